@@ -1,0 +1,1 @@
+"""The certification authority: ES roots, issuing CAs, Platform Credential enrolment, revocation."""

@@ -1,0 +1,1 @@
+"""The pva command: administers every service through its API and starts them."""

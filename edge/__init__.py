@@ -1,0 +1,1 @@
+"""Where a process touches the world: settings, clock, logs, HTTP, database, ledger."""

@@ -1,0 +1,1 @@
+"""The device: an untrusted agent with the network, a TRE with the TPM."""

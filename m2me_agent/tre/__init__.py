@@ -1,0 +1,1 @@
+"""The trusted environment: the TPM, the anchors, and the rules; no network."""

@@ -1,0 +1,1 @@
+"""Our own wire messages, one file each: pure values and codecs."""

@@ -1,0 +1,1 @@
+"""The OCSP responder: the status of Platform Credentials, to the letter of RFC 6960."""

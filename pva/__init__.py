@@ -1,0 +1,1 @@
+"""The Platform Validation Authority (RATS Verifier): challenges, evidence, appraisal, results."""

@@ -1,0 +1,1 @@
+"""Only what has a norm number: pure, no I/O, no clock."""

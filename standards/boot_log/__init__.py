@@ -1,0 +1,1 @@
+"""TCG2 crypto-agile boot log: decoding, replay, measured payloads."""

@@ -1,0 +1,1 @@
+"""RATS formats: EAR, AR4SI, CoRIM, conceptual message wrapper."""
