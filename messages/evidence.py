@@ -1,0 +1,141 @@
+"""The evidence message: a device's answer to a challenge (D3).
+
+Rule: this codec checks shapes and sizes and proves nothing; every field is what an unknown sender says. TPM
+structures stay the bytes that were received, since signatures are checked over those.
+Wire form: a CMW record whose value is a CBOR map with the integer keys 1 to 11.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from messages.encoding import decode_fields, encode_deterministic
+from messages.errors import MessageError, refusal
+from messages.pcr import PcrValues, decode_values, encode_values
+from standards.rats.cmw import decode_record, encode_record
+from standards.rats.errors import RatsError
+from standards.rats.fields import Fields
+
+EVIDENCE_MEDIA_TYPE: Final = "application/vnd.openpva.evidence+cbor"
+
+TOKEN_SIZE_MAX: Final = 16_384
+BODY_SIZE_MAX: Final = 4_096
+ATTEST_SIZE_MAX: Final = 2_048
+SIGNATURE_SIZE_MAX: Final = 1_024
+PUBLIC_SIZE_MAX: Final = 1_024
+NV_PUBLIC_SIZE_MAX: Final = 256
+CERTIFICATE_SIZE_MAX: Final = 8_192
+CHAIN_LENGTH_MAX: Final = 6
+BOOT_LOG_SIZE_MAX: Final = 1 << 22
+IMA_LOG_SIZE_MAX: Final = 1 << 22
+EVIDENCE_BYTES_MAX: Final = BOOT_LOG_SIZE_MAX + IMA_LOG_SIZE_MAX + (1 << 17)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CertifiedStructure:
+    """A TPM public area, and the AK's statement about it.
+
+    `public` is a TPMT_PUBLIC (storage key) or a TPMS_NV_PUBLIC (counter), `attest` a TPMS_ATTEST, `signature` a
+    TPMT_SIGNATURE, each without a size field in front.
+    """
+
+    public: bytes
+    attest: bytes
+    signature: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvidenceMessage:
+    """What a device sends; nothing in it is proven.
+
+    `body` is the context of the challenge as the TRE built it; `pfc_chain` is DER, PfC first, without the root;
+    `boot_log` is the TCG2 log as the firmware and the kernel left it; `ak_public` is
+    the AK's TPMT_PUBLIC, from which the verifier makes the Name itself.
+    """
+
+    challenge_token: str
+    body: bytes
+    attest: bytes
+    signature: bytes
+    pfc_chain: tuple[bytes, ...]
+    pcr_values: PcrValues
+    boot_log: bytes
+    ima_log: bytes | None
+    storage_key: CertifiedStructure
+    generation_counter: CertifiedStructure
+    ak_public: bytes
+
+
+def encode_evidence(message: EvidenceMessage) -> bytes:
+    """The CMW record of a message."""
+    value: dict[int, Any] = {
+        1: message.challenge_token,
+        2: message.body,
+        3: message.attest,
+        4: message.signature,
+        5: list(message.pfc_chain),
+        6: encode_values(message.pcr_values),
+        7: message.boot_log,
+        9: encode_certified(message.storage_key),
+        10: encode_certified(message.generation_counter),
+        11: message.ak_public,
+    }
+    if message.ima_log is not None:
+        value[8] = message.ima_log
+    return encode_record(EVIDENCE_MEDIA_TYPE, encode_deterministic(value))
+
+
+def decode_evidence(data: bytes) -> EvidenceMessage:
+    """Decode a CMW record of at most `EVIDENCE_BYTES_MAX` bytes.
+
+    Raises:
+        MessageError: for any bytes that are not one well-formed evidence message.
+    """
+    fields = decode_fields(_unwrap(data), what="evidence", bytes_max=EVIDENCE_BYTES_MAX)
+    message = EvidenceMessage(
+        challenge_token=fields.text(1, size_max=TOKEN_SIZE_MAX),
+        body=fields.octets(2, size_min=1, size_max=BODY_SIZE_MAX),
+        attest=fields.octets(3, size_min=1, size_max=ATTEST_SIZE_MAX),
+        signature=fields.octets(4, size_min=1, size_max=SIGNATURE_SIZE_MAX),
+        pfc_chain=read_chain(fields, 5),
+        pcr_values=decode_values(fields.raw(6), what="evidence.6"),
+        boot_log=fields.octets(7, size_min=1, size_max=BOOT_LOG_SIZE_MAX),
+        ima_log=fields.optional_octets(8, size_min=1, size_max=IMA_LOG_SIZE_MAX),
+        storage_key=read_certified(fields.nested(9), public_size_max=PUBLIC_SIZE_MAX),
+        generation_counter=read_certified(fields.nested(10), public_size_max=NV_PUBLIC_SIZE_MAX),
+        ak_public=fields.octets(11, size_min=1, size_max=PUBLIC_SIZE_MAX),
+    )
+    fields.close()
+    return message
+
+
+def encode_certified(certified: CertifiedStructure) -> dict[int, bytes]:
+    """CBOR form `{1: public, 2: attest, 3: signature}`."""
+    return {1: certified.public, 2: certified.attest, 3: certified.signature}
+
+
+def read_certified(fields: Fields, *, public_size_max: int) -> CertifiedStructure:
+    """Read the CBOR form."""
+    certified = CertifiedStructure(
+        public=fields.octets(1, size_min=1, size_max=public_size_max),
+        attest=fields.octets(2, size_min=1, size_max=ATTEST_SIZE_MAX),
+        signature=fields.octets(3, size_min=1, size_max=SIGNATURE_SIZE_MAX),
+    )
+    fields.close()
+    return certified
+
+
+def read_chain(fields: Fields, key: int) -> tuple[bytes, ...]:
+    """Read a certificate chain: 1 to 6 DER certificates, leaf first."""
+    items = fields.items(key, size_min=1, size_max=CHAIN_LENGTH_MAX)
+    chain = Fields(dict(enumerate(items)), what=f"certificate chain in key {key}", refusal=refusal)
+    return tuple(chain.octets(i, size_min=1, size_max=CERTIFICATE_SIZE_MAX) for i in range(len(items)))
+
+
+def _unwrap(data: bytes) -> bytes:
+    try:
+        record = decode_record(data, bytes_max=EVIDENCE_BYTES_MAX)
+    except RatsError as error:
+        raise MessageError(what=error.what, expected=error.expected, got=error.got) from error
+    if record.media_type != EVIDENCE_MEDIA_TYPE:
+        raise MessageError(what="CMW record type", expected=EVIDENCE_MEDIA_TYPE, got="another media type")
+    return record.value
