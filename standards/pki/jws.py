@@ -1,0 +1,176 @@
+"""Signed tokens: JWS compact serialization with ES256 and the signer's certificate path (RFC 7515, 7518).
+
+The one rule: the key is the one in a certificate that validates to the caller's anchors for the caller's
+purpose, and the algorithm is ES256; what the header says about keys and algorithms never decides.
+
+An ECDSA signature can be rewritten by anybody into a second valid one over the same content. So a digest
+of a whole token identifies nothing: what must be single use is told apart by a value inside the claims.
+"""
+
+import json
+from base64 import b64decode, b64encode
+from binascii import Error as Base64Error
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.ec import (
+    SECP256R1,
+    EllipticCurvePrivateKey,
+    EllipticCurvePublicKey,
+)
+from cryptography.x509 import ObjectIdentifier
+from joserfc import jws
+from joserfc.errors import JoseError
+from joserfc.jwk import ECKey
+from joserfc.util import urlsafe_b64decode
+
+from standards.pki.errors import DecodeError, JwsError
+from standards.pki.fingerprints import certificate_der, decode_certificate
+from standards.pki.paths import validate_path
+
+ALGORITHM = "ES256"
+CHAIN_CERTIFICATES_MAX = 8
+BYTES_MAX = 65536
+_SEGMENTS = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifiedJws:
+    """Claims whose signer is proven; `path` is leaf first, anchor last. Times and audience are NOT judged."""
+
+    claims: dict[str, Any]
+    path: tuple[x509.Certificate, ...]
+    token: str
+
+
+class _Registry(jws.JWSRegistry):
+    """Limits come from `bytes_max`, checked before anything is parsed; an x5c header alone passes 512 bytes."""
+
+    max_header_length = 1 << 24
+    max_payload_length = 1 << 24
+
+
+def sign_jws(
+    payload: Mapping[str, Any],
+    *,
+    key: EllipticCurvePrivateKey,
+    chain: Sequence[x509.Certificate],
+    typ: str,
+) -> str:
+    """Sign claims as a compact JWS with header alg, typ and x5c = `chain` (leaf first, without the root)."""
+    _p256(key.public_key())
+    if not chain or chain[0].public_key() != key.public_key():
+        raise JwsError("the first certificate of the chain is not that of the signing key")
+    header = {
+        "alg": ALGORITHM,
+        "typ": typ,
+        "x5c": [b64encode(certificate_der(each)).decode("ascii") for each in chain],
+    }
+    content = json.dumps(payload, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
+    return jws.serialize_compact(
+        header, content.encode("utf-8"), ECKey(key, key), registry=_Registry(algorithms=[ALGORITHM])
+    )
+
+
+def verify_jws(
+    token: str,
+    *,
+    anchors: Sequence[x509.Certificate],
+    eku: ObjectIdentifier,
+    typ: str,
+    at: datetime,
+    bytes_max: int = BYTES_MAX,
+) -> VerifiedJws:
+    """Verify a compact JWS: form, type, signer's path to `anchors` with purpose `eku` at `at`, signature.
+
+    NOT checked here: exp, iat, aud and every other claim. Raises JwsError, or PathError for the signer.
+    """
+    if len(token) > bytes_max:
+        raise JwsError("too long", expected=f"at most {bytes_max} characters", got=str(len(token)))
+    header = _decode_header(token)
+    _check_header(header, typ=typ)
+    leaf, *others = _decode_chain(header.get("x5c"))
+    path = validate_path(leaf, intermediates=others, anchors=anchors, at=at, eku=eku)
+    content = _verify_signature(token, leaf=leaf)
+    return VerifiedJws(claims=_decode_object(content, what="payload"), path=path, token=token)
+
+
+def _decode_header(token: str) -> dict[str, Any]:
+    segments = token.split(".")
+    if not token.isascii() or len(segments) != _SEGMENTS:
+        raise JwsError(
+            "not a compact JWS", expected="three segments of ASCII", got=f"{len(segments)} segments"
+        )
+    try:
+        decoded = urlsafe_b64decode(segments[0].encode("ascii"))
+    except ValueError as error:
+        raise JwsError("the header is not base64url") from error
+    return _decode_object(decoded, what="header")
+
+
+def _check_header(header: dict[str, Any], *, typ: str) -> None:
+    for name in ("crit", "b64"):
+        if name in header:
+            raise JwsError("a header that this protocol does not use", expected=f"no {name!r}", got=name)
+    if header.get("alg") != ALGORITHM:
+        raise JwsError("algorithm", expected=ALGORITHM, got=repr(header.get("alg"))[:40])
+    if header.get("typ") != typ:
+        raise JwsError("type", expected=typ, got=repr(header.get("typ"))[:80])
+
+
+def _decode_chain(encoded: object) -> list[x509.Certificate]:
+    if not isinstance(encoded, list) or not 1 <= len(encoded) <= CHAIN_CERTIFICATES_MAX:
+        raise JwsError(
+            "x5c", expected=f"1 to {CHAIN_CERTIFICATES_MAX} certificates", got=type(encoded).__name__
+        )
+    chain = []
+    for each in encoded:
+        if not isinstance(each, str):
+            raise JwsError("x5c", expected="base64 strings", got=type(each).__name__)
+        try:
+            chain.append(decode_certificate(b64decode(each, validate=True)))
+        except (Base64Error, ValueError, DecodeError) as error:
+            raise JwsError(f"x5c: {error}") from error
+    return chain
+
+
+def _verify_signature(token: str, *, leaf: x509.Certificate) -> bytes:
+    key = _p256(leaf.public_key())
+    try:
+        # Headers were judged above; those that remain (kid, jwk, ...) are never looked at.
+        registry = _Registry(algorithms=[ALGORITHM], strict_check_header=False)
+        signed = jws.extract_compact(token.encode("ascii"), registry=registry)
+        genuine = jws.validate_compact(signed, ECKey(key, key), registry=registry)
+    except (JoseError, ValueError, TypeError, KeyError, RecursionError) as error:
+        raise JwsError(f"malformed: {error}") from error
+    if not genuine:
+        raise JwsError("the signature is not that of the certificate in x5c")
+    return signed.payload
+
+
+def _p256(key: object) -> EllipticCurvePublicKey:
+    if not isinstance(key, EllipticCurvePublicKey) or not isinstance(key.curve, SECP256R1):
+        raise JwsError("key of the signer", expected="ECDSA on P-256", got=type(key).__name__)
+    return key
+
+
+def _decode_object(data: bytes, *, what: str) -> dict[str, Any]:
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        decoded = dict(pairs)
+        if len(decoded) != len(pairs):
+            raise ValueError("a member occurs twice")
+        return decoded
+
+    def no_constant(name: str) -> None:
+        raise ValueError(f"{name} is not JSON")
+
+    try:
+        decoded = json.loads(data.decode("utf-8"), object_pairs_hook=unique, parse_constant=no_constant)
+    except (ValueError, RecursionError) as error:
+        raise JwsError(f"the {what} is not one JSON object: {error}") from error
+    if not isinstance(decoded, dict):
+        raise JwsError(f"the {what}", expected="a JSON object", got=type(decoded).__name__)
+    return decoded

@@ -1,0 +1,49 @@
+"""Every object identifier that the project uses, and the only place where its own arc is registered.
+
+Own identifiers hang under a UUID-derived arc (ITU-T X.667: 2.25.<UUID as an integer>), so no registry had
+to be asked. Retired numbers are never used again.
+"""
+
+from typing import Final
+
+from cryptography.x509 import ObjectIdentifier
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+_ARC: Final = "2.25.176086042738798897939116400253624349063"
+
+# 1: purposes (extended key usage)
+EKU_PLATFORM_CREDENTIAL: Final = ObjectIdentifier(f"{_ARC}.1.1")
+EKU_ATTESTATION_RESULT: Final = ObjectIdentifier(f"{_ARC}.1.2")
+EKU_CHALLENGE: Final = ObjectIdentifier(f"{_ARC}.1.3")
+EKU_MANIFEST_SIGNING: Final = ObjectIdentifier(f"{_ARC}.1.4")
+EKU_BATCH_SIGNING: Final = ObjectIdentifier(f"{_ARC}.1.5")
+
+# 2: certificate policies, the security level of a TRE (TR 33.812, 5.2.2.5.2)
+POLICY_TRE_LEVELS: Final = {level: ObjectIdentifier(f"{_ARC}.2.{level}") for level in (1, 2, 3)}
+
+# 3: certificate extensions, all non-critical
+EXT_EXPECTED_SYSTEM_STATE: Final = ObjectIdentifier(f"{_ARC}.3.1")
+EXT_OPERATOR_ROLE: Final = ObjectIdentifier(f"{_ARC}.3.2")
+
+# Purposes of others
+EKU_TPM_EK: Final = ObjectIdentifier("2.23.133.8.1")  # tcg-kp-EKCertificate
+EKU_TPM_AIK: Final = ObjectIdentifier("2.23.133.8.3")  # tcg-kp-AIKCertificate
+EKU_OCSP_SIGNING: Final = ExtendedKeyUsageOID.OCSP_SIGNING
+EKU_SERVER_AUTH: Final = ExtendedKeyUsageOID.SERVER_AUTH
+EKU_CLIENT_AUTH: Final = ExtendedKeyUsageOID.CLIENT_AUTH
+EKU_ANY: Final = ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE
+
+# id-on-hardwareModuleName, RFC 4108 section 5
+ON_HARDWARE_MODULE_NAME: Final = ObjectIdentifier("1.3.6.1.5.5.7.8.4")
+
+# Attributes of a TPM in the SAN of its EK certificate (TCG EK Credential Profile)
+TPM_MANUFACTURER: Final = ObjectIdentifier("2.23.133.2.1")
+TPM_MODEL: Final = ObjectIdentifier("2.23.133.2.2")
+TPM_VERSION: Final = ObjectIdentifier("2.23.133.2.3")
+
+
+def hw_type_of_model(number: int) -> ObjectIdentifier:
+    """HardwareModuleName.hwType of a device model; `number` (>= 1) is allotted by the CA, once a model."""
+    if number < 1:
+        raise ValueError(f"model number: expected 1 or more, got {number}")
+    return ObjectIdentifier(f"{_ARC}.4.{number}")
