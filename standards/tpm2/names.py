@@ -8,12 +8,12 @@ from standards.tpm2.marshal import Reader, Writer
 
 
 def object_name(name_algorithm: int, public_area: bytes) -> bytes:
-    """Name of an object: nameAlg || H(TPMT_PUBLIC) (Part 1, 16, equation 5). DecodeError for SHA-1 and unknown hashes."""
+    """Name of an object: nameAlg || H(TPMT_PUBLIC) (Part 1, 16). DecodeError for SHA-1 and unknown hashes."""
     return Writer().u16(name_algorithm).raw(digest(name_algorithm, public_area)).done()
 
 
 def nv_name(name_algorithm: int, nv_public_area: bytes) -> bytes:
-    """Name of an NV index: nameAlg || H(TPMS_NV_PUBLIC) (Part 1, 16, equation 6)."""
+    """Name of an NV index: nameAlg || H(TPMS_NV_PUBLIC) (Part 1, 16)."""
     return object_name(name_algorithm, nv_public_area)
 
 
@@ -23,7 +23,7 @@ def handle_name(handle: int) -> bytes:
 
 
 def qualified_name(parent: bytes | int, name: bytes) -> bytes:
-    """Qualified Name below `parent`: nameAlg || H(QN_parent || Name) (Part 1, 16, equation 7).
+    """Qualified Name below `parent`: nameAlg || H(QN_parent || Name) (Part 1, 16).
 
     `parent` is the parent's Qualified Name, or the handle of a hierarchy for a primary object.
     """

@@ -18,7 +18,7 @@ _NV_CONTENTS_BYTES_MAX = 2048
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClockInfo:
-    """TPMS_CLOCK_INFO: `clock` in milliseconds of powered time; counts since TPM2_Clear (Part 2, 10.11.1)."""
+    """TPMS_CLOCK_INFO: `clock` in milliseconds of powered time; counts since TPM2_Clear (Part 2, 10.11)."""
 
     clock: int
     reset_count: int
@@ -42,7 +42,7 @@ class ClockInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuoteInfo:
-    """TPMS_QUOTE_INFO: the digest is over the selected PCRs in the order of the selection (Part 2, 10.12.1)."""
+    """TPMS_QUOTE_INFO: the digest is over the selected PCRs in the order of the selection (Part 2, 10.12)."""
 
     pcr_selections: tuple[PcrSelection, ...]
     pcr_digest: bytes
@@ -60,7 +60,7 @@ class QuoteInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CertifyInfo:
-    """TPMS_CERTIFY_INFO: Name and Qualified Name of the certified object (Part 2, 10.12.3)."""
+    """TPMS_CERTIFY_INFO: Name and Qualified Name of the certified object (Part 2, 10.12)."""
 
     name: bytes
     qualified_name: bytes
@@ -78,7 +78,7 @@ class CertifyInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NvCertifyInfo:
-    """TPMS_NV_CERTIFY_INFO: Name of an index and `contents` from `offset` on (Part 2, 10.12.8)."""
+    """TPMS_NV_CERTIFY_INFO: Name of an index and `contents` from `offset` on (Part 2, 10.12)."""
 
     index_name: bytes
     offset: int
