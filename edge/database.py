@@ -1,0 +1,115 @@
+"""Relational stores: one engine, one kind of transaction, one migration history a process.
+
+The same code runs on SQLite (WAL, synchronous=FULL, writers take the write lock at BEGIN so that
+load -> decide -> save cannot lose a race) and on PostgreSQL. The one rule: all access goes through
+`transaction`, which says at its start whether it writes; a read-only one cannot.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from alembic import command, context
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.pool import ConnectionPoolEntry
+
+BUSY_TIMEOUT_MS = 10_000
+_WRITE = "pva_write"
+
+NAMING = {
+    "ix": "ix_%(column_0_label)s",
+    "uq": "uq_%(table_name)s_%(column_0_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+"""Constraint names for `sa.MetaData(naming_convention=NAMING)`: migrations need names to drop things by."""
+
+
+def engine_for(url: str) -> sa.Engine:
+    """Engine for `sqlite:///path`, `sqlite://` (memory, one thread) or `postgresql+psycopg://...`.
+
+    A SQLite file is created with mode 0600; its folder must exist. Parameters are never echoed in
+    errors or logs.
+    """
+    parsed = sa.make_url(url)
+    if parsed.get_backend_name() != "sqlite":
+        return sa.create_engine(parsed, pool_pre_ping=True, hide_parameters=True)
+    if parsed.database not in {None, "", ":memory:"}:
+        os.close(os.open(str(parsed.database), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    engine = sa.create_engine(parsed, hide_parameters=True)
+    sa.event.listen(engine, "connect", _prepare_sqlite)
+    sa.event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
+    # None: the driver starts no transaction of its own accord, _begin_sqlite does
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in (
+        f"busy_timeout={BUSY_TIMEOUT_MS}",
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "foreign_keys=ON",
+        "trusted_schema=OFF",
+    ):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: sa.Connection) -> None:
+    write = connection.get_execution_options().get(_WRITE, True)
+    connection.exec_driver_sql(f"PRAGMA query_only={'OFF' if write else 'ON'}")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+
+@contextmanager
+def transaction(engine: sa.Engine, *, write: bool = True) -> Iterator[sa.Connection]:
+    """One transaction: committed when the block ends, rolled back when it raises.
+
+    With `write=False` the store refuses changes, and readers neither wait for the writer nor hold it
+    up. On SQLite a writer waits up to BUSY_TIMEOUT_MS for the one before it.
+    """
+    options: dict[str, Any] = {_WRITE: write}
+    if engine.dialect.name == "postgresql" and not write:
+        options["postgresql_readonly"] = True
+    with engine.connect() as connection, connection.execution_options(**options).begin():
+        yield connection
+
+
+def migrate(engine: sa.Engine, script_location: Path) -> None:
+    """Bring the store up to the newest revision of the Alembic history in `script_location`.
+
+    Its `env.py` is `run_environment(metadata)` and nothing else. All revisions run in one
+    transaction: a process that is killed meanwhile leaves the old schema.
+    """
+    config = Config()
+    config.set_main_option("script_location", str(script_location).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    with transaction(engine) as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+def run_environment(metadata: sa.MetaData) -> None:
+    """Body of every room's Alembic `env.py`: runs the revisions on the connection of `migrate`."""
+    context.configure(
+        connection=context.config.attributes["connection"],
+        target_metadata=metadata,
+        transactional_ddl=True,
+        render_as_batch=True,
+    )
+    context.run_migrations()
+
+
+def schema_differences(engine: sa.Engine, metadata: sa.MetaData) -> list[Any]:
+    """What Alembic would still have to change so that the store matches `metadata`; empty is right."""
+    with transaction(engine, write=False) as connection:
+        return list(compare_metadata(MigrationContext.configure(connection), metadata))

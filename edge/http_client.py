@@ -1,0 +1,197 @@
+"""Calls to other services: bounded in time and size, TLS verified, refusals as problem documents.
+
+The one rule: what comes back is foreign until a caller has decoded it; this file limits it and nothing
+else. No redirects, no retries: a caller that may repeat a request says so itself. Proxies of the
+environment are not used.
+"""
+
+import json
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import urllib3
+
+from edge.keys import check_private_file, read_passphrase
+from edge.problem_document import CONTENT_TYPE, Problem
+from edge.process import monotonic_ms
+
+_CHUNK = 16 * 1024
+
+
+class UnreachableError(Exception):
+    """The service did not answer, or not within limits: the URL, and why."""
+
+    def __init__(self, url: str, *, reason: str) -> None:
+        """Keep both; `reason` is for people."""
+        self.url = url
+        self.reason = reason
+        super().__init__(f"{url} cannot be reached: {reason}")
+
+
+class HttpError(Exception):
+    """The service refused: its status, and its problem document if it sent one."""
+
+    def __init__(self, url: str, *, status: int, problem: Problem | None) -> None:
+        """Keep them."""
+        self.url = url
+        self.status = status
+        self.problem = problem
+        sentence = "" if problem is None else f": {problem.detail or problem.title}"
+        remedy = "" if problem is None or not problem.remedy else f" ({problem.remedy})"
+        super().__init__(f"{url} answered {status}{sentence}{remedy}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientTls:
+    """TLS side of a client: `anchors` (PEM file) for the server, certificate and key to prove itself."""
+
+    anchors: Path
+    certificate: Path | None = None
+    key: Path | None = None
+    passphrase_file: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpResponse:
+    """An answer with a status below 400."""
+
+    status: int
+    content_type: str
+    body: bytes
+    headers: Mapping[str, str]
+
+
+class HttpClient:
+    """Client of one service at `base_url`; may be shared by threads.
+
+    `timeout_s` bounds the connection and the whole answer each; `response_bytes_max` the answer's body.
+    An https URL needs `tls`; http is for what needs no secrecy (CRL, OCSP, certificates).
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        tls: ClientTls | None = None,
+        timeout_s: float = 10.0,
+        response_bytes_max: int = 1 << 20,
+    ) -> None:
+        """Prepare the client; connects to nothing."""
+        scheme = urlsplit(base_url).scheme
+        if scheme not in {"http", "https"} or (scheme == "https") != (tls is not None):
+            raise ValueError(f"expected an https URL with anchors or an http URL without, got {base_url}")
+        self.base_url = base_url.rstrip("/")
+        self._timeout_s = timeout_s
+        self._bytes_max = response_bytes_max
+        options: dict[str, Any] = {} if tls is None else {"ssl_context": client_context(tls)}
+        self._pool = urllib3.PoolManager(
+            num_pools=2,
+            maxsize=8,
+            timeout=urllib3.Timeout(connect=timeout_s, read=timeout_s),
+            retries=False,
+            **options,
+        )
+
+    def get(self, path: str, *, accept: str = "*/*") -> HttpResponse:
+        """GET `path`. Raises HttpError for a status of 400 and above, UnreachableError without answer."""
+        return self._request("GET", path, body=None, headers={"Accept": accept})
+
+    def post(self, path: str, body: bytes, *, content_type: str, accept: str = "*/*") -> HttpResponse:
+        """POST the octets `body` to `path`; errors as with `get`."""
+        return self._request(
+            "POST", path, body=body, headers={"Content-Type": content_type, "Accept": accept}
+        )
+
+    def get_json(self, path: str) -> Any:
+        """GET `path` and decode its JSON; an answer that is no JSON is an UnreachableError."""
+        return self._json(path, self.get(path, accept="application/json"))
+
+    def post_json(self, path: str, value: object) -> Any:
+        """POST `value` as JSON and decode the JSON answer; None when the answer is empty."""
+        body = json.dumps(value, ensure_ascii=False).encode()
+        return self._json(
+            path, self.post(path, body, content_type="application/json", accept="application/json")
+        )
+
+    def close(self) -> None:
+        """Close the kept connections."""
+        self._pool.clear()
+
+    def _json(self, path: str, response: HttpResponse) -> Any:
+        if not response.body:
+            return None
+        try:
+            return json.loads(response.body)
+        except (ValueError, RecursionError):
+            raise UnreachableError(self.base_url + path, reason="its answer is not JSON") from None
+
+    def _request(
+        self, method: str, path: str, *, body: bytes | None, headers: dict[str, str]
+    ) -> HttpResponse:
+        url = self.base_url + path
+        try:
+            answer = self._pool.request(
+                method,
+                url,
+                body=body,
+                headers=headers,
+                preload_content=False,
+                redirect=False,
+                decode_content=False,
+            )
+            try:
+                data = self._read(url, answer)
+            except UnreachableError:
+                answer.close()  # never back to the pool with half an answer in it
+                raise
+            answer.release_conn()
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise UnreachableError(url, reason=_why(url, error)) from error
+        content_type = answer.headers.get("Content-Type", "")
+        if answer.status >= HTTPStatus.BAD_REQUEST:
+            problem = Problem.decode(data) if content_type.startswith(CONTENT_TYPE) else None
+            raise HttpError(url, status=answer.status, problem=problem)
+        return HttpResponse(
+            status=answer.status, content_type=content_type, body=data, headers=dict(answer.headers.items())
+        )
+
+    def _read(self, url: str, answer: urllib3.BaseHTTPResponse) -> bytes:
+        deadline = monotonic_ms() + self._timeout_s * 1000
+        data = bytearray()
+        while chunk := answer.read(_CHUNK):
+            data += chunk
+            if len(data) > self._bytes_max:
+                raise UnreachableError(url, reason=f"its answer has more than {self._bytes_max} bytes")
+            if monotonic_ms() > deadline:
+                raise UnreachableError(url, reason=f"its answer took more than {self._timeout_s:g} s")
+        return bytes(data)
+
+
+def client_context(tls: ClientTls) -> ssl.SSLContext:
+    """TLS 1.2 or better, server's chain and name verified against `tls.anchors` and nothing else."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.verify_flags |= ssl.VERIFY_X509_STRICT
+    context.load_verify_locations(tls.anchors)
+    if tls.certificate is not None and tls.key is not None:
+        check_private_file(tls.key)
+        passphrase = b"" if tls.passphrase_file is None else read_passphrase(tls.passphrase_file)
+        context.load_cert_chain(tls.certificate, tls.key, password=passphrase)
+    return context
+
+
+def _why(url: str, error: Exception) -> str:
+    """Sentence for people out of a chain of library errors."""
+    cause: BaseException = error
+    while cause.__cause__ is not None or cause.__context__ is not None:
+        cause = cause.__cause__ or cause.__context__ or cause
+    sentence = str(getattr(cause, "strerror", None) or cause) or type(cause).__name__
+    if url.startswith("https:") and isinstance(cause, ConnectionResetError | BrokenPipeError | ssl.SSLError):
+        # a listener that does not accept the certificate often just closes the connection
+        sentence += "; if it asks for a client certificate: yours is missing, expired or of a foreign root"
+    return sentence

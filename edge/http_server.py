@@ -1,0 +1,273 @@
+"""Listeners of one process: plain HTTP, TLS and mutual TLS side by side on one event loop.
+
+One OS process, because each database file has one writer process (D13); the applications run in a small
+pool of threads a listener, so a flood on the public listener leaves the operators' listener its own.
+Each listener has its own application with its own route table; which clients may do what is decided by
+`edge.principals` from the certificate that the handshake proved, never by "TLS passed".
+"""
+
+import asyncio
+import contextlib
+import inspect
+import ipaddress
+import resource
+import signal
+import socket
+import ssl
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import uvicorn
+from a2wsgi import WSGIMiddleware
+
+from edge.http_protocol import PEER_CERTIFICATE, PeerCertificateProtocol
+from edge.keys import check_private_file, read_passphrase
+from edge.periodic import Periodic, run_periodically
+from edge.process import logger, print_ready
+from edge.request_guard import HEAD_BYTES_MAX, AsgiApp, RequestGuard
+
+TLS12_CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
+HANDSHAKE_TIMEOUT_S = 10.0
+GRACE_S = 10
+BACKLOG = 1024
+
+
+class ListenerError(Exception):
+    """A listener cannot be opened as configured: which one, why, and what to do."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerTls:
+    """TLS side of a listener; with `client_anchors` (PEM file) every client must prove a certificate."""
+
+    certificate: Path
+    key: Path
+    passphrase_file: Path | None = None
+    client_anchors: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listener:
+    """One address and the application behind it.
+
+    `app` is a WSGI or an ASGI callable; port 0 takes any free one. `workers` threads serve a WSGI
+    application; `requests_max` may be at work or wait for one.
+    """
+
+    name: str
+    host: str
+    port: int
+    app: Callable[..., Any]
+    tls: ServerTls | None = None
+    body_bytes_max: int = 64 * 1024
+    workers: int = 8
+    requests_max: int = 256
+
+    @property
+    def scheme(self) -> str:
+        """Scheme of the listener's URL."""
+        return "http" if self.tls is None else "https"
+
+
+Ready = Callable[[str, Mapping[str, str]], None]
+
+
+def serve(
+    listeners: Sequence[Listener],
+    *,
+    role: str,
+    profile: str = "production",
+    ready: Ready = print_ready,
+    periodic: Sequence[Periodic] = (),
+) -> None:
+    """Serve `listeners` until SIGTERM or SIGINT, then let the requests at work finish and return.
+
+    `ready(role, {name: url})` is called once all of them accept. In the profile `lab`, whose anchors
+    are known to everybody, every host must be a loopback address. `periodic` work runs in threads
+    beside. Raises ListenerError before anything is served.
+    """
+    if profile == "lab":
+        _refuse_reachable_hosts(listeners)
+    _raise_file_limit()
+    contexts = [None if listener.tls is None else tls_context(listener) for listener in listeners]
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(_bound(listener)) for listener in listeners]
+        servers = [
+            _Server(_config(listener), bound, context)
+            for listener, bound, context in zip(listeners, sockets, contexts, strict=True)
+        ]
+        urls = {
+            listener.name: _url(listener, bound) for listener, bound in zip(listeners, sockets, strict=True)
+        }
+        stack.enter_context(run_periodically(periodic))
+        asyncio.run(_serve_all(servers, lambda: ready(role, urls)))
+
+
+def tls_context(listener: Listener) -> ssl.SSLContext:
+    """TLS 1.2 or better with forward secrecy; mutual when the listener names client anchors."""
+    tls = cast("ServerTls", listener.tls)
+    check_private_file(tls.key)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers(TLS12_CIPHERS)
+    context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION | ssl.OP_CIPHER_SERVER_PREFERENCE
+    context.set_alpn_protocols(["http/1.1"])
+    passphrase = b"" if tls.passphrase_file is None else read_passphrase(tls.passphrase_file)
+    try:
+        context.load_cert_chain(tls.certificate, tls.key, password=passphrase)
+        if tls.client_anchors is not None:
+            context.load_verify_locations(tls.client_anchors)
+    except OSError as error:  # ssl.SSLError is one
+        raise ListenerError(
+            f"listener {listener.name}: certificate {tls.certificate}, key {tls.key} or client anchors "
+            f"{tls.client_anchors} cannot be used: {error}"
+        ) from error
+    if tls.client_anchors is not None:
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.verify_flags |= ssl.VERIFY_X509_STRICT
+        # every connection proves its certificate anew: a session ticket would outlive the anchors
+        context.options |= ssl.OP_NO_TICKET
+        context.num_tickets = 0
+    return context
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server with our socket, our handshake deadline, and signals handled once for all."""
+
+    def __init__(self, config: uvicorn.Config, bound: socket.socket, context: ssl.SSLContext | None) -> None:
+        super().__init__(config)
+        self._bound = bound
+        self._context = context
+        self.accepting = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002  # uvicorn's signature
+        await self.lifespan.startup()
+
+        def connection() -> asyncio.Protocol:
+            return PeerCertificateProtocol(
+                config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+            )
+
+        deadline = None if self._context is None else HANDSHAKE_TIMEOUT_S
+        server = await asyncio.get_running_loop().create_server(
+            connection, sock=self._bound, ssl=self._context, backlog=BACKLOG, ssl_handshake_timeout=deadline
+        )
+        self.servers = [server]
+        self.started = True
+        self.accepting.set()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def _serve_all(servers: Sequence[_Server], announce: Callable[[], None]) -> None:
+    loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        for server in servers:
+            server.force_exit = server.should_exit  # a second signal does not wait
+            server.should_exit = True
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
+    async with asyncio.TaskGroup() as group:
+        for server in servers:
+            group.create_task(server.serve())
+        for server in servers:
+            await server.accepting.wait()
+        announce()
+
+
+def _config(listener: Listener) -> uvicorn.Config:
+    config = uvicorn.Config(
+        _guarded(listener),
+        http=PeerCertificateProtocol,
+        ws="none",
+        lifespan="off",
+        interface="asgi3",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        timeout_keep_alive=15,
+        timeout_graceful_shutdown=GRACE_S,
+        h11_max_incomplete_event_size=HEAD_BYTES_MAX,
+    )
+    config.load()
+    return config
+
+
+def _guarded(listener: Listener) -> AsgiApp:
+    app = listener.app if _is_asgi(listener.app) else _from_wsgi(listener.app, listener.workers)
+    return RequestGuard(
+        app,
+        listener=listener.name,
+        body_bytes_max=listener.body_bytes_max,
+        requests_max=listener.requests_max,
+    )
+
+
+def _is_asgi(app: Callable[..., Any]) -> bool:
+    return inspect.iscoroutinefunction(app) or inspect.iscoroutinefunction(getattr(app, "__call__", None))  # noqa: B004  # not asking whether it is callable
+
+
+def _from_wsgi(app: Callable[..., Any], workers: int) -> AsgiApp:
+    def with_certificate(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        # a header becomes HTTP_<NAME>: no client can write this key
+        environ[PEER_CERTIFICATE] = environ["asgi.scope"].get(PEER_CERTIFICATE)
+        environ["wsgi.errors"] = sys.stderr
+        return app(environ, start_response)
+
+    return cast("AsgiApp", WSGIMiddleware(cast("Any", with_certificate), workers=workers))
+
+
+@contextlib.contextmanager
+def _bound(listener: Listener) -> Iterator[socket.socket]:
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            listener.host, listener.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        bound = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise ListenerError(f"listener {listener.name}: {listener.host}: {error.strerror}") from error
+    with bound:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            bound.bind(address)
+        except OSError as error:
+            where = f"{listener.host}:{listener.port}"
+            raise ListenerError(
+                f"listener {listener.name}: cannot listen on {where}: {error.strerror}"
+            ) from error
+        yield bound
+
+
+def _url(listener: Listener, bound: socket.socket) -> str:
+    host = f"[{listener.host}]" if ":" in listener.host else listener.host
+    return f"{listener.scheme}://{host}:{bound.getsockname()[1]}"
+
+
+def _refuse_reachable_hosts(listeners: Sequence[Listener]) -> None:
+    for listener in listeners:
+        loopback = listener.host == "localhost"
+        with contextlib.suppress(ValueError):
+            loopback = loopback or ipaddress.ip_address(listener.host).is_loopback
+        if not loopback:
+            raise ListenerError(
+                f"listener {listener.name}: host {listener.host} is reachable from outside, and the lab "
+                "profile trusts keys that everybody has: use 127.0.0.1, or another profile with your own keys"
+            )
+
+
+def _raise_file_limit() -> None:
+    """Take the file descriptors that this user may have: idle connections must not exhaust them first."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 65_536 if hard == resource.RLIM_INFINITY else min(hard, 65_536)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    except (OSError, ValueError):
+        logger("http").warning("file-limit-unchanged", wanted=wanted)

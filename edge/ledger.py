@@ -1,0 +1,141 @@
+"""The audit ledger of a process, first half: salted leaves, written in the transaction that they record.
+
+Every issuance, revocation, result, and every refusal of an authenticated subject appends one leaf (D15).
+The leaf is a commitment, SHA-256 over a label, a random salt and the record's bytes; salt and record lie
+beside it and can be erased later without changing the leaf, which then says nothing about anybody.
+Sequencing leaves into a Merkle tree (RFC 9162) is the work of another process step, not of this file.
+"""
+
+import hashlib
+import hmac
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+LEAF_LABEL = b"pva/leaf/1\x00"
+SALT_BYTES = 32
+RECORD_BYTES_MAX = 64 * 1024
+
+
+class LedgerError(Exception):
+    """A record cannot become a leaf, or a stored leaf does not match its record."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerEntry:
+    """One leaf as stored; `record` and `salt` are None once erased."""
+
+    number: int
+    kind: str
+    subject: str
+    leaf_hash: bytes
+    record: bytes | None
+    salt: bytes | None
+
+
+def encode_record(*, kind: str, subject: str, record: Mapping[str, Any], at: datetime) -> bytes:
+    """The bytes that a leaf commits to: JSON, keys sorted, no spaces, UTF-8, no floating point.
+
+    `at` must be aware; it is written in UTC to the microsecond. Raises LedgerError.
+    """
+    if at.tzinfo is None:
+        raise LedgerError("the time of a ledger record must be aware")
+    moment = at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    whole = {"at": moment, "kind": kind, "record": record, "subject": subject}
+    _refuse_ambiguous(whole)
+    data = json.dumps(
+        whole, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    ).encode()
+    if len(data) > RECORD_BYTES_MAX:
+        raise LedgerError(f"a ledger record has at most {RECORD_BYTES_MAX} bytes, got {len(data)}")
+    return data
+
+
+def leaf_hash(*, salt: bytes, record: bytes) -> bytes:
+    """Commitment to the encoded `record` under the 32-byte `salt`."""
+    if len(salt) != SALT_BYTES:
+        raise LedgerError(f"the salt of a leaf has {SALT_BYTES} bytes, got {len(salt)}")
+    return hashlib.sha256(LEAF_LABEL + salt + record).digest()
+
+
+class LedgerTable:
+    """The ledger's table in a process's metadata, and the two things done with it: append and read."""
+
+    def __init__(self, metadata: sa.MetaData) -> None:
+        """Add the table `ledger` to `metadata`; the room's migration creates it."""
+        self.table = sa.Table(
+            "ledger",
+            metadata,
+            sa.Column("number", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True),
+            sa.Column("kind", sa.String(64), nullable=False),
+            sa.Column("subject", sa.String(200), nullable=False, index=True),
+            sa.Column("leaf_hash", sa.LargeBinary(32), nullable=False, unique=True),
+            sa.Column("record", sa.LargeBinary, nullable=True),
+            sa.Column("salt", sa.LargeBinary(SALT_BYTES), nullable=True),
+            sqlite_autoincrement=True,
+        )
+
+    def append(
+        self,
+        connection: sa.Connection,
+        *,
+        kind: str,
+        subject: str,
+        record: Mapping[str, Any],
+        at: datetime,
+        salt: bytes,
+    ) -> bytes:
+        """Add one leaf in the caller's transaction and give its hash (32 bytes).
+
+        `salt` is 32 fresh random bytes. `subject` names whom it is about (device id, serial, tenant),
+        never a person. Raises LedgerError for a record that has no unambiguous encoding.
+        """
+        data = encode_record(kind=kind, subject=subject, record=record, at=at)
+        digest = leaf_hash(salt=salt, record=data)
+        values = {"kind": kind, "subject": subject, "leaf_hash": digest, "record": data, "salt": salt}
+        connection.execute(sa.insert(self.table).values(**values))
+        return digest
+
+    def entries(self, connection: sa.Connection, *, after: int = 0, limit: int = 1000) -> list[LedgerEntry]:
+        """Leaves with a number above `after`, oldest first, at most `limit`."""
+        query = (
+            sa.select(self.table)
+            .where(self.table.c.number > after)
+            .order_by(self.table.c.number)
+            .limit(limit)
+        )
+        return [LedgerEntry(**row) for row in connection.execute(query).mappings()]
+
+
+def verify_entry(entry: LedgerEntry) -> dict[str, Any]:
+    """The record of a leaf that still has one, after checking it against the leaf's hash."""
+    if entry.record is None or entry.salt is None:
+        raise LedgerError(f"the record of leaf {entry.number} has been erased")
+    if not hmac.compare_digest(leaf_hash(salt=entry.salt, record=entry.record), entry.leaf_hash):
+        raise LedgerError(f"the record of leaf {entry.number} is not the one that was committed to")
+    whole: dict[str, Any] = json.loads(entry.record)
+    if whole.get("kind") != entry.kind or whole.get("subject") != entry.subject:
+        raise LedgerError(f"leaf {entry.number} is filed under another kind or subject than its record says")
+    return whole
+
+
+def _refuse_ambiguous(value: object) -> None:
+    if value is None or isinstance(value, str | int):
+        return
+    if isinstance(value, Mapping):
+        for key, nested in value.items():
+            if not isinstance(key, str):
+                raise LedgerError(f"keys of a ledger record are strings, got {type(key).__name__}")
+            _refuse_ambiguous(nested)
+        return
+    if isinstance(value, list | tuple):
+        for nested in value:
+            _refuse_ambiguous(nested)
+        return
+    raise LedgerError(
+        f"a ledger record holds strings, integers, lists and tables, got {type(value).__name__}"
+    )

@@ -1,0 +1,280 @@
+"""Who may call what: principals by certificate, and routes that declare their access.
+
+A principal is a row (role, tenant, name) keyed by the issuer's certificate and the subject's public key,
+both as SHA-256 (D12): names inside certificates decide nothing. The one rule: a route without declared
+access does not start; a certificate without a row gets 403 with the two digests that would register it.
+"""
+
+import hashlib
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from flask import Flask, g, request
+from pydantic import Field, ValidationError
+
+from edge.http_protocol import PEER_CERTIFICATE
+from edge.problem_document import Problem, ProblemError
+from edge.settings import Settings
+
+ROLES = frozenset(
+    "sho dpf icf drf vno ccif ro-relay es overseer pva ocsp admin auditor".split()  # noqa: SIM905  # reads as the list of D12
+)
+PUBLIC = "public"
+DEVICE = "device"
+_ACCESS = "pva_access"
+_TABLE_BYTES_MAX = 4 << 20
+_Digest = Field(pattern=r"^[0-9a-f]{64}$")
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+
+class PrincipalTableError(Exception):
+    """The table of principals cannot be read: nobody is let in."""
+
+
+class UndeclaredAccessError(Exception):
+    """A route says nothing about who may call it."""
+
+
+class Principal(Settings):
+    """Someone known: `role` one of ROLES, `tenant` whose data (supplier, operator), `name` for logs."""
+
+    role: str
+    tenant: str
+    name: str
+
+
+class _Row(Principal):
+    issuer_sha256: str = _Digest
+    spki_sha256: str = _Digest
+
+
+class _Rows(Settings):
+    principals: list[_Row]
+
+
+def certificate_digests(certificate: x509.Certificate, issuer: x509.Certificate) -> tuple[str, str]:
+    """Key of a row: SHA-256 of the issuer's DER certificate and of the subject's DER SPKI, hexadecimal."""
+    spki = certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    issuer_der = issuer.public_bytes(Encoding.DER)
+    return hashlib.sha256(issuer_der).hexdigest(), hashlib.sha256(spki).hexdigest()
+
+
+class PrincipalTable:
+    """The rows of one listener, read from a JSON file and read again when the file changes.
+
+    `{"principals": [{"role", "tenant", "name", "issuer_sha256", "spki_sha256"}]}`; `anchors` is the PEM
+    file that the listener verifies clients against, with every CA that issues to them directly.
+    """
+
+    def __init__(self, path: Path, *, anchors: Path) -> None:
+        """Read both files; raises PrincipalTableError."""
+        self._path = path
+        self._issuers = _load_issuers(anchors)
+        self._lock = threading.Lock()
+        self._stamp: tuple[int, int, int] | None = None
+        self._rows: Mapping[tuple[str, str], Principal] = {}
+        self._current()
+
+    @classmethod
+    def load(cls, path: Path, *, anchors: Path) -> "PrincipalTable":
+        """Table from the files `path` (JSON) and `anchors` (PEM)."""
+        return cls(path, anchors=anchors)
+
+    def principal_of(self, certificate_der: bytes) -> Principal:
+        """Principal of a certificate that the TLS handshake has verified.
+
+        Raises ProblemError (403) naming what to register when there is no row for it.
+        """
+        certificate = x509.load_der_x509_certificate(certificate_der)
+        issuer = next((one for one in self._issuers if _issued(one, certificate)), None)
+        if issuer is None:
+            raise ProblemError(
+                _unknown("the issuer of the certificate is no CA of the client anchors file", "")
+            )
+        key = certificate_digests(certificate, issuer)
+        principal = self._current().get(key)
+        if principal is None:
+            remedy = f"register issuer_sha256 {key[0]} with spki_sha256 {key[1]}, role, tenant and name"
+            raise ProblemError(_unknown("no principal is registered for this certificate", remedy))
+        return principal
+
+    def _current(self) -> Mapping[tuple[str, str], Principal]:
+        with self._lock:
+            try:
+                status = self._path.stat()
+                stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
+                if stamp != self._stamp:
+                    self._rows, self._stamp = _load_rows(self._path), stamp
+            except (OSError, ValueError) as error:
+                self._stamp = None
+                raise PrincipalTableError(f"{self._path}: {_why(error)}") from None
+            return self._rows
+
+
+def require(*roles: str) -> Callable[[View], View]:
+    """Declare that a view serves principals of these roles, and nobody else."""
+    unknown = set(roles) - ROLES
+    if unknown or not roles:
+        raise ValueError(f"expected roles out of {sorted(ROLES)}, got {sorted(unknown) or 'none'}")
+    return _declare(roles)
+
+
+def public(view: View) -> View:
+    """Declare that a view serves everybody: nothing it does depends on who asks."""
+    return _declare((PUBLIC,))(view)
+
+
+def device(view: View) -> View:
+    """Declare that a view serves devices: its messages authenticate themselves."""
+    return _declare((DEVICE,))(view)
+
+
+def enforce_access(
+    app: Flask, *, principals: PrincipalTable | None = None, also: Mapping[str, tuple[str, ...]] | None = None
+) -> None:
+    """Make every route of `app` obey its declaration; call it last in the application's factory.
+
+    `also` declares endpoints that a library added (endpoint name -> roles). Raises
+    UndeclaredAccessError naming routes without access, and those with roles when there is no table.
+    """
+    declared = {endpoint: _access(view) for endpoint, view in app.view_functions.items()} | dict(also or {})
+    missing = sorted(rule.rule for rule in app.url_map.iter_rules() if not declared.get(rule.endpoint))
+    if missing:
+        raise UndeclaredAccessError(
+            f"routes without declared access: {', '.join(missing)}; use require, public, device"
+        )
+    with_roles = {endpoint for endpoint, roles in declared.items() if set(roles) & ROLES}
+    if with_roles and principals is None:
+        raise UndeclaredAccessError(
+            f"routes with roles need a table of principals: {', '.join(sorted(with_roles))}"
+        )
+    app.extensions[_ACCESS] = declared
+
+    def check() -> None:
+        if request.endpoint is None:
+            return  # 404 and 405 are answered without asking who it is
+        roles = declared[request.endpoint]
+        if principals is not None and set(roles) & ROLES:
+            g.pva_principal = _admitted(principals, roles)
+
+    app.before_request(check)
+
+
+def routes_of(app: Flask) -> list[tuple[str, str, tuple[str, ...]]]:
+    """Every (method, rule, roles or ("public",) or ("device",)) of an application, sorted."""
+    declared: Mapping[str, tuple[str, ...]] = app.extensions[_ACCESS]
+    return sorted(
+        (method, rule.rule, declared[rule.endpoint])
+        for rule in app.url_map.iter_rules()
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+    )
+
+
+def current_principal() -> Principal:
+    """Principal of the present request, in a view that requires a role."""
+    principal: Principal = g.pva_principal
+    return principal
+
+
+def principal_or_none() -> Principal | None:
+    """Principal of the present request, None where nobody has been admitted (yet)."""
+    principal: Principal | None = g.get("pva_principal")
+    return principal
+
+
+def _admitted(principals: PrincipalTable, roles: tuple[str, ...]) -> Principal:
+    certificate = request.environ.get(PEER_CERTIFICATE)
+    if not isinstance(certificate, bytes):
+        raise ProblemError(
+            Problem(
+                status=401,
+                type="certificate-required",
+                title="Unauthorized",
+                detail="this route needs a client certificate",
+                subject="client certificate",
+                reason="missing",
+                remedy="connect with a certificate of this installation's TLS root",
+            )
+        )
+    principal = principals.principal_of(certificate)
+    if principal.role not in roles:
+        g.pva_principal = principal  # known, so the refusal is on record under this name
+        raise ProblemError(
+            Problem(
+                status=403,
+                type="role-not-permitted",
+                title="Forbidden",
+                detail=f"this route serves {', '.join(roles)}; {principal.name} is {principal.role}",
+                subject=principal.name,
+                reason="role",
+                remedy=f"use a certificate registered as {' or '.join(roles)}",
+            )
+        )
+    return principal
+
+
+def _declare(roles: tuple[str, ...]) -> Callable[[View], View]:
+    def mark(view: View) -> View:
+        setattr(view, _ACCESS, roles)
+        return view
+
+    return mark
+
+
+def _access(view: Callable[..., Any]) -> tuple[str, ...]:
+    return tuple(getattr(view, _ACCESS, ()))
+
+
+def _unknown(detail: str, remedy: str) -> Problem:
+    return Problem(
+        status=403,
+        type="principal-not-registered",
+        title="Forbidden",
+        detail=detail,
+        subject="client certificate",
+        reason="not-registered",
+        remedy=remedy or "use a certificate of this installation's TLS root",
+    )
+
+
+def _issued(issuer: x509.Certificate, certificate: x509.Certificate) -> bool:
+    try:
+        certificate.verify_directly_issued_by(issuer)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True
+
+
+def _load_issuers(anchors: Path) -> tuple[x509.Certificate, ...]:
+    try:
+        return tuple(x509.load_pem_x509_certificates(anchors.read_bytes()))
+    except (OSError, ValueError) as error:
+        raise PrincipalTableError(f"client anchors {anchors}: {_why(error)}") from None
+
+
+def _load_rows(path: Path) -> Mapping[tuple[str, str], Principal]:
+    data = path.read_bytes()
+    if len(data) > _TABLE_BYTES_MAX:
+        raise ValueError(f"larger than {_TABLE_BYTES_MAX} bytes")
+    rows: dict[tuple[str, str], Principal] = {}
+    for row in _Rows.model_validate_json(data).principals:
+        key = (row.issuer_sha256, row.spki_sha256)
+        if row.role not in ROLES:
+            raise ValueError(f"role {row.role} of {row.name} is none of {sorted(ROLES)}")
+        if key in rows:
+            raise ValueError(f"{row.name} and {rows[key].name} share one certificate key")
+        rows[key] = Principal(role=row.role, tenant=row.tenant, name=row.name)
+    return rows
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        faults = error.errors(include_url=False, include_input=False)
+        return "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in faults)
+    return str(error)

@@ -1,0 +1,101 @@
+"""Refusals that a caller can act on: every exception of an application becomes a problem document.
+
+The one rule: a room's `web.py` owns one table, exception -> (status, problem type); an exception that is
+not in it is a 500 without detail and one log line, so that nothing internal leaves by accident. The room's
+exceptions carry `subject`, `reason` and `remedy` as attributes; their sentence is the detail.
+"""
+
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from typing import Any
+
+from flask import Flask, Response
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
+
+from edge.problem_document import CONTENT_TYPE, TYPE_PREFIX, Problem, ProblemError
+from edge.process import logger
+
+__all__ = [
+    "CONTENT_TYPE",
+    "TYPE_PREFIX",
+    "OnRefusal",
+    "Problem",
+    "ProblemError",
+    "ProblemTable",
+    "problem_of",
+    "register_problems",
+]
+
+ProblemTable = Mapping[type[Exception], tuple[int, str]]
+OnRefusal = Callable[[Problem], None]
+
+
+def register_problems(app: Flask, table: ProblemTable, *, on_refusal: OnRefusal | None = None) -> None:
+    """Answer every exception of `app` with a problem document.
+
+    `table` maps the room's exceptions (subclasses included, nearest first) to (status, problem type).
+    `on_refusal` is called with each 4xx problem before it is sent: the place for the audit record; the
+    principal, if any, is `edge.principals.principal_or_none()`.
+    """
+
+    def answer(error: Exception) -> Response:
+        problem = problem_of(error, table)
+        if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR and not isinstance(error, ProblemError):
+            logger("http").error("unexpected", exc_info=error)
+        elif on_refusal is not None:
+            on_refusal(problem)
+        response = Response(problem.encode(), status=problem.status, content_type=CONTENT_TYPE)
+        response.headers["Cache-Control"] = "no-store"
+        if isinstance(error, MethodNotAllowed) and error.valid_methods:
+            response.headers["Allow"] = ", ".join(sorted(error.valid_methods))
+        return response
+
+    app.register_error_handler(Exception, answer)
+    app.register_error_handler(HTTPException, answer)
+    if hasattr(app, "error_callback"):  # APIFlask turns its own HTTPError into a response by this hook
+        app.error_callback = answer
+
+
+def problem_of(error: Exception, table: ProblemTable) -> Problem:
+    """Problem document of one exception; what the table does not name says nothing about the inside."""
+    if isinstance(error, ProblemError):
+        return error.problem
+    for kind in type(error).__mro__:
+        if kind in table:
+            status, name = table[kind]
+            return _from_attributes(error, status, name)
+    if isinstance(error, HTTPException) and error.code is not None:
+        return _from_status(error.code, error.description or "")
+    status_code = getattr(error, "status_code", None)
+    if type(error).__module__.startswith("apiflask.") and isinstance(status_code, int):
+        return _from_status(status_code, _fields(getattr(error, "detail", None)))
+    return Problem(status=500, type="internal", title="Internal Server Error", remedy="try again later")
+
+
+def _from_attributes(error: Exception, status: int, name: str) -> Problem:
+    return Problem(
+        status=status,
+        type=name,
+        title=HTTPStatus(status).phrase,
+        detail=str(error),
+        subject=str(getattr(error, "subject", "")),
+        reason=str(getattr(error, "reason", "") or name),
+        remedy=str(getattr(error, "remedy", "")),
+    )
+
+
+def _from_status(status: int, detail: str) -> Problem:
+    try:
+        title = HTTPStatus(status).phrase
+    except ValueError:
+        title = "Error"
+    name = title.lower().replace(" ", "-")
+    return Problem(status=status, type=name, title=title, detail=detail, reason=name)
+
+
+def _fields(detail: Any) -> str:
+    if isinstance(detail, Mapping):
+        return "; ".join(f"{name}: {_fields(nested)}" for name, nested in detail.items())
+    if isinstance(detail, list | tuple):
+        return ", ".join(_fields(nested) for nested in detail)
+    return "" if detail is None else str(detail)

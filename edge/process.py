@@ -1,0 +1,129 @@
+"""What a process takes from the world around it: clock, random bytes, settings, logs, user id.
+
+The one rule of this room: nothing outside `edge` and the wiring (`app.py`, `cli.py`) reads the clock,
+the environment or the random generator; everything else gets them as parameters and can be tested with
+fixed ones.
+"""
+
+import json
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import TextIO, cast
+
+import structlog
+
+Clock = Callable[[], datetime]
+"""Gives the present moment as an aware UTC datetime."""
+
+RandomBytes = Callable[[int], bytes]
+"""Gives n bytes from the operating system's generator."""
+
+
+class PrivilegeError(Exception):
+    """The process could not become the user that it was told to become, or could become root again."""
+
+
+def system_clock() -> datetime:
+    """Present moment, aware, UTC."""
+    return datetime.now(UTC)
+
+
+def system_random(count: int) -> bytes:
+    """Take `count` bytes from the operating system's generator."""
+    return os.urandom(count)
+
+
+def monotonic_ms() -> float:
+    """Milliseconds of a clock that never goes back; only differences mean anything."""
+    return time.monotonic() * 1000
+
+
+def configure_logging(*, role: str, level: str = "info", stream: TextIO | None = None) -> None:
+    """Send every log line, the libraries' too, as one JSON object a line to stderr (or `stream`).
+
+    Standard output stays free for the ready line. Libraries speak from warning upwards.
+    """
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(stream or sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.JSONRenderer(sort_keys=False),
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.WARNING)
+    logging.getLogger("pva").setLevel(level.upper())
+    structlog.contextvars.clear_contextvars()
+    structlog.contextvars.bind_contextvars(role=role)
+
+
+def logger(name: str = "pva") -> structlog.typing.FilteringBoundLogger:
+    """Logger of one room; its lines carry the room's name."""
+    return cast("structlog.typing.FilteringBoundLogger", structlog.get_logger(f"pva.{name}"))
+
+
+def print_ready(role: str, listeners: Mapping[str, str]) -> None:
+    """Tell whoever started this process that every listener accepts: one JSON line on stdout."""
+    line = {"event": "ready", "role": role, "pid": os.getpid(), "listeners": dict(listeners)}
+    sys.stdout.write(json.dumps(line) + "\n")
+    sys.stdout.flush()
+
+
+def drop_privileges(uid: int, gid: int) -> None:
+    """Become the unprivileged user `uid` with the group `gid` and no other, for good.
+
+    Does, in this order: setgroups([]), setresgid, setresuid on real, effective and saved ids; then
+    verifies all six ids and the empty group list, and that neither root's uid nor its gid can be taken
+    back. What is already open stays open and what is already imported stays imported, but nothing that
+    only root may reach can be opened afterwards: callers import their modules and open sockets, devices
+    and directories first.
+
+    Calling it as the very user with no other group is a no-op that still verifies. Raises
+    PrivilegeError, and the process must end, when any step fails or `uid` or `gid` is 0.
+    """
+    if uid == 0 or gid == 0:
+        raise PrivilegeError(
+            f"refusing to run as uid {uid}, gid {gid}: expected an unprivileged user and group"
+        )
+    try:
+        if os.geteuid() == 0:
+            os.setgroups([])
+            os.setresgid(gid, gid, gid)
+            os.setresuid(uid, uid, uid)
+    except OSError as error:
+        raise PrivilegeError(f"cannot become uid {uid}, gid {gid}: {error.strerror}") from error
+    if os.getresuid() != (uid, uid, uid) or os.getresgid() != (gid, gid, gid):
+        raise PrivilegeError(
+            f"expected to be uid {uid}, gid {gid}, but am {os.getresuid()}, {os.getresgid()}: "
+            "start the process as root or as that user"
+        )
+    if set(os.getgroups()) - {gid}:
+        raise PrivilegeError(
+            f"supplementary groups {os.getgroups()} are left: start the process without them"
+        )
+    for regain, ids in ((os.setresuid, "uid"), (os.setresgid, "gid")):
+        try:
+            regain(0, 0, 0)
+        except PermissionError:
+            continue
+        raise PrivilegeError(f"root's {ids} could be taken back after dropping it")

@@ -1,0 +1,213 @@
+"""What stands between a listener and its application: limits first, one log line after.
+
+The one rule: an application sees a request only when its whole body is in memory, within the listener's
+limit and deadline, so a slow or endless sender costs a little memory for a while and never a worker.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from edge.problem_document import CONTENT_TYPE, Problem, body_too_large
+from edge.process import logger, monotonic_ms
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+BODY_TIMEOUT_S = 20.0
+DRAIN_TIMEOUT_S = 2.0
+DRAIN_BYTES_MAX = 4 << 20
+HEAD_BYTES_MAX = 16 * 1024
+LOGGED_PATH_MAX = 120
+
+
+class _RefusedError(Exception):
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        super().__init__(problem.title)
+
+
+class _GoneError(Exception):
+    """The client closed the connection before its request was complete."""
+
+
+class RequestGuard:
+    """ASGI wrapper of one listener's application.
+
+    `body_bytes_max` octets of body, all within `body_timeout_s`; at most `requests_max` requests at
+    work or waiting for a worker, past that 503 with Retry-After.
+    """
+
+    def __init__(
+        self,
+        app: AsgiApp,
+        *,
+        listener: str,
+        body_bytes_max: int,
+        requests_max: int,
+        body_timeout_s: float = BODY_TIMEOUT_S,
+    ) -> None:
+        """Wrap `app`; nothing is started."""
+        self._app = app
+        self._listener = listener
+        self._body_bytes_max = body_bytes_max
+        self._requests_max = requests_max
+        self._body_timeout_s = body_timeout_s
+        self._requests = 0
+        self._log = logger("http")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            return
+        started, status = monotonic_ms(), 0
+
+        async def noting_send(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._serve(scope, receive, noting_send)
+        except _RefusedError as refusal:
+            await _refuse(refusal.problem, receive, noting_send)
+        except _GoneError:
+            pass
+        finally:
+            self._log.info(
+                "request",
+                listener=self._listener,
+                method=scope["method"],
+                path=scope["path"][:LOGGED_PATH_MAX],
+                status=status,
+                ms=round(monotonic_ms() - started, 1),
+            )
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        _check_head(scope)
+        body = await self._read_body(scope, receive)
+        if self._requests >= self._requests_max:
+            raise _RefusedError(_overloaded())
+        self._requests += 1
+        try:
+            await self._app(_with_length(scope, len(body)), _once(body, receive), send)
+        finally:
+            self._requests -= 1
+
+    async def _read_body(self, scope: Scope, receive: Receive) -> bytes:
+        declared = [value for name, value in scope["headers"] if name == b"content-length"]
+        if declared and int(declared[0]) > self._body_bytes_max:
+            raise _RefusedError(body_too_large(self._body_bytes_max))
+        body = bytearray()
+        try:
+            async with asyncio.timeout(self._body_timeout_s):
+                more = True
+                while more:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        raise _GoneError
+                    body += message.get("body", b"")
+                    more = message.get("more_body", False)
+                    if len(body) > self._body_bytes_max:
+                        raise _RefusedError(body_too_large(self._body_bytes_max))
+        except TimeoutError:
+            raise _RefusedError(_too_slow(self._body_timeout_s)) from None
+        return bytes(body)
+
+
+def _check_head(scope: Scope) -> None:
+    """Limit the head also when it came in one piece: the parser limits only what is incomplete."""
+    size = len(scope["raw_path"]) + len(scope["query_string"])
+    size += sum(len(name) + len(value) + 4 for name, value in scope["headers"])
+    if size > HEAD_BYTES_MAX:
+        raise _RefusedError(
+            Problem(
+                status=431,
+                type="head-too-large",
+                title="Request Header Fields Too Large",
+                detail=f"the request line and header fields may have {HEAD_BYTES_MAX} bytes together",
+                subject="header fields",
+                reason="size",
+                remedy="send less",
+            )
+        )
+
+
+def _with_length(scope: Scope, length: int) -> Scope:
+    headers = [
+        (name, value)
+        for name, value in scope["headers"]
+        if name not in {b"content-length", b"transfer-encoding"}
+    ]
+    if length or len(headers) != len(scope["headers"]):
+        headers.append((b"content-length", str(length).encode()))
+    return {**scope, "headers": headers}
+
+
+def _once(body: bytes, receive: Receive) -> Receive:
+    given = False
+
+    async def receive_body() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return receive_body
+
+
+async def _refuse(problem: Problem, receive: Receive, send: Send) -> None:
+    """Send the refusal, then swallow what is still coming for a moment.
+
+    Closing at once with unread bytes makes the kernel reset the connection, and the client would lose
+    the answer that tells it what was wrong.
+    """
+    document = problem.encode()
+    headers = [
+        (b"content-type", CONTENT_TYPE.encode()),
+        (b"content-length", str(len(document)).encode()),
+        (b"connection", b"close"),
+    ]
+    if problem.status == 503:  # noqa: PLR2004  # the one status with a Retry-After here
+        headers.append((b"retry-after", b"2"))
+    await send({"type": "http.response.start", "status": problem.status, "headers": headers})
+    await send({"type": "http.response.body", "body": document, "more_body": True})
+    swallowed = 0
+    try:
+        async with asyncio.timeout(DRAIN_TIMEOUT_S):
+            more = problem.status == 413  # noqa: PLR2004  # elsewhere the body has been read or given up
+            while more and swallowed < DRAIN_BYTES_MAX:
+                message = await receive()
+                swallowed += len(message.get("body", b""))
+                more = message.get("more_body", False)
+    except TimeoutError:
+        pass
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def _overloaded() -> Problem:
+    return Problem(
+        status=503,
+        type="overloaded",
+        title="Service Unavailable",
+        detail="too many requests are waiting",
+        reason="overload",
+        remedy="try again after the time in Retry-After",
+    )
+
+
+def _too_slow(seconds: float) -> Problem:
+    return Problem(
+        status=408,
+        type="body-too-slow",
+        title="Request Timeout",
+        detail=f"the body did not arrive within {seconds:g} s",
+        subject="body",
+        reason="timeout",
+        remedy="send it again without pauses",
+    )
