@@ -1,7 +1,10 @@
 """Every object identifier that the project uses, and the only place where its own arc is registered.
 
-Own identifiers hang under a UUID-derived arc (ITU-T X.667: 2.25.<UUID as an integer>), so no registry had
-to be asked. Retired numbers are never used again.
+Own identifiers hang under an arc that is derived from a UUID, so no registry had to be asked:
+1.2.840.113556.1.8000.2554 followed by 8478f031-25be-4888-aa5b-05cd31777187 in seven pieces, an allocation
+that is implicit in the UUID. The other UUID arc, 2.25.<UUID as one integer>, needs a 128-bit element, and
+RFC 5280 appendix B obliges nobody to read elements of 2^28 or more: GnuTLS and several linters refuse every
+certificate that holds one. Retired numbers are never used again.
 """
 
 from typing import Final
@@ -9,7 +12,7 @@ from typing import Final
 from cryptography.x509 import ObjectIdentifier
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-_ARC: Final = "2.25.176086042738798897939116400253624349063"
+_ARC: Final = "1.2.840.113556.1.8000.2554.33912.61489.9662.18568.43611.380209.7827847"
 
 # 1: purposes (extended key usage)
 EKU_PLATFORM_CREDENTIAL: Final = ObjectIdentifier(f"{_ARC}.1.1")
