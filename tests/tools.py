@@ -13,6 +13,7 @@ import pytest
 PACKAGES = {
     "swtpm": "swtpm",
     "swtpm_setup": "swtpm-tools",
+    "swtpm_localca": "swtpm-tools",
     "tpm2_checkquote": "tpm2-tools",
     "tpm2_eventlog": "tpm2-tools",
     "tpm2_print": "tpm2-tools",
