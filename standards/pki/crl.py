@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from standards.pki.errors import DecodeError, RevocationError
 
 CRL_BYTES_MAX = 16 << 20
+_UNREADABLE = (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension, x509.InvalidVersion)
 _STRONG = (hashes.SHA256, hashes.SHA384, hashes.SHA512)
 
 
@@ -98,11 +99,14 @@ def verify_crl(
         raise DecodeError("CRL", expected=f"1 to {CRL_BYTES_MAX} bytes", got=str(len(der)))
     try:
         crl = x509.load_der_x509_crl(der)
+        # The library lets a BIT STRING end in unused bits; DER bytes of a list are to be one of a kind.
+        if der[-len(crl.signature) - 1]:
+            raise DecodeError("CRL signature", expected="whole octets", got="unused bits")
         _check_signature(crl, issuer=issuer)
         this_update, next_update = _check_time(crl, at=at)
         number = _check_extensions(crl, distribution_point=distribution_point)
         revoked = _revoked(crl)
-    except (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension) as error:
+    except _UNREADABLE as error:
         raise DecodeError("CRL", expected="one DER CertificateList", got=str(error)) from error
     return VerifiedCrl(
         number=number, this_update=this_update, next_update=next_update, revoked=revoked, der=der

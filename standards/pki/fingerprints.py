@@ -11,10 +11,16 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.utils import CryptographyDeprecationWarning
 
 from standards.pki.errors import DecodeError
 
 CA_ID_HEX_DIGITS = 32
+# What the library raises on certificates that it will not read; it announces the last one as an error to be.
+_UNREADABLE = (
+    ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion, x509.DuplicateExtension,
+    CryptographyDeprecationWarning,
+)  # fmt: skip
 Keyed = x509.Certificate | x509.CertificateSigningRequest | PublicKeyTypes
 
 
@@ -59,10 +65,14 @@ def decode_certificate(der: bytes) -> x509.Certificate:
         certificate = x509.load_der_x509_certificate(der)
         # The parser is lazy: touch what later code relies on, so that it fails here and not there.
         _ = (certificate.extensions, certificate.subject, certificate.issuer, certificate.public_key())
-    except (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion) as error:
+        serial, signature = certificate.serial_number, certificate.signature
+    except _UNREADABLE as error:
         raise DecodeError("certificate", expected="one DER X.509 v3 certificate", got=str(error)) from error
-    except x509.DuplicateExtension as error:
-        raise DecodeError("certificate", expected="each extension once", got=str(error)) from error
+    if serial < 1:
+        raise DecodeError("serial number", expected="a positive integer", got=str(serial))
+    # The library lets a BIT STRING end in unused bits, which would give one certificate several digests.
+    if der[-len(signature) - 1]:
+        raise DecodeError("signature", expected="whole octets", got=f"{der[-len(signature) - 1]} unused bits")
     return certificate
 
 
@@ -70,6 +80,6 @@ def decode_pem_certificates(pem: bytes) -> Sequence[x509.Certificate]:
     """Decode one or more PEM certificates, in their order; raises DecodeError."""
     try:
         loaded = x509.load_pem_x509_certificates(pem)
-    except (ValueError, TypeError, x509.InvalidVersion) as error:
+    except _UNREADABLE as error:
         raise DecodeError("certificates", expected="PEM certificates", got=str(error)) from error
     return tuple(decode_certificate(certificate_der(each)) for each in loaded)

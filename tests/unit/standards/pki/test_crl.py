@@ -101,7 +101,7 @@ def test_lists_that_say_nothing() -> None:
         certificate=ROOT.issue("no signer", key=ROOT.key.public_key(), extensions=[(LEAF_USAGE, True)]),
         key=ROOT.key,
     )
-    for der, changed in [
+    bad: list[tuple[bytes, dict[str, Any]]] = [
         (crl_of(signer=Authority.root()), {}),
         (crl_of(signer=Authority.root("other")), {}),
         (crl_of(signer=no_signer), {"issuer": no_signer.certificate}),
@@ -113,7 +113,8 @@ def test_lists_that_say_nothing() -> None:
         (crl_of(entry(5, unknown)), {}),
         (crl_of(entry(5, remove)), {}),
         (crl_of(entry(5), entry(5)), {}),
-    ]:
+    ]
+    for der, changed in bad:
         with pytest.raises(RevocationError):
             verify(der, **changed)
 
