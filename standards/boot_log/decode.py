@@ -1,0 +1,186 @@
+"""Bytes of a log -> `EventLog`.
+
+Rule: a raising cursor reads every field; sizes are judged against what is left before anything is taken; the
+same bytes give the same value or `BootLogError`, and no other error.
+Checks here (A17): the Specification ID event is sane, its algorithms are unique and of the right size, every
+event has exactly one digest for each of them. What is NOT checked here: that the log belongs to any PCR.
+Formats: TCG_PCR_EVENT2 after a TCG_PCR_EVENT header ("crypto-agile"), and TCG_PCR_EVENT throughout (the SHA-1
+format of TPM 1.2), which is marked in the result. Zero bytes after the last event are the unused rest of the log
+area and are passed over; anything else there is refused.
+Source: TCG PC Client Platform Firmware Profile 1.06, sections 10.2.1, 10.2.2 and 10.4.5.
+"""
+
+from typing import Final
+
+from standards.boot_log.algorithms import BANKS, SHA1
+from standards.boot_log.errors import BootLogError
+from standards.boot_log.events import EV_NO_ACTION, PCR_INDEX_MAX, Event, EventLog
+
+LOG_BYTES_MAX: Final = 1 << 22
+EVENTS_MAX: Final = 20_000
+
+_SIGNATURE: Final = b"Spec ID Event03\x00"
+_ALGORITHMS_MAX: Final = 16
+_DIGEST_SIZE_MAX: Final = 128
+_SPEC_MAJOR: Final = 2
+_UINTN_SIZES: Final = frozenset({1, 2})  # in units of 32 bits
+_PCR_OF_NO_ACTION_MAX: Final = (1 << 32) - 1
+
+
+def decode_event_log(
+    data: bytes, *, bytes_max: int = LOG_BYTES_MAX, events_max: int = EVENTS_MAX
+) -> EventLog:
+    """Decode a whole log of at most `bytes_max` bytes and `events_max` events.
+
+    Raises:
+        BootLogError: for any other bytes.
+    """
+    if len(data) > bytes_max:
+        raise BootLogError(what="size", expected=f"at most {bytes_max} bytes", got=str(len(data)))
+    cursor = _Cursor(data)
+    if cursor.at_end:
+        raise BootLogError(what="content", expected="at least one event", got="nothing")
+    first = _legacy_event(cursor, number=0)
+    if first.type == EV_NO_ACTION and first.data.startswith(_SIGNATURE):
+        sizes = _decode_header(first)
+        events = _decode_events(cursor, sizes=sizes, events_max=events_max)
+        log = EventLog(algorithms=tuple(sizes), events=events, crypto_agile=True, header=first.data)
+    else:
+        events = (first, *_decode_events(cursor, sizes=None, events_max=events_max))
+        log = EventLog(algorithms=(SHA1,), events=events, crypto_agile=False, header=b"")
+    _ = log.startup_locality  # a log that contradicts itself there is refused as a whole
+    return log
+
+
+def _decode_events(cursor: "_Cursor", *, sizes: dict[int, int] | None, events_max: int) -> tuple[Event, ...]:
+    events: list[Event] = []
+    while not cursor.at_end:
+        number = len(events) + 1
+        if number > events_max:
+            raise BootLogError(what="length", expected=f"at most {events_max} events", got="more")
+        event = (
+            _legacy_event(cursor, number=number) if sizes is None else _event(cursor, sizes, number=number)
+        )
+        events.append(event)
+    return tuple(events)
+
+
+def _decode_header(event: Event) -> dict[int, int]:
+    """The Specification ID event: digest size by algorithm, in the order of the log."""
+    if event.pcr != 0 or any(event.digests[SHA1]):
+        raise BootLogError(
+            what="Specification ID event", expected="PCR 0 and a digest of zeros", got="another"
+        )
+    cursor = _Cursor(event.data, number=0)
+    cursor.take(len(_SIGNATURE), "signature")
+    cursor.u32("platformClass")
+    minor, major, _errata, uintn = cursor.take(4, "specification version")
+    if major != _SPEC_MAJOR or uintn not in _UINTN_SIZES:
+        got = f"version {major}.{minor}, uintnSize {uintn}"
+        raise BootLogError(what="Specification ID event", expected="version 2, uintnSize 1 or 2", got=got)
+    sizes = _decode_algorithms(cursor)
+    cursor.take(cursor.u8("vendorInfoSize"), "vendorInfo")
+    cursor.end()
+    return sizes
+
+
+def _decode_algorithms(cursor: "_Cursor") -> dict[int, int]:
+    count = cursor.u32("numberOfAlgorithms")
+    if not 1 <= count <= _ALGORITHMS_MAX:
+        raise BootLogError(what="numberOfAlgorithms", expected=f"1 to {_ALGORITHMS_MAX}", got=str(count))
+    sizes: dict[int, int] = {}
+    for _ in range(count):
+        algorithm, size = cursor.u16("algorithmId"), cursor.u16("digestSize")
+        if algorithm in sizes:
+            raise BootLogError(what="algorithm list", expected="each once", got=f"0x{algorithm:04x} twice")
+        known = BANKS.get(algorithm)
+        if not 1 <= size <= _DIGEST_SIZE_MAX or (known and known.size != size):
+            expected = f"{known.size} bytes for {known.name}" if known else f"1 to {_DIGEST_SIZE_MAX} bytes"
+            raise BootLogError(what=f"digestSize of 0x{algorithm:04x}", expected=expected, got=str(size))
+        sizes[algorithm] = size
+    return sizes
+
+
+def _event(cursor: "_Cursor", sizes: dict[int, int], *, number: int) -> Event:
+    """One TCG_PCR_EVENT2."""
+    cursor.number = number
+    pcr, event_type = _place(cursor)
+    count = cursor.u32("digest count")
+    if count != len(sizes):
+        raise BootLogError(
+            what="digest count", expected=f"{len(sizes)}, as listed", got=str(count), event=number
+        )
+    digests: dict[int, bytes] = {}
+    for _ in range(count):
+        algorithm = cursor.u16("digest algorithm")
+        if algorithm not in sizes or algorithm in digests:
+            got = f"0x{algorithm:04x} {'twice' if algorithm in digests else 'which is not listed'}"
+            raise BootLogError(what="digests", expected="each listed algorithm once", got=got, event=number)
+        digests[algorithm] = cursor.take(sizes[algorithm], "digest")
+    data = cursor.take(cursor.u32("eventSize"), "event data")
+    return Event(number=number, pcr=pcr, type=event_type, digests=digests, data=data)
+
+
+def _legacy_event(cursor: "_Cursor", *, number: int) -> Event:
+    """One TCG_PCR_EVENT."""
+    cursor.number = number
+    pcr, event_type = _place(cursor)
+    digest = cursor.take(BANKS[SHA1].size, "digest")
+    data = cursor.take(cursor.u32("eventSize"), "event data")
+    return Event(number=number, pcr=pcr, type=event_type, digests={SHA1: digest}, data=data)
+
+
+def _place(cursor: "_Cursor") -> tuple[int, int]:
+    """PCR and type; EV_NO_ACTION may name any PCR, for it reaches none."""
+    pcr, event_type = cursor.u32("pcrIndex"), cursor.u32("eventType")
+    highest = _PCR_OF_NO_ACTION_MAX if event_type == EV_NO_ACTION else PCR_INDEX_MAX
+    if pcr > highest:
+        raise BootLogError(
+            what="pcrIndex", expected=f"0 to {PCR_INDEX_MAX}", got=str(pcr), event=cursor.number
+        )
+    return pcr, event_type
+
+
+class _Cursor:
+    """Reads little-endian fields; raises where the bytes end too early."""
+
+    def __init__(self, data: bytes, *, number: int = 0) -> None:
+        self._data = data
+        self._position = 0
+        self._content = len(data.rstrip(b"\x00"))
+        self.number = number
+
+    @property
+    def at_end(self) -> bool:
+        """Whether only zero bytes, or none, are left. No event can consist of zeros that say something."""
+        return self._position >= self._content
+
+    def take(self, size: int, what: str) -> bytes:
+        """The next bytes."""
+        end = self._position + size
+        if end > len(self._data):
+            left = len(self._data) - self._position
+            raise BootLogError(what=what, expected=f"{size} bytes", got=f"{left} left", event=self.number)
+        taken = self._data[self._position : end]
+        self._position = end
+        return taken
+
+    def end(self) -> None:
+        """Refuse bytes that are left."""
+        left = len(self._data) - self._position
+        if left:
+            raise BootLogError(
+                what="structure", expected="its end", got=f"{left} more bytes", event=self.number
+            )
+
+    def u8(self, what: str) -> int:
+        """An 8-bit number."""
+        return self.take(1, what)[0]
+
+    def u16(self, what: str) -> int:
+        """A 16-bit number."""
+        return int.from_bytes(self.take(2, what), "little")
+
+    def u32(self, what: str) -> int:
+        """A 32-bit number."""
+        return int.from_bytes(self.take(4, what), "little")

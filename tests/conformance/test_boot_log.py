@@ -1,0 +1,131 @@
+"""Logs of real machines, and tpm2_eventlog as the outside judge.
+
+tpm2_eventlog runs in a process of its own. It replays PCR 0 from zero whatever the startup locality is, so that
+one PCR is compared only where the log starts from locality 0; and it crashes on one log, which is named below.
+"""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from standards.boot_log.algorithms import BANKS_BY_NAME, SHA1, SHA256
+from standards.boot_log.decode import decode_event_log
+from standards.boot_log.describe import describe
+from standards.boot_log.encode import encode_event_log
+from standards.boot_log.measured import kernel_command_line
+from standards.boot_log.replay import replay, reset_value
+from tests.tools import need, shared_vectors
+from tests.unit.standards.boot_log.logs import LOG
+
+CRASHES_THE_JUDGE = {
+    "option_rom_eventlog.bin": "version 5.4 ends with SIGSEGV at the last event, an EV_NO_ACTION that names no PCR",
+}
+
+
+def real_logs() -> list[Path]:
+    """All logs of the folder of vectors, which must not be empty."""
+    logs = sorted((shared_vectors() / "eventlogs").glob("*.bin"))
+    assert logs, "no log among the vectors"
+    return logs
+
+
+@pytest.mark.check("A17")
+def test_every_real_log_is_read_and_written_back() -> None:
+    for path in real_logs():
+        data = path.read_bytes()
+        log = decode_event_log(data)
+        assert log.events, path.name
+        assert encode_event_log(log) == data, path.name
+        assert all(describe(event).isprintable() for event in log.events), path.name
+
+
+@pytest.mark.check("A18")
+@pytest.mark.requirement("R94")
+def test_real_logs_reach_the_pcrs_that_their_machines_had() -> None:
+    folder = shared_vectors() / "eventlogs"
+    recorded = json.loads((folder / "recorded_pcrs.json").read_text())
+    compared = 0
+    for name, machine in recorded.items():
+        log = decode_event_log((folder / name).read_bytes())
+        for bank_name, pcrs in machine["banks"].items():
+            bank = BANKS_BY_NAME[bank_name].id
+            values = replay(log, bank=bank)
+            for index, value in pcrs.items():
+                got = values.get(int(index), reset_value(int(index), bank))
+                assert got.hex() == value, f"{name} {bank_name} PCR {index}"
+                compared += 1
+    assert compared > 0
+
+
+@pytest.mark.check("A18")
+def test_a_quoted_log_reaches_the_quoted_values() -> None:
+    folder = shared_vectors() / "evidence"
+    quoted = json.loads((folder / "ecc-mb.pcrs.json").read_text())
+    values = replay(decode_event_log((folder / "mb_log.bin").read_bytes()), bank=SHA256)
+    for index, value in quoted.items():
+        assert values.get(int(index), reset_value(int(index), SHA256)).hex() == value, f"PCR {index}"
+
+
+def judged(log: Path, *, returncode: int = 0) -> tuple[int, dict[str, dict[int, str]]]:
+    """Number of events and PCRs by bank name, as tpm2_eventlog prints them in YAML."""
+    command = [need("tpm2_eventlog"), str(log)]
+    result = subprocess.run(command, capture_output=True, timeout=60, check=False)
+    assert result.returncode == returncode, result.stderr.decode(errors="replace")
+    text = result.stdout.decode(errors="replace")
+    pcrs: dict[str, dict[int, str]] = {}
+    bank: dict[int, str] = {}
+    for line in text.partition("\npcrs:\n")[2].splitlines():
+        name, _, value = (part.strip() for part in line.partition(":"))
+        if value:
+            bank[int(name)] = value.removeprefix("0x")
+        elif name:
+            bank = pcrs.setdefault(name, {})
+    return text.count("PCRIndex:"), pcrs
+
+
+def compare(path: Path, data: bytes) -> int:
+    """Compare one log with the judge; answers how many PCRs were compared."""
+    log = decode_event_log(data)
+    count, judgement = judged(path)
+    assert count == len(log.events) + (1 if log.crypto_agile else 0), path.name
+    compared = 0
+    for bank_name, pcrs in judgement.items():
+        bank = BANKS_BY_NAME[bank_name].id
+        values = replay(log, bank=bank)
+        for index, value in pcrs.items():
+            if index == 0 and log.startup_locality:
+                assert values[0].hex() != value, (
+                    f"{path.name}: the judge knows the startup locality after all"
+                )
+                continue
+            assert values[index].hex() == value, f"{path.name} {bank_name} PCR {index}"
+            compared += 1
+    return compared
+
+
+@pytest.mark.check("A18")
+def test_tpm2_eventlog_agrees_on_real_logs() -> None:
+    for path in real_logs():
+        if path.name not in CRASHES_THE_JUDGE:
+            assert compare(path, path.read_bytes()) > 0, path.name
+
+
+@pytest.mark.check("A18")
+def test_tpm2_eventlog_agrees_on_our_log(tmp_path: Path) -> None:
+    path = tmp_path / "log.bin"
+    path.write_bytes(encode_event_log(LOG))
+    assert compare(path, path.read_bytes()) > 0
+
+
+@pytest.mark.check("A19")
+def test_command_lines_of_real_logs_are_the_measured_ones() -> None:
+    found = {
+        path.name: kernel_command_line(log, bank=SHA256 if SHA256 in log.algorithms else SHA1)
+        for path in real_logs()
+        for log in [decode_event_log(path.read_bytes())]
+    }
+    lines = [line for line in found.values() if line is not None]
+    assert len(lines) >= len(found) // 2
+    assert all("vmlinuz" in line for line in lines)
