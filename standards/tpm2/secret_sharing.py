@@ -5,6 +5,7 @@ Three protocols use it, told apart by the label: IDENTITY (credentials), DUPLICA
 comes out of a one-pass Diffie-Hellman with the caller's ephemeral key.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
@@ -17,6 +18,14 @@ from standards.tpm2.structures import EccPoint, Public
 LABEL_IDENTITY = b"IDENTITY"
 LABEL_DUPLICATE = b"DUPLICATE"
 LABEL_SECRET = b"SECRET"
+_GROUP_ORDERS = {
+    "secp256r1": 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551,
+    "secp384r1": int(
+        "ffffffffffffffffffffffffffffffffffffffffffffffffc7634d81f4372ddf581a0db248b0a77aecec196accc52973",
+        16,
+    ),
+}
+_EXTRA_BYTES = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +52,27 @@ def share_secret(
     if isinstance(key, rsa.RSAPublicKey):
         return _by_oaep(key, public.name_algorithm, label, seed)
     return _by_ecdh(key, public.name_algorithm, label, ephemeral)
+
+
+def share_fresh_secret(public: Public, *, label: bytes, random_bytes: Callable[[int], bytes]) -> SharedSecret:
+    """`share_secret` with seed or ephemeral key drawn from `random_bytes`."""
+    key = public.public_key()
+    if isinstance(key, rsa.RSAPublicKey):
+        seed = random_bytes(digest_size(public.name_algorithm))
+        return share_secret(public, label=label, seed=seed, ephemeral=None)
+    ephemeral = ephemeral_key(key.curve, random_bytes)
+    return share_secret(public, label=label, seed=b"", ephemeral=ephemeral)
+
+
+def ephemeral_key(
+    curve: ec.EllipticCurve, random_bytes: Callable[[int], bytes]
+) -> ec.EllipticCurvePrivateKey:
+    """A private key on P-256 or P-384 by FIPS 186-5, A.2.1: 64 more random bits than the group order has."""
+    order = _GROUP_ORDERS.get(curve.name)
+    if order is None:
+        raise DecodeError("curve of the receiving key", expected="P-256 or P-384", got=curve.name)
+    drawn = int.from_bytes(random_bytes(order.bit_length() // 8 + _EXTRA_BYTES), "big")
+    return ec.derive_private_key(drawn % (order - 1) + 1, curve)
 
 
 def _by_oaep(key: rsa.RSAPublicKey, algorithm: int, label: bytes, seed: bytes) -> SharedSecret:

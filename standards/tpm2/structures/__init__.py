@@ -22,6 +22,7 @@ from standards.tpm2.structures.public import (
     SymmetricDefinition,
 )
 from standards.tpm2.structures.signature import Signature
+from standards.tpm2.structures.ticket import Ticket
 
 __all__ = [
     "Attest",
@@ -39,6 +40,7 @@ __all__ = [
     "Scheme",
     "Signature",
     "SymmetricDefinition",
+    "Ticket",
     "decode_pcr_selections",
     "encode_pcr_selections",
     "read_pcr_selections",

@@ -37,6 +37,11 @@ class NvPublic:
         return writer.tpm2b(self.auth_policy).u16(self.data_size).done()
 
     @property
+    def handle(self) -> int:
+        """The index is its own handle."""
+        return self.index
+
+    @property
     def name(self) -> bytes:
         """Name of the index, recomputed."""
         return nv_name(self.name_algorithm, self.encode())
