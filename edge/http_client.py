@@ -163,7 +163,7 @@ class HttpClient:
     def _read(self, url: str, answer: urllib3.BaseHTTPResponse) -> bytes:
         deadline = monotonic_ms() + self._timeout_s * 1000
         data = bytearray()
-        while chunk := answer.read(_CHUNK):
+        while chunk := answer.read1(_CHUNK):  # what is there, so that a trickle meets the deadline
             data += chunk
             if len(data) > self._bytes_max:
                 raise UnreachableError(url, reason=f"its answer has more than {self._bytes_max} bytes")

@@ -62,13 +62,7 @@ def write_private_file(path: Path, data: bytes) -> None:
     at = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         _refuse_reachable_folder(path, folder, os.fstat(at))
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        descriptor = os.open(path.name, flags, 0o600, dir_fd=at)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.fsync(at)
+        _write_at(path.name, at, data)
     except FileExistsError:
         raise KeyFileError(
             path, reason="exists already", remedy="move it away, keys are never overwritten"
@@ -143,6 +137,22 @@ def _refuse_reachable_folder(path: Path, folder: Path, status: os.stat_result) -
             reason=f"the folder {folder} has mode {stat.S_IMODE(status.st_mode):04o}, expected 0700",
             remedy=f"chmod 700 {folder}",
         )
+
+
+def _write_at(name: str, folder: int, data: bytes) -> None:
+    """Write beside the name and then link: whoever is killed meanwhile leaves no half a key under it."""
+    draft = f".{name}.{os.getpid()}.new"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+    descriptor = os.open(draft, flags, 0o600, dir_fd=folder)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.link(draft, name, src_dir_fd=folder, dst_dir_fd=folder)  # fails where the name exists
+    finally:
+        os.unlink(draft, dir_fd=folder)
+    os.fsync(folder)
 
 
 def _read_at(path: Path, folder: int) -> bytes:

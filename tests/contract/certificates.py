@@ -80,12 +80,13 @@ class Certificates:
             .add_extension(issuer_key, critical=False)
             .sign(authority.key, hashes.SHA256())
         )
+        (self.folder / "keys" / f"{name}.key").unlink(missing_ok=True)
         (self.folder / f"{name}.pem").write_bytes(certificate.public_bytes(Encoding.PEM))
         write_private_key(self.folder / "keys" / f"{name}.key", key, passphrase_file=self.passphrase)
         return certificate
 
     def client(self, name: str, authority: Authority | None = None) -> x509.Certificate:
-        """A client certificate; of the listener's root unless told otherwise."""
+        """A new client certificate; of the listener's root unless told otherwise."""
         return self.issue(name, ExtendedKeyUsageOID.CLIENT_AUTH, authority or self.root)
 
     def register(self, rows: dict[str, tuple[str, x509.Certificate]]) -> None:

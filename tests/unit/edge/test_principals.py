@@ -1,0 +1,200 @@
+"""Routes declare who may call them; certificates are known by issuer and key, never by names."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from apiflask import APIFlask
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+from flask import Flask, g
+from werkzeug.test import TestResponse
+
+from edge.http_protocol import PEER_CERTIFICATE
+from edge.principals import (
+    PrincipalTable,
+    PrincipalTableError,
+    UndeclaredAccessError,
+    certificate_digests,
+    current_principal,
+    device,
+    enforce_access,
+    principal_or_none,
+    public,
+    require,
+    routes_of,
+)
+from edge.problem_document import Problem
+from edge.problems import register_problems
+from tests.contract.certificates import Certificates
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    return Certificates(tmp_path_factory.mktemp("principals"))
+
+
+def app_with(certificates: Certificates, refusals: list[tuple[str, str | None]] | None = None) -> Flask:
+    app = Flask("test", static_folder=None)
+
+    @app.get("/who/<name>")
+    @require("admin")
+    def who(name: str) -> dict[str, str]:
+        return {"name": current_principal().name, "asked": name}
+
+    @app.get("/open")
+    @public
+    def open_to_all() -> dict[str, bool]:
+        return {"known": principal_or_none() is not None}
+
+    def on_refusal(problem: Problem) -> None:
+        known = principal_or_none()
+        if refusals is not None:
+            refusals.append((problem.type, None if known is None else known.name))
+
+    register_problems(app, {}, on_refusal=on_refusal)
+    table = PrincipalTable.load(
+        certificates.folder / "principals.json", anchors=certificates.folder / "anchors.pem"
+    )
+    enforce_access(app, principals=table)
+    return app
+
+
+def get(app: Flask, path: str, certificate: bytes | None) -> TestResponse:
+    return app.test_client().get(path, environ_overrides={PEER_CERTIFICATE: certificate})
+
+
+def der(certificates: Certificates, name: str) -> bytes:
+    pem = (certificates.folder / f"{name}.pem").read_bytes()
+    return x509.load_pem_x509_certificate(pem).public_bytes(Encoding.DER)
+
+
+def test_a_role_opens_its_routes_and_refusals_name_who_it_was(certificates: Certificates) -> None:
+    certificates.register(
+        {"root": ("admin", certificates.client("root")), "shop": ("es", certificates.client("shop"))}
+    )
+    refusals: list[tuple[str, str | None]] = []
+    app = app_with(certificates, refusals)
+    assert get(app, "/who/x", der(certificates, "root")).json == {"name": "root", "asked": "x"}
+    assert get(app, "/who/x", der(certificates, "shop")).status_code == 403
+    assert get(app, "/who/x", None).status_code == 401
+    assert get(app, "/open", None).json == {"known": False}
+    assert get(app, "/nowhere", None).status_code == 404
+    assert refusals == [("role-not-permitted", "shop"), ("certificate-required", None), ("not-found", None)]
+
+
+@pytest.mark.negative
+def test_the_same_names_under_another_key_or_root_are_nobody(certificates: Certificates) -> None:
+    certificates.register({"root": ("admin", certificates.client("root"))})
+    app = app_with(certificates)
+    certificates.client("root")  # same subject, same issuer, another key
+    again = get(app, "/who/x", der(certificates, "root"))
+    assert again.status_code == 403
+    assert again.json is not None
+    assert "spki_sha256" in again.json["remedy"]
+    certificates.client("root", certificates.foreign)
+    assert get(app, "/who/x", der(certificates, "root")).status_code == 403
+
+
+def test_a_row_added_or_removed_counts_at_once(certificates: Certificates) -> None:
+    alice = certificates.client("alice")
+    certificates.register({})
+    app = app_with(certificates)
+    assert get(app, "/who/x", der(certificates, "alice")).status_code == 403
+    certificates.register({"alice": ("admin", alice)})
+    assert get(app, "/who/x", der(certificates, "alice")).status_code == 200
+    certificates.register({})
+    os.utime(certificates.folder / "principals.json", ns=(1, 1))
+    assert get(app, "/who/x", der(certificates, "alice")).status_code == 403
+
+
+@pytest.mark.negative
+def test_a_table_that_breaks_later_lets_nobody_in(certificates: Certificates) -> None:
+    certificates.register({"alice": ("admin", certificates.client("alice"))})
+    app = app_with(certificates)
+    (certificates.folder / "principals.json").write_text("{")
+    answer = get(app, "/who/x", der(certificates, "alice"))
+    assert answer.status_code == 500
+    assert b"principals.json" not in answer.data
+
+
+@pytest.mark.negative
+@pytest.mark.parametrize(
+    ("rows", "word"),
+    [
+        ([{"role": "root"}], "role root"),
+        ([{"issuer_sha256": "ab"}], "issuer_sha256"),
+        ([{"more": 1}], "more"),
+        ([{}, {"name": "other"}], "share one"),
+    ],
+)
+def test_a_bad_table_does_not_start(
+    tmp_path: Path, certificates: Certificates, rows: list[dict[str, str]], word: str
+) -> None:
+    good = {"role": "admin", "tenant": "t", "name": "n", "issuer_sha256": "a" * 64, "spki_sha256": "b" * 64}
+    path = tmp_path / "principals.json"
+    path.write_text(json.dumps({"principals": [good | row for row in rows]}))
+    with pytest.raises(PrincipalTableError, match=word):
+        PrincipalTable.load(path, anchors=certificates.folder / "anchors.pem")
+    with pytest.raises(PrincipalTableError, match=r"absent\.pem"):
+        PrincipalTable.load(path, anchors=tmp_path / "absent.pem")
+
+
+@pytest.mark.negative
+def test_a_route_without_declared_access_does_not_start() -> None:
+    app = Flask("test", static_folder=None)
+    app.add_url_rule("/forgotten", view_func=lambda: "x")
+    with pytest.raises(UndeclaredAccessError, match="/forgotten"):
+        enforce_access(app)
+
+
+@pytest.mark.negative
+def test_roles_without_a_table_do_not_start() -> None:
+    app = Flask("test", static_folder=None)
+
+    @app.get("/a")
+    @require("sho")
+    def view() -> str:
+        return ""
+
+    with pytest.raises(UndeclaredAccessError, match="table"):
+        enforce_access(app)
+
+
+@pytest.mark.negative
+@pytest.mark.parametrize("roles", [(), ("root",), ("admin", "public")])
+def test_a_role_that_does_not_exist_is_a_mistake_of_the_program(roles: tuple[str, ...]) -> None:
+    with pytest.raises(ValueError, match="roles"):
+        require(*roles)
+
+
+def test_the_route_table_can_be_walked(certificates: Certificates) -> None:
+    certificates.register({})
+    assert routes_of(app_with(certificates)) == [
+        ("GET", "/open", ("public",)),
+        ("GET", "/who/<name>", ("admin",)),
+    ]
+
+
+def test_an_apiflask_application_declares_its_library_routes() -> None:
+    app = APIFlask("test", docs_path=None, static_folder=None)  # type: ignore[arg-type]  # its annotation forgets None
+
+    @app.get("/a")
+    @device
+    def view() -> dict[str, bool]:
+        return {"known": "pva_principal" in g}
+
+    register_problems(app, {})
+    with pytest.raises(UndeclaredAccessError, match=r"openapi\.json"):
+        enforce_access(app)
+    enforce_access(app, also={"openapi.spec": ("public",)})
+    assert app.test_client().get("/a").json == {"known": False}
+    assert app.test_client().get("/absent").content_type == "application/problem+json"
+
+
+def test_the_key_of_a_row_is_two_digests(certificates: Certificates) -> None:
+    one, two = certificates.client("one"), certificates.client("two")
+    first, second = (certificate_digests(each, certificates.root.certificate) for each in (one, two))
+    assert first[0] == second[0]
+    assert first[1] != second[1]
