@@ -1,0 +1,179 @@
+"""Certificates for services and suppliers, each for a key that its holder proved with a CSR.
+
+The one rule: the caller's request says whose key it is and for which purpose; the profile says the rest.
+"""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from cryptography import x509
+
+from ca.callers import Caller
+from ca.errors import InvalidInputError, NotFoundError, NotPermittedError
+from ca.issuance import SubjectKey, Template, name
+from ca.names import check_name, network_names
+from ca.profiles import OPERATOR_ROLES, Kind
+from ca.proofs import read_csr
+from ca.records import Authority
+from ca.signing import Holder, IssuanceRecords, Signing
+from edge.process import Clock
+from standards.pki.extensions import OperatorRole
+from standards.pki.fingerprints import spki_sha256
+
+SUPPLIER_PURPOSES = {
+    "manifest-signing": Kind.MANIFEST_SIGNING,
+    "batch-signing": Kind.BATCH_SIGNING,
+}
+OPERATOR_PURPOSES = {"challenge": Kind.CHALLENGE, "attestation-result": Kind.ATTESTATION_RESULT}
+TLS_KINDS = {"server": Kind.TLS_SERVER, "client": Kind.TLS_CLIENT}
+
+
+class CertificationRecords(IssuanceRecords, Protocol):
+    """Port to the CAs that sign."""
+
+    def authority(self, ca_id: str) -> Authority | None:
+        """The CA with this id."""
+
+    def root(self, kind: Kind, *, supplier: str | None = None) -> Authority | None:
+        """The root of this kind; for an ES root, that of the supplier."""
+
+
+class CertificationStore(Protocol):
+    """Port to transactions over them."""
+
+    def writing(self) -> AbstractContextManager[CertificationRecords]:
+        """A transaction that is committed when the block ends and rolled back when it raises."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Certification:
+    """The use cases that certify keys of others; `responder_keys` are SPKI digests (SHA-256, hexadecimal)."""
+
+    store: CertificationStore
+    signing: Signing
+    clock: Clock
+    responder_keys: frozenset[str]
+
+    def certify_supplier(self, supplier: str, *, purpose: str, csr: str, caller: Caller) -> x509.Certificate:
+        """A manifest-signing or batch-signing certificate under the supplier's hosted ES root."""
+        # 1 the supplier itself asks, or an administrator
+        caller.speak_for(supplier, subject=f"{purpose} certificate of {supplier}"[:200])
+        # 2 a known purpose, a proven key
+        kind = _purpose(SUPPLIER_PURPOSES, purpose)
+        key = read_csr(csr, subject=f"CSR of {supplier}")
+        # 3 sign and record
+        subject = name(organization=supplier, common_name=f"{supplier} {purpose}")
+        template = Template(kind=kind, public_key=key, subject=subject)
+        holder = Holder(subject=f"{purpose} of {supplier}", supplier=supplier)
+        return self._under_root(Kind.ES_ROOT, template, holder=holder, supplier=supplier)
+
+    def certify_operator(self, role: str, *, service: str, purpose: str, csr: str) -> x509.Certificate:
+        """A certificate that acts towards TREs and relying parties, under the operators' root."""
+        # 1 a known purpose that this role may have, a proven key
+        check_name("id of the service", service)
+        kind = _purpose(OPERATOR_PURPOSES, purpose)
+        if role not in OPERATOR_ROLES[kind]:
+            raise InvalidInputError(
+                "role-purpose",
+                subject=service,
+                detail=f"the purpose {purpose} is for {', '.join(sorted(OPERATOR_ROLES[kind]))}, not {role[:40]!r}",
+                remedy="ask for a purpose of the service's own role",
+            )
+        key = read_csr(csr, subject=f"CSR of {service}")
+        # 2 sign and record
+        template = Template(
+            kind=kind,
+            public_key=key,
+            subject=name(common_name=service),
+            operator_role=OperatorRole(role=role, id=service),
+        )
+        return self._under_root(
+            Kind.OPERATORS_ROOT, template, holder=Holder(subject=f"{purpose} of {role} {service}")
+        )
+
+    def certify_tls(
+        self, kind: str, *, holder: str, csr: str, dns: Sequence[str] = (), addresses: Sequence[str] = ()
+    ) -> x509.Certificate:
+        """A TLS server or client certificate; `csr` is PEM."""
+        check_name("name of the holder", holder)
+        key = read_csr(csr, subject=f"CSR of {holder}")
+        return self.certify_tls_key(
+            _purpose(TLS_KINDS, kind), holder=holder, key=key, dns=dns, addresses=addresses
+        )
+
+    def certify_tls_key(
+        self,
+        kind: Kind,
+        *,
+        holder: str,
+        key: SubjectKey,
+        dns: Sequence[str] = (),
+        addresses: Sequence[str] = (),
+    ) -> x509.Certificate:
+        """The same for a key that is known to be the holder's."""
+        if kind is Kind.TLS_CLIENT and (dns or addresses):
+            raise InvalidInputError(
+                "network-name",
+                subject=holder,
+                detail="a client certificate holds no network names",
+                remedy="leave dns and ip away",
+            )
+        names = network_names(dns=dns, addresses=addresses) if kind is Kind.TLS_SERVER else None
+        template = Template(kind=kind, public_key=key, subject=name(common_name=holder), network_names=names)
+        return self._under_root(Kind.TLS_ROOT, template, holder=Holder(subject=f"{kind} {holder}"))
+
+    def certify_responder(self, issuing_ca: str, *, csr: str, caller: Caller) -> x509.Certificate:
+        """An OCSP delegate certificate of one issuing CA, for a registered responder key only (O2, O3)."""
+        at = self.clock()
+        # 1 the key that was registered, and nothing else
+        key = read_csr(csr, subject=f"CSR of {caller.name}")
+        if spki_sha256(key) not in self.responder_keys:
+            raise NotPermittedError(
+                "responder-key-not-registered",
+                subject=caller.name,
+                detail=f"no responder key with the SPKI digest {spki_sha256(key)} is registered",
+                remedy="add the digest to responder_keys in the CA's settings, or use the registered key",
+            )
+        with self.store.writing() as records:
+            # 2 an issuing CA that signs
+            authority = records.authority(issuing_ca)
+            if authority is None or authority.kind is not Kind.ISSUING_CA:
+                raise _no_issuer(issuing_ca)
+            # 3 sign and record
+            subject = name(organization=authority.supplier, common_name="OCSP responder")
+            template = Template(kind=Kind.OCSP_DELEGATE, public_key=key, subject=subject)
+            holder = Holder(subject=f"OCSP delegate of {authority.name}", supplier=authority.supplier)
+            return self.signing.certify(records, template, by=authority, holder=holder, at=at)
+
+    def _under_root(
+        self, root: Kind, template: Template, *, holder: Holder, supplier: str | None = None
+    ) -> x509.Certificate:
+        at = self.clock()
+        with self.store.writing() as records:
+            authority = records.root(root, supplier=supplier)
+            if authority is None:
+                raise _no_issuer(supplier or root)
+            return self.signing.certify(records, template, by=authority, holder=holder, at=at)
+
+
+def _purpose(known: dict[str, Kind], asked: str) -> Kind:
+    kind = known.get(asked)
+    if kind is None:
+        raise InvalidInputError(
+            "purpose",
+            subject="purpose",
+            detail=f"expected {' or '.join(known)}, got {asked[:40]!r}",
+            remedy="ask for one of them",
+        )
+    return kind
+
+
+def _no_issuer(which: str) -> NotFoundError:
+    return NotFoundError(
+        "no-such-ca",
+        subject=which[:64],
+        detail="there is no such CA here",
+        remedy="create it first; GET /v1/es-roots and /v1/issuing-cas list what is there",
+    )

@@ -1,0 +1,59 @@
+"""Refusals of the certification authority: each names its subject, the reason and the remedy.
+
+`reason` is stable and meant for programs; `detail` and `remedy` are sentences for people and never hold
+secrets. The class says whose fault it is and therefore which HTTP status the web floor answers with.
+"""
+
+
+class CaError(Exception):
+    """Root of every error that this room raises."""
+
+
+class RefusedError(CaError):
+    """A request that was understood and is not granted; nothing was changed.
+
+    Attributes:
+        reason: stable word for programs, for example `ek-not-listed`.
+        subject: what was refused (a device id, a batch, a certificate's serial number ...).
+        detail: what was wrong, with what was expected and got, for people.
+        remedy: what the caller can do next.
+    """
+
+    def __init__(self, reason: str, *, subject: str, detail: str, remedy: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.subject = subject
+        self.detail = detail
+        self.remedy = remedy
+
+
+class InvalidInputError(RefusedError):
+    """The input contradicts itself, its signature or its profile."""
+
+
+class NotPermittedError(RefusedError):
+    """The caller is known and may not do this, mostly because the thing belongs to another tenant."""
+
+
+class NotFoundError(RefusedError):
+    """Nothing of that name exists within the caller's sight."""
+
+
+class ConflictError(RefusedError):
+    """What is asked for contradicts what is recorded already."""
+
+
+class EnrollmentRefusedError(RefusedError):
+    """A device is not enrolled.
+
+    Attributes:
+        alarm: the refusal smells of a cloned identity (A26) and is recorded as an alarm.
+    """
+
+    def __init__(self, reason: str, *, subject: str, detail: str, remedy: str, alarm: bool = False) -> None:
+        super().__init__(reason, subject=subject, detail=detail, remedy=remedy)
+        self.alarm = alarm
+
+
+class ProfileError(CaError):
+    """A certificate that was about to be signed does not follow its profile: a defect, never a caller's fault."""

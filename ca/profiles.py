@@ -1,0 +1,188 @@
+"""Certificate profiles as data: the only source of what stands in a certificate (RFC 5280, D1).
+
+The one rule: an extension is in a certificate because its profile says so. What varies from one certificate
+to the next (`Variable`) is named by the profile too; an issuance that brings more or less is a defect.
+
+Validity, criticality and key usage follow RFC 5280 section 4.2.1; id-kp-OCSPSigning and
+id-pkix-ocsp-nocheck follow RFC 6960 section 4.2.2.2; tcg-kp-AIKCertificate is TCG's purpose for attestation
+keys; HardwareModuleName is RFC 4108 section 5.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+
+from cryptography import x509
+
+from standards.pki import oids
+
+YEAR = timedelta(days=365)
+
+
+class Kind(StrEnum):
+    """What a certificate is for; one profile each."""
+
+    ES_ROOT = "es-root"
+    OPERATORS_ROOT = "operators-root"
+    TLS_ROOT = "tls-root"
+    ISSUING_CA = "issuing-ca"
+    PLATFORM_CREDENTIAL = "platform-credential"
+    MANIFEST_SIGNING = "manifest-signing"
+    BATCH_SIGNING = "batch-signing"
+    CHALLENGE = "challenge"
+    ATTESTATION_RESULT = "attestation-result"
+    TLS_SERVER = "tls-server"
+    TLS_CLIENT = "tls-client"
+    OCSP_DELEGATE = "ocsp-delegate"
+
+
+class Variable(StrEnum):
+    """A part of a certificate that a use case must supply, and may supply only where the profile names it."""
+
+    SUBJECT = "subject"
+    TRE_LEVEL = "tre_level"
+    HARDWARE_MODULE = "hardware_module"
+    EXPECTED_STATE = "expected_state"
+    OPERATOR_ROLE = "operator_role"
+    NETWORK_NAMES = "network_names"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """One kind of certificate.
+
+    Attributes:
+        issuers: kinds of CA that may sign it; its own kind means self-signed.
+        lifetime: from issuance, cut at the issuer's own notAfter.
+        path_length: pathLenConstraint of a CA certificate; None for an end entity.
+        key_usage: names of `cryptography.x509.KeyUsage` flags that are set; always critical.
+        purposes: extended key usages; empty means that the extension is absent.
+        variables: what the use case supplies, no more and no less.
+        locates_issuer: CRLDP and AIA caIssuers name the issuer's places.
+        locates_ocsp: AIA names the OCSP responder.
+        never_revoked: id-pkix-ocsp-nocheck; the certificate must be short-lived instead.
+    """
+
+    kind: Kind
+    issuers: frozenset[Kind]
+    lifetime: timedelta
+    path_length: int | None = None
+    key_usage: frozenset[str] = frozenset({"digital_signature"})
+    purposes: tuple[x509.ObjectIdentifier, ...] = ()
+    variables: frozenset[Variable] = frozenset({Variable.SUBJECT})
+    locates_issuer: bool = True
+    locates_ocsp: bool = False
+    never_revoked: bool = False
+
+    @property
+    def is_ca(self) -> bool:
+        """Whether the subject may sign certificates and CRLs."""
+        return self.path_length is not None
+
+    @property
+    def self_signed(self) -> bool:
+        """Whether it is a trust anchor, signed with its own key."""
+        return self.kind in self.issuers
+
+
+def _root(kind: Kind, *, path_length: int) -> Profile:
+    return Profile(
+        kind=kind,
+        issuers=frozenset({kind}),
+        lifetime=30 * YEAR,
+        path_length=path_length,
+        key_usage=_CA_USAGE,
+        locates_issuer=False,
+    )
+
+
+def _end_entity(
+    kind: Kind,
+    *,
+    issuer: Kind,
+    lifetime: timedelta,
+    purpose: x509.ObjectIdentifier,
+    more: frozenset[Variable] = frozenset(),
+) -> Profile:
+    return Profile(
+        kind=kind,
+        issuers=frozenset({issuer}),
+        lifetime=lifetime,
+        purposes=(purpose,),
+        variables=frozenset({Variable.SUBJECT}) | more,
+    )
+
+
+_CA_USAGE = frozenset({"key_cert_sign", "crl_sign"})
+_ROLE = frozenset({Variable.OPERATOR_ROLE})
+_NAMES = frozenset({Variable.NETWORK_NAMES})
+
+PROFILES: dict[Kind, Profile] = {
+    profile.kind: profile
+    for profile in (
+        _root(Kind.ES_ROOT, path_length=1),
+        _root(Kind.OPERATORS_ROOT, path_length=0),
+        _root(Kind.TLS_ROOT, path_length=0),
+        Profile(
+            kind=Kind.ISSUING_CA,
+            issuers=frozenset({Kind.ES_ROOT}),
+            lifetime=20 * YEAR,
+            path_length=0,
+            key_usage=_CA_USAGE,
+            variables=frozenset({Variable.SUBJECT, Variable.TRE_LEVEL}),
+        ),
+        Profile(
+            kind=Kind.PLATFORM_CREDENTIAL,
+            issuers=frozenset({Kind.ISSUING_CA}),
+            lifetime=10 * YEAR,
+            purposes=(oids.EKU_TPM_AIK, oids.EKU_PLATFORM_CREDENTIAL),
+            variables=frozenset({Variable.TRE_LEVEL, Variable.HARDWARE_MODULE, Variable.EXPECTED_STATE}),
+            locates_ocsp=True,
+        ),
+        _end_entity(
+            Kind.MANIFEST_SIGNING,
+            issuer=Kind.ES_ROOT,
+            lifetime=2 * YEAR,
+            purpose=oids.EKU_MANIFEST_SIGNING,
+        ),
+        _end_entity(
+            Kind.BATCH_SIGNING, issuer=Kind.ES_ROOT, lifetime=2 * YEAR, purpose=oids.EKU_BATCH_SIGNING
+        ),
+        _end_entity(
+            Kind.CHALLENGE,
+            issuer=Kind.OPERATORS_ROOT,
+            lifetime=YEAR,
+            purpose=oids.EKU_CHALLENGE,
+            more=_ROLE,
+        ),
+        _end_entity(
+            Kind.ATTESTATION_RESULT,
+            issuer=Kind.OPERATORS_ROOT,
+            lifetime=YEAR,
+            purpose=oids.EKU_ATTESTATION_RESULT,
+            more=_ROLE,
+        ),
+        _end_entity(
+            Kind.TLS_SERVER,
+            issuer=Kind.TLS_ROOT,
+            lifetime=YEAR,
+            purpose=oids.EKU_SERVER_AUTH,
+            more=_NAMES,
+        ),
+        _end_entity(Kind.TLS_CLIENT, issuer=Kind.TLS_ROOT, lifetime=YEAR, purpose=oids.EKU_CLIENT_AUTH),
+        Profile(
+            kind=Kind.OCSP_DELEGATE,
+            issuers=frozenset({Kind.ISSUING_CA}),
+            lifetime=timedelta(days=14),
+            purposes=(oids.EKU_OCSP_SIGNING,),
+            locates_issuer=False,
+            never_revoked=True,
+        ),
+    )
+}
+
+OPERATOR_ROLES: dict[Kind, frozenset[str]] = {
+    Kind.CHALLENGE: frozenset({"pva"}),
+    Kind.ATTESTATION_RESULT: frozenset({"pva"}),
+}
+"""Which operator role may hold which purpose: only a PVA challenges a TRE and signs results."""

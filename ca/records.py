@@ -1,0 +1,172 @@
+"""What the CA knows, as values: the vocabulary between the use cases and the store.
+
+The one rule: a value here is complete and was true at one moment of one transaction. Identifiers are text
+(`ca_id` 32 hex digits, `device_id` 64 hex digits); certificates and TPM structures are their received bytes;
+times are aware UTC datetimes.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from cryptography import x509
+
+from ca.lifecycle import AuthorityState, DeviceState, Reason, SessionState, Status
+from ca.profiles import Kind
+
+
+def serial_text(serial: int) -> str:
+    """Serial number as it stands in URLs, JSON and the store: 40 lower-case hex digits."""
+    return f"{serial:040x}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Authority:
+    """One CA: a root or an issuing CA.
+
+    Attributes:
+        supplier: tenant that it belongs to; None for the operators' and the TLS root.
+        hosted: its private key is in this CA's key folder.
+        parent: ca_id of the CA above; None for a root.
+        certificate: DER; None while it waits for the certificate that an imported root signs.
+        csr: DER, only for an issuing CA under an imported root.
+        tre_level: certificate policy of the PfCs that it issues; None for roots.
+    """
+
+    ca_id: str
+    kind: Kind
+    name: str
+    supplier: str | None
+    hosted: bool
+    state: AuthorityState
+    created_at: datetime
+    parent: str | None = None
+    certificate: bytes | None = None
+    csr: bytes | None = None
+    tre_level: int | None = None
+
+    def x509(self) -> x509.Certificate:
+        """Its certificate, decoded; only for a CA that has one."""
+        if self.certificate is None:
+            raise ValueError(f"the CA {self.ca_id} has no certificate yet")
+        return x509.load_der_x509_certificate(self.certificate)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """A device model: which issuing CA certifies it, and its number below the arc of models."""
+
+    supplier: str
+    model: str
+    ca_id: str
+    hw_type: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """A batch list as imported: `claims_sha256` identifies its content, whoever re-signs it."""
+
+    supplier: str
+    batch: str
+    claims_sha256: str
+    signer_sha256: str
+    devices: int
+    imported_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Device:
+    """A listed device; the Names are those of its last enrolment, None before the first."""
+
+    device_id: str
+    supplier: str
+    model: str
+    batch: str
+    serial: str
+    state: DeviceState
+    ak_name: bytes | None = None
+    storage_name: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """An enrolment between its two messages; of the secret only the SHA-256 is kept.
+
+    Attributes:
+        request: the EnrollmentRequest as received, whose keys were checked.
+        activation_sha256, ca_id, serial: set once it is used: which activation, and what came of it.
+    """
+
+    session_id: bytes
+    device_id: str
+    request: bytes
+    nonce: bytes
+    secret_sha256: bytes
+    state: SessionState
+    opened_at: datetime
+    expires_at: datetime
+    activation_sha256: bytes | None = None
+    ca_id: str | None = None
+    serial: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Issued:
+    """A certificate that this CA signed, with its present status.
+
+    `subject` says in words whom it is for; `device_id` and `ak_name` are set for Platform Credentials only.
+    """
+
+    ca_id: str
+    serial: int
+    kind: Kind
+    subject: str
+    supplier: str | None
+    device_id: str | None
+    ak_name: bytes | None
+    der: bytes
+    not_after: datetime
+    issued_at: datetime
+    status: Status
+    reason: Reason | None
+    changed_at: datetime
+    version: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatusChange:
+    """One row of the feed: status of one certificate of an issuing CA; `seq` grows without gaps in time."""
+
+    seq: int
+    ca_id: str
+    serial: int
+    status: Status
+    reason: Reason | None
+    changed_at: datetime
+    not_after: datetime
+    version: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ManifestRecord:
+    """A reference manifest that the CA accepted; `digest` is SHA-256 over the signed bytes."""
+
+    supplier: str
+    manifest_id: str
+    digest: bytes
+    svn: int
+    models: tuple[str, ...]
+    signed: bytes
+    not_before: datetime | None
+    not_after: datetime | None
+    imported_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RevocationList:
+    """A CRL as published."""
+
+    ca_id: str
+    number: int
+    der: bytes
+    this_update: datetime
+    next_update: datetime

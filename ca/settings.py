@@ -1,0 +1,90 @@
+"""Settings of the CA's process (TOML and `PVA_*`); relative paths are taken from the file's folder.
+
+The one rule: read once, in the wiring; an unknown key is an error that names it.
+"""
+
+from datetime import timedelta
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints
+
+from edge.http_server import ServerTls
+from edge.settings import Settings, SettingsPath
+
+_Port = Annotated[int, Field(ge=0, le=65535)]
+_HttpUrl = Annotated[
+    str, StringConstraints(pattern=r"^http://[^\s/?#]+(/[^\s?#]*[^\s?#/])?$", max_length=200)
+]
+_ResponderUrl = Annotated[str, StringConstraints(pattern=r"^http://[^\s/?#]+(/[^\s?#]*)?$", max_length=200)]
+_Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+
+
+class ListenerSettings(Settings):
+    """Address of a listener; port 0 takes any free one."""
+
+    host: str = "127.0.0.1"
+    port: _Port = 0
+
+
+class TlsListenerSettings(ListenerSettings):
+    """Address and TLS side of a listener."""
+
+    certificate: SettingsPath
+    key: SettingsPath
+    passphrase_file: SettingsPath | None = None
+
+    def tls(self, *, client_anchors: SettingsPath | None = None) -> ServerTls:
+        """The listener's TLS side."""
+        return ServerTls(
+            certificate=self.certificate,
+            key=self.key,
+            passphrase_file=self.passphrase_file,
+            client_anchors=client_anchors,
+        )
+
+
+class OperatorListenerSettings(TlsListenerSettings):
+    """The mutual-TLS listener: whose certificates are let in, and what each may do."""
+
+    client_anchors: SettingsPath
+    principals: SettingsPath
+
+
+class CaSettings(Settings):
+    """The whole of the CA's settings.
+
+    Attributes:
+        database: SQLAlchemy URL of the CA's own store.
+        keys: folder of the CAs' private keys, mode 0700; `passphrase_file` opens them all.
+        public_url: where relying parties reach the public listener; it goes into certificates.
+        ocsp_url: where they reach the responder; it goes into certificates.
+        tpm_maker_roots: folder of PEM and DER certificates of TPM makers, intermediates too.
+        tpm_known_bad: SHA-256 digests of certificates or public keys of TPM makers that count for nothing.
+        responder_keys: SHA-256 digests of the public keys that may get OCSP delegate certificates.
+    """
+
+    profile: Literal["production", "lab"] = "production"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    database: str
+    keys: SettingsPath
+    passphrase_file: SettingsPath
+    public_url: _HttpUrl
+    ocsp_url: _ResponderUrl
+    tpm_maker_roots: SettingsPath
+    tpm_known_bad: tuple[_Digest, ...] = ()
+    responder_keys: tuple[_Digest, ...] = ()
+    public: ListenerSettings = ListenerSettings()
+    device: TlsListenerSettings
+    operator: OperatorListenerSettings
+    session_life_s: Annotated[int, Field(ge=10, le=86_400)] = 300
+    crl_life_s: Annotated[int, Field(ge=60, le=30 * 86_400)] = 86_400
+
+    @property
+    def session_life(self) -> timedelta:
+        """How long a device has between the two messages of enrolment."""
+        return timedelta(seconds=self.session_life_s)
+
+    @property
+    def crl_life(self) -> timedelta:
+        """NextUpdate - thisUpdate of every CRL; a new one appears at half of it."""
+        return timedelta(seconds=self.crl_life_s)

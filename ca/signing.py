@@ -1,0 +1,142 @@
+"""The one way out for a certificate: intent, signature, record, audit leaf, all in the caller's transaction.
+
+The one rule: whatever leaves this room is in the books under (issuer, serial) before anybody can hold it; if
+the transaction fails, the signature never existed.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from cryptography import x509
+
+from ca.errors import ConflictError
+from ca.issuance import SERIAL_BYTES, Issuer, Places, Template, issue, new_serial
+from ca.lifecycle import AuthorityState
+from ca.profiles import Kind
+from ca.records import Authority, serial_text
+from ca.signing_keys import SigningKeys
+from edge.process import RandomBytes
+from standards.pki.fingerprints import ca_id, certificate_der, certificate_sha256, spki_sha256
+
+
+class IssuanceRecords(Protocol):
+    """Port to the books of issued certificates."""
+
+    def record_intent(
+        self,
+        *,
+        ca_id: str,
+        serial: int,
+        kind: Kind,
+        subject: str,
+        spki_sha256: str,
+        at: datetime,
+        supplier: str | None = None,
+        device_id: str | None = None,
+        ak_name: bytes | None = None,
+    ) -> None:
+        """Reserve (CA, serial) before anything is signed."""
+
+    def record_certificate(
+        self, *, ca_id: str, serial: int, der: bytes, not_after: datetime, at: datetime
+    ) -> None:
+        """Complete an intent; its first status is good."""
+
+    def audit(self, *, kind: str, subject: str, record: dict[str, Any], at: datetime) -> None:
+        """Add one leaf to the ledger."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holder:
+    """Whom a certificate is for, in the CA's books; what stands in the certificate is in the template."""
+
+    subject: str
+    supplier: str | None = None
+    device_id: str | None = None
+    ak_name: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signing:
+    """Signs with the keys of this CA's authorities.
+
+    `public_url` is where this CA's public listener is reached, `ocsp_url` the responder's; both without a
+    slash at the end of the path.
+    """
+
+    keys: SigningKeys
+    random_bytes: RandomBytes
+    public_url: str
+    ocsp_url: str
+
+    def places(self, name: str) -> Places:
+        """URLs of the CA with this ca_id."""
+        return Places(
+            crl_url=f"{self.public_url}/crl/{name}.crl",
+            certificate_url=f"{self.public_url}/ca/{name}.cer",
+            ocsp_url=self.ocsp_url,
+        )
+
+    def issuer(self, authority: Authority) -> Issuer:
+        """`authority` ready to sign; raises ConflictError when it may not or cannot."""
+        if not authority.hosted or authority.state is not AuthorityState.ACTIVE:
+            state = str(authority.state) if authority.hosted else "imported, its key is with the supplier"
+            raise ConflictError(
+                "issuer-cannot-sign",
+                subject=authority.ca_id,
+                detail=f"the CA {authority.name!r} cannot sign: {state}",
+                remedy="have it signed by whoever holds the key, or complete or replace this CA",
+            )
+        return Issuer(
+            kind=authority.kind,
+            certificate=authority.x509(),
+            key=self.keys.load(authority.ca_id),
+            places=self.places(authority.ca_id),
+        )
+
+    def certify(
+        self, records: IssuanceRecords, template: Template, *, by: Authority, holder: Holder, at: datetime
+    ) -> x509.Certificate:
+        """Issue one certificate in the caller's transaction."""
+        issuer = self.issuer(by)
+        serial = new_serial(self.random_bytes(SERIAL_BYTES))
+        records.record_intent(
+            ca_id=by.ca_id,
+            serial=serial,
+            kind=template.kind,
+            subject=holder.subject,
+            spki_sha256=spki_sha256(template.public_key),
+            at=at,
+            supplier=holder.supplier,
+            device_id=holder.device_id,
+            ak_name=holder.ak_name,
+        )
+        certificate = issue(template, issuer=issuer, serial=serial, at=at)
+        records.record_certificate(
+            ca_id=by.ca_id,
+            serial=serial,
+            der=certificate_der(certificate),
+            not_after=certificate.not_valid_after_utc,
+            at=at,
+        )
+        records.audit(
+            kind="certificate-issued",
+            subject=holder.subject,
+            record={
+                "certificate_kind": str(template.kind),
+                "issuer": by.ca_id,
+                "serial": serial_text(serial),
+                "certificate_sha256": certificate_sha256(certificate),
+            },
+            at=at,
+        )
+        return certificate
+
+    def new_root(self, kind: Kind, *, subject: x509.Name, at: datetime) -> x509.Certificate:
+        """Make a key and its self-signed certificate; the caller records it."""
+        key = self.keys.create()
+        places = self.places(ca_id(key.public_key()))
+        issuer = Issuer(kind=kind, certificate=None, key=key, places=places)
+        template = Template(kind=kind, public_key=key.public_key(), subject=subject)
+        return issue(template, issuer=issuer, serial=new_serial(self.random_bytes(SERIAL_BYTES)), at=at)

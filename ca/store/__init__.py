@@ -1,0 +1,49 @@
+"""The CA's store: everything that outlives a request, behind the ports that the use cases declare.
+
+The one rule: a use case works inside one `Records`, that is one transaction; it is committed whole or not at
+all. What two processes could do at once is decided by single statements (`redeem_session`, `consume_ek`) and
+unique keys, never by a read before a write.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from ca.store.authorities import AuthorityRows, SupplyRows
+from ca.store.certificates import CertificateRows, RevocationListRows
+from ca.store.devices import DeviceRows, SessionRows
+from edge.database import migrate, transaction
+from edge.process import RandomBytes
+
+MIGRATIONS = Path(__file__).parent.parent / "migrations"
+
+
+class Records(AuthorityRows, SupplyRows, DeviceRows, SessionRows, CertificateRows, RevocationListRows):
+    """All records of the CA, inside one transaction."""
+
+
+class Store:
+    """Transactions over the CA's database."""
+
+    def __init__(self, engine: sa.Engine, *, random_bytes: RandomBytes) -> None:
+        """Use `engine` (edge.database.engine_for); `random_bytes` salts the ledger's leaves."""
+        self._engine = engine
+        self._random_bytes = random_bytes
+
+    def migrate(self) -> None:
+        """Bring the schema up to date; a killed process leaves the old one."""
+        migrate(self._engine, MIGRATIONS)
+
+    @contextmanager
+    def reading(self) -> Iterator[Records]:
+        """A transaction that cannot change anything and waits for nobody."""
+        with transaction(self._engine, write=False) as connection:
+            yield Records(connection, random_bytes=self._random_bytes)
+
+    @contextmanager
+    def writing(self) -> Iterator[Records]:
+        """A transaction that is committed when the block ends and rolled back when it raises."""
+        with transaction(self._engine) as connection:
+            yield Records(connection, random_bytes=self._random_bytes)

@@ -1,0 +1,183 @@
+"""Issued certificates, their status history, the change feed and CRLs."""
+
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from ca.lifecycle import Reason, Status
+from ca.profiles import Kind
+from ca.records import Issued, RevocationList, StatusChange, serial_text
+from ca.store import tables
+from ca.store.rows import Rows
+
+STATUS_SEQUENCE = "status"
+_FIRST_VERSION = 1
+
+
+class CertificateRows(Rows):
+    """Certificates and their status."""
+
+    def record_intent(
+        self,
+        *,
+        ca_id: str,
+        serial: int,
+        kind: Kind,
+        subject: str,
+        spki_sha256: str,
+        at: datetime,
+        supplier: str | None = None,
+        device_id: str | None = None,
+        ak_name: bytes | None = None,
+    ) -> None:
+        """Reserve (CA, serial) before anything is signed; a serial number that is taken is an IntegrityError."""
+        self._connection.execute(
+            sa.insert(tables.certificates).values(
+                ca_id=ca_id,
+                serial=serial_text(serial),
+                kind=str(kind),
+                subject=subject,
+                supplier=supplier,
+                device_id=device_id,
+                ak_name=ak_name,
+                spki_sha256=spki_sha256,
+                issued_at=at,
+            )
+        )
+
+    def record_certificate(
+        self, *, ca_id: str, serial: int, der: bytes, not_after: datetime, at: datetime
+    ) -> None:
+        """Complete an intent with what was signed; its first status is good, version 1."""
+        table = tables.certificates
+        change = (
+            sa.update(table)
+            .where(table.c.ca_id == ca_id, table.c.serial == serial_text(serial), table.c.der.is_(None))
+            .values(der=der, not_after=not_after)
+        )
+        if self._connection.execute(change).rowcount != 1:
+            raise ValueError(f"no intent for the certificate {serial_text(serial)} of {ca_id}")
+        self._add_status(ca_id, serial_text(serial), version=_FIRST_VERSION, status=Status.GOOD, at=at)
+
+    def certificate(self, ca_id: str, serial: int) -> Issued | None:
+        """The certificate with its present status; (issuer, serial) always go together."""
+        table = tables.certificates
+        found = self._issued(table.c.ca_id == ca_id, table.c.serial == serial_text(serial))
+        return found[0] if found else None
+
+    def certificates_of_device(self, device_id: str) -> list[Issued]:
+        """All PfCs of a device, oldest first."""
+        return self._issued(tables.certificates.c.device_id == device_id)
+
+    def revoked_certificates(self, ca_id: str) -> list[Issued]:
+        """Certificates of a CA whose present status is revoked, oldest first."""
+        return self._issued(
+            tables.certificates.c.ca_id == ca_id, tables.certificate_status.c.status == str(Status.REVOKED)
+        )
+
+    def key_compromised(self, ak_name: bytes) -> bool:
+        """Whether some PfC of this AK was ever revoked for keyCompromise."""
+        table, history = tables.certificates, tables.certificate_status
+        query = (
+            sa.select(sa.func.count())
+            .select_from(table.join(history))
+            .where(table.c.ak_name == ak_name, history.c.reason == str(Reason.KEY_COMPROMISE))
+        )
+        return bool(self._connection.execute(query).scalar_one())
+
+    def change_status(self, issued: Issued, *, status: Status, reason: Reason | None, at: datetime) -> int:
+        """Append the next status row; two that start from the same version cannot both succeed."""
+        version = issued.version + 1
+        serial = serial_text(issued.serial)
+        self._add_status(issued.ca_id, serial, version=version, status=status, at=at, reason=reason)
+        return version
+
+    def status_changes(self, *, after: int, limit: int) -> list[StatusChange]:
+        """Changes of issuing CAs' certificates with a seq above `after`, in order, at most `limit`."""
+        history, issued, authorities = tables.certificate_status, tables.certificates, tables.authorities
+        query = (
+            sa.select(history, issued.c.not_after)
+            .select_from(history.join(issued).join(authorities, authorities.c.ca_id == issued.c.ca_id))
+            .where(history.c.seq > after, authorities.c.kind == str(Kind.ISSUING_CA))
+            .order_by(history.c.seq)
+            .limit(limit)
+        )
+        return [
+            StatusChange(
+                **{
+                    **row,
+                    "serial": int(row["serial"], 16),
+                    "status": Status(row["status"]),
+                    "reason": None if row["reason"] is None else Reason(row["reason"]),
+                }
+            )
+            for row in self._connection.execute(query).mappings()
+        ]
+
+    def _add_status(
+        self,
+        ca_id: str,
+        serial: str,
+        *,
+        version: int,
+        status: Status,
+        at: datetime,
+        reason: Reason | None = None,
+    ) -> None:
+        self._connection.execute(
+            sa.insert(tables.certificate_status).values(
+                seq=self.next_number(STATUS_SEQUENCE),
+                ca_id=ca_id,
+                serial=serial,
+                version=version,
+                status=str(status),
+                reason=None if reason is None else str(reason),
+                changed_at=at,
+            )
+        )
+
+    def _issued(self, *conditions: sa.ColumnElement[bool]) -> list[Issued]:
+        table, history = tables.certificates, tables.certificate_status
+        later = history.alias("later")
+        newest = (
+            sa.select(sa.func.max(later.c.version))
+            .where(later.c.ca_id == table.c.ca_id, later.c.serial == table.c.serial)
+            .scalar_subquery()
+        )
+        query = (
+            sa.select(table, history.c.status, history.c.reason, history.c.changed_at, history.c.version)
+            .select_from(table.join(history))
+            .where(history.c.version == newest, *conditions)
+            .order_by(table.c.issued_at, table.c.serial)
+        )
+        return [_issued(row) for row in self._connection.execute(query).mappings()]
+
+
+class RevocationListRows(Rows):
+    """Published CRLs."""
+
+    def newest_revocation_list(self, ca_id: str) -> RevocationList | None:
+        """The CRL with the highest number."""
+        table = tables.revocation_lists
+        query = sa.select(table).where(table.c.ca_id == ca_id).order_by(table.c.number.desc()).limit(1)
+        row = self._connection.execute(query).mappings().one_or_none()
+        return None if row is None else RevocationList(**row)
+
+    def add_revocation_list(self, published: RevocationList) -> None:
+        """Record a CRL; its number must be new."""
+        self._connection.execute(sa.insert(tables.revocation_lists).values(**asdict(published)))
+
+
+def _issued(row: Any) -> Issued:
+    values = {name: row[name] for name in row if name != "spki_sha256"}
+    return Issued(
+        **{
+            **values,
+            "serial": int(row["serial"], 16),
+            "kind": Kind(row["kind"]),
+            "status": Status(row["status"]),
+            "reason": None if row["reason"] is None else Reason(row["reason"]),
+        }
+    )

@@ -1,0 +1,158 @@
+"""Listed devices and their enrolment sessions."""
+
+from collections.abc import Collection, Iterable, Iterator
+from datetime import datetime
+from itertools import islice
+from typing import Any
+
+import sqlalchemy as sa
+
+from ca.lifecycle import ENROLLABLE, DeviceState, SessionState
+from ca.records import Device, Session, serial_text
+from ca.store import tables
+from ca.store.rows import Rows
+
+_CHUNK = 500
+"""Rows and variables a statement: below the limits of every SQLite build."""
+
+
+class DeviceRows(Rows):
+    """Devices."""
+
+    def device(self, device_id: str) -> Device | None:
+        """The listed device with this id."""
+        return self._device(tables.devices.c.device_id == device_id)
+
+    def device_with_key(self, *, ak_name: bytes, storage_name: bytes) -> Device | None:
+        """A device that was enrolled with one of these keys."""
+        table = tables.devices
+        query = sa.select(table).where(
+            sa.or_(table.c.ak_name == ak_name, table.c.storage_name == storage_name)
+        )
+        row = self._connection.execute(query.limit(1)).mappings().one_or_none()
+        return None if row is None else _device(row)
+
+    def listed_already(self, device_ids: Collection[str]) -> Iterator[Device]:
+        """Those of `device_ids` that some batch lists already."""
+        table = tables.devices
+        for chunk in _chunks(device_ids):
+            query = sa.select(table).where(table.c.device_id.in_(chunk))
+            yield from (_device(row) for row in self._connection.execute(query).mappings())
+
+    def serials_taken(self, supplier: str, named: Collection[tuple[str, str]]) -> Iterator[Device]:
+        """Devices of the supplier that have one of the (model, serial) pairs in `named`."""
+        table = tables.devices
+        wanted = set(named)
+        for chunk in _chunks(sorted({serial for _, serial in named})):
+            query = sa.select(table).where(table.c.supplier == supplier, table.c.serial.in_(chunk))
+            for row in self._connection.execute(query).mappings():
+                if (row["model"], row["serial"]) in wanted:
+                    yield _device(row)
+
+    def add_devices(self, devices: Iterable[Device]) -> None:
+        """Record newly listed devices."""
+        columns = [column.name for column in tables.devices.c]
+        for chunk in _chunks(devices):
+            rows = [{name: getattr(device, name) for name in columns} for device in chunk]
+            self._connection.execute(
+                sa.insert(tables.devices), [{**row, "state": str(row["state"])} for row in rows]
+            )
+
+    def reopen_device(self, device_id: str) -> bool:
+        """Let an enrolled device enrol once more; False when it is not enrolled."""
+        table = tables.devices
+        change = (
+            sa.update(table)
+            .where(table.c.device_id == device_id, table.c.state == str(DeviceState.ENROLLED))
+            .values(state=str(DeviceState.REOPENED))
+        )
+        return self._connection.execute(change).rowcount == 1
+
+    def consume_ek(self, device_id: str, *, ak_name: bytes, storage_name: bytes) -> bool:
+        """Use up the one enrolment of an EK, in one statement; False when there is none to use."""
+        table = tables.devices
+        change = (
+            sa.update(table)
+            .where(table.c.device_id == device_id, table.c.state.in_([str(each) for each in ENROLLABLE]))
+            .values(state=str(DeviceState.ENROLLED), ak_name=ak_name, storage_name=storage_name)
+        )
+        return self._connection.execute(change).rowcount == 1
+
+    def _device(self, condition: sa.ColumnElement[bool]) -> Device | None:
+        row = self._connection.execute(sa.select(tables.devices).where(condition)).mappings().one_or_none()
+        return None if row is None else _device(row)
+
+
+class SessionRows(Rows):
+    """Enrolment sessions."""
+
+    def add_session(self, session: Session) -> None:
+        """Record an open session."""
+        values = {column.name: getattr(session, column.name) for column in tables.sessions.c}
+        self._connection.execute(sa.insert(tables.sessions).values(**{**values, "state": str(session.state)}))
+
+    def session(self, session_id: bytes) -> Session | None:
+        """The session with this id, whatever its state."""
+        query = sa.select(tables.sessions).where(tables.sessions.c.session_id == session_id)
+        row = self._connection.execute(query).mappings().one_or_none()
+        return None if row is None else _session(row)
+
+    def close_oldest_sessions(self, device_id: str, *, keep: int) -> None:
+        """Leave at most `keep` open sessions of a device, the newest ones."""
+        table = tables.sessions
+        mine = sa.and_(table.c.device_id == device_id, table.c.state == str(SessionState.OPEN))
+        newest = (
+            sa.select(table.c.session_id)
+            .where(mine)
+            .order_by(table.c.opened_at.desc(), table.c.session_id)
+            .limit(keep)
+        )
+        kept = list(self._connection.execute(newest).scalars())
+        change = sa.update(table).where(mine, table.c.session_id.not_in(kept))
+        self._connection.execute(change.values(state=str(SessionState.BURNED)))
+
+    def redeem_session(self, session_id: bytes, *, activation_sha256: bytes, at: datetime) -> bool:
+        """Use an open session up, in one statement; False when it is used, burned, expired or unknown."""
+        table = tables.sessions
+        change = (
+            sa.update(table)
+            .where(
+                table.c.session_id == session_id,
+                table.c.state == str(SessionState.OPEN),
+                table.c.expires_at > at,
+            )
+            .values(state=str(SessionState.USED), activation_sha256=activation_sha256)
+        )
+        return self._connection.execute(change).rowcount == 1
+
+    def burn_session(self, session_id: bytes) -> None:
+        """Close a session for good: its one try failed."""
+        table = tables.sessions
+        change = sa.update(table).where(table.c.session_id == session_id)
+        self._connection.execute(change.values(state=str(SessionState.BURNED)))
+
+    def complete_session(self, session_id: bytes, *, ca_id: str, serial: int) -> None:
+        """Remember which PfC came of a session, for an answer that was lost on its way."""
+        table = tables.sessions
+        change = sa.update(table).where(table.c.session_id == session_id)
+        self._connection.execute(change.values(ca_id=ca_id, serial=serial_text(serial)))
+
+    def forget_sessions(self, *, opened_before: datetime) -> int:
+        """Delete sessions that nobody can come back to; how many."""
+        table = tables.sessions
+        return self._connection.execute(sa.delete(table).where(table.c.opened_at < opened_before)).rowcount
+
+
+def _chunks(values: Iterable[Any]) -> Iterator[list[Any]]:
+    rest = iter(values)
+    while chunk := list(islice(rest, _CHUNK)):
+        yield chunk
+
+
+def _device(row: Any) -> Device:
+    return Device(**{**row, "state": DeviceState(row["state"])})
+
+
+def _session(row: Any) -> Session:
+    serial = None if row["serial"] is None else int(row["serial"], 16)
+    return Session(**{**row, "state": SessionState(row["state"]), "serial": serial})

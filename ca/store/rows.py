@@ -1,0 +1,71 @@
+"""What every part of the store shares: the open transaction, counters and leases."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from ca.store import tables
+from edge.process import RandomBytes
+
+SALT_BYTES = 32
+
+
+class Rows:
+    """One open transaction; the parts of the store are mixed into one class over it."""
+
+    def __init__(self, connection: sa.Connection, *, random_bytes: RandomBytes) -> None:
+        self._connection = connection
+        self._random_bytes = random_bytes
+
+    def audit(self, *, kind: str, subject: str, record: dict[str, Any], at: datetime) -> None:
+        """Add one leaf to the ledger, in this transaction (D15)."""
+        tables.ledger.append(
+            self._connection,
+            kind=kind,
+            subject=subject,
+            record=record,
+            at=at,
+            salt=self._random_bytes(SALT_BYTES),
+        )
+
+    def next_number(self, name: str) -> int:
+        """The next value of a counter, 1 first.
+
+        The row is locked until the transaction ends, so numbers appear in the order of commits: a reader who
+        has seen n will never meet a smaller one later.
+        """
+        table = tables.counters
+        advance = (
+            sa.update(table)
+            .where(table.c.name == name)
+            .values(value=table.c.value + 1)
+            .returning(table.c.value)
+        )
+        number = self._connection.execute(advance).scalar_one_or_none()
+        if number is None:
+            # Two first users at once: one INSERT wins, the other waits for it and counts on.
+            self._insert_once(table, {"name": name, "value": 0})
+            number = self._connection.execute(advance).scalar_one()
+        return int(number)
+
+    def take_lease(self, name: str, *, holder: str, at: datetime, lasting: timedelta) -> bool:
+        """Whether `holder` may do the periodic work `name` until `at + lasting`; renews its own lease."""
+        table = tables.leases
+        take = (
+            sa.update(table)
+            .where(table.c.name == name, sa.or_(table.c.holder == holder, table.c.until <= at))
+            .values(holder=holder, until=at + lasting)
+        )
+        if self._connection.execute(take).rowcount == 1:
+            return True
+        return self._insert_once(table, {"name": name, "holder": holder, "until": at + lasting})
+
+    def _insert_once(self, table: sa.Table, values: dict[str, Any]) -> bool:
+        """INSERT unless the key is there; whether this call made the row."""
+        if self._connection.dialect.name == "postgresql":
+            mine: sa.Executable = postgresql.insert(table).values(**values).on_conflict_do_nothing()
+        else:
+            mine = sqlite.insert(table).values(**values).on_conflict_do_nothing()
+        return self._connection.execute(mine).rowcount == 1

@@ -1,0 +1,193 @@
+"""The CA's tables: one metadata, the same on SQLite and PostgreSQL (D13).
+
+The one rule: `certificate_status` only grows; the status of a certificate is its row with the highest version.
+"""
+
+from datetime import UTC, datetime
+
+import sqlalchemy as sa
+
+from edge.database import NAMING
+from edge.ledger import LedgerTable
+
+
+class UtcTime(sa.types.TypeDecorator[datetime]):
+    """An aware UTC datetime; SQLite would forget the zone."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:  # noqa: ARG002, the signature is SQLAlchemy's
+        """Refuse a naive time, store UTC."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a stored time must be aware")
+        return value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:  # noqa: ARG002, the signature is SQLAlchemy's
+        """Give an aware UTC time."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+metadata = sa.MetaData(naming_convention=NAMING)
+ledger = LedgerTable(metadata)
+
+_CA_ID = sa.String(32)
+_SERIAL = sa.String(40)
+_DEVICE_ID = sa.String(64)
+_NAME = sa.String(64)
+_WORD = sa.String(32)
+
+authorities = sa.Table(
+    "authorities",
+    metadata,
+    sa.Column("ca_id", _CA_ID, primary_key=True),
+    sa.Column("kind", _WORD, nullable=False),
+    sa.Column("name", _NAME, nullable=False),
+    # empty for the roots of the operators themselves, so that the unique key below holds for them too
+    sa.Column("supplier", _NAME, nullable=False),
+    sa.Column("hosted", sa.Boolean, nullable=False),
+    sa.Column("state", _WORD, nullable=False),
+    sa.Column("parent", _CA_ID, sa.ForeignKey("authorities.ca_id"), nullable=True),
+    sa.Column("certificate", sa.LargeBinary, nullable=True),
+    sa.Column("csr", sa.LargeBinary, nullable=True),
+    sa.Column("tre_level", sa.Integer, nullable=True),
+    sa.Column("created_at", UtcTime, nullable=False),
+    sa.UniqueConstraint("kind", "supplier", "name"),
+)
+
+models = sa.Table(
+    "models",
+    metadata,
+    sa.Column("supplier", _NAME, primary_key=True),
+    sa.Column("model", _NAME, primary_key=True),
+    sa.Column("ca_id", _CA_ID, sa.ForeignKey("authorities.ca_id"), nullable=False, index=True),
+    sa.Column("hw_type", sa.Integer, nullable=False, unique=True),
+)
+
+batches = sa.Table(
+    "batches",
+    metadata,
+    sa.Column("supplier", _NAME, primary_key=True),
+    sa.Column("batch", _NAME, primary_key=True),
+    sa.Column("claims_sha256", sa.String(64), nullable=False),
+    sa.Column("signer_sha256", sa.String(64), nullable=False),
+    sa.Column("devices", sa.Integer, nullable=False),
+    sa.Column("imported_at", UtcTime, nullable=False),
+)
+
+devices = sa.Table(
+    "devices",
+    metadata,
+    sa.Column("device_id", _DEVICE_ID, primary_key=True),
+    sa.Column("supplier", _NAME, nullable=False),
+    sa.Column("model", _NAME, nullable=False),
+    sa.Column("batch", _NAME, nullable=False),
+    sa.Column("serial", _NAME, nullable=False),
+    sa.Column("state", _WORD, nullable=False),
+    sa.Column("ak_name", sa.LargeBinary, nullable=True, unique=True),
+    sa.Column("storage_name", sa.LargeBinary, nullable=True, unique=True),
+    sa.UniqueConstraint("supplier", "model", "serial"),
+    sa.ForeignKeyConstraint(["supplier", "model"], ["models.supplier", "models.model"]),
+    sa.ForeignKeyConstraint(["supplier", "batch"], ["batches.supplier", "batches.batch"]),
+)
+
+sessions = sa.Table(
+    "enrollment_sessions",
+    metadata,
+    sa.Column("session_id", sa.LargeBinary(16), primary_key=True),
+    sa.Column("device_id", _DEVICE_ID, sa.ForeignKey("devices.device_id"), nullable=False, index=True),
+    sa.Column("request", sa.LargeBinary, nullable=False),
+    sa.Column("nonce", sa.LargeBinary(32), nullable=False),
+    sa.Column("secret_sha256", sa.LargeBinary(32), nullable=False),
+    sa.Column("state", _WORD, nullable=False),
+    sa.Column("opened_at", UtcTime, nullable=False, index=True),
+    sa.Column("expires_at", UtcTime, nullable=False),
+    sa.Column("activation_sha256", sa.LargeBinary(32), nullable=True),
+    sa.Column("ca_id", _CA_ID, nullable=True),
+    sa.Column("serial", _SERIAL, nullable=True),
+)
+
+certificates = sa.Table(
+    "certificates",
+    metadata,
+    sa.Column("ca_id", _CA_ID, sa.ForeignKey("authorities.ca_id"), primary_key=True),
+    sa.Column("serial", _SERIAL, primary_key=True),
+    sa.Column("kind", _WORD, nullable=False),
+    sa.Column("subject", sa.String(200), nullable=False),
+    sa.Column("supplier", _NAME, nullable=True),
+    sa.Column("device_id", _DEVICE_ID, nullable=True, index=True),
+    sa.Column("ak_name", sa.LargeBinary, nullable=True, index=True),
+    sa.Column("spki_sha256", sa.String(64), nullable=False),
+    # NULL between the intent and the signature, both in one transaction: never seen from outside
+    sa.Column("der", sa.LargeBinary, nullable=True),
+    sa.Column("not_after", UtcTime, nullable=True),
+    sa.Column("issued_at", UtcTime, nullable=False),
+)
+
+certificate_status = sa.Table(
+    "certificate_status",
+    metadata,
+    sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("ca_id", _CA_ID, nullable=False),
+    sa.Column("serial", _SERIAL, nullable=False),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("status", _WORD, nullable=False),
+    sa.Column("reason", _WORD, nullable=True),
+    sa.Column("changed_at", UtcTime, nullable=False),
+    sa.UniqueConstraint("ca_id", "serial", "version"),
+    sa.ForeignKeyConstraint(["ca_id", "serial"], ["certificates.ca_id", "certificates.serial"]),
+)
+
+revocation_lists = sa.Table(
+    "revocation_lists",
+    metadata,
+    sa.Column("ca_id", _CA_ID, sa.ForeignKey("authorities.ca_id"), primary_key=True),
+    sa.Column("number", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("der", sa.LargeBinary, nullable=False),
+    sa.Column("this_update", UtcTime, nullable=False),
+    sa.Column("next_update", UtcTime, nullable=False),
+)
+
+manifests = sa.Table(
+    "manifests",
+    metadata,
+    sa.Column("supplier", _NAME, primary_key=True),
+    sa.Column("manifest_id", sa.String(128), primary_key=True),
+    sa.Column("digest", sa.LargeBinary(32), nullable=False, unique=True),
+    sa.Column("svn", sa.BigInteger, nullable=False),
+    sa.Column("signed", sa.LargeBinary, nullable=False),
+    sa.Column("not_before", UtcTime, nullable=True),
+    sa.Column("not_after", UtcTime, nullable=True),
+    sa.Column("imported_at", UtcTime, nullable=False),
+)
+
+manifest_models = sa.Table(
+    "manifest_models",
+    metadata,
+    sa.Column("supplier", _NAME, primary_key=True),
+    sa.Column("manifest_id", sa.String(128), primary_key=True),
+    sa.Column("model", _NAME, primary_key=True),
+    # whether new PfCs of the model name this manifest
+    sa.Column("current", sa.Boolean, nullable=False),
+    sa.ForeignKeyConstraint(["supplier", "manifest_id"], ["manifests.supplier", "manifests.manifest_id"]),
+    sa.ForeignKeyConstraint(["supplier", "model"], ["models.supplier", "models.model"]),
+)
+
+counters = sa.Table(
+    "counters",
+    metadata,
+    sa.Column("name", _WORD, primary_key=True),
+    sa.Column("value", sa.BigInteger, nullable=False),
+)
+
+leases = sa.Table(
+    "leases",
+    metadata,
+    sa.Column("name", _WORD, primary_key=True),
+    sa.Column("holder", _WORD, nullable=False),
+    sa.Column("until", UtcTime, nullable=False),
+)

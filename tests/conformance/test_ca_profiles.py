@@ -1,0 +1,177 @@
+"""Outside judges on every kind of certificate and CRL that the CA signs: pkilint, openssl, GnuTLS."""
+
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from ca.issuance import Template
+from ca.lifecycle import Reason, Status
+from ca.profiles import PROFILES, Kind
+from ca.signing import Holder
+from standards.pki import oids
+from standards.pki.extensions import ExpectedSystemState, HardwareModuleName
+from standards.pki.fingerprints import ca_id, spki_sha256
+from tests.fakes.ca import ADMIN, NOW, CaHouse, csr_for
+from tests.tools import need
+
+pytestmark = [pytest.mark.check("P2"), pytest.mark.check("P3"), pytest.mark.check("P6")]
+
+
+@pytest.fixture(scope="module")
+def house() -> CaHouse:
+    made = CaHouse()
+    made.hierarchy.make_root(Kind.OPERATORS_ROOT)
+    made.hierarchy.make_root(Kind.TLS_ROOT)
+    made.product_line()
+    return made
+
+
+@pytest.fixture(scope="module")
+def certificates(house: CaHouse) -> Mapping[Kind, x509.Certificate]:
+    """One certificate of every kind, by the use cases that issue them."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    csr = csr_for(key)
+    with house.store.reading() as records:
+        made = {each.kind: each.x509() for each in records.authorities(*Kind)}
+        issuing = records.authorities(Kind.ISSUING_CA)[0]
+    certify = house.certification
+    made[Kind.MANIFEST_SIGNING] = certify.certify_supplier(
+        "acme", purpose="manifest-signing", csr=csr, caller=ADMIN
+    )
+    made[Kind.BATCH_SIGNING] = certify.certify_supplier(
+        "acme", purpose="batch-signing", csr=csr, caller=ADMIN
+    )
+    for purpose in (Kind.CHALLENGE, Kind.ATTESTATION_RESULT):
+        made[purpose] = certify.certify_operator("pva", service="pva-1", purpose=str(purpose), csr=csr)
+    made[Kind.TLS_CLIENT] = certify.certify_tls("client", holder="sho-1", csr=csr)
+    made[Kind.TLS_SERVER] = certify.certify_tls(
+        "server", holder="ca", csr=csr, dns=("ca.example.net",), addresses=("127.0.0.1", "::1")
+    )
+    subject_key = key.public_key()
+    with house.store.writing() as records:
+        made[Kind.PLATFORM_CREDENTIAL] = house.signing.certify(
+            records,
+            Template(
+                kind=Kind.PLATFORM_CREDENTIAL,
+                public_key=subject_key,
+                tre_level=2,
+                hardware_module=HardwareModuleName(hw_type=oids.hw_type_of_model(1), serial=bytes(range(32))),
+                expected_state=ExpectedSystemState(manifest_id="gw/7", manifest_digest=bytes(32), svn=7),
+            ),
+            by=issuing,
+            holder=Holder(subject="device"),
+            at=house.clock(),
+        )
+    responder = ec.generate_private_key(ec.SECP256R1())
+    house.responder_keys = frozenset({spki_sha256(responder.public_key())})
+    made[Kind.OCSP_DELEGATE] = house.certification.certify_responder(
+        issuing.ca_id, csr=csr_for(responder), caller=ADMIN
+    )
+    return made
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+def test_pkilint_finds_nothing_in_a_certificate(
+    kind: Kind,
+    certificates: Mapping[Kind, x509.Certificate],
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / f"{kind}.pem"
+    file.write_bytes(certificates[kind].public_bytes(Encoding.PEM))
+    judged = _pkilint("lint_pkix_cert", file)
+    assert judged.returncode == 0, judged.stdout + judged.stderr
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+def test_gnutls_can_read_a_certificate(
+    kind: Kind, certificates: Mapping[Kind, x509.Certificate], tmp_path: Path
+) -> None:
+    file = tmp_path / f"{kind}.pem"
+    file.write_bytes(certificates[kind].public_bytes(Encoding.PEM))
+    printed = subprocess.run(
+        [need("certtool"), "--certificate-info", "--infile", str(file)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert printed.returncode == 0, printed.stderr
+    assert "error" not in printed.stderr
+
+
+@pytest.mark.check("P4")
+def test_openssl_verifies_a_platform_credential_up_to_the_es_root(
+    certificates: Mapping[Kind, x509.Certificate], tmp_path: Path
+) -> None:
+    files = {kind: tmp_path / f"{kind}.pem" for kind in certificates}
+    for kind, file in files.items():
+        file.write_bytes(certificates[kind].public_bytes(Encoding.PEM))
+    policy = oids.POLICY_TRE_LEVELS[2].dotted_string
+    verified = subprocess.run(
+        [
+            *(need("openssl"), "verify", "-x509_strict", "-CAfile", files[Kind.ES_ROOT]),
+            *("-untrusted", files[Kind.ISSUING_CA], "-policy", policy, "-explicit_policy"),
+            *("-attime", str(int(NOW.timestamp())), files[Kind.PLATFORM_CREDENTIAL]),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert verified.returncode == 0, verified.stderr
+
+
+@pytest.mark.check("P9")
+@pytest.mark.check("P14")
+@pytest.mark.parametrize("revoked", [False, True], ids=["empty", "with an entry"])
+def test_pkilint_and_openssl_accept_every_crl(
+    revoked: bool,  # noqa: FBT001, a parametrised test
+    house: CaHouse,
+    certificates: Mapping[Kind, x509.Certificate],
+    tmp_path: Path,
+) -> None:
+    if revoked:
+        for kind in (Kind.PLATFORM_CREDENTIAL, Kind.MANIFEST_SIGNING, Kind.CHALLENGE, Kind.TLS_CLIENT):
+            _revoke(house, certificates[kind])
+    for kind in (Kind.ES_ROOT, Kind.ISSUING_CA, Kind.OPERATORS_ROOT, Kind.TLS_ROOT):
+        made = house.lists.publish(ca_id(certificates[kind]))
+        assert (len(x509.load_der_x509_crl(made.der)) > 0) is revoked
+        file, issuer = tmp_path / f"{kind}.crl", tmp_path / f"{kind}.pem"
+        file.write_bytes(made.der)
+        issuer.write_bytes(certificates[kind].public_bytes(Encoding.PEM))
+        judged = _pkilint("lint_crl", file, "-t", "CRL", "-p", "PKIX")
+        assert judged.returncode == 0, judged.stdout + judged.stderr
+        checked = subprocess.run(
+            [need("openssl"), "crl", "-inform", "DER", "-in", file, "-CAfile", issuer, "-noout"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert "verify OK" in checked.stderr
+
+
+def _pkilint(linter: str, file: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    """Run as its user runs it: the exit status is the number of findings."""
+    start = f"import sys; from pkilint.bin.{linter} import main; sys.exit(main())"
+    command = [sys.executable, "-c", start, "lint", "-s", "WARNING", *options, str(file)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def _revoke(house: CaHouse, certificate: x509.Certificate) -> None:
+    with house.store.writing() as records:
+        issuer = next(
+            each
+            for each in records.authorities(*Kind)
+            if each.certificate is not None and each.x509().subject == certificate.issuer
+        )
+        issued = records.certificate(issuer.ca_id, certificate.serial_number)
+        assert issued is not None
+        records.change_status(issued, status=Status.REVOKED, reason=Reason.SUPERSEDED, at=house.clock())
+
+
+def test_every_profile_has_been_judged(certificates: Mapping[Kind, x509.Certificate]) -> None:
+    assert set(certificates) == set(PROFILES)
