@@ -15,6 +15,7 @@ from standards.tpm2.constants import (
 )
 from standards.tpm2.credential import Credential
 from standards.tpm2.errors import DecodeError
+from standards.tpm2.import_blob import ImportBlob
 from standards.tpm2.marshal import Reader, Writer, tpm2b
 from standards.tpm2.sessions import EMPTY_PASSWORD, Authorization, Session
 from standards.tpm2.structures import PcrSelection, Public, Signature, Ticket, encode_pcr_selections
@@ -41,15 +42,6 @@ class StoredObject:
 
     public: Public
     private: bytes
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImportBlob:
-    """What travels to a storage key: contents of TPM2B_PUBLIC, TPM2B_PRIVATE and TPM2B_ENCRYPTED_SECRET."""
-
-    public: Public
-    duplicate: bytes
-    encrypted_seed: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
