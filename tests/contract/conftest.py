@@ -1,0 +1,32 @@
+"""Fixtures of the contract tests: one running TPM of each kind, fresh from its factory."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from standards.tpm2.connection import TpmConnection
+from tests.contract.tpm_devices import KINDS, RunningTpm, manufacture, running
+
+
+@pytest.fixture(scope="session", params=KINDS)
+def manufactured_tpm(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[str, Path]:
+    """A kind of TPM and its state as it leaves the factory."""
+    kind = str(request.param)
+    return kind, manufacture(kind, tmp_path_factory.mktemp(kind))
+
+
+@pytest.fixture
+def device(manufactured_tpm: tuple[str, Path]) -> Iterator[RunningTpm]:
+    """A TPM that may be reset; not started yet."""
+    kind, state = manufactured_tpm
+    with running(kind, state) as tpm:
+        yield tpm
+
+
+@pytest.fixture
+def tpm(device: RunningTpm) -> TpmConnection:
+    """A connection to a started TPM."""
+    return device.start()

@@ -1,0 +1,202 @@
+"""TPMs for the contract tests: swtpm and the software TPM of the lab, each a process on a UNIX socket.
+
+A test gets the running process through `RunningTpm`; `restart` is a TPM reset. Manufacturing is done once
+a run, each test then works on a copy of that state.
+"""
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from standards.tpm2.commands.objects import TpmObject
+from standards.tpm2.connection import TpmConnection
+from standards.tpm2.constants import Handle
+from standards.tpm2.errors import ResponseError
+from standards.tpm2.structures import Public
+from tests.tools import need
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+KINDS = ("swtpm",)
+_START_TIMEOUT_S = 20
+_HEADER_BYTES = 10
+SHORT_FOLDER = os.environ.get("XDG_RUNTIME_DIR") or "/tmp"  # noqa: S108 - a UNIX path ends at 107 bytes, and the folder made in it is 0700
+_LOCALCA_OPTIONS = "--platform-manufacturer Example\n--platform-version 1.0\n--platform-model Lab\n"
+
+
+class SocketTransport:
+    """A raw TPM byte stream: one command out, one response in."""
+
+    def __init__(self, path: Path) -> None:
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.settimeout(30)
+        try:
+            self._socket.connect(str(path))
+        except OSError:
+            self._socket.close()
+            raise
+        self.exchanges: list[tuple[bytes, bytes]] = []
+        """Everything that crossed the bus, for tests that listen there."""
+
+    def __call__(self, command: bytes) -> bytes:
+        """Send a command, return the response."""
+        self._socket.sendall(command)
+        header = self._receive(_HEADER_BYTES)
+        response = header + self._receive(int.from_bytes(header[2:6], "big") - _HEADER_BYTES)
+        self.exchanges.append((command, response))
+        return response
+
+    def close(self) -> None:
+        """End the connection."""
+        self._socket.close()
+
+    def _receive(self, size: int) -> bytes:
+        received = b""
+        while len(received) < size:
+            part = self._socket.recv(size - len(received))
+            if not part:
+                raise ConnectionError("the TPM closed the stream")
+            received += part
+        return received
+
+
+@dataclass(slots=True)
+class RunningTpm:
+    """A TPM process over `state`; its socket lies in a short folder, since a UNIX path ends at 107 bytes."""
+
+    kind: str
+    state: Path
+    run_folder: Path
+    process: "subprocess.Popen[bytes] | None" = None
+    transport: SocketTransport | None = None
+
+    def start(self) -> TpmConnection:
+        """Power on, Startup(CLEAR) included."""
+        path = self.run_folder / "tpm"
+        path.unlink(missing_ok=True)
+        self.process = subprocess.Popen(
+            self._command(path), cwd=REPOSITORY, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        deadline = time.monotonic() + _START_TIMEOUT_S
+        while time.monotonic() < deadline:
+            with contextlib.suppress(OSError):
+                self.transport = SocketTransport(path)
+                return TpmConnection(self.transport, os.urandom, pause=time.sleep)
+            if self.process.poll() is not None:
+                break
+            time.sleep(0.01)
+        raise RuntimeError(f"{self.kind} did not start: exit status {self.process.poll()}")
+
+    def _command(self, path: Path) -> list[str]:
+        if self.kind == "software":
+            return [
+                sys.executable,
+                "-m",
+                "lab.software_tpm",
+                "--state",
+                str(self.state),
+                "--socket",
+                str(path),
+            ]
+        return [
+            need("swtpm"),
+            "socket",
+            "--tpm2",
+            "--tpmstate",
+            f"dir={self.state}",
+            "--server",
+            f"type=unixio,path={path}",
+            "--ctrl",
+            f"type=unixio,path={path}.ctrl",
+            "--flags",
+            "not-need-init,startup-clear",
+        ]
+
+    def stop(self) -> None:
+        """Power off."""
+        if self.transport:
+            self.transport.close()
+        if self.process:
+            self.process.terminate()
+            self.process.wait(timeout=_START_TIMEOUT_S)
+
+    def restart(self) -> TpmConnection:
+        """TPM reset: orderly shutdown, power off, power on."""
+        if self.transport:
+            TpmConnection(self.transport, os.urandom).shutdown()
+        self.stop()
+        return self.start()
+
+
+def manufacture_swtpm(folder: Path) -> Path:
+    """A swtpm with EKs and certificates; nothing is written outside `folder`."""
+    state, authority = folder / "state", folder / "authority"
+    for each in (state, authority):
+        each.mkdir(parents=True)
+    localca, options, setup = folder / "localca.conf", folder / "localca.options", folder / "setup.conf"
+    localca.write_text(
+        f"statedir = {authority}\nsigningkey = {authority}/signkey.pem\n"
+        f"issuercert = {authority}/issuercert.pem\ncertserial = {authority}/certserial\n"
+    )
+    options.write_text(_LOCALCA_OPTIONS)
+    setup.write_text(
+        "create_certs_tool = /usr/bin/swtpm_localca\n"
+        f"create_certs_tool_config = {localca}\ncreate_certs_tool_options = {options}\n"
+    )
+    subprocess.run(
+        [
+            *(need("swtpm_setup"), "--tpm2", "--tpmstate", str(state), "--config", str(setup)),
+            *("--create-ek-cert", "--create-platform-cert", "--lock-nvram"),
+            *("--pcr-banks", "sha1,sha256", "--write-ek-cert-files", str(state)),
+        ],
+        check=True,
+        capture_output=True,
+        timeout=60,
+        env={**os.environ, "HOME": str(folder), "XDG_CONFIG_HOME": str(folder), "TMPDIR": SHORT_FOLDER},
+    )
+    return state
+
+
+def manufacture(kind: str, folder: Path) -> Path:
+    """State of a TPM of this kind with its EKs and certificates."""
+    return {"swtpm": manufacture_swtpm}[kind](folder)
+
+
+@contextlib.contextmanager
+def running(kind: str, template: Path) -> Iterator[RunningTpm]:
+    """A started TPM over a copy of `template`."""
+    with tempfile.TemporaryDirectory(prefix="tpm-", dir=SHORT_FOLDER) as folder:
+        state = Path(folder) / "state"
+        shutil.copytree(template, state)
+        tpm = RunningTpm(kind=kind, state=state, run_folder=Path(folder))
+        try:
+            yield tpm
+        finally:
+            tpm.stop()
+
+
+@contextlib.contextmanager
+def refused(rc: int) -> Iterator[None]:
+    """The TPM answers with exactly this return code."""
+    with pytest.raises(ResponseError) as caught:
+        yield
+    assert caught.value.rc == rc, str(caught.value)
+
+
+def make_persistent(
+    tpm: TpmConnection, *, hierarchy: int, template: Public, persistent: int, auth_value: bytes = b""
+) -> TpmObject:
+    """A primary object that keeps no transient slot."""
+    transient = tpm.create_primary(hierarchy, template=template, auth_value=auth_value)
+    tpm.evict_control(Handle.OWNER, subject=transient, persistent=persistent)
+    tpm.flush_context(transient.handle)
+    return TpmObject(handle=persistent, public=transient.public)
