@@ -19,7 +19,7 @@ CHALLENGE_TYPE: Final = "pva-challenge+jwt"
 CHALLENGE_BYTES_MAX: Final = 16_384
 PURPOSES: Final = frozenset({"validation"})
 DIGEST_SIZE: Final = 32
-RP_NONCE_SIZE_MIN: Final = 8
+RP_NONCE_SIZE_MIN: Final = 16
 RP_NONCE_SIZE_MAX: Final = 64
 AUDIENCE_MAX: Final = 8
 
@@ -29,7 +29,7 @@ class Challenge:
     """One question to one device.
 
     `nonce` 32 random bytes of the PVA; `device_id` 32 bytes as lower-case hex; `purpose` one of `PURPOSES`;
-    `rp_nonce` 8 to 64 bytes of the relying party; `order_digest` SHA-256 or None; `audience` of the result.
+    `rp_nonce` 16 to 64 bytes of the relying party; `order_digest` SHA-256 or None; `audience` of the result.
     """
 
     nonce: bytes
@@ -72,7 +72,7 @@ class Challenge:
             "pva_audience": list(self.audience),
         }
         if self.order_digest is not None:
-            claims["pva_order_digest"] = encode_base64url(self.order_digest)
+            claims["pva_order_digest"] = self.order_digest.hex()
         return claims
 
 
@@ -109,4 +109,4 @@ def read_claims(claims: object) -> Challenge:
 def _order_digest(fields: Fields) -> bytes | None:
     if "pva_order_digest" not in fields:
         return None
-    return fields.base64url("pva_order_digest", size_min=DIGEST_SIZE, size_max=DIGEST_SIZE)
+    return fields.hex("pva_order_digest", size_min=DIGEST_SIZE, size_max=DIGEST_SIZE)

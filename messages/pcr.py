@@ -63,14 +63,14 @@ def decode_values(value: object, *, what: str) -> dict[int, dict[int, bytes]]:
         bank = _bank(key, what=what)
         size = BANKS[bank].size
         of_bank = fields.nested(bank)
-        indices = of_bank.keys()
+        indices = of_bank.present()
         _check_indices(list(indices), what=f"{what}.{bank}")
         values[bank] = {index: of_bank.octets(index, size_min=size, size_max=size) for index in indices}
     return values
 
 
 def _banks(fields: Fields, *, what: str) -> tuple[int | str, ...]:
-    banks = fields.keys()
+    banks = fields.present()
     if not 1 <= len(banks) <= BANKS_MAX:
         raise MessageError(what=what, expected=f"1 to {BANKS_MAX} PCR banks", got=str(len(banks)))
     return banks

@@ -28,6 +28,10 @@ POLICY_TRE_LEVELS: Final = {level: ObjectIdentifier(f"{_ARC}.2.{level}") for lev
 EXT_EXPECTED_SYSTEM_STATE: Final = ObjectIdentifier(f"{_ARC}.3.1")
 EXT_OPERATOR_ROLE: Final = ObjectIdentifier(f"{_ARC}.3.2")
 
+# 4: hwType of device models, see hw_type_of_model
+# 5: profiles of formats that others define
+CORIM_PROFILE: Final = ObjectIdentifier(f"{_ARC}.5.1")  # reference manifest, standards.rats.comid
+
 # Purposes of others
 EKU_TPM_EK: Final = ObjectIdentifier("2.23.133.8.1")  # tcg-kp-EKCertificate
 EKU_TPM_AIK: Final = ObjectIdentifier("2.23.133.8.3")  # tcg-kp-AIKCertificate

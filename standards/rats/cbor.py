@@ -8,6 +8,7 @@ only the deterministic encoding refuses everything else by encoding the value ag
 """
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any, Final
 
 import cbor2
@@ -33,7 +34,7 @@ def encode_deterministic(value: Any) -> bytes:
     """
     _check_encodable(value, depth=0)
     try:
-        return bytes(cbor2.dumps(value, canonical=True))
+        return bytes(cbor2.dumps(value, canonical=True, datetime_as_timestamp=True))
     except (cbor2.CBOREncodeError, ValueError, OverflowError) as error:
         raise CborError(what="CBOR value", expected="an encodable value", got=str(error)) from error
 
@@ -67,7 +68,7 @@ def decode_well_formed(data: bytes, *, bytes_max: int, tags: frozenset[int] = fr
     _Walk(data, tags).check()
     try:
         value = cbor2.loads(data)
-    except (cbor2.CBORDecodeError, ValueError, TypeError, ArithmeticError, LookupError) as error:
+    except (cbor2.CBORDecodeError, ValueError, TypeError, ArithmeticError, LookupError, OSError) as error:
         raise CborError(what="CBOR message", expected="a well-formed value", got=str(error)) from error
     return value
 
@@ -179,9 +180,11 @@ def _parts(value: Any) -> Iterable[Any]:
             return value
         case dict() if _keys_are_of_one_type(value):
             return value.values()
+        case datetime() if value.tzinfo is not None and not value.microsecond:
+            return ()  # tag 1 with whole seconds
         case cbor2.CBORTag():
             return (value.value,)
-    expected = "64-bit integers, bytes, text, arrays, or maps with keys of one type"
+    expected = "64-bit integers, bytes, text, arrays, whole seconds, or maps with keys of one type"
     raise CborError(what="CBOR value", expected=expected, got=type(value).__name__)
 
 

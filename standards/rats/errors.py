@@ -19,3 +19,8 @@ class RatsError(Exception):
 
 class CborError(RatsError):
     """The bytes are not the one CBOR encoding that is accepted here."""
+
+
+def refusal(what: str, expected: str, got: str) -> RatsError:
+    """Build the error from positions, for readers that raise their caller's own error."""
+    return RatsError(what=what, expected=expected, got=got)

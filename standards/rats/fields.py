@@ -115,7 +115,7 @@ class Fields:
         """A NumericDate of whole seconds (RFC 7519 section 2), as an aware UTC datetime."""
         return datetime.fromtimestamp(self.integer(key, high=_LATEST), tz=UTC)
 
-    def keys(self) -> tuple[Any, ...]:
+    def present(self) -> tuple[Any, ...]:
         """All keys, read or not."""
         return tuple(self._value)
 

@@ -54,7 +54,7 @@ def test_context_holds_everything_that_the_answer_is_bound_to() -> None:
         ("pva_pcr_select", {"sha256": [True]}),
         ("pva_pcr_select", {"md5": [0]}),
         ("pva_rp_nonce", "AA"),
-        ("pva_order_digest", "AA"),
+        ("pva_order_digest", "AA" * 32),
         ("pva_audience", []),
         ("pva_audience", ["a", "a"]),
         ("pva_audience", "sho.example"),

@@ -1,0 +1,52 @@
+"""The values of a reference manifest: what an approved device looks like when it is measured.
+
+Rule: a manifest is a set of values that were signed together; which devices it is for, and whether it is in its
+window at a given time, is judged by whoever appraises with it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+
+SCOPES: Final = ("platform", "tre")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReferenceEvent:
+    """One expected event: `position` counts from 0 the events that are extended into `pcr`.
+
+    `digest` goes by TPM_ALG_ID of the bank; `name` is for people; `scope` is "platform" or "tre".
+    """
+
+    pcr: int
+    position: int
+    digest: Mapping[int, bytes]
+    name: str
+    scope: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlatformReference:
+    """Final PCR values: `registers` is {TPM_ALG_ID: {pcr: value}}."""
+
+    registers: Mapping[int, Mapping[int, bytes]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """A supplier's reference values for models of his, at one security version (`svn`).
+
+    `tre_image_digest` is SHA-256, or None; the window (aware UTC, whole seconds) has an end or is absent.
+    """
+
+    id: str
+    supplier: str
+    models: tuple[str, ...]
+    svn: int
+    version: str
+    platform: PlatformReference
+    events: tuple[ReferenceEvent, ...] = ()
+    tre_image_digest: bytes | None = None
+    valid_from: datetime | None = None
+    valid_to: datetime | None = None

@@ -1,0 +1,143 @@
+"""Submodules of an EAR: the verdict on one scope, with the findings that explain it.
+
+Rule: a status is never better than its vector, and a finding belongs to the submodule that it stands in.
+Source: draft-ietf-rats-ear, section "EAR Appraisal Claims"; findings are this project's claim "pva_findings".
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Final
+
+from standards.rats.ar4si import Tier, check_standard_vector, check_vector, tier_of
+from standards.rats.errors import RatsError, refusal
+from standards.rats.fields import Fields
+
+SUBMODULES_MAX: Final = 8
+FINDINGS_MAX: Final = 256
+TEXT_MAX: Final = 2048
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One reason for a verdict: a stable code, and what a person needs to understand and to act."""
+
+    code: str
+    scope: str
+    subject: str
+    reason: str
+    remedy: str
+    expected: str | None = None
+    measured: str | None = None
+    event: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submodule:
+    """The verdict on one scope."""
+
+    status: Tier
+    trustworthiness_vector: Mapping[str, int]
+    policy_ids: tuple[str, ...]
+    findings: tuple[Finding, ...]
+
+
+def read_submodules(value: object) -> Mapping[str, Submodule]:
+    """Read `submods` of any verifier's result: at least one scope, each with its status.
+
+    Raises:
+        RatsError: a claim is missing or of another type, or a status is better than its vector.
+    """
+    fields = Fields(value, what="submods", refusal=refusal)
+    names = fields.present()
+    if not 1 <= len(names) <= SUBMODULES_MAX or not all(isinstance(name, str) for name in names):
+        raise RatsError(
+            what="submods", expected=f"1 to {SUBMODULES_MAX} named submodules", got=str(len(names))
+        )
+    return MappingProxyType({name: _read_submodule(fields.nested(name), name=name) for name in names})
+
+
+def _read_submodule(fields: Fields, *, name: str) -> Submodule:
+    vector: dict[str, int] = {}
+    if "ear_trustworthiness_vector" in fields:
+        claims = fields.nested("ear_trustworthiness_vector")
+        vector = {claim: claims.raw(claim) for claim in claims.present()}
+        check_vector(vector)
+    policies: tuple[str, ...] = ()
+    if "ear_appraisal_policy_ids" in fields:
+        policies = fields.texts("ear_appraisal_policy_ids", size_min=1, size_max=16)
+    rows = fields.items("pva_findings", size_max=FINDINGS_MAX) if "pva_findings" in fields else []
+    submodule = Submodule(
+        status=read_tier(fields),
+        trustworthiness_vector=vector,
+        policy_ids=policies,
+        findings=tuple(_read_finding(row, scope=name) for row in rows),
+    )
+    _check_submodule(submodule, name=name)
+    return submodule
+
+
+def read_tier(fields: Fields) -> Tier:
+    """Read `ear_status`."""
+    name = fields.text("ear_status", size_max=32)
+    if name not in {tier.value for tier in Tier}:
+        raise RatsError(
+            what="ear_status", expected=", ".join(tier.value for tier in Tier), got="another tier"
+        )
+    return Tier(name)
+
+
+def _read_finding(value: object, *, scope: str) -> Finding:
+    fields = Fields(value, what=f"submods.{scope}.pva_findings", refusal=refusal)
+
+    def optional(name: str) -> str | None:
+        return fields.text(name, size_max=TEXT_MAX) if name in fields else None
+
+    return Finding(
+        code=fields.text("code", size_max=64),
+        scope=scope,
+        subject=fields.text("subject", size_max=TEXT_MAX),
+        reason=fields.text("reason", size_max=TEXT_MAX),
+        remedy=fields.text("remedy", size_max=TEXT_MAX),
+        expected=optional("expected"),
+        measured=optional("measured"),
+        event=optional("event"),
+    )
+
+
+def submodule_claims(submodule: Submodule, *, name: str) -> dict[str, Any]:
+    """JWT claims of a submodule; only values with a meaning in AR4SI are written.
+
+    Raises:
+        RatsError: a claim is missing or of another type, or a status is better than its vector.
+    """
+    check_standard_vector(submodule.trustworthiness_vector)
+    _check_submodule(submodule, name=name)
+    claims: dict[str, Any] = {"ear_status": submodule.status.value}
+    if submodule.trustworthiness_vector:
+        claims["ear_trustworthiness_vector"] = dict(submodule.trustworthiness_vector)
+    if submodule.policy_ids:
+        claims["ear_appraisal_policy_ids"] = list(submodule.policy_ids)
+    claims["pva_findings"] = [_finding_claims(finding) for finding in submodule.findings]
+    return claims
+
+
+def _finding_claims(finding: Finding) -> dict[str, str]:
+    names = ("code", "subject", "reason", "remedy", "expected", "measured", "event")
+    values = {name: getattr(finding, name) for name in names}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _check_submodule(submodule: Submodule, *, name: str) -> None:
+    vector = submodule.trustworthiness_vector
+    if vector and submodule.status < tier_of(vector):
+        raise RatsError(
+            what=f"status of {name}",
+            expected=f"no better than {tier_of(vector).value}, as its vector says",
+            got=submodule.status.value,
+        )
+    stray = [finding.code for finding in submodule.findings if finding.scope != name]
+    if stray:
+        raise RatsError(
+            what=f"findings of {name}", expected="findings of this scope", got=", ".join(stray)[:200]
+        )
