@@ -1,0 +1,56 @@
+"""For which issuers this responder may speak, and with which delegate certificate (O2, O3).
+
+The one rule: every CA key has a delegate certificate of its own, issued by that CA; the responder never holds
+a CA's key.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+
+from standards.pki.ocsp import CERT_ID_DIGESTS, CertId, issuer_hashes
+
+# An answer needs some life left, or it is stale when it arrives.
+LIFE_LEFT_MIN = timedelta(seconds=30)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delegate:
+    """A delegate certificate with the responder's key."""
+
+    certificate: x509.Certificate
+    key: EllipticCurvePrivateKey = field(repr=False)
+
+    def usable(self, *, at: datetime) -> bool:
+        """Whether answers may be signed with it at `at`."""
+        first, last = self.certificate.not_valid_before_utc, self.certificate.not_valid_after_utc
+        return first <= at <= last - LIFE_LEFT_MIN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Issuer:
+    """A CA that this responder answers for; without a delegate it cannot answer yet."""
+
+    ca_id: str
+    certificate: x509.Certificate
+    delegate: Delegate | None = None
+
+
+class DelegateDirectory:
+    """Immutable: which issuer a CertID names, under any digest that a CertID may use."""
+
+    def __init__(self, issuers: Iterable[Issuer] = ()) -> None:
+        """Index `issuers` by the hashes of their names and keys."""
+        self.issuers = tuple(issuers)
+        self._found = {
+            issuer_hashes(issuer.certificate, digest): issuer
+            for issuer in self.issuers
+            for digest in CERT_ID_DIGESTS
+        }
+
+    def find(self, cert_id: CertId) -> Issuer | None:
+        """The issuer whose name and key both match (O6), None where it is not served here."""
+        return self._found.get(cert_id.issuer)
