@@ -1,5 +1,6 @@
 """Logs for the tests of this room: one event of every kind that is interpreted."""
 
+import struct
 import uuid
 
 from standards.boot_log import events as ev
@@ -73,3 +74,25 @@ MEASUREMENTS = (
 
 LOG: EventLog = build_event_log(MEASUREMENTS, algorithms=(SHA1, SHA256))
 """One event of every kind that `describe` reads; event n is MEASUREMENTS[n - 1]."""
+
+
+def header(
+    *,
+    pcr: int = 0,
+    digest: bytes = bytes(20),
+    version: bytes = b"\x00\x02\x00\x02",
+    algorithms: bytes = struct.pack("<IHH", 1, SHA256, 32),
+    vendor: bytes = b"\x00",
+) -> bytes:
+    """A Specification ID event that is right but for what is named."""
+    data = b"Spec ID Event03\x00" + bytes(4) + version + algorithms + vendor
+    return struct.pack("<II", pcr, ev.EV_NO_ACTION) + digest + struct.pack("<I", len(data)) + data
+
+
+def record(
+    *, pcr: int = 0, event_type: int = ev.EV_SEPARATOR, digests: bytes | None = None, data: bytes = b"data"
+) -> bytes:
+    """A record of a SHA-256 log that is right but for what is named."""
+    if digests is None:
+        digests = struct.pack("<IH", 1, SHA256) + bytes(32)
+    return struct.pack("<II", pcr, event_type) + digests + struct.pack("<I", len(data)) + data

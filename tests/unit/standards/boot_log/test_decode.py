@@ -9,31 +9,9 @@ from standards.boot_log.decode import decode_event_log
 from standards.boot_log.encode import Measurement, build_event_log, encode_event_log
 from standards.boot_log.errors import BootLogError
 from standards.boot_log.events import EV_NO_ACTION, EV_SEPARATOR, startup_locality_data
-from tests.unit.standards.boot_log.logs import LOG, MEASUREMENTS
+from tests.unit.standards.boot_log.logs import LOG, MEASUREMENTS, header, record
 
 ENCODED = encode_event_log(LOG)
-
-
-def header(
-    *,
-    pcr: int = 0,
-    digest: bytes = bytes(20),
-    version: bytes = b"\x00\x02\x00\x02",
-    algorithms: bytes = struct.pack("<IHH", 1, SHA256, 32),
-    vendor: bytes = b"\x00",
-) -> bytes:
-    """A Specification ID event that is right but for what is named."""
-    data = b"Spec ID Event03\x00" + bytes(4) + version + algorithms + vendor
-    return struct.pack("<II", pcr, EV_NO_ACTION) + digest + struct.pack("<I", len(data)) + data
-
-
-def record(
-    *, pcr: int = 0, event_type: int = EV_SEPARATOR, digests: bytes | None = None, data: bytes = b"data"
-) -> bytes:
-    """A record of a SHA-256 log that is right but for what is named."""
-    if digests is None:
-        digests = struct.pack("<IH", 1, SHA256) + bytes(32)
-    return struct.pack("<II", pcr, event_type) + digests + struct.pack("<I", len(data)) + data
 
 
 def test_a_log_decodes_to_what_was_encoded() -> None:
