@@ -1,0 +1,79 @@
+"""Step 5 of a validation: the event log, replayed to exactly the PCR values that were quoted (A17, A18).
+
+Rule: an event counts only because all events together reach the signed values; until then the log is text that
+anybody may have written. Payloads of events are not judged here (A19 is `standards.boot_log.measured_payload`).
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pva.refusals import RefusalCode, RefusalError
+from standards.boot_log.decode import decode_event_log
+from standards.boot_log.errors import BootLogError
+from standards.boot_log.events import Event, EventLog
+from standards.boot_log.measured import KERNEL_COMMAND_LINE_PCR, kernel_command_line
+from standards.boot_log.replay import replay, reset_value
+
+TRE_IMAGE_PARAMETER = "pva.tre="
+_PARAMETER = re.compile(r"""(?:[^\s"]|"[^"]*"?)+""")
+"""A kernel parameter: double quotes protect white space (Linux, `next_arg`)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BootEvents:
+    """A log that reaches every quoted PCR in every quoted bank (bank -> index -> value)."""
+
+    log: EventLog
+    quoted: Mapping[int, Mapping[int, bytes]]
+
+    def of_pcr(self, pcr: int, *, bank: int) -> tuple[Event, ...]:
+        """The events that led to a quoted PCR, in their order; none for a PCR that was not quoted."""
+        return self.log.extended_into(pcr) if pcr in self.quoted.get(bank, {}) else ()
+
+    def tre_images(self, *, bank: int) -> tuple[str, ...]:
+        """Every TRE image that the measured kernel command line names, as written; none where PCR 8 is not quoted.
+
+        That the text *is* the command line follows only when PCR 8 has its reference value.
+        """
+        if KERNEL_COMMAND_LINE_PCR not in self.quoted.get(bank, {}):
+            return ()
+        command_line = kernel_command_line(self.log, bank=bank) or ""
+        parameters = _PARAMETER.findall(command_line)
+        return tuple(
+            each.removeprefix(TRE_IMAGE_PARAMETER)
+            for each in parameters
+            if each.startswith(TRE_IMAGE_PARAMETER)
+        )
+
+
+def replay_boot_log(
+    data: bytes, *, ima_log: bytes | None, quoted: Mapping[int, Mapping[int, bytes]]
+) -> BootEvents:
+    """Decode the log and replay it to the quoted values (bank -> index -> value).
+
+    An IMA log is refused rather than passed over: nobody shall believe that it was judged.
+
+    Raises RefusalError: malformed, lacks a quoted bank, or does not reach a quoted PCR.
+    """
+    if ima_log is not None:
+        raise RefusalError(
+            RefusalCode.IMA_NOT_APPRAISED,
+            subject="IMA log",
+            reason="this PVA appraises the boot log only, expected evidence without an IMA log",
+        )
+    try:
+        log = decode_event_log(data)
+        replayed = {bank: replay(log, bank=bank) for bank in quoted}
+    except BootLogError as error:
+        raise RefusalError(RefusalCode.BOOT_LOG_MALFORMED, subject="boot log", reason=str(error)) from None
+    for bank, values in quoted.items():
+        for pcr, value in values.items():
+            reached = replayed[bank].get(pcr, reset_value(pcr, bank=bank))
+            if reached != value:
+                raise RefusalError(
+                    RefusalCode.BOOT_LOG_MISMATCH,
+                    subject=f"boot log, PCR {pcr} of bank 0x{bank:04x}",
+                    reason=f"its events end at {reached.hex()}, the quote says {value.hex()}",
+                )
+    return BootEvents(log=log, quoted=quoted)

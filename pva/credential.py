@@ -1,0 +1,189 @@
+"""Step 3 of a validation: who certified this platform, and whether its credential still speaks for it (A25).
+
+Rule: pure decisions. The trust anchors are the ES roots that an administrator recognised, nothing that came with
+the evidence; the status is asked at the supplier's configured responder, never at an address in a certificate.
+
+NOT checked here: revocation of the issuing CA itself, beyond what its responder says about the credential.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from cryptography import x509
+
+from pva.refusals import RefusalCode, RefusalError
+from standards.pki import oids
+from standards.pki.crl import Revocation, RevocationReason
+from standards.pki.errors import DecodeError, PathError, PathFault
+from standards.pki.extensions import ExpectedSystemState, HardwareModuleName, tre_level
+from standards.pki.fingerprints import certificate_der, decode_certificate, spki_der
+from standards.pki.ocsp_answer import CertStatus, StatusKind
+from standards.pki.paths import validate_path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Supplier:
+    """An equipment supplier as recognised: its ES root, permitted models, and where its status is asked."""
+
+    name: str
+    root: x509.Certificate
+    models: tuple[str, ...]
+    ocsp_url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlatformCredential:
+    """A Platform Credential whose path is proven; its status is not part of it.
+
+    `path` is leaf first, anchor last; `device_id` 64 hex digits; `tre_level` the asserted security level.
+    """
+
+    path: tuple[x509.Certificate, ...]
+    supplier: Supplier
+    device_id: str
+    expected_state: ExpectedSystemState
+    tre_level: int | None
+
+    @property
+    def certificate(self) -> x509.Certificate:
+        """The PfC itself."""
+        return self.path[0]
+
+    @property
+    def issuer(self) -> x509.Certificate:
+        """Certificate of the issuing CA."""
+        return self.path[1]
+
+    @property
+    def subject(self) -> str:
+        """How refusals name it."""
+        return f"Platform Credential {self.certificate.serial_number:x} of device {self.device_id}"
+
+    def certifies(self, spki: bytes) -> bool:
+        """Whether the certified key is this DER SubjectPublicKeyInfo."""
+        return spki_der(self.certificate) == spki
+
+    @property
+    def der(self) -> bytes:
+        """The PfC's own bytes."""
+        return certificate_der(self.certificate)
+
+
+def validate_credential(
+    chain: Sequence[bytes], *, suppliers: Sequence[Supplier], device_id: str, at: datetime
+) -> PlatformCredential:
+    """Validate a received PfC chain (DER, leaf first, no root) to a recognised root, for the challenged device.
+
+    Raises RefusalError: unreadable, no recognised supplier, no valid path, wrong purpose, another device.
+    """
+    leaf, *others = _decode_chain(chain)
+    path, supplier = _validate_path(leaf, others, suppliers=suppliers, at=at)
+    _check_purposes(leaf)
+    try:
+        module = HardwareModuleName.of(leaf)
+        state = ExpectedSystemState.of(leaf)
+        level = tre_level(leaf)
+    except DecodeError as error:
+        raise RefusalError(
+            RefusalCode.PFC_INVALID, subject="Platform Credential", reason=str(error)
+        ) from None
+    if module is None or state is None:
+        reason = "expected a hardware module name and an expected system state, got a certificate without one"
+        raise RefusalError(RefusalCode.PFC_INVALID, subject="Platform Credential", reason=reason)
+    if module.serial.hex() != device_id:
+        raise RefusalError(
+            RefusalCode.DEVICE_MISMATCH,
+            subject=f"device {device_id}",
+            reason=f"the Platform Credential that came is of device {module.serial.hex()}",
+        )
+    return PlatformCredential(
+        path=path, supplier=supplier, device_id=device_id, expected_state=state, tre_level=level
+    )
+
+
+def _decode_chain(chain: Sequence[bytes]) -> list[x509.Certificate]:
+    try:
+        return [decode_certificate(der) for der in chain]
+    except DecodeError as error:
+        raise RefusalError(
+            RefusalCode.PFC_INVALID, subject="certificates of the evidence", reason=str(error)
+        ) from None
+
+
+def _validate_path(
+    leaf: x509.Certificate,
+    others: Sequence[x509.Certificate],
+    *,
+    suppliers: Sequence[Supplier],
+    at: datetime,
+) -> tuple[tuple[x509.Certificate, ...], Supplier]:
+    issuers = {each.issuer for each in (leaf, *others)}
+    candidates = [supplier for supplier in suppliers if supplier.root.subject in issuers]
+    if not candidates:
+        top = (others[-1] if others else leaf).issuer.rfc4514_string()
+        raise RefusalError(
+            RefusalCode.SUPPLIER_NOT_RECOGNISED,
+            subject=f"supplier whose root is {top!r}",
+            reason="no recognised ES root has this name",
+        )
+    try:
+        path = validate_path(
+            leaf,
+            intermediates=others,
+            anchors=[candidate.root for candidate in candidates],
+            at=at,
+            eku=oids.EKU_PLATFORM_CREDENTIAL,
+        )
+    except PathError as error:
+        wrong_purpose = error.fault is PathFault.PURPOSE
+        code = RefusalCode.PFC_WRONG_PURPOSE if wrong_purpose else RefusalCode.PFC_INVALID
+        raise RefusalError(code, subject=f"certificate {error.subject!r}", reason=error.reason) from None
+    return path, next(candidate for candidate in candidates if candidate.root == path[-1])
+
+
+def _check_purposes(leaf: x509.Certificate) -> None:
+    usage = leaf.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    if oids.EKU_TPM_AIK not in usage:
+        raise RefusalError(
+            RefusalCode.PFC_WRONG_PURPOSE,
+            subject="Platform Credential",
+            reason=f"expected the extended key usage {oids.EKU_TPM_AIK.dotted_string} (TPM attestation key)",
+        )
+
+
+def judge_status(status: CertStatus, *, credential: PlatformCredential, at: datetime) -> datetime:
+    """The time until which a credential is known to be good (nextUpdate of its status).
+
+    Raises RefusalError for every status but good: on hold (recovery is not offered here), revoked, unknown, and
+    an answer that says nothing about `at`.
+    """
+    if status.kind is StatusKind.UNKNOWN:
+        raise RefusalError(
+            RefusalCode.PFC_UNKNOWN,
+            subject=credential.subject,
+            reason="its supplier's responder does not know it",
+        )
+    if status.revocation is not None or status.kind is not StatusKind.GOOD:
+        raise _revoked(status.revocation, credential=credential)
+    if status.next_update <= at:
+        raise RefusalError(
+            RefusalCode.STATUS_UNAVAILABLE,
+            subject=credential.subject,
+            reason=f"its status was good only until {status.next_update:%Y-%m-%dT%H:%M:%SZ}",
+        )
+    return status.next_update
+
+
+def _revoked(revocation: Revocation | None, *, credential: PlatformCredential) -> RefusalError:
+    """A hold is told apart from the reasons that nobody lifts."""
+    if revocation is None:
+        return RefusalError(
+            RefusalCode.PFC_REVOKED, subject=credential.subject, reason="it was revoked, nobody says when"
+        )
+    on_hold = revocation.reason is RevocationReason.CERTIFICATE_HOLD
+    return RefusalError(
+        RefusalCode.PFC_ON_HOLD if on_hold else RefusalCode.PFC_REVOKED,
+        subject=credential.subject,
+        reason=f"it was revoked at {revocation.at:%Y-%m-%dT%H:%M:%SZ}, reason {revocation.reason.flag.value}",
+    )

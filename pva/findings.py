@@ -1,0 +1,221 @@
+"""What the PVA can find about the state of an authentic platform: stable codes, claims and remedies.
+
+Rule: every finding moves exactly one claim of a scope's trustworthiness vector (AR4SI) to a worse value, and
+the tier of a scope follows from its vector; so no verdict exists that its findings do not explain.
+Value semantics: draft-ietf-rats-ar4si, section 2.3 (affirming 2..31, warning 32..95, contraindicated 96..127).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum, unique
+
+from standards.rats.ear import Finding
+
+TEXT_MAX = 1000
+"""Longest text of a finding, in characters."""
+
+
+@unique
+class Scope(StrEnum):
+    """The two submodules of a result: the trusted environment, and the platform that it stands on."""
+
+    TRE = "tre"
+    PLATFORM = "platform"
+
+
+@unique
+class Claim(StrEnum):
+    """Claims of the trustworthiness vector that this appraisal makes."""
+
+    INSTANCE_IDENTITY = "instance-identity"
+    CONFIGURATION = "configuration"
+    EXECUTABLES = "executables"
+    HARDWARE = "hardware"
+    STORAGE_OPAQUE = "storage-opaque"
+
+
+@unique
+class FindingCode(StrEnum):
+    """Stable codes of findings."""
+
+    PCR_MISMATCH = "pcr-mismatch"
+    EVENT_MISMATCH = "event-mismatch"
+    CONFIGURATION_PCR_MISMATCH = "configuration-pcr-mismatch"
+    NO_REFERENCE_VALUE = "no-reference-value"
+    NO_REFERENCE_MANIFEST = "no-reference-manifest"
+    SUPERSEDED_STATE = "superseded-state"
+    MANIFEST_NOT_YET_VALID = "manifest-not-yet-valid"
+    MODEL_NOT_PERMITTED = "model-not-permitted"
+    TRE_IMAGE_MISMATCH = "tre-image-mismatch"
+    TRE_IMAGE_NOT_MEASURED = "tre-image-not-measured"
+    TRE_IMAGE_NO_REFERENCE = "tre-image-no-reference"
+    PLATFORM_NOT_AFFIRMED = "platform-not-affirmed"
+    CLOCK_REGRESSION = "clock-regression"
+    CLOCK_NOT_SAFE = "clock-not-safe"
+    TPM_FIRMWARE_CHANGED = "tpm-firmware-changed"
+    STORAGE_KEY_CHANGED = "storage-key-changed"
+    GENERATION_COUNTER_REGRESSION = "generation-counter-regression"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FindingRule:
+    """What belongs to a code whatever the device: the claim that it moves, its value, reason and remedy."""
+
+    claim: Claim
+    value: int
+    reason: str
+    remedy: str
+
+
+_RESTORE = (
+    "restore the release that the manifest describes, or have the supplier issue a manifest for this one"
+)
+_NEW_MANIFEST = "ask the supplier for a manifest that covers this, then a Platform Credential that names it"
+
+FINDINGS: Mapping[FindingCode, FindingRule] = {
+    FindingCode.PCR_MISMATCH: FindingRule(
+        claim=Claim.EXECUTABLES,
+        value=96,
+        reason="code that ran in the boot is not the approved one",
+        remedy=_RESTORE,
+    ),
+    FindingCode.EVENT_MISMATCH: FindingRule(
+        claim=Claim.EXECUTABLES,
+        value=96,
+        reason="a measured event differs from its reference value",
+        remedy=_RESTORE,
+    ),
+    FindingCode.CONFIGURATION_PCR_MISMATCH: FindingRule(
+        claim=Claim.CONFIGURATION,
+        value=96,
+        reason="configuration measured in the boot is not the approved one",
+        remedy=_RESTORE,
+    ),
+    FindingCode.NO_REFERENCE_VALUE: FindingRule(
+        claim=Claim.EXECUTABLES,
+        value=33,
+        reason="the manifest has no reference value for a quoted PCR",
+        remedy=_NEW_MANIFEST,
+    ),
+    FindingCode.NO_REFERENCE_MANIFEST: FindingRule(
+        claim=Claim.EXECUTABLES,
+        value=33,
+        reason="the PVA holds no manifest with the digest that the Platform Credential names",
+        remedy="have the supplier send its signed manifest to this PVA",
+    ),
+    FindingCode.SUPERSEDED_STATE: FindingRule(
+        claim=Claim.EXECUTABLES,
+        value=32,
+        reason="the validity of the manifest that describes this state is over",
+        remedy="update the device to the supplier's current release",
+    ),
+    FindingCode.MANIFEST_NOT_YET_VALID: FindingRule(
+        claim=Claim.EXECUTABLES,
+        value=33,
+        reason="the manifest that describes this state is not valid yet",
+        remedy="wait until the manifest's validity begins, or run the current release",
+    ),
+    FindingCode.MODEL_NOT_PERMITTED: FindingRule(
+        claim=Claim.INSTANCE_IDENTITY,
+        value=96,
+        reason="the supplier is not recognised for this model any more",
+        remedy="have an administrator of the PVA recognise the model for this supplier",
+    ),
+    FindingCode.TRE_IMAGE_MISMATCH: FindingRule(
+        claim=Claim.EXECUTABLES, value=96, reason="the TRE that runs is not the approved one", remedy=_RESTORE
+    ),
+    FindingCode.TRE_IMAGE_NOT_MEASURED: FindingRule(
+        claim=Claim.EXECUTABLES,
+        value=96,
+        reason="the measured command line does not name exactly one TRE image",
+        remedy="boot with one pva.tre=<SHA-256> parameter in the measured kernel command line",
+    ),
+    FindingCode.TRE_IMAGE_NO_REFERENCE: FindingRule(
+        claim=Claim.EXECUTABLES,
+        value=33,
+        reason="the manifest has no reference value for the TRE image",
+        remedy=_NEW_MANIFEST,
+    ),
+    FindingCode.PLATFORM_NOT_AFFIRMED: FindingRule(
+        claim=Claim.CONFIGURATION,
+        value=32,
+        reason="what measured the TRE is itself not affirmed",
+        remedy="resolve the findings of the platform scope",
+    ),
+    FindingCode.CLOCK_REGRESSION: FindingRule(
+        claim=Claim.HARDWARE,
+        value=96,
+        reason="the TPM's counts or clock went back: its state was cleared, restored or copied",
+        remedy="enrol the device again with its supplier's release, and look for a clone",
+    ),
+    FindingCode.CLOCK_NOT_SAFE: FindingRule(
+        claim=Claim.HARDWARE,
+        value=32,
+        reason="the TPM has not confirmed its clock since an unorderly shutdown, past the grace",
+        remedy="shut the device down in order (TPM2_Shutdown), start it and validate again",
+    ),
+    FindingCode.TPM_FIRMWARE_CHANGED: FindingRule(
+        claim=Claim.HARDWARE,
+        value=32,
+        reason="the TPM's firmware version is not the one last seen",
+        remedy="confirm the TPM firmware update with the supplier; the next validation takes it as known",
+    ),
+    FindingCode.STORAGE_KEY_CHANGED: FindingRule(
+        claim=Claim.STORAGE_OPAQUE,
+        value=96,
+        reason="the storage key is not the enrolled one: the TPM was cleared or the key made anew",
+        remedy="enrol the device again with its supplier's release; MIDs under the old key are lost",
+    ),
+    FindingCode.GENERATION_COUNTER_REGRESSION: FindingRule(
+        claim=Claim.STORAGE_OPAQUE,
+        value=96,
+        reason="the generation counter went back",
+        remedy="enrol the device again with its supplier's release, and look for a clone",
+    ),
+}
+
+
+def find(
+    code: FindingCode,
+    *,
+    scope: Scope,
+    subject: str,
+    expected: str | None = None,
+    measured: str | None = None,
+    event: str | None = None,
+) -> Finding:
+    """A finding by its code; the texts are hex or words for people, made harmless and short here.
+
+    They quote logs and manifests, which others wrote.
+    """
+    rule = FINDINGS[code]
+    return Finding(
+        code=code.value,
+        scope=scope.value,
+        subject=_printable(subject) or "",
+        reason=rule.reason,
+        remedy=rule.remedy,
+        expected=_printable(expected),
+        measured=_printable(measured),
+        event=_printable(event),
+    )
+
+
+def vector(affirmed: Mapping[Claim, int], findings: tuple[Finding, ...], scope: Scope) -> dict[str, int]:
+    """Trustworthiness vector of a scope: what was affirmed, made worse by each of its findings."""
+    values = {claim.value: value for claim, value in affirmed.items()}
+    for finding in findings:
+        if finding.scope == scope.value:
+            rule = FINDINGS[FindingCode(finding.code)]
+            values[rule.claim.value] = max(values.get(rule.claim.value, 0), rule.value)
+    return values
+
+
+def _printable(text: str | None) -> str | None:
+    if not text:
+        return None
+    safe = "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
+        for character in text[:TEXT_MAX]
+    )
+    return safe[:TEXT_MAX]

@@ -1,0 +1,240 @@
+"""Every way in which the PVA says "refused": stable codes, HTTP status and remedy.
+
+Rule: a refusal is for input that is malformed, forged, replayed or asked for by the wrong party, and for
+platforms whose credential no longer speaks for them. Nothing is signed and no state changes. An authentic
+platform in a bad state is never refused: it gets a signed result with findings (`pva.findings`).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum, unique
+from http import HTTPStatus
+
+
+@unique
+class RefusalCode(StrEnum):
+    """Stable reason codes: names in problem types, in the requester's view and in the audit log."""
+
+    EVIDENCE_MALFORMED = "evidence-malformed"
+    CHALLENGE_INVALID = "challenge-invalid"
+    CHALLENGE_EXPIRED = "challenge-expired"
+    CHALLENGE_USED = "challenge-used"
+    REQUEST_CLOSED = "request-closed"
+    SUPPLIER_NOT_RECOGNISED = "supplier-not-recognised"
+    PFC_INVALID = "pfc-invalid"
+    PFC_WRONG_PURPOSE = "pfc-wrong-purpose"
+    DEVICE_MISMATCH = "device-mismatch"
+    PFC_REVOKED = "pfc-revoked"
+    PFC_ON_HOLD = "pfc-on-hold"
+    PFC_UNKNOWN = "pfc-unknown"
+    STATUS_UNAVAILABLE = "status-unavailable"
+    AK_MISMATCH = "ak-mismatch"
+    AK_UNACCEPTABLE = "ak-unacceptable"
+    NONCE_MISMATCH = "nonce-mismatch"
+    SELECTION_MISMATCH = "selection-mismatch"
+    PCR_VALUES_MISMATCH = "pcr-values-mismatch"
+    QUOTE_INVALID = "quote-invalid"
+    QUOTE_SIGNATURE_INVALID = "quote-signature-invalid"
+    QUALIFIED_SIGNER_MISMATCH = "qualified-signer-mismatch"
+    STORAGE_KEY_UNACCEPTABLE = "storage-key-unacceptable"
+    COUNTER_UNACCEPTABLE = "generation-counter-unacceptable"
+    BOOT_LOG_MALFORMED = "boot-log-malformed"
+    BOOT_LOG_MISMATCH = "boot-log-mismatch"
+    IMA_NOT_APPRAISED = "ima-log-not-appraised"
+    IDENTITY_CONFLICT = "identity-conflict"
+    MANIFEST_MISMATCH = "manifest-mismatch"
+    MANIFEST_ROLLBACK = "manifest-rollback"
+    CONCURRENT_VALIDATION = "concurrent-validation"
+    MALFUNCTION = "verifier-malfunction"
+    # requests of operators and suppliers
+    NO_VALIDATION_PENDING = "no-validation-pending"
+    PURPOSE_NOT_OFFERED = "purpose-not-offered"
+    NONCE_REUSED = "nonce-reused"
+    TOO_MANY_REQUESTS = "too-many-pending-requests"
+    NOT_FOUND = "not-found"
+    ROOT_UNACCEPTABLE = "root-unacceptable"
+    SUPPLIER_CONFLICT = "supplier-conflict"
+    MANIFEST_UNTRUSTED = "manifest-untrusted"
+    MANIFEST_UNSIGNED = "manifest-unsigned"
+    MANIFEST_WRONG_PURPOSE = "manifest-wrong-purpose"
+    MANIFEST_MALFORMED = "manifest-malformed"
+    MANIFEST_WRONG_VENDOR = "manifest-wrong-vendor"
+    MANIFEST_WRONG_MODEL = "manifest-wrong-model"
+    MANIFEST_FORBIDDEN_PCR = "manifest-forbidden-pcr"
+    MANIFEST_UNQUOTED_PCR = "manifest-unquoted-pcr"
+    MANIFEST_INCONSISTENT = "manifest-inconsistent"
+    MANIFEST_CONFLICT = "manifest-conflict"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefusalRule:
+    """What belongs to a code whatever the occasion: HTTP status and the next thing to do."""
+
+    status: HTTPStatus
+    remedy: str
+
+
+class RefusalError(Exception):
+    """The PVA refuses. Fields: code, subject, reason, remedy; `retry_after_s` where waiting helps.
+
+    `reason` says what was wrong, what was expected and what came, never a secret.
+    """
+
+    def __init__(
+        self, code: RefusalCode, *, subject: str, reason: str, retry_after_s: int | None = None
+    ) -> None:
+        """Take the remedy from the table, so that one code always advises the same."""
+        super().__init__(f"{code}: {subject}: {reason}")
+        self.code = code
+        self.subject = subject
+        self.reason = reason
+        self.remedy = REFUSALS[code].remedy
+        self.status = REFUSALS[code].status
+        self.retry_after_s = retry_after_s
+
+
+_NEW_CHALLENGE = "fetch a new challenge and quote again over it"
+_AS_ENROLLED = "re-enrol the device with the key that its TPM certifies, or replace the TRE's software"
+_LOG = "send the complete TCG event log of the running boot, unaltered, as the firmware recorded it"
+_SUPPLIER = "ask the equipment supplier for a corrected manifest, signed under its recognised ES root"
+
+REFUSALS: Mapping[RefusalCode, RefusalRule] = {
+    RefusalCode.EVIDENCE_MALFORMED: RefusalRule(
+        status=HTTPStatus.BAD_REQUEST, remedy="send evidence as docs/PROTOCOL.md lays it out"
+    ),
+    RefusalCode.CHALLENGE_INVALID: RefusalRule(status=HTTPStatus.FORBIDDEN, remedy=_NEW_CHALLENGE),
+    RefusalCode.CHALLENGE_EXPIRED: RefusalRule(status=HTTPStatus.FORBIDDEN, remedy=_NEW_CHALLENGE),
+    RefusalCode.CHALLENGE_USED: RefusalRule(
+        status=HTTPStatus.CONFLICT, remedy=f"a challenge is good for one try: {_NEW_CHALLENGE}"
+    ),
+    RefusalCode.REQUEST_CLOSED: RefusalRule(
+        status=HTTPStatus.CONFLICT, remedy="the operator must ask for a new validation of this device"
+    ),
+    RefusalCode.SUPPLIER_NOT_RECOGNISED: RefusalRule(
+        status=HTTPStatus.FORBIDDEN,
+        remedy="have an administrator of the PVA recognise the supplier's ES root, or use a device of a "
+        "recognised supplier",
+    ),
+    RefusalCode.PFC_INVALID: RefusalRule(
+        status=HTTPStatus.FORBIDDEN,
+        remedy="send the PfC with its issuing CA certificates, in date, leaf first; enrol again if it expired",
+    ),
+    RefusalCode.PFC_WRONG_PURPOSE: RefusalRule(
+        status=HTTPStatus.FORBIDDEN, remedy="use the Platform Credential that enrolment returned"
+    ),
+    RefusalCode.DEVICE_MISMATCH: RefusalRule(
+        status=HTTPStatus.FORBIDDEN,
+        remedy="only the device that the challenge names can answer it; look for a relay on this path",
+    ),
+    RefusalCode.PFC_REVOKED: RefusalRule(
+        status=HTTPStatus.FORBIDDEN,
+        remedy="withdraw the device from service and ask its supplier why the credential was revoked",
+    ),
+    RefusalCode.PFC_ON_HOLD: RefusalRule(
+        status=HTTPStatus.FORBIDDEN,
+        remedy="the supplier must release the hold before a validation can succeed",
+    ),
+    RefusalCode.PFC_UNKNOWN: RefusalRule(
+        status=HTTPStatus.FORBIDDEN, remedy="ask the supplier whether it issued this credential at all"
+    ),
+    RefusalCode.STATUS_UNAVAILABLE: RefusalRule(
+        status=HTTPStatus.SERVICE_UNAVAILABLE, remedy=f"wait as Retry-After says, then {_NEW_CHALLENGE}"
+    ),
+    RefusalCode.AK_MISMATCH: RefusalRule(status=HTTPStatus.FORBIDDEN, remedy=_AS_ENROLLED),
+    RefusalCode.AK_UNACCEPTABLE: RefusalRule(status=HTTPStatus.FORBIDDEN, remedy=_AS_ENROLLED),
+    RefusalCode.NONCE_MISMATCH: RefusalRule(
+        status=HTTPStatus.FORBIDDEN, remedy=f"a recorded quote proves nothing: {_NEW_CHALLENGE}"
+    ),
+    RefusalCode.SELECTION_MISMATCH: RefusalRule(
+        status=HTTPStatus.FORBIDDEN,
+        remedy="quote exactly the PCR banks and indices that the challenge asks for",
+    ),
+    RefusalCode.PCR_VALUES_MISMATCH: RefusalRule(
+        status=HTTPStatus.FORBIDDEN,
+        remedy="send the PCR values that were quoted; read and quote again on change",
+    ),
+    RefusalCode.QUOTE_INVALID: RefusalRule(status=HTTPStatus.FORBIDDEN, remedy=_NEW_CHALLENGE),
+    RefusalCode.QUOTE_SIGNATURE_INVALID: RefusalRule(
+        status=HTTPStatus.FORBIDDEN,
+        remedy="quote with the AK that the Platform Credential certifies; look for a relay on this path",
+    ),
+    RefusalCode.QUALIFIED_SIGNER_MISMATCH: RefusalRule(status=HTTPStatus.FORBIDDEN, remedy=_AS_ENROLLED),
+    RefusalCode.STORAGE_KEY_UNACCEPTABLE: RefusalRule(
+        status=HTTPStatus.FORBIDDEN, remedy="create the storage key in the TPM from the published template"
+    ),
+    RefusalCode.COUNTER_UNACCEPTABLE: RefusalRule(
+        status=HTTPStatus.FORBIDDEN,
+        remedy="define the generation counter in the TPM from the published template",
+    ),
+    RefusalCode.BOOT_LOG_MALFORMED: RefusalRule(status=HTTPStatus.BAD_REQUEST, remedy=_LOG),
+    RefusalCode.BOOT_LOG_MISMATCH: RefusalRule(status=HTTPStatus.FORBIDDEN, remedy=_LOG),
+    RefusalCode.IMA_NOT_APPRAISED: RefusalRule(
+        status=HTTPStatus.UNPROCESSABLE_ENTITY, remedy="leave the IMA log out of the evidence"
+    ),
+    RefusalCode.IDENTITY_CONFLICT: RefusalRule(
+        status=HTTPStatus.FORBIDDEN,
+        remedy="treat it as a possible clone: take both devices out of service and call the supplier",
+    ),
+    RefusalCode.MANIFEST_MISMATCH: RefusalRule(status=HTTPStatus.FORBIDDEN, remedy=_SUPPLIER),
+    RefusalCode.MANIFEST_ROLLBACK: RefusalRule(
+        status=HTTPStatus.FORBIDDEN,
+        remedy="update the device to a release that is not older than its last one",
+    ),
+    RefusalCode.CONCURRENT_VALIDATION: RefusalRule(
+        status=HTTPStatus.SERVICE_UNAVAILABLE,
+        remedy=f"another validation of this device ended first: {_NEW_CHALLENGE}",
+    ),
+    RefusalCode.MALFUNCTION: RefusalRule(
+        status=HTTPStatus.INTERNAL_SERVER_ERROR, remedy="tell the PVA's operator; the cause is in its log"
+    ),
+    RefusalCode.NO_VALIDATION_PENDING: RefusalRule(
+        status=HTTPStatus.NOT_FOUND, remedy="an operator must ask for a validation of this device first"
+    ),
+    RefusalCode.PURPOSE_NOT_OFFERED: RefusalRule(
+        status=HTTPStatus.UNPROCESSABLE_ENTITY, remedy="ask with purpose 'validation'"
+    ),
+    RefusalCode.NONCE_REUSED: RefusalRule(
+        status=HTTPStatus.CONFLICT, remedy="draw 32 new random bytes for every validation request"
+    ),
+    RefusalCode.TOO_MANY_REQUESTS: RefusalRule(
+        status=HTTPStatus.TOO_MANY_REQUESTS, remedy="wait until pending validations of this device end"
+    ),
+    RefusalCode.NOT_FOUND: RefusalRule(
+        status=HTTPStatus.NOT_FOUND, remedy="check the id; each operator sees only what it asked for itself"
+    ),
+    RefusalCode.ROOT_UNACCEPTABLE: RefusalRule(
+        status=HTTPStatus.UNPROCESSABLE_ENTITY,
+        remedy="send one self-signed CA certificate (PEM), in date, with keyCertSign",
+    ),
+    RefusalCode.SUPPLIER_CONFLICT: RefusalRule(
+        status=HTTPStatus.CONFLICT,
+        remedy="recognise another name, or use the root that is already recognised",
+    ),
+    RefusalCode.MANIFEST_UNTRUSTED: RefusalRule(status=HTTPStatus.FORBIDDEN, remedy=_SUPPLIER),
+    RefusalCode.MANIFEST_UNSIGNED: RefusalRule(status=HTTPStatus.FORBIDDEN, remedy=_SUPPLIER),
+    RefusalCode.MANIFEST_WRONG_PURPOSE: RefusalRule(
+        status=HTTPStatus.FORBIDDEN,
+        remedy="sign the manifest with a certificate that the ES root issued for signing manifests",
+    ),
+    RefusalCode.MANIFEST_MALFORMED: RefusalRule(status=HTTPStatus.BAD_REQUEST, remedy=_SUPPLIER),
+    RefusalCode.MANIFEST_WRONG_VENDOR: RefusalRule(status=HTTPStatus.FORBIDDEN, remedy=_SUPPLIER),
+    RefusalCode.MANIFEST_WRONG_MODEL: RefusalRule(
+        status=HTTPStatus.FORBIDDEN,
+        remedy="have the model recognised for this supplier first, or correct the manifest's model",
+    ),
+    RefusalCode.MANIFEST_FORBIDDEN_PCR: RefusalRule(
+        status=HTTPStatus.UNPROCESSABLE_ENTITY,
+        remedy="give reference values only for PCRs that software cannot reset and IMA does not extend",
+    ),
+    RefusalCode.MANIFEST_UNQUOTED_PCR: RefusalRule(
+        status=HTTPStatus.UNPROCESSABLE_ENTITY,
+        remedy="leave the register out, or add it to the PVA's `pcr_selection`",
+    ),
+    RefusalCode.MANIFEST_INCONSISTENT: RefusalRule(
+        status=HTTPStatus.UNPROCESSABLE_ENTITY,
+        remedy="list every extended event of the PCR from position 0, so that they replay to its register",
+    ),
+    RefusalCode.MANIFEST_CONFLICT: RefusalRule(
+        status=HTTPStatus.CONFLICT, remedy="raise the manifest's security version (svn), then sign it again"
+    ),
+}
