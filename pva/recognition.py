@@ -1,0 +1,206 @@
+"""Use case: whom this PVA recognises as an equipment supplier, and the reference manifests that suppliers send.
+
+Rule: a manifest counts only when its signature leads to the recognised root of the very supplier that it names,
+by a certificate made for signing manifests, for models that the supplier may certify; every value is read from
+the signed structure. Anything else is refused by name and changes nothing (R19, R28, A16, A25).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+from pva.credential import Supplier
+from pva.manifests import check_manifest
+from pva.policy import AppraisalPolicy
+from pva.refusals import RefusalCode, RefusalError
+from standards.pki.errors import DecodeError, PathError, PathFault
+from standards.pki.fingerprints import decode_pem_certificates
+from standards.rats.corim import VerifiedManifest, verify_manifest
+from standards.rats.errors import RatsError
+
+_RSA_BITS_MIN = 2048
+_UNSIGNED_CORIM = bytes.fromhex("d901f5")
+"""CBOR tag 501, unsigned-corim-map."""
+_CODES = {
+    "COSE signature": RefusalCode.MANIFEST_UNTRUSTED,
+    "corim-meta signer": RefusalCode.MANIFEST_WRONG_VENDOR,
+}
+"""Faults of a signed manifest that are not of its form, by the part that `standards.rats` names."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecognisedSupplier(Supplier):
+    """A supplier with who recognised it, and when."""
+
+    recognised_by: str
+    recognised_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportedManifest:
+    """A manifest on record; `digest` is the SHA-256 of `signed`, the bytes as the supplier signed them."""
+
+    digest: bytes
+    id: str
+    supplier: str
+    svn: int
+    models: tuple[str, ...]
+    signed: bytes
+    imported_by: str
+    imported_at: datetime
+
+
+class RecognitionStore(Protocol):
+    """What this use case needs of a store; each call is one transaction with its audit leaf."""
+
+    def suppliers(self) -> Sequence[RecognisedSupplier]:
+        """Every recognised supplier."""
+
+    def save_supplier(self, supplier: RecognisedSupplier) -> None:
+        """Add a supplier, or change models and status address of one with the same root.
+
+        Raises RefusalError: the name is recognised with another root, or the root under another name.
+        """
+
+    def add_manifest(self, manifest: ImportedManifest) -> None:
+        """Add a manifest; the same bytes again change nothing.
+
+        Raises RefusalError: other bytes with the same supplier, id and svn are on record.
+        """
+
+    def manifests(self) -> Sequence[ImportedManifest]:
+        """Every imported manifest, oldest first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecognitionDesk:
+    """The use case and what it works with."""
+
+    store: RecognitionStore
+    policy: AppraisalPolicy
+
+    def recognise(
+        self, *, name: str, root_pem: bytes, models: tuple[str, ...], ocsp_url: str, by: str, at: datetime
+    ) -> RecognisedSupplier:
+        """Recognise a supplier's ES root for some models; again with the same root to change models or address."""
+        supplier = RecognisedSupplier(
+            name=name,
+            root=_acceptable_root(root_pem, at=at),
+            models=models,
+            ocsp_url=ocsp_url,
+            recognised_by=by,
+            recognised_at=at,
+        )
+        self.store.save_supplier(supplier)
+        return supplier
+
+    def suppliers(self) -> Sequence[RecognisedSupplier]:
+        """Every recognised supplier."""
+        return self.store.suppliers()
+
+    def import_manifest(self, data: bytes, *, only_of: str | None, by: str, at: datetime) -> ImportedManifest:
+        """Import a signed manifest; `only_of` is the supplier that the caller speaks for, None for an admin.
+
+        Raises RefusalError: unsigned, not signed under a recognised root, not for this purpose, another
+        vendor's, for a model that is not permitted, or with values that cannot be appraised.
+        """
+        suppliers = self.store.suppliers()
+        verified = _verified(data, suppliers=suppliers, at=at)
+        signer = next(each for each in suppliers if each.root == verified.path[-1])
+        check_manifest(verified.manifest, signer=signer, only_of=only_of, policy=self.policy)
+        imported = ImportedManifest(
+            digest=verified.digest,
+            id=verified.manifest.id,
+            supplier=signer.name,
+            svn=verified.manifest.svn,
+            models=verified.manifest.models,
+            signed=data,
+            imported_by=by,
+            imported_at=at,
+        )
+        self.store.add_manifest(imported)
+        return imported
+
+    def manifests(self, *, only_of: str | None) -> Sequence[ImportedManifest]:
+        """Imported manifests, of one supplier or of all."""
+        return [each for each in self.store.manifests() if only_of in (None, each.supplier)]
+
+
+def _verified(data: bytes, *, suppliers: Sequence[Supplier], at: datetime) -> VerifiedManifest:
+    if data.startswith(_UNSIGNED_CORIM):
+        raise RefusalError(
+            RefusalCode.MANIFEST_UNSIGNED,
+            subject="manifest",
+            reason="expected a signed CoRIM (COSE_Sign1, tag 18), got an unsigned one (tag 501)",
+        )
+    try:
+        return verify_manifest(data, anchors=[each.root for each in suppliers], at=at)
+    except PathError as error:
+        wrong_purpose = error.fault is PathFault.PURPOSE
+        code = RefusalCode.MANIFEST_WRONG_PURPOSE if wrong_purpose else RefusalCode.MANIFEST_UNTRUSTED
+        raise RefusalError(
+            code, subject=f"signer {error.subject!r} of the manifest", reason=error.reason
+        ) from None
+    except RatsError as error:
+        code = _CODES.get(error.what, RefusalCode.MANIFEST_MALFORMED)
+        raise RefusalError(code, subject="manifest", reason=str(error)) from None
+
+
+def _acceptable_root(pem: bytes, *, at: datetime) -> x509.Certificate:
+    """One self-signed CA certificate in date, with a key that may anchor a supplier."""
+    fault = None
+    try:
+        certificates = decode_pem_certificates(pem)
+    except DecodeError as error:
+        raise RefusalError(RefusalCode.ROOT_UNACCEPTABLE, subject="ES root", reason=str(error)) from None
+    root = certificates[0]
+    if len(certificates) != 1:
+        fault = f"expected one certificate, got {len(certificates)}"
+    elif not root.not_valid_before_utc <= at <= root.not_valid_after_utc:
+        fault = f"it is valid to {root.not_valid_after_utc.isoformat()}, judged at {at.isoformat()}"
+    elif not _is_ca(root):
+        fault = "expected basicConstraints CA and keyUsage keyCertSign"
+    elif not _signed_itself(root):
+        fault = "expected a self-signed certificate, its signature is not by its own key"
+    elif not _strong(root):
+        fault = "expected an ECDSA key on P-256, P-384 or P-521, or RSA of 2048 bits or more"
+    if fault is not None:
+        raise RefusalError(
+            RefusalCode.ROOT_UNACCEPTABLE,
+            subject=f"ES root {root.subject.rfc4514_string()!r}",
+            reason=fault,
+        )
+    return root
+
+
+def _is_ca(root: x509.Certificate) -> bool:
+    try:
+        constraints = root.extensions.get_extension_for_class(x509.BasicConstraints).value
+        usage = root.extensions.get_extension_for_class(x509.KeyUsage).value
+    except x509.ExtensionNotFound:
+        return False
+    return constraints.ca and usage.key_cert_sign
+
+
+def _signed_itself(root: x509.Certificate) -> bool:
+    try:
+        root.verify_directly_issued_by(root)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True
+
+
+def _strong(root: x509.Certificate) -> bool:
+    key = root.public_key()
+    if isinstance(key, rsa.RSAPublicKey):
+        return key.key_size >= _RSA_BITS_MIN
+    return isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name in {
+        "secp256r1",
+        "secp384r1",
+        "secp521r1",
+    }

@@ -1,0 +1,146 @@
+"""Tables of the PVA's store (D13): one metadata, one Alembic history in `pva/migrations`.
+
+Rule: what must happen at most once stands under a unique key here, so that no code above can forget it: a
+challenge's digest, an operator's nonce, the result of a request, the device of an AK.
+"""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from edge.database import NAMING
+from edge.ledger import LedgerTable
+
+metadata = sa.MetaData(naming_convention=NAMING)
+ledger = LedgerTable(metadata)
+
+
+class UtcTime(sa.types.TypeDecorator[datetime]):
+    """An aware UTC time, stored as microseconds since 1970, equal on every database."""
+
+    impl = sa.BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> int | None:
+        """Microseconds of an aware time."""
+        del dialect
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("times in the store are aware")
+        delta = value - datetime(1970, 1, 1, tzinfo=UTC)
+        return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
+
+    def process_result_value(self, value: Any | None, dialect: sa.Dialect) -> datetime | None:
+        """The aware time."""
+        del dialect
+        if value is None:
+            return None
+        seconds, microseconds = divmod(value, 1_000_000)
+        return datetime.fromtimestamp(seconds, UTC).replace(microsecond=microseconds)
+
+
+suppliers = sa.Table(
+    "suppliers",
+    metadata,
+    sa.Column("name", sa.String(128), primary_key=True),
+    sa.Column("root", sa.LargeBinary, nullable=False),
+    sa.Column("root_sha256", sa.LargeBinary(32), nullable=False, unique=True),
+    sa.Column("models", sa.JSON, nullable=False),
+    sa.Column("ocsp_url", sa.String(500), nullable=False),
+    sa.Column("recognised_by", sa.String(200), nullable=False),
+    sa.Column("recognised_at", UtcTime, nullable=False),
+)
+
+manifests = sa.Table(
+    "manifests",
+    metadata,
+    sa.Column("digest", sa.LargeBinary(32), primary_key=True),
+    sa.Column("supplier", sa.String(128), sa.ForeignKey("suppliers.name"), nullable=False),
+    sa.Column("manifest_id", sa.String(255), nullable=False),
+    sa.Column("svn", sa.BigInteger, nullable=False),
+    sa.Column("models", sa.JSON, nullable=False),
+    sa.Column("signed", sa.LargeBinary, nullable=False),
+    sa.Column("imported_by", sa.String(200), nullable=False),
+    sa.Column("imported_at", UtcTime, nullable=False),
+    sa.UniqueConstraint("supplier", "manifest_id", "svn", name="uq_manifests_supplier_id_svn"),
+)
+
+validation_requests = sa.Table(
+    "validation_requests",
+    metadata,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("tenant", sa.String(128), nullable=False),
+    sa.Column("requester", sa.String(200), nullable=False),
+    sa.Column("device_id", sa.String(64), nullable=False, index=True),
+    sa.Column("purpose", sa.String(32), nullable=False),
+    sa.Column("rp_nonce", sa.LargeBinary(64), nullable=False),
+    sa.Column("order_digest", sa.LargeBinary(32), nullable=True),
+    sa.Column("audience", sa.JSON, nullable=False),
+    sa.Column("created_at", UtcTime, nullable=False),
+    sa.Column("expires_at", UtcTime, nullable=False),
+    sa.UniqueConstraint("tenant", "rp_nonce", name="uq_validation_requests_tenant_nonce"),
+)
+
+redeemed_challenges = sa.Table(
+    "redeemed_challenges",
+    metadata,
+    sa.Column("digest", sa.LargeBinary(32), primary_key=True),
+    sa.Column("redeemed_at", UtcTime, nullable=False),
+    sa.Column("expires_at", UtcTime, nullable=False, index=True),
+)
+
+results = sa.Table(
+    "results",
+    metadata,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column(
+        "request_id", sa.String(64), sa.ForeignKey("validation_requests.id"), nullable=False, unique=True
+    ),
+    sa.Column("device_id", sa.String(64), nullable=False, index=True),
+    sa.Column("status", sa.String(32), nullable=False),
+    sa.Column("token", sa.Text, nullable=False),
+    sa.Column("evidence_digest", sa.LargeBinary(32), nullable=False),
+    sa.Column("issued_at", UtcTime, nullable=False),
+    sa.Column("expires_at", UtcTime, nullable=False),
+)
+
+refusals = sa.Table(
+    "refusals",
+    metadata,
+    sa.Column("number", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True),
+    sa.Column(
+        "request_id", sa.String(64), sa.ForeignKey("validation_requests.id"), nullable=False, index=True
+    ),
+    sa.Column("at", UtcTime, nullable=False),
+    sa.Column("code", sa.String(64), nullable=False),
+    sa.Column("subject", sa.String(500), nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("remedy", sa.Text, nullable=False),
+    sa.Column("authenticated", sa.Boolean, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+devices = sa.Table(
+    "devices",
+    metadata,
+    sa.Column("device_id", sa.String(64), primary_key=True),
+    sa.Column("ak_name", sa.LargeBinary(66), nullable=False, unique=True),
+    sa.Column("qualified_signer", sa.LargeBinary(66), nullable=False),
+    sa.Column("storage_key_name", sa.LargeBinary(66), nullable=False),
+    sa.Column("generation_counter_name", sa.LargeBinary(66), nullable=False),
+    # 64-bit unsigned values of a TPM exceed BigInteger: big-endian bytes
+    sa.Column("generation_counter", sa.LargeBinary(8), nullable=False),
+    sa.Column("clock", sa.LargeBinary(8), nullable=False),
+    sa.Column("reset_count", sa.BigInteger, nullable=False),
+    sa.Column("restart_count", sa.BigInteger, nullable=False),
+    sa.Column("clock_safe", sa.Boolean, nullable=False),
+    sa.Column("unsafe_since", UtcTime, nullable=True),
+    sa.Column("firmware_version", sa.LargeBinary(8), nullable=False),
+    sa.Column("credential_sha256", sa.LargeBinary(32), nullable=False),
+    sa.Column("credential_not_before", UtcTime, nullable=False),
+    sa.Column("svn_highest", sa.BigInteger, nullable=True),
+    sa.Column("seen_at", UtcTime, nullable=False),
+    sa.Column("revision", sa.BigInteger, nullable=False),
+)

@@ -1,0 +1,116 @@
+"""Settings of the PVA's process (TOML and `PVA_*`); relative paths are taken from the file's folder.
+
+Rule: read once, in `pva.app`; an unknown key is an error that names it. What a device must quote, and how long
+challenges, requests and results live, is a setting; what is checked is not.
+"""
+
+import re
+from datetime import timedelta
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints, field_validator
+
+from edge.http_server import ServerTls
+from edge.settings import Settings, SettingsPath
+from messages.pcr import PCR_INDEX_MAX, PcrSelections
+from pva.policy import FORBIDDEN_PCRS, AppraisalPolicy
+from standards.boot_log.algorithms import BANKS_BY_NAME, SHA1
+
+_SELECTION = re.compile(r"(?P<bank>[a-z0-9_]+):(?P<indices>\d+(?:-\d+)?(?:,\d+(?:-\d+)?)*)")
+_Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+class TlsListenerSettings(Settings):
+    """Address and TLS side of a listener; port 0 takes any free one."""
+
+    host: str = "127.0.0.1"
+    port: _Port = 0
+    certificate: SettingsPath
+    key: SettingsPath
+    passphrase_file: SettingsPath | None = None
+
+    def tls(self, *, client_anchors: SettingsPath | None = None) -> ServerTls:
+        """The listener's TLS side."""
+        return ServerTls(
+            certificate=self.certificate,
+            key=self.key,
+            passphrase_file=self.passphrase_file,
+            client_anchors=client_anchors,
+        )
+
+
+class OperatorListenerSettings(TlsListenerSettings):
+    """The mutual-TLS listener: whose certificates are let in, and what each may do."""
+
+    client_anchors: SettingsPath
+    principals: SettingsPath
+
+
+class SigningKeySettings(Settings):
+    """An encrypted signing key and its certificate path (PEM, leaf first, without the root)."""
+
+    key: SettingsPath
+    passphrase_file: SettingsPath
+    certificate: SettingsPath
+
+
+class PvaSettings(Settings):
+    """The whole of the PVA's settings."""
+
+    profile: Literal["production", "lab"] = "production"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    issuer: Annotated[str, StringConstraints(min_length=1, max_length=255)]
+    developer: Annotated[str, StringConstraints(min_length=1, max_length=255)] = "open-pva"
+    database: str
+    device: TlsListenerSettings
+    operator: OperatorListenerSettings
+    challenge_key: SigningKeySettings
+    result_key: SigningKeySettings
+    operators_root: SettingsPath
+    pcr_selection: tuple[str, ...] = ("sha256:0-9,14",)
+    request_life_s: Annotated[int, Field(ge=10, le=86_400)] = 900
+    challenge_life_s: Annotated[int, Field(ge=5, le=600)] = 60
+    result_life_s: Annotated[int, Field(ge=10, le=3_600)] = 300
+    clock_grace_s: Annotated[int, Field(ge=0, le=86_400)] = 7_200
+    ocsp_timeout_s: Annotated[float, Field(gt=0, le=30)] = 5.0
+
+    @field_validator("pcr_selection")
+    @classmethod
+    def _is_selection(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        read_selections(value)
+        return value
+
+    @property
+    def pcr_selections(self) -> PcrSelections:
+        """What devices are asked to quote: bank (TPM_ALG_ID) -> ascending indices."""
+        return read_selections(self.pcr_selection)
+
+    def policy(self) -> AppraisalPolicy:
+        """The appraisal policy that these settings make."""
+        return AppraisalPolicy(
+            pcr_selections=self.pcr_selections,
+            clock_grace=timedelta(seconds=self.clock_grace_s),
+            result_life=timedelta(seconds=self.result_life_s),
+        )
+
+
+def read_selections(texts: tuple[str, ...]) -> PcrSelections:
+    """Read selections such as `sha256:0-9,14`, one a bank. Raises ValueError with a sentence."""
+    selections: dict[int, tuple[int, ...]] = {}
+    for text in texts:
+        match = _SELECTION.fullmatch(text)
+        bank = BANKS_BY_NAME.get(match["bank"]) if match else None
+        if match is None or bank is None or bank.id == SHA1 or bank.id in selections:
+            raise ValueError(f"expected a bank (not sha1), each once, as in sha256:0-9,14; got {text!r}")
+        indices = sorted({index for part in match["indices"].split(",") for index in _range(part)})
+        if indices[-1] > PCR_INDEX_MAX or FORBIDDEN_PCRS & set(indices):
+            raise ValueError(f"PCR 10 and 16 to 23 say nothing about boot code; got {text!r}")
+        selections[bank.id] = tuple(indices)
+    if not selections:
+        raise ValueError("expected at least one selection, as in sha256:0-9,14")
+    return dict(sorted(selections.items()))
+
+
+def _range(part: str) -> range:
+    low, _, high = part.partition("-")
+    return range(int(low), int(high or low) + 1)

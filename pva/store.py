@@ -1,0 +1,303 @@
+"""The PVA's store on SQLAlchemy: satisfies the ports that the use cases declare.
+
+Rule: one method, one transaction; what is decided on the content of the store is decided inside it, on unique
+keys or under the writer's lock, and the audit leaf is written in the same transaction.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+
+from edge.database import transaction
+from edge.ledger import SALT_BYTES
+from edge.process import RandomBytes
+from pva import schema
+from pva.continuity import DeviceHistory
+from pva.refusals import RefusalCode, RefusalError
+from pva.requests import RecordedRefusal, RequestProgress, RequestState, ValidationRequest
+from pva.result import SignedResult
+from pva.store_rows import history_of, request_of, row_of_history, row_of_request
+
+UNAUTHENTICATED_REFUSALS_MAX = 16
+AUTHENTICATED_REFUSALS_MAX = 64
+"""Refused tries kept a request; more are only counted by the web layer, so that a flood costs no storage."""
+
+REDEEMED_KEPT = timedelta(hours=1)
+"""How long a redeemed challenge outlives its expiry: past any plausible step of this machine's clock."""
+
+
+class Store:
+    """Requests, challenges, results, refusals and device histories."""
+
+    def __init__(self, engine: sa.Engine, *, random_bytes: RandomBytes) -> None:
+        """Work on an engine whose schema is migrated; `random_bytes` salts audit leaves."""
+        self._engine = engine
+        self._random_bytes = random_bytes
+
+    # requests
+
+    def add_request(self, request: ValidationRequest, *, pending_max: int) -> None:
+        """See `pva.requests.RequestStore`."""
+        with transaction(self._engine) as connection:
+            self._refuse_reused_nonce(connection, request)
+            if self._pending_count(connection, request) >= pending_max:
+                raise RefusalError(
+                    RefusalCode.TOO_MANY_REQUESTS,
+                    subject=f"device {request.device_id}",
+                    reason=f"{pending_max} validations of this device are pending already",
+                )
+            connection.execute(sa.insert(schema.validation_requests).values(**row_of_request(request)))
+            self._audit(
+                connection,
+                kind="validation-requested",
+                subject=request.device_id,
+                record={
+                    "request_id": request.id,
+                    "tenant": request.tenant,
+                    "requester": request.requester,
+                    "purpose": request.purpose,
+                    "audience": list(request.audience),
+                    "order_digest": None if request.order_digest is None else request.order_digest.hex(),
+                },
+                at=request.created_at,
+            )
+
+    def oldest_pending(self, device_id: str, *, at: datetime) -> ValidationRequest | None:
+        """See `pva.requests.RequestStore`."""
+        table = schema.validation_requests
+        query = (
+            _open_requests(at)
+            .where(table.c.device_id == device_id)
+            .order_by(table.c.created_at, table.c.id)
+            .limit(1)
+        )
+        return self._one_request(query)
+
+    def open_request(self, request_id: str, *, at: datetime) -> ValidationRequest | None:
+        """See `pva.validation.ValidationStore`."""
+        return self._one_request(_open_requests(at).where(schema.validation_requests.c.id == request_id))
+
+    def progress(self, request_id: str, *, tenant: str, at: datetime) -> RequestProgress | None:
+        """See `pva.requests.RequestStore`."""
+        table = schema.validation_requests
+        with transaction(self._engine, write=False) as connection:
+            row = (
+                connection.execute(sa.select(table).where(table.c.id == request_id, table.c.tenant == tenant))
+                .mappings()
+                .first()
+            )
+            if row is None:
+                return None
+            token = connection.scalar(
+                sa.select(schema.results.c.token).where(schema.results.c.request_id == request_id)
+            )
+            refused = connection.execute(
+                sa.select(schema.refusals)
+                .where(schema.refusals.c.request_id == request_id)
+                .order_by(schema.refusals.c.number)
+            ).mappings()
+            return RequestProgress(
+                request=request_of(row),
+                state=_state(row, token, at=at),
+                result=token,
+                refusals=tuple(_refusal_of(each) for each in refused),
+            )
+
+    # validations
+
+    def redeem(self, digest: bytes, *, expires_at: datetime, at: datetime) -> bool:
+        """See `pva.validation.ValidationStore`."""
+        table = schema.redeemed_challenges
+        try:
+            with transaction(self._engine) as connection:
+                connection.execute(
+                    sa.insert(table).values(digest=digest, redeemed_at=at, expires_at=expires_at)
+                )
+                connection.execute(sa.delete(table).where(table.c.expires_at < at - REDEEMED_KEPT))
+        except IntegrityError:
+            return False
+        return True
+
+    def device_history(self, device_id: str) -> DeviceHistory | None:
+        """See `pva.validation.ValidationStore`."""
+        table = schema.devices
+        with transaction(self._engine, write=False) as connection:
+            row = (
+                connection.execute(sa.select(table).where(table.c.device_id == device_id)).mappings().first()
+            )
+        return None if row is None else history_of(row)
+
+    def holder_of_ak(self, ak_name: bytes) -> str | None:
+        """See `pva.validation.ValidationStore`."""
+        table = schema.devices
+        with transaction(self._engine, write=False) as connection:
+            return connection.scalar(sa.select(table.c.device_id).where(table.c.ak_name == ak_name))
+
+    def record_result(
+        self, result: SignedResult, *, history: DeviceHistory, expected_revision: int | None, at: datetime
+    ) -> None:
+        """See `pva.validation.ValidationStore`."""
+        try:
+            with transaction(self._engine) as connection:
+                self._save_history(connection, history, expected_revision=expected_revision)
+                connection.execute(
+                    sa.insert(schema.results).values(
+                        id=result.id,
+                        request_id=result.request_id,
+                        device_id=result.result.device_id,
+                        status=result.status,
+                        token=result.token,
+                        evidence_digest=result.result.evidence_digest,
+                        issued_at=result.result.issued_at,
+                        expires_at=result.result.expires_at,
+                    )
+                )
+                self._audit(
+                    connection,
+                    kind="validation-result",
+                    subject=result.result.device_id,
+                    record=result.audit_record(),
+                    at=at,
+                )
+        except IntegrityError:
+            raise RefusalError(
+                RefusalCode.CONCURRENT_VALIDATION,
+                subject=f"device {result.result.device_id}",
+                reason="another validation recorded a result or this AK at the same moment",
+                retry_after_s=1,
+            ) from None
+
+    def record_refusal(
+        self, request_id: str, refusal: RefusalError, *, authenticated: bool, at: datetime
+    ) -> None:
+        """See `pva.validation.ValidationStore`."""
+        table = schema.refusals
+        with transaction(self._engine) as connection:
+            count = connection.scalar(
+                sa.select(sa.func.count())
+                .select_from(table)
+                .where(table.c.request_id == request_id, table.c.authenticated == authenticated)
+            )
+            device_id = connection.scalar(
+                sa.select(schema.validation_requests.c.device_id).where(
+                    schema.validation_requests.c.id == request_id
+                )
+            )
+            if device_id is None or (count or 0) >= _refusals_max(authenticated=authenticated):
+                return
+            told = {
+                "code": refusal.code.value,
+                "subject": refusal.subject[:500],
+                "reason": refusal.reason[:2000],
+                "remedy": refusal.remedy,
+            }
+            connection.execute(
+                sa.insert(table).values(request_id=request_id, at=at, authenticated=authenticated, **told)
+            )
+            self._audit(
+                connection,
+                kind="validation-refused",
+                subject=device_id,
+                record={"request_id": request_id, "authenticated": int(authenticated), **told},
+                at=at,
+            )
+
+    def record_caller_refusal(self, *, caller: str, route: str, code: str, detail: str, at: datetime) -> None:
+        """Audit leaf for a request of an authenticated caller that was refused (not a device's)."""
+        with transaction(self._engine) as connection:
+            self._audit(
+                connection,
+                kind="request-refused",
+                subject=caller[:200],
+                record={"route": route[:200], "code": code, "detail": detail[:2000]},
+                at=at,
+            )
+
+    def _save_history(
+        self, connection: sa.Connection, history: DeviceHistory, *, expected_revision: int | None
+    ) -> None:
+        table = schema.devices
+        row = row_of_history(history)
+        if expected_revision is None:
+            connection.execute(sa.insert(table).values(**row))
+            return
+        changed = connection.execute(
+            sa.update(table)
+            .where(table.c.device_id == row["device_id"], table.c.revision == expected_revision)
+            .values(**row)
+        )
+        if changed.rowcount != 1:
+            raise RefusalError(
+                RefusalCode.CONCURRENT_VALIDATION,
+                subject=f"device {history.last.device_id}",
+                reason="another validation of this device was recorded meanwhile",
+                retry_after_s=1,
+            )
+
+    def _refuse_reused_nonce(self, connection: sa.Connection, request: ValidationRequest) -> None:
+        table = schema.validation_requests
+        used = connection.scalar(
+            sa.select(table.c.id).where(
+                table.c.tenant == request.tenant, table.c.rp_nonce == request.rp_nonce
+            )
+        )
+        if used is not None:
+            raise RefusalError(
+                RefusalCode.NONCE_REUSED,
+                subject="nonce of the validation request",
+                reason="the caller used this nonce in an earlier request",
+            )
+
+    def _pending_count(self, connection: sa.Connection, request: ValidationRequest) -> int:
+        pending = _open_requests(request.created_at).where(
+            schema.validation_requests.c.device_id == request.device_id,
+            schema.validation_requests.c.tenant == request.tenant,
+        )
+        return connection.scalar(sa.select(sa.func.count()).select_from(pending.subquery())) or 0
+
+    def _one_request(self, query: sa.Select[Any]) -> ValidationRequest | None:
+        with transaction(self._engine, write=False) as connection:
+            row = connection.execute(query).mappings().first()
+        return None if row is None else request_of(row)
+
+    def _audit(
+        self, connection: sa.Connection, *, kind: str, subject: str, record: Mapping[str, Any], at: datetime
+    ) -> None:
+        schema.ledger.append(
+            connection,
+            kind=kind,
+            subject=subject,
+            record=record,
+            at=at,
+            salt=self._random_bytes(SALT_BYTES),
+        )
+
+
+def _open_requests(at: datetime) -> sa.Select[Any]:
+    table = schema.validation_requests
+    has_result = sa.exists().where(schema.results.c.request_id == table.c.id)
+    return sa.select(table).where(table.c.expires_at > at, ~has_result)
+
+
+def _refusals_max(*, authenticated: bool) -> int:
+    return AUTHENTICATED_REFUSALS_MAX if authenticated else UNAUTHENTICATED_REFUSALS_MAX
+
+
+def _state(row: sa.RowMapping, token: str | None, *, at: datetime) -> RequestState:
+    if token is not None:
+        return RequestState.COMPLETED
+    return RequestState.EXPIRED if row["expires_at"] <= at else RequestState.PENDING
+
+
+def _refusal_of(row: sa.RowMapping) -> RecordedRefusal:
+    return RecordedRefusal(
+        at=row["at"],
+        code=row["code"],
+        subject=row["subject"],
+        reason=row["reason"],
+        remedy=row["remedy"],
+        authenticated=row["authenticated"],
+    )

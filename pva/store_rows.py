@@ -1,0 +1,98 @@
+"""Rows of the store as values of the use cases, and back.
+
+Rule: a row becomes a value that its use case declared, or nothing; 64-bit unsigned numbers of a TPM are stored as
+8 bytes, big-endian.
+"""
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from pva.continuity import DeviceHistory, Sighting
+from pva.requests import ValidationRequest
+from standards.tpm2.structures import ClockInfo
+
+_U64_BYTES = 8
+
+
+def request_of(row: sa.RowMapping) -> ValidationRequest:
+    """A validation request out of its row."""
+    return ValidationRequest(
+        id=row["id"],
+        tenant=row["tenant"],
+        requester=row["requester"],
+        device_id=row["device_id"],
+        purpose=row["purpose"],
+        rp_nonce=row["rp_nonce"],
+        order_digest=row["order_digest"],
+        audience=tuple(row["audience"]),
+        created_at=row["created_at"],
+        expires_at=row["expires_at"],
+    )
+
+
+def row_of_request(request: ValidationRequest) -> dict[str, Any]:
+    """The row of a validation request."""
+    return {
+        "id": request.id,
+        "tenant": request.tenant,
+        "requester": request.requester,
+        "device_id": request.device_id,
+        "purpose": request.purpose,
+        "rp_nonce": request.rp_nonce,
+        "order_digest": request.order_digest,
+        "audience": list(request.audience),
+        "created_at": request.created_at,
+        "expires_at": request.expires_at,
+    }
+
+
+def history_of(row: sa.RowMapping) -> DeviceHistory:
+    """A device's history out of its row."""
+    return DeviceHistory(
+        last=Sighting(
+            device_id=row["device_id"],
+            ak_name=row["ak_name"],
+            qualified_signer=row["qualified_signer"],
+            storage_key_name=row["storage_key_name"],
+            generation_counter_name=row["generation_counter_name"],
+            generation_counter=int.from_bytes(row["generation_counter"], "big"),
+            clock_info=ClockInfo(
+                clock=int.from_bytes(row["clock"], "big"),
+                reset_count=row["reset_count"],
+                restart_count=row["restart_count"],
+                safe=row["clock_safe"],
+            ),
+            firmware_version=int.from_bytes(row["firmware_version"], "big"),
+            credential_sha256=row["credential_sha256"],
+            credential_not_before=row["credential_not_before"],
+            at=row["seen_at"],
+        ),
+        svn_highest=row["svn_highest"],
+        unsafe_since=row["unsafe_since"],
+        revision=row["revision"],
+    )
+
+
+def row_of_history(history: DeviceHistory) -> dict[str, Any]:
+    """The row of a device's history."""
+    last = history.last
+    return {
+        "device_id": last.device_id,
+        "ak_name": last.ak_name,
+        "qualified_signer": last.qualified_signer,
+        "storage_key_name": last.storage_key_name,
+        "generation_counter_name": last.generation_counter_name,
+        "generation_counter": last.generation_counter.to_bytes(_U64_BYTES, "big"),
+        "clock": last.clock_info.clock.to_bytes(_U64_BYTES, "big"),
+        "reset_count": last.clock_info.reset_count,
+        "restart_count": last.clock_info.restart_count,
+        "clock_safe": last.clock_info.safe,
+        "unsafe_since": history.unsafe_since,
+        "firmware_version": last.firmware_version.to_bytes(_U64_BYTES, "big"),
+        "credential_sha256": last.credential_sha256,
+        "credential_not_before": last.credential_not_before,
+        "svn_highest": history.svn_highest,
+        "seen_at": last.at,
+        "revision": history.revision,
+    }

@@ -1,0 +1,284 @@
+"""The way of a quote: from the bytes that a device sends to a signed attestation result, in eight steps.
+
+Rule: one direction, and each step takes only what the step before proved. Malformed, forged, replayed or revoked
+input raises `RefusalError`: nothing is signed and no state of the device changes. An authentic platform in a bad
+state gets a signed result with findings. Any other exception is a refusal too (A24).
+
+A challenge is redeemed before anything else is judged, by one INSERT of the digest of its nonce under a unique
+key: one try a challenge, also after a restart. (Not of the token: an ECDSA signature can be rewritten by anybody.)
+
+Who learns what: the device gets the tier and the id of its result; the operator that asked gets the result, and
+every refused try with subject, reason and remedy. A try refused before its challenge proved genuine is nobody's:
+the web layer counts it.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from cryptography import x509
+
+from edge.process import logger
+from messages.challenge import CHALLENGE_BYTES_MAX, CHALLENGE_TYPE, Challenge, read_claims
+from messages.errors import MessageError
+from messages.evidence import EvidenceMessage, decode_evidence
+from pva.appraisal import ReferenceManifest, appraise
+from pva.boot_events import replay_boot_log
+from pva.continuity import DeviceHistory, Sighting, advance, identity_conflict
+from pva.credential import (
+    PlatformCredential,
+    Supplier,
+    judge_status,
+    validate_credential,
+)
+from pva.policy import AppraisalPolicy
+from pva.quote import PlatformQuote, verify_platform_quote
+from pva.refusals import RefusalCode, RefusalError
+from pva.requests import ValidationRequest
+from pva.result import ResultSigner, SignedResult, sign_result
+from standards.pki import oids
+from standards.pki.errors import PkiError
+from standards.pki.fingerprints import spki_der
+from standards.pki.jws import verify_jws
+from standards.pki.ocsp_answer import CertStatus
+
+
+class References(Protocol):
+    """Whom this PVA recognises, and the reference values that it holds."""
+
+    def suppliers(self) -> Sequence[Supplier]:
+        """Every recognised supplier."""
+
+    def reference_manifest(self, digest: bytes) -> ReferenceManifest | None:
+        """An imported manifest by the digest of its signed form, verified anew under its supplier's root."""
+
+
+class ValidationStore(Protocol):
+    """What a validation needs of a store; each call is one transaction."""
+
+    def redeem(self, digest: bytes, *, expires_at: datetime, at: datetime) -> bool:
+        """Insert the digest of a challenge's nonce; False when it is there already."""
+
+    def open_request(self, request_id: str, *, at: datetime) -> ValidationRequest | None:
+        """A request that has neither a result nor expired."""
+
+    def device_history(self, device_id: str) -> DeviceHistory | None:
+        """What was seen of a device before."""
+
+    def holder_of_ak(self, ak_name: bytes) -> str | None:
+        """Device id under which an AK was seen before."""
+
+    def record_result(
+        self, result: SignedResult, *, history: DeviceHistory, expected_revision: int | None, at: datetime
+    ) -> None:
+        """Save result, device history and audit leaf.
+
+        Raises RefusalError: the request got a result meanwhile, or the history is not at `expected_revision`
+        (None: was empty) any more.
+        """
+
+    def record_refusal(
+        self, request_id: str, refusal: RefusalError, *, authenticated: bool, at: datetime
+    ) -> None:
+        """Attach a refused try to a request, with an audit leaf; bounded for tries that are not authenticated."""
+
+
+StatusSource = Callable[[PlatformCredential, datetime], CertStatus]
+"""Asks the supplier's responder for a credential's status, fresh. Raises RefusalError (STATUS_UNAVAILABLE)."""
+
+
+@dataclass(slots=True)
+class _Attempt:
+    """One try; `authenticated` once the device's own AK has answered."""
+
+    authenticated: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verifier:
+    """The use case and what it works with; `challenge_anchors` is the operators' root."""
+
+    store: ValidationStore
+    references: References
+    status_of: StatusSource
+    policy: AppraisalPolicy
+    challenge_certificate: x509.Certificate
+    challenge_anchors: Sequence[x509.Certificate]
+    issuer: str
+    signer: ResultSigner
+
+    def validate_platform(self, body: bytes, *, at: datetime) -> SignedResult:
+        """Validate one platform at the time `at`, which judges everything in this try.
+
+        `body` is a CMW record with evidence. Raises RefusalError.
+        """
+        message = _decode(body)  # 1
+        challenge = self._own_challenge(message.challenge_token, at=at)
+        with self._refusals_recorded(challenge, at=at) as attempt:
+            self._redeem(challenge, at=at)  # 2
+            credential = self._validate_credential(message, challenge=challenge, at=at)  # 3
+            good_until = judge_status(self.status_of(credential, at), credential=credential, at=at)
+            quote = verify_platform_quote(message, challenge=challenge, credential=credential)  # 4
+            attempt.authenticated = True
+            boot = replay_boot_log(message.boot_log, ima_log=message.ima_log, quoted=quote.pcr_values)  # 5
+            seen = _sighting(quote, credential=credential, at=at)
+            history = self._undisputed_history(seen)
+            reference = self._reference_manifest(credential, history=history)
+            appraisal = appraise(  # 6
+                quote, boot=boot, reference=reference, history=history, seen=seen, policy=self.policy
+            )
+            result = sign_result(  # 7
+                appraisal,
+                challenge=challenge,
+                credential=credential,
+                good_until=good_until,
+                evidence_digest=hashlib.sha256(body).digest(),
+                signer=self.signer,
+            )
+            self.store.record_result(  # 8
+                result,
+                history=advance(history, seen, accepted_svn=appraisal.accepted_svn),
+                expected_revision=None if history is None else history.revision,
+                at=at,
+            )
+        return result
+
+    def _own_challenge(self, token: str, *, at: datetime) -> Challenge:
+        """The challenge, once proven to be one that this PVA signed; its time is not judged here."""
+        try:
+            verified = verify_jws(
+                token,
+                anchors=self.challenge_anchors,
+                eku=oids.EKU_CHALLENGE,
+                typ=CHALLENGE_TYPE,
+                at=at,
+                bytes_max=CHALLENGE_BYTES_MAX,
+            )
+            challenge = read_claims(verified.claims)
+        except (PkiError, MessageError) as error:
+            raise RefusalError(
+                RefusalCode.CHALLENGE_INVALID, subject="challenge", reason=str(error)
+            ) from None
+        own_key = spki_der(verified.path[0]) == spki_der(self.challenge_certificate)
+        if not own_key or challenge.issuer != self.issuer:
+            raise RefusalError(
+                RefusalCode.CHALLENGE_INVALID,
+                subject="challenge",
+                reason=f"it was issued by {challenge.issuer!r}, expected {self.issuer!r} and this PVA's key",
+            )
+        return challenge
+
+    def _redeem(self, challenge: Challenge, *, at: datetime) -> None:
+        """Spend the challenge, then see that it is in time and that its request still waits."""
+        digest = hashlib.sha256(challenge.nonce).digest()
+        if at >= challenge.expires_at:
+            raise RefusalError(
+                RefusalCode.CHALLENGE_EXPIRED,
+                subject=f"challenge for device {challenge.device_id}",
+                reason=f"it was good until {challenge.expires_at.isoformat()}",
+            )
+        if not self.store.redeem(digest, expires_at=challenge.expires_at, at=at):
+            raise RefusalError(
+                RefusalCode.CHALLENGE_USED,
+                subject=f"challenge for device {challenge.device_id}",
+                reason="it was answered before",
+            )
+        if self.store.open_request(challenge.request_id, at=at) is None:
+            raise RefusalError(
+                RefusalCode.REQUEST_CLOSED,
+                subject=f"validation of device {challenge.device_id}",
+                reason="its request has a result already, or has expired",
+            )
+
+    def _validate_credential(
+        self, message: EvidenceMessage, *, challenge: Challenge, at: datetime
+    ) -> PlatformCredential:
+        return validate_credential(
+            message.pfc_chain,
+            suppliers=self.references.suppliers(),
+            device_id=challenge.device_id,
+            at=at,
+        )
+
+    def _undisputed_history(self, seen: Sighting) -> DeviceHistory | None:
+        """The device's history, unless two identities claim one key (A26)."""
+        history = self.store.device_history(seen.device_id)
+        conflict = identity_conflict(history, self.store.holder_of_ak(seen.ak_name), seen)
+        if conflict is not None:
+            logger("validation").error("identity-conflict", device_id=seen.device_id, reason=conflict)
+            raise RefusalError(
+                RefusalCode.IDENTITY_CONFLICT, subject=f"device {seen.device_id}", reason=conflict
+            )
+        return history
+
+    def _reference_manifest(
+        self, credential: PlatformCredential, *, history: DeviceHistory | None
+    ) -> ReferenceManifest | None:
+        """The manifest that the credential names, if held; never older than what was accepted before (A29)."""
+        state = credential.expected_state
+        if history is not None and history.svn_highest is not None and state.svn < history.svn_highest:
+            raise RefusalError(
+                RefusalCode.MANIFEST_ROLLBACK,
+                subject=f"manifest {state.manifest_id!r} of device {credential.device_id}",
+                reason=f"its security version is {state.svn}, the device was accepted with {history.svn_highest}",
+            )
+        reference = self.references.reference_manifest(state.manifest_digest)
+        if reference is None:
+            return None
+        named = (credential.supplier.name, state.manifest_id, state.svn)
+        held = (reference.manifest.supplier, reference.manifest.id, reference.manifest.svn)
+        if named != held:
+            raise RefusalError(
+                RefusalCode.MANIFEST_MISMATCH,
+                subject=f"manifest {state.manifest_id!r}",
+                reason=f"the Platform Credential names (supplier, id, svn) {named}, the manifest is {held}",
+            )
+        return reference
+
+    @contextmanager
+    def _refusals_recorded(self, challenge: Challenge, *, at: datetime) -> Iterator[_Attempt]:
+        """Put whatever ends this try on the record of its request; any exception is a refusal (A24)."""
+        attempt = _Attempt()
+        try:
+            yield attempt
+        except RefusalError as refusal:
+            self.store.record_refusal(
+                challenge.request_id, refusal, authenticated=attempt.authenticated, at=at
+            )
+            raise
+        except Exception:
+            malfunction = RefusalError(
+                RefusalCode.MALFUNCTION,
+                subject=f"validation of device {challenge.device_id}",
+                reason="the PVA failed while it judged the evidence; nothing was signed",
+            )
+            self.store.record_refusal(
+                challenge.request_id, malfunction, authenticated=attempt.authenticated, at=at
+            )
+            raise
+
+
+def _decode(body: bytes) -> EvidenceMessage:
+    try:
+        return decode_evidence(body)
+    except MessageError as error:
+        raise RefusalError(RefusalCode.EVIDENCE_MALFORMED, subject="evidence", reason=str(error)) from None
+
+
+def _sighting(quote: PlatformQuote, *, credential: PlatformCredential, at: datetime) -> Sighting:
+    return Sighting(
+        device_id=quote.device_id,
+        ak_name=quote.ak_name,
+        qualified_signer=quote.qualified_signer,
+        storage_key_name=quote.storage_key_name,
+        generation_counter_name=quote.generation_counter_name,
+        generation_counter=quote.generation_counter,
+        clock_info=quote.clock_info,
+        firmware_version=quote.firmware_version,
+        credential_sha256=hashlib.sha256(credential.der).digest(),
+        credential_not_before=credential.certificate.not_valid_before_utc,
+        at=at,
+    )

@@ -1,0 +1,1 @@
+"""The PVA's two listeners as WSGI applications with disjoint routes (D12)."""

@@ -1,0 +1,64 @@
+"""JSON bodies of the operator and device listeners, checked before a use case sees them."""
+
+import base64
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
+
+from messages.challenge import AUDIENCE_MAX
+from standards.rats.fields import encode_base64url
+
+NONCE_BYTES = 32
+MODELS_MAX = 200
+
+Name = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f\x7f]+$")]
+DeviceId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Url = Annotated[str, StringConstraints(max_length=500, pattern=r"^https?://[!-~]+$")]
+
+
+class Body(BaseModel):
+    """A body: unknown members are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class ChallengeBody(Body):
+    """A device asks for its challenge."""
+
+    device_id: DeviceId
+
+
+class ValidationBody(Body):
+    """An operator asks for a validation; `nonce` is 32 bytes in base64url, `order_digest` SHA-256 in hex."""
+
+    device_id: DeviceId
+    purpose: Annotated[str, StringConstraints(min_length=1, max_length=32, pattern=r"^[a-z-]+$")]
+    nonce: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{43}$")]
+    order_digest: Digest | None = None
+    audience: Annotated[list[Name], Field(min_length=1, max_length=AUDIENCE_MAX)]
+
+    @field_validator("nonce")
+    @classmethod
+    def _is_base64url(cls, value: str) -> str:
+        if encode_base64url(_decode(value)) != value:
+            raise ValueError(f"expected {NONCE_BYTES} bytes in base64url without padding")
+        return value
+
+    @property
+    def rp_nonce(self) -> bytes:
+        """The relying party's nonce as bytes."""
+        return _decode(self.nonce)
+
+
+class SupplierBody(Body):
+    """An administrator recognises a supplier; `root` is one PEM certificate."""
+
+    supplier: Name
+    root: Annotated[str, StringConstraints(min_length=1, max_length=16_384)]
+    models: Annotated[list[Name], Field(max_length=MODELS_MAX)]
+    ocsp_url: Url
+
+
+def _decode(nonce: str) -> bytes:
+    return base64.urlsafe_b64decode(nonce + "=")

@@ -1,0 +1,177 @@
+"""The operator listener, mutual TLS: suppliers, manifests, validations (D12).
+
+Rule: every lookup is scoped by the caller's tenant, every refusal of a caller that is known becomes an audit
+record.
+"""
+
+from datetime import datetime
+from http import HTTPStatus
+from typing import Any
+
+from flask import Flask, Response, jsonify, request
+
+from edge.bodies import binary_body, json_body
+from edge.principals import (
+    PrincipalTable,
+    current_principal,
+    enforce_access,
+    principal_or_none,
+    require,
+)
+from edge.problem_document import Problem
+from edge.process import Clock
+from pva.recognition import ImportedManifest, RecognisedSupplier, RecognitionDesk
+from pva.requests import RequestDesk, RequestProgress, ValidationWish
+from pva.store import Store
+from pva.web.bodies import SupplierBody, ValidationBody
+from pva.web.refusal_answers import AnonymousRefusals, register_refusals
+from standards.pki.fingerprints import certificate_sha256
+
+MANIFEST_CONTENT_TYPE = "application/rim+cose"
+MANIFEST_BYTES_MAX = 1 << 20
+
+
+def operator_app(
+    *,
+    desk: RequestDesk,
+    recognition: RecognitionDesk,
+    store: Store,
+    principals: PrincipalTable,
+    clock: Clock,
+    anonymous: AnonymousRefusals,
+) -> Flask:
+    """Application of the operator listener; `store` takes the audit records of refused callers."""
+    app = Flask("pva.operator", static_folder=None)
+    _add_recognition(app, recognition, clock)
+    _add_validations(app, desk, clock)
+
+    def on_refusal(problem: Problem) -> None:
+        caller = principal_or_none()
+        if caller is None:
+            anonymous.count(problem)
+            return
+        store.record_caller_refusal(
+            caller=f"{caller.role}:{caller.tenant}:{caller.name}",
+            route=f"{request.method} {request.path}",
+            code=problem.reason or problem.type,
+            detail=f"{problem.subject}: {problem.detail}",
+            at=clock(),
+        )
+
+    register_refusals(app, on_refusal=on_refusal)
+    enforce_access(app, principals=principals)
+    return app
+
+
+def _add_recognition(app: Flask, recognition: RecognitionDesk, clock: Clock) -> None:
+    @app.post("/v1/suppliers")
+    @require("admin")
+    def recognise_supplier() -> tuple[Response, int]:
+        body = json_body(SupplierBody)
+        supplier = recognition.recognise(
+            name=body.supplier,
+            root_pem=body.root.encode(),
+            models=tuple(body.models),
+            ocsp_url=body.ocsp_url,
+            by=current_principal().name,
+            at=clock(),
+        )
+        return jsonify(_supplier(supplier)), HTTPStatus.CREATED
+
+    @app.get("/v1/suppliers")
+    @require("admin", "auditor", "es", "sho", "dpf")
+    def list_suppliers() -> Response:
+        return jsonify(suppliers=[_supplier(each) for each in recognition.suppliers()])
+
+    @app.post("/v1/manifests")
+    @require("es", "admin")
+    def import_manifest() -> tuple[Response, int]:
+        data = binary_body(MANIFEST_CONTENT_TYPE, bytes_max=MANIFEST_BYTES_MAX)
+        caller = current_principal()
+        own = caller.tenant if caller.role == "es" else None
+        manifest = recognition.import_manifest(data, only_of=own, by=caller.name, at=clock())
+        return jsonify(_manifest(manifest)), HTTPStatus.CREATED
+
+    @app.get("/v1/manifests")
+    @require("admin", "auditor", "es", "sho", "dpf")
+    def list_manifests() -> Response:
+        caller = current_principal()
+        own = caller.tenant if caller.role == "es" else None
+        return jsonify(manifests=[_manifest(each) for each in recognition.manifests(only_of=own)])
+
+
+def _add_validations(app: Flask, desk: RequestDesk, clock: Clock) -> None:
+    @app.post("/v1/validations")
+    @require("sho")
+    def ask_for_validation() -> tuple[Response, int]:
+        body = json_body(ValidationBody)
+        caller = current_principal()
+        wish = ValidationWish(
+            device_id=body.device_id,
+            purpose=body.purpose,
+            rp_nonce=body.rp_nonce,
+            order_digest=None if body.order_digest is None else bytes.fromhex(body.order_digest),
+            audience=tuple(body.audience),
+        )
+        asked = desk.ask(wish, tenant=caller.tenant, requester=caller.name, at=clock())
+        return jsonify(request_id=asked.id, expires_at=_moment(asked.expires_at)), HTTPStatus.CREATED
+
+    @app.get("/v1/validations/<request_id>")
+    @require("sho")
+    def show_validation(request_id: str) -> Response:
+        progress = desk.progress(request_id, tenant=current_principal().tenant, at=clock())
+        answer = jsonify(_progress(progress))
+        answer.headers["Cache-Control"] = "no-store"
+        return answer
+
+
+def _supplier(supplier: RecognisedSupplier) -> dict[str, Any]:
+    return {
+        "supplier": supplier.name,
+        "root_sha256": certificate_sha256(supplier.root),
+        "models": list(supplier.models),
+        "ocsp_url": supplier.ocsp_url,
+        "recognised_by": supplier.recognised_by,
+        "recognised_at": _moment(supplier.recognised_at),
+    }
+
+
+def _manifest(imported: ImportedManifest) -> dict[str, Any]:
+    return {
+        "id": imported.id,
+        "supplier": imported.supplier,
+        "svn": imported.svn,
+        "models": list(imported.models),
+        "digest": imported.digest.hex(),
+        "imported_by": imported.imported_by,
+        "imported_at": _moment(imported.imported_at),
+    }
+
+
+def _progress(progress: RequestProgress) -> dict[str, Any]:
+    asked = progress.request
+    shown: dict[str, Any] = {
+        "request_id": asked.id,
+        "device_id": asked.device_id,
+        "purpose": asked.purpose,
+        "state": progress.state.value,
+        "expires_at": _moment(asked.expires_at),
+        "refusals": [
+            {
+                "at": _moment(each.at),
+                "code": each.code,
+                "subject": each.subject,
+                "reason": each.reason,
+                "remedy": each.remedy,
+                "authenticated": each.authenticated,
+            }
+            for each in progress.refusals
+        ],
+    }
+    if progress.result is not None:
+        shown["result"] = progress.result
+    return shown
+
+
+def _moment(at: datetime) -> str:
+    return f"{at:%Y-%m-%dT%H:%M:%SZ}"
