@@ -1,0 +1,253 @@
+"""A PVA with everything around it, signing for real, at a fixed time: operators' root, a supplier, a device."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from cryptography import x509
+
+from messages.challenge import CHALLENGE_TYPE, Challenge, read_claims
+from messages.evidence import EvidenceMessage, encode_evidence
+from pva.credential import PlatformCredential
+from pva.policy import AppraisalPolicy
+from pva.recognition import RecognisedSupplier, RecognitionDesk
+from pva.refusals import RefusalError
+from pva.requests import ChallengeSigner, RequestDesk, ValidationWish
+from pva.result import ResultSigner, SignedResult
+from pva.validation import Verifier
+from standards.boot_log.replay import replay
+from standards.pki import oids
+from standards.pki.crl import Revocation
+from standards.pki.extensions import ExpectedSystemState
+from standards.pki.jws import verify_jws
+from standards.pki.ocsp_answer import CertStatus, StatusKind
+from standards.rats.corim import Manifest, PlatformReference, ReferenceEvent, sign_manifest
+from tests.fakes.attesting_device import SHA256, TRE_IMAGE, AttestingDevice, decoded
+from tests.fakes.credentials import MODEL, CredentialPlan, FakeSupplier
+from tests.fakes.pki import LEAF_USAGE, NOW, Authority, p256
+from tests.fakes.pva_memory import MemoryReferences, MemoryStore
+
+SELECTION = {SHA256: (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 14)}
+POLICY = AppraisalPolicy(
+    pcr_selections=SELECTION, clock_grace=timedelta(hours=2), result_life=timedelta(minutes=5)
+)
+TENANT = "sho-1"
+ISSUER = "pva-1"
+AUDIENCE = ("sho-1", "dpf-1")
+
+
+class CountingBytes:
+    """Random bytes that are different every time and the same in every run."""
+
+    def __init__(self) -> None:
+        """Start with zero."""
+        self._count = 0
+
+    def __call__(self, count: int) -> bytes:
+        """The next `count` bytes."""
+        self._count += 1
+        return self._count.to_bytes(count, "big")
+
+
+def reference_manifest(device: AttestingDevice, **changed: Any) -> Manifest:
+    """The manifest that describes exactly the boot of a device; its command line is the TRE's."""
+    log = decoded(device.boot)
+    registers = {**dict.fromkeys(SELECTION[SHA256], bytes(32)), **replay(log, bank=SHA256)}
+    events = tuple(
+        ReferenceEvent(
+            pcr=pcr,
+            position=position,
+            digest={SHA256: event.digests[SHA256]},
+            name=f"event {position} of PCR {pcr}",
+            scope="tre" if (pcr, position) == (8, 1) else "platform",
+        )
+        for pcr in registers
+        for position, event in enumerate(log.extended_into(pcr))
+    )
+    manifest = Manifest(
+        id="release-1",
+        supplier="Acme",
+        models=(MODEL,),
+        svn=3,
+        version="1.0.0",
+        platform=PlatformReference(registers={SHA256: registers}),
+        events=events,
+        tre_image_digest=TRE_IMAGE,
+        valid_from=NOW - timedelta(days=1),
+        valid_to=NOW + timedelta(days=90),
+    )
+    return replace(manifest, **changed)
+
+
+@dataclass
+class World:
+    """One PVA, one supplier, one device; tests change parts and look at what the PVA does."""
+
+    operators: Authority = field(default_factory=lambda: Authority.root("operators' root"))
+    supplier: FakeSupplier = field(default_factory=FakeSupplier.make)
+    device: AttestingDevice = field(default_factory=AttestingDevice)
+    store: Any = field(default_factory=MemoryStore)
+    references: Any = field(default_factory=MemoryReferences)
+    random_bytes: Callable[[int], bytes] = field(default_factory=CountingBytes)
+    status: CertStatus | RefusalError | None = None
+    policy: AppraisalPolicy = POLICY
+
+    def __post_init__(self) -> None:
+        """Make the PVA's two keys and the supplier's manifest, and recognise the supplier."""
+        self.challenge_key, self.result_key = p256(), p256()
+        self.challenge_certificate = self.operators.issue(
+            "PVA challenges",
+            key=self.challenge_key.public_key(),
+            eku=oids.EKU_CHALLENGE,
+            extensions=[(LEAF_USAGE, True)],
+        )
+        self.result_certificate = self.operators.issue(
+            "PVA results",
+            key=self.result_key.public_key(),
+            eku=oids.EKU_ATTESTATION_RESULT,
+            extensions=[(LEAF_USAGE, True)],
+        )
+        self.recognition = RecognitionDesk(store=self.references, policy=self.policy)
+        self.recognise(self.supplier)
+        self.signed_manifest = self.sign(reference_manifest(self.device))
+        imported = self.recognition.import_manifest(self.signed_manifest, only_of=None, by="supplier", at=NOW)
+        self.state = ExpectedSystemState(
+            manifest_id=imported.id, manifest_digest=imported.digest, svn=imported.svn
+        )
+
+    @property
+    def desk(self) -> RequestDesk:
+        """The use case of requests and challenges."""
+        return RequestDesk(
+            store=self.store,
+            signer=ChallengeSigner(key=self.challenge_key, chain=[self.challenge_certificate], issuer=ISSUER),
+            random_bytes=self.random_bytes,
+            pcr_selections=self.policy.pcr_selections,
+            request_life=timedelta(minutes=15),
+            challenge_life=timedelta(minutes=1),
+        )
+
+    @property
+    def verifier(self) -> Verifier:
+        """The use case of validations; a new one every time, as after a restart."""
+        return Verifier(
+            store=self.store,
+            references=self.references,
+            status_of=self.status_of,
+            policy=self.policy,
+            challenge_certificate=self.challenge_certificate,
+            challenge_anchors=[self.operators.certificate],
+            issuer=ISSUER,
+            signer=ResultSigner(
+                key=self.result_key,
+                chain=[self.result_certificate],
+                issuer=ISSUER,
+                developer="open-pva",
+                build="test",
+                random_bytes=self.random_bytes,
+            ),
+        )
+
+    def recognise(self, supplier: FakeSupplier, *, models: tuple[str, ...] = (MODEL,)) -> None:
+        """Let the PVA recognise a supplier."""
+        known = supplier.recognised(models=models)
+        self.references.save_supplier(
+            RecognisedSupplier(
+                name=known.name,
+                root=known.root,
+                models=known.models,
+                ocsp_url=known.ocsp_url,
+                recognised_by="admin",
+                recognised_at=NOW,
+            )
+        )
+
+    def sign(
+        self,
+        manifest: Manifest,
+        *,
+        by: FakeSupplier | None = None,
+        eku: x509.ObjectIdentifier = oids.EKU_MANIFEST_SIGNING,
+    ) -> bytes:
+        """Sign a manifest with a fresh certificate under a supplier's root."""
+        key = p256()
+        certificate = (by or self.supplier).root.issue(
+            "manifests", key=key.public_key(), eku=eku, extensions=[(LEAF_USAGE, True)]
+        )
+        return sign_manifest(manifest, key=key, chain=[certificate])
+
+    def status_of(self, credential: PlatformCredential, at: datetime) -> CertStatus:
+        """What the supplier's responder says; good unless a test has set `status`."""
+        del credential
+        if isinstance(self.status, RefusalError):
+            raise self.status
+        return self.status or good(at)
+
+    def ask(self, *, device: AttestingDevice | None = None, at: datetime = NOW) -> str:
+        """Request a validation; the request id."""
+        wish = ValidationWish(
+            device_id=(device or self.device).device_id,
+            purpose="validation",
+            rp_nonce=self.random_bytes(32),
+            order_digest=None,
+            audience=AUDIENCE,
+        )
+        return self.desk.ask(wish, tenant=TENANT, requester="sho", at=at).id
+
+    def challenge(
+        self, *, device: AttestingDevice | None = None, at: datetime = NOW
+    ) -> tuple[str, Challenge]:
+        """A challenge as token and value; asks for a validation where none is pending."""
+        asked = device or self.device
+        if self.store.oldest_pending(asked.device_id, at=at) is None:
+            self.ask(device=asked, at=at)
+        token = self.desk.challenge(asked.device_id, at=at)
+        verified = verify_jws(
+            token,
+            anchors=[self.operators.certificate],
+            eku=oids.EKU_CHALLENGE,
+            typ=CHALLENGE_TYPE,
+            at=at,
+        )
+        return token, read_claims(verified.claims)
+
+    def chain(
+        self,
+        *,
+        device: AttestingDevice | None = None,
+        plan: CredentialPlan | None = None,
+        supplier: FakeSupplier | None = None,
+    ) -> Sequence[bytes]:
+        """A Platform Credential of a device, with its issuing CA."""
+        whose, maker = device or self.device, supplier or self.supplier
+        wanted = plan or CredentialPlan(state=self.state)
+        return maker.chain(maker.credential(whose.device_id, whose.ak_key.public_key(), plan=wanted))
+
+    def answer(self, device: AttestingDevice | None = None, *, at: datetime = NOW) -> EvidenceMessage:
+        """Evidence that is right in every respect, for a fresh challenge of the device."""
+        whose = device or self.device
+        token, challenge = self.challenge(device=whose, at=at)
+        return whose.evidence(challenge, token=token, chain=self.chain(device=whose))
+
+    def validate(self, message: EvidenceMessage, *, at: datetime = NOW) -> SignedResult:
+        """Hand evidence in."""
+        return self.verifier.validate_platform(encode_evidence(message), at=at)
+
+
+def good(at: datetime, *, life: timedelta = timedelta(minutes=5)) -> CertStatus:
+    """A good status, fresh."""
+    return CertStatus(
+        kind=StatusKind.GOOD, revocation=None, this_update=at, next_update=at + life, raw=b"good"
+    )
+
+
+def revoked(revocation: Revocation, at: datetime = NOW) -> CertStatus:
+    """A revoked status, fresh."""
+    return CertStatus(
+        kind=StatusKind.REVOKED,
+        revocation=revocation,
+        this_update=at,
+        next_update=at + timedelta(minutes=5),
+        raw=b"revoked",
+    )
