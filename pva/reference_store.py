@@ -10,7 +10,6 @@ from typing import Any
 
 import sqlalchemy as sa
 from cryptography import x509
-from standards.rats.corim import verify_manifest
 
 from edge.database import transaction
 from edge.ledger import SALT_BYTES
@@ -20,6 +19,7 @@ from pva.appraisal import ReferenceManifest
 from pva.recognition import ImportedManifest, RecognisedSupplier
 from pva.refusals import RefusalCode, RefusalError
 from standards.pki.fingerprints import certificate_der, certificate_sha256
+from standards.rats.corim import verify_manifest
 
 
 class ReferenceStore:
