@@ -1,0 +1,121 @@
+"""`./dev` leaves the home folder as it found it, and everything it makes is below .venv and .pva."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.tools import absent, in_ci
+
+ROOT = Path(__file__).parents[2]
+
+
+def files_below(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*")}
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Copy of the project as a fresh clone would be, without .venv and .pva."""
+    copy = tmp_path_factory.mktemp("clone") / "checkout"
+    ours = shutil.ignore_patterns(".git", ".venv", ".pva", "__pycache__")
+    shutil.copytree(ROOT, copy, ignore=ours)
+    return copy
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("home")
+
+
+def dev(checkout: Path, home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """`./dev ...` with an empty home, and without what this test run has set for itself."""
+    kept = ("PATH", "LANG", "PIP_CERT", "SSL_CERT_FILE", "PIP_INDEX_URL", "PIP_FIND_LINKS", "https_proxy")
+    environment = {name: os.environ[name] for name in kept if name in os.environ} | {"HOME": str(home)}
+    environment["PYTHON"] = sys.executable
+    return subprocess.run(
+        ["./dev", *arguments],
+        cwd=checkout,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+
+
+@pytest.mark.timeout(400)
+def test_installing_and_running_leave_home_and_checkout_alone(checkout: Path, home: Path) -> None:
+    before = files_below(checkout)
+    installed = dev(checkout, home, "setup")
+    if installed.returncode != 0 and "package index" in installed.stderr and not in_ci():
+        absent("a package index", remedy="connect to one, or set PIP_INDEX_URL")
+    assert installed.returncode == 0, installed.stderr
+    assert (checkout / ".venv" / "stamp-runtime").exists()
+    assert not (checkout / ".venv" / "stamp-dev").exists()
+
+    second = dev(checkout, home, "setup")
+    assert (second.returncode, second.stdout, second.stderr) == (0, "", "")
+
+    run = subprocess.run(
+        [checkout / ".venv/bin/python", "-c", "import ca, edge.http_server, messages.evidence, pva"],
+        cwd=checkout.parent,
+        env={"HOME": str(home), "PYTHONPYCACHEPREFIX": str(checkout / ".pva")},
+        check=False,
+    )
+    assert run.returncode == 0
+
+    assert files_below(home) == set()
+    made = {path.split("/")[0] for path in files_below(checkout) - before}
+    assert made == {".venv", ".pva"}
+
+
+def test_a_test_run_leaves_home_alone(home: Path) -> None:
+    if not (ROOT / ".venv" / "stamp-dev").exists():
+        pytest.skip("this run was not started by ./dev test")
+    small = ["tests/unit/house/test_traceability.py", "tests/property/test_boot_log.py", "-q", "-n", "1"]
+    done = dev(ROOT, home, "test", *small)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert files_below(home) == set()
+    assert not (ROOT / ".hypothesis").exists()
+    assert not (ROOT / ".pytest_cache").exists()
+
+
+def test_help_and_a_wrong_word(checkout: Path, home: Path) -> None:
+    told = dev(checkout, home, "help")
+    assert told.returncode == 0
+    for command in ("demo", "serve", "test", "check", "fix", "setup-tpm"):
+        assert command in told.stdout
+    wrong = dev(checkout, home, "dmeo")
+    assert wrong.returncode == 2
+    assert "unknown command: dmeo" in wrong.stderr
+
+
+@pytest.mark.negative
+def test_a_machine_without_a_fitting_python_is_told_what_to_install(
+    checkout: Path, home: Path, tmp_path: Path
+) -> None:
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    for tool in ("sh", "cat", "mkdir", "chmod", "dirname", "cksum", "rm", "pwd"):
+        if found := shutil.which(tool):
+            (tools / tool).symlink_to(found)
+    (tools / "python3").write_text("#!/bin/sh\nexit 1\n")
+    (tools / "python3").chmod(0o755)
+    clone = tmp_path / "clone"
+    shutil.copytree(checkout, clone, ignore=shutil.ignore_patterns(".venv", ".pva"))
+    done = subprocess.run(
+        ["./dev", "setup"],
+        cwd=clone,
+        env={"PATH": str(tools), "HOME": str(home)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "Python 3.11 or newer" in done.stderr
+    assert "apt-get install python3 python3-venv" in done.stderr
+    assert "PYTHON=" in done.stderr
