@@ -23,7 +23,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Nothing comes before the first schema."""
-    raise NotImplementedError("the first schema cannot be taken back: restore a backup")
+    raise RuntimeError("the first schema cannot be taken back: restore a backup")
 
 
 def _create_references() -> None:
