@@ -8,6 +8,7 @@ load -> decide -> save cannot lose a race) and on PostgreSQL. The one rule: all 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,25 @@ NAMING = {
     "pk": "pk_%(table_name)s",
 }
 """Constraint names for `sa.MetaData(naming_convention=NAMING)`: migrations need names to drop things by."""
+
+
+class UtcTime(sa.types.TypeDecorator[datetime]):
+    """Column type of an aware UTC datetime: SQLite would forget the zone, a naive one is refused."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:  # noqa: ARG002  # SQLAlchemy's signature
+        """Refuse a naive time, store UTC."""
+        if value is not None and value.tzinfo is None:
+            raise ValueError("a stored time must be aware")
+        return None if value is None else value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:  # noqa: ARG002  # SQLAlchemy's signature
+        """Give an aware UTC time."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
 def engine_for(url: str) -> sa.Engine:

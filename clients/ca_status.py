@@ -1,0 +1,188 @@
+"""The certification authority as the OCSP responder knows it: its CAs, its change feed, its delegations.
+
+The one rule: an answer is decoded whole or refused whole; a page of the feed is never applied in part.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import pairwise
+from typing import Any, Literal, TypeVar
+from urllib.parse import urlencode
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+
+from edge.http_client import HttpClient
+from standards.pki.crl import Revocation, RevocationReason
+from standards.pki.errors import DecodeError
+from standards.pki.fingerprints import ca_id, decode_pem_certificates
+
+CHANGES_PER_PAGE = 1000
+_REASONS = {
+    "unspecified": RevocationReason.UNSPECIFIED,
+    "keyCompromise": RevocationReason.KEY_COMPROMISE,
+    "cACompromise": RevocationReason.CA_COMPROMISE,
+    "affiliationChanged": RevocationReason.AFFILIATION_CHANGED,
+    "superseded": RevocationReason.SUPERSEDED,
+    "cessationOfOperation": RevocationReason.CESSATION_OF_OPERATION,
+    "certificateHold": RevocationReason.CERTIFICATE_HOLD,
+    "privilegeWithdrawn": RevocationReason.PRIVILEGE_WITHDRAWN,
+    "aACompromise": RevocationReason.AA_COMPROMISE,
+}
+
+
+class CaAnswerError(Exception):
+    """The CA answered something that its API does not say: which route, and why."""
+
+    def __init__(self, route: str, reason: str) -> None:
+        super().__init__(f"answer of the CA to {route} cannot be used: {reason}")
+        self.route = route
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatusChange:
+    """The status of one certificate after the change `seq`; `version` counts the changes of this certificate."""
+
+    seq: int
+    issuer: str
+    serial: int
+    revocation: Revocation | None
+    not_after: datetime
+    version: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangePage:
+    """Changes in the order of `seq`; ask again after `next`; `complete` when there were no more."""
+
+    changes: tuple[StatusChange, ...] = field(repr=False)
+    next: int
+    complete: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssuingCa:
+    """An active issuing CA."""
+
+    ca_id: str
+    certificate: x509.Certificate
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(frozen=True)  # members that a newer CA adds are none of our business
+
+
+class _Change(_Answer):
+    seq: int = Field(ge=1)
+    issuer: str = Field(pattern=r"^[0-9a-f]{32}$")
+    serial: str = Field(pattern=r"^[0-9a-f]{1,40}$")
+    status: Literal["good", "revoked"]
+    reason: str | None = None
+    revoked_at: AwareDatetime | None = None
+    not_after: AwareDatetime
+    version: int = Field(ge=1)
+
+
+class _Page(_Answer):
+    changes: list[_Change]
+    next: int = Field(ge=0)
+    complete: bool
+
+
+class _IssuingCa(_Answer):
+    ca_id: str = Field(pattern=r"^[0-9a-f]{32}$")
+    state: str
+    certificate: str | None = None
+
+
+class _IssuingCas(_Answer):
+    issuing_cas: list[_IssuingCa]
+
+
+class _Delegate(_Answer):
+    certificate: str
+
+
+_A = TypeVar("_A", bound=_Answer)
+
+
+class CaStatusClient:
+    """Client of the CA's operator listener in the role `ocsp`; errors of `edge.http_client` pass through."""
+
+    def __init__(self, http: HttpClient) -> None:
+        """Use `http`, which holds the URL and the mutual TLS."""
+        self._http = http
+
+    def issuing_cas(self) -> Sequence[IssuingCa]:
+        """The issuing CAs that are active."""
+        route = "/v1/issuing-cas"
+        answer = _read(_IssuingCas, self._http.get_json(route), route)
+        return tuple(
+            IssuingCa(ca_id=each.ca_id, certificate=_certificate(each.certificate, each.ca_id, route))
+            for each in answer.issuing_cas
+            if each.state == "active" and each.certificate is not None
+        )
+
+    def status_changes(self, *, after: int, limit: int = CHANGES_PER_PAGE) -> ChangePage:
+        """The page of changes with a seq greater than `after`."""
+        route = "/v1/status-changes"
+        page = _read(
+            _Page, self._http.get_json(f"{route}?{urlencode({'after': after, 'limit': limit})}"), route
+        )
+        sequence = [after, *(each.seq for each in page.changes)]
+        if any(later <= earlier for earlier, later in pairwise(sequence)):
+            raise CaAnswerError(route, f"its changes are not in order after {after}")
+        if page.next < sequence[-1] or (not page.complete and page.next <= after):
+            raise CaAnswerError(route, f"it continues at {page.next}, which is not after {sequence[-1]}")
+        changes = tuple(_change(each, route) for each in page.changes)
+        return ChangePage(changes=changes, next=page.next, complete=page.complete)
+
+    def request_delegate(self, issuer: str, *, csr: x509.CertificateSigningRequest) -> x509.Certificate:
+        """Ask the CA key `issuer` for an OCSP delegate certificate. NOT checked here: what it certifies."""
+        route = "/v1/ocsp-delegates"
+        body = {"issuer": issuer, "csr": csr.public_bytes(Encoding.PEM).decode("ascii")}
+        answer = _read(_Delegate, self._http.post_json(route, body), route)
+        return _pem(answer.certificate, route)
+
+
+def _read(kind: type[_A], value: Any, route: str) -> _A:
+    try:
+        return kind.model_validate(value)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(str(each) for each in first["loc"])
+        raise CaAnswerError(route, f"{place}: {first['msg']}") from error
+
+
+def _change(each: _Change, route: str) -> StatusChange:
+    revocation = None
+    if each.status == "revoked":
+        reason = _REASONS.get(each.reason or "unspecified")
+        if reason is None or each.revoked_at is None:
+            raise CaAnswerError(route, f"seq {each.seq}: revoked without a known reason or a time")
+        revocation = Revocation(reason=reason, at=each.revoked_at.astimezone(UTC))
+    return StatusChange(
+        seq=each.seq,
+        issuer=each.issuer,
+        serial=int(each.serial, 16),
+        revocation=revocation,
+        not_after=each.not_after.astimezone(UTC),
+        version=each.version,
+    )
+
+
+def _certificate(pem: str | None, named: str, route: str) -> x509.Certificate:
+    certificate = _pem(pem or "", route)
+    if ca_id(certificate) != named:
+        raise CaAnswerError(route, f"the certificate of {named} is that of another key")
+    return certificate
+
+
+def _pem(text: str, route: str) -> x509.Certificate:
+    try:
+        return decode_pem_certificates(text.encode("utf-8"))[0]
+    except DecodeError as error:
+        raise CaAnswerError(route, str(error)) from error

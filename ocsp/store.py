@@ -1,0 +1,180 @@
+"""The responder's own status store: what the CA's feed has told, and how far it has told.
+
+The one rule: changes and the place in the feed are written in one transaction, so a process that is killed
+between two pages continues exactly after the last one. Applying a page twice changes nothing.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import sqlalchemy as sa
+from cryptography import x509
+
+from clients.ca_status import StatusChange
+from edge.database import NAMING, UtcTime, transaction
+from standards.pki.crl import Revocation, RevocationReason
+from standards.pki.fingerprints import certificate_der, decode_certificate
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+METADATA = sa.MetaData(naming_convention=NAMING)
+# Being level with the feed is confirmed several times a second; the disk hears of it less often.
+PERSIST_EVERY = timedelta(seconds=5)
+_FEED_ROW = 1
+_SERIAL_DIGITS = 40
+
+_STATUSES = sa.Table(
+    "statuses",
+    METADATA,
+    sa.Column("issuer", sa.String(32), primary_key=True),
+    sa.Column("serial", sa.String(_SERIAL_DIGITS), primary_key=True),
+    sa.Column("reason", sa.Integer),
+    sa.Column("revoked_at", UtcTime),
+    sa.Column("not_after", UtcTime, nullable=False),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.CheckConstraint("(reason IS NULL) = (revoked_at IS NULL)", name="revocation"),
+)
+_FEED = sa.Table(
+    "feed",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("next_seq", sa.BigInteger, nullable=False),
+    sa.Column("as_of", UtcTime),
+)
+_DELEGATES = sa.Table(
+    "delegates",
+    METADATA,
+    sa.Column("issuer", sa.String(32), primary_key=True),
+    sa.Column("issuer_certificate", sa.LargeBinary, nullable=False),
+    sa.Column("key_sha256", sa.String(64)),
+    sa.Column("certificate", sa.LargeBinary),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredDelegate:
+    """An issuing CA as it was last listed, with the delegate certificate that it gave for the key of that digest."""
+
+    issuer: str
+    issuer_certificate: x509.Certificate
+    key_sha256: str | None = None
+    certificate: x509.Certificate | None = field(default=None, repr=False)
+
+
+class SqlStatusStore:
+    """Satisfies `responder.StatusStore`, `feed.ChangeStore` and `delegation.DelegateStore`; migrate first."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        """Continue where the store ended."""
+        self._engine = engine
+        with transaction(engine, write=False) as connection:
+            row = connection.execute(sa.select(_FEED)).one()
+        self._next_seq = int(row.next_seq)
+        self._as_of: datetime | None = row.as_of
+        self._persisted_as_of = self._as_of
+
+    # what the responder asks
+
+    def as_of(self) -> datetime | None:
+        """When the store was last level with the CA's feed, None if never."""
+        return self._as_of
+
+    def statuses(self, issuer: str, serials: Sequence[int]) -> Mapping[int, Revocation | None]:
+        """Of the asked serials of the CA `issuer` those that were issued, with their revocation."""
+        texts = [text for each in serials if (text := _serial_text(each)) is not None]
+        query = sa.select(_STATUSES.c.serial, _STATUSES.c.reason, _STATUSES.c.revoked_at).where(
+            _STATUSES.c.issuer == issuer, _STATUSES.c.serial.in_(texts)
+        )
+        with transaction(self._engine, write=False) as connection:
+            rows = connection.execute(query).all()
+        return {int(row.serial, 16): _revocation(row.reason, row.revoked_at) for row in rows}
+
+    # what the reader of the feed writes
+
+    def next_seq(self) -> int:
+        """After which change to ask on."""
+        return self._next_seq
+
+    def apply(
+        self, changes: Iterable[StatusChange], *, next_seq: int, as_of: datetime | None
+    ) -> list[StatusChange]:
+        """Apply a page and remember the place; `as_of` when the store is level with the feed by it.
+
+        Returns the changes that were refused: what is revoked for good stays revoked, whatever the feed says.
+        """
+        pending = list(changes)
+        refused: list[StatusChange] = []
+        due = as_of is not None and (
+            self._persisted_as_of is None or as_of - self._persisted_as_of >= PERSIST_EVERY
+        )
+        if pending or due or next_seq != self._next_seq:
+            with transaction(self._engine) as connection:
+                refused = [each for each in pending if not _apply(connection, each)]
+                values = {"next_seq": next_seq} | ({} if as_of is None else {"as_of": as_of})
+                connection.execute(sa.update(_FEED).where(_FEED.c.id == _FEED_ROW).values(values))
+            self._persisted_as_of = as_of or self._persisted_as_of
+        self._next_seq = next_seq
+        self._as_of = as_of or self._as_of
+        return refused
+
+    # what delegation keeps
+
+    def delegates(self) -> Sequence[StoredDelegate]:
+        """Every issuing CA that was listed so far."""
+        with transaction(self._engine, write=False) as connection:
+            rows = connection.execute(sa.select(_DELEGATES)).all()
+        return tuple(
+            StoredDelegate(
+                issuer=row.issuer,
+                issuer_certificate=decode_certificate(row.issuer_certificate),
+                key_sha256=row.key_sha256,
+                certificate=None if row.certificate is None else decode_certificate(row.certificate),
+            )
+            for row in rows
+        )
+
+    def save_delegate(self, delegate: StoredDelegate) -> None:
+        """Insert or replace the row of one issuing CA."""
+        values = {
+            "issuer": delegate.issuer,
+            "issuer_certificate": certificate_der(delegate.issuer_certificate),
+            "key_sha256": delegate.key_sha256,
+            "certificate": None if delegate.certificate is None else certificate_der(delegate.certificate),
+        }
+        with transaction(self._engine) as connection:
+            connection.execute(sa.delete(_DELEGATES).where(_DELEGATES.c.issuer == delegate.issuer))
+            connection.execute(sa.insert(_DELEGATES).values(values))
+
+
+def _apply(connection: sa.Connection, change: StatusChange) -> bool:
+    serial = _serial_text(change.serial)
+    if serial is None:
+        return False
+    here = sa.and_(_STATUSES.c.issuer == change.issuer, _STATUSES.c.serial == serial)
+    stored = connection.execute(sa.select(_STATUSES).where(here)).one_or_none()
+    values = {
+        "reason": None if change.revocation is None else change.revocation.reason.value,
+        "revoked_at": None if change.revocation is None else change.revocation.at,
+        "not_after": change.not_after,
+        "version": change.version,
+    }
+    if stored is None:
+        connection.execute(sa.insert(_STATUSES).values(issuer=change.issuer, serial=serial, **values))
+    elif change.version > stored.version:
+        final = stored.reason is not None and stored.reason != RevocationReason.CERTIFICATE_HOLD.value
+        if final and change.revocation is None:
+            return False
+        connection.execute(sa.update(_STATUSES).where(here).values(values))
+    return True
+
+
+def _revocation(reason: int | None, revoked_at: datetime | None) -> Revocation | None:
+    if reason is None or revoked_at is None:
+        return None
+    return Revocation(reason=RevocationReason(reason), at=revoked_at)
+
+
+def _serial_text(serial: int) -> str | None:
+    """Key of a serial number; None for one that no certificate can have (P1)."""
+    return f"{serial:0{_SERIAL_DIGITS}x}" if 0 < serial < 1 << (4 * _SERIAL_DIGITS) else None

@@ -1,0 +1,121 @@
+"""The responder's store on a real database: pages in one transaction, places kept, final means final."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from clients.ca_status import StatusChange
+from edge.database import engine_for, migrate, schema_differences
+from ocsp.store import METADATA, MIGRATIONS, PERSIST_EVERY, SqlStatusStore, StoredDelegate
+from standards.pki.crl import Revocation, RevocationReason
+from tests.fakes.pki import NOW, Authority
+
+CA, OTHER_CA = "a" * 32, "b" * 32
+HOLD = Revocation(reason=RevocationReason.CERTIFICATE_HOLD, at=NOW)
+FINAL = Revocation(reason=RevocationReason.SUPERSEDED, at=NOW)
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[sa.Engine]:
+    made = engine_for(f"sqlite:///{tmp_path / 'ocsp.db'}")
+    migrate(made, MIGRATIONS)
+    yield made
+    made.dispose()
+
+
+def change(
+    seq: int, *, serial: int = 7, version: int = 1, revocation: Revocation | None = None, issuer: str = CA
+) -> StatusChange:
+    return StatusChange(
+        seq=seq, issuer=issuer, serial=serial, revocation=revocation, not_after=NOW, version=version
+    )
+
+
+def test_the_history_makes_the_schema(engine: sa.Engine) -> None:
+    assert schema_differences(engine, METADATA) == []
+    migrate(engine, MIGRATIONS)
+
+
+def test_a_fresh_store_knows_nothing_and_was_never_level(engine: sa.Engine) -> None:
+    store = SqlStatusStore(engine)
+    assert (store.as_of(), store.next_seq()) == (None, 0)
+    assert store.statuses(CA, [7]) == {}
+    assert store.delegates() == ()
+
+
+def test_changes_and_place_survive_a_restart(engine: sa.Engine) -> None:
+    store = SqlStatusStore(engine)
+    assert store.apply([change(1), change(2, serial=8, revocation=HOLD)], next_seq=2, as_of=NOW) == []
+    again = SqlStatusStore(engine)
+    assert (again.as_of(), again.next_seq()) == (NOW, 2)
+    assert again.statuses(CA, [7, 8, 9]) == {7: None, 8: HOLD}
+
+
+@pytest.mark.check("P1")
+def test_a_serial_means_nothing_without_its_issuer(engine: sa.Engine) -> None:
+    store = SqlStatusStore(engine)
+    store.apply([change(1), change(2, issuer=OTHER_CA, revocation=FINAL)], next_seq=2, as_of=NOW)
+    assert store.statuses(CA, [7]) == {7: None}
+    assert store.statuses(OTHER_CA, [7]) == {7: FINAL}
+
+
+def test_a_hold_is_lifted_or_made_final(engine: sa.Engine) -> None:
+    store = SqlStatusStore(engine)
+    for version, revocation in enumerate([None, HOLD, None, HOLD, FINAL], start=1):
+        store.apply([change(version, version=version, revocation=revocation)], next_seq=version, as_of=NOW)
+        assert store.statuses(CA, [7]) == {7: revocation}
+
+
+def test_pages_may_come_twice_and_late(engine: sa.Engine) -> None:
+    store = SqlStatusStore(engine)
+    first, second = change(1, version=1), change(2, version=2, revocation=FINAL)
+    store.apply([first, second], next_seq=2, as_of=NOW)
+    store.apply([first], next_seq=2, as_of=NOW)
+    assert store.statuses(CA, [7]) == {7: FINAL}
+
+
+@pytest.mark.negative
+def test_final_means_final(engine: sa.Engine) -> None:
+    store = SqlStatusStore(engine)
+    store.apply([change(1, revocation=FINAL)], next_seq=1, as_of=NOW)
+    undo = change(2, version=2)
+    assert store.apply([undo], next_seq=2, as_of=NOW) == [undo]
+    assert store.statuses(CA, [7]) == {7: FINAL}
+    assert store.next_seq() == 2
+
+
+@pytest.mark.negative
+def test_serials_that_no_certificate_can_have(engine: sa.Engine) -> None:
+    store = SqlStatusStore(engine)
+    odd = [0, -1, 1 << 160, 1 << 4000]
+    assert store.statuses(CA, odd) == {}
+    for serial in odd:
+        assert len(store.apply([change(1, serial=serial)], next_seq=1, as_of=NOW)) == 1
+
+
+def test_being_level_is_remembered_now_and_then(engine: sa.Engine) -> None:
+    store = SqlStatusStore(engine)
+    store.apply([change(1)], next_seq=1, as_of=NOW)
+    soon, late = NOW + timedelta(seconds=1), NOW + PERSIST_EVERY
+    store.apply([], next_seq=1, as_of=soon)
+    assert store.as_of() == soon
+    assert SqlStatusStore(engine).as_of() == NOW
+    store.apply([], next_seq=1, as_of=late)
+    assert SqlStatusStore(engine).as_of() == late
+    store.apply([change(2, serial=9)], next_seq=2, as_of=None)
+    assert store.as_of() == late
+
+
+def test_delegates_are_replaced(engine: sa.Engine) -> None:
+    store = SqlStatusStore(engine)
+    root = Authority.root()
+    bare = StoredDelegate(issuer=CA, issuer_certificate=root.certificate)
+    full = StoredDelegate(
+        issuer=CA, issuer_certificate=root.certificate, key_sha256="0" * 64, certificate=root.certificate
+    )
+    for each in (bare, full):
+        store.save_delegate(each)
+        assert SqlStatusStore(engine).delegates() == (each,)

@@ -1,0 +1,272 @@
+"""The reader of the CA's change feed and the keeper of delegations, against a CA in memory."""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+import pytest
+from cryptography import x509
+
+from clients.ca_status import ChangePage, IssuingCa, StatusChange
+from edge.http_client import UnreachableError
+from ocsp.delegation import LIST_EVERY, RETRY_EVERY, DelegateKeeper, DelegationError, check_delegate
+from ocsp.feed import PAUSE_FIRST, PAUSE_MAX, FeedReader
+from ocsp.store import StoredDelegate
+from standards.pki import oids
+from standards.pki.fingerprints import ca_id, spki_sha256
+from tests.fakes.ocsp import DELEGATE_EXTENSIONS
+from tests.fakes.pki import EXPIRED, LEAF_USAGE, NOW, Authority, Validity, p256
+
+CA = "0" * 32
+
+
+@dataclass
+class Clock:
+    """A clock that goes when told to."""
+
+    now: datetime = NOW
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+@dataclass
+class MemoryFeed:
+    """A CA's feed of `length` changes, `page` at a time; takes a second to answer, and may be away."""
+
+    clock: Clock
+    length: int = 5
+    page: int = 2
+    away: bool = False
+    asked: list[int] = field(default_factory=list)
+
+    def status_changes(self, *, after: int) -> ChangePage:
+        self.asked.append(after)
+        if self.away:
+            raise UnreachableError("https://ca.invalid", reason="refused")
+        self.clock.now += timedelta(seconds=1)
+        last = min(after + self.page, self.length)
+        changes = tuple(change(seq) for seq in range(after + 1, last + 1))
+        return ChangePage(changes=changes, next=last, complete=last == self.length)
+
+
+@dataclass
+class MemoryChangeStore:
+    """Satisfies `ocsp.feed.ChangeStore`."""
+
+    place: int = 0
+    applied: list[int] = field(default_factory=list)
+    as_of: datetime | None = None
+
+    def next_seq(self) -> int:
+        return self.place
+
+    def apply(
+        self, changes: Iterable[StatusChange], *, next_seq: int, as_of: datetime | None
+    ) -> list[StatusChange]:
+        self.applied += [each.seq for each in changes]
+        self.place, self.as_of = next_seq, as_of or self.as_of
+        return []
+
+
+def change(seq: int) -> StatusChange:
+    return StatusChange(seq=seq, issuer=CA, serial=seq, revocation=None, not_after=NOW, version=1)
+
+
+def ignore(_: Collection[str]) -> None:
+    """Nobody listens."""
+
+
+def test_a_round_reads_until_level_and_dates_it_before_the_last_question() -> None:
+    clock = Clock()
+    feed, store = MemoryFeed(clock), MemoryChangeStore()
+    heard: list[Collection[str]] = []
+    assert FeedReader(feed, store, clock=clock, heard_of=heard.append).poll()
+    assert feed.asked == [0, 2, 4]
+    assert store.applied == [1, 2, 3, 4, 5]
+    assert store.as_of == NOW + timedelta(seconds=2)
+    assert heard == [{CA}, {CA}, {CA}]
+
+
+def test_the_next_round_continues() -> None:
+    clock = Clock()
+    feed, store = MemoryFeed(clock), MemoryChangeStore()
+    reader = FeedReader(feed, store, clock=clock, heard_of=ignore)
+    reader.poll()
+    feed.length = 6
+    reader.poll()
+    assert store.applied == [1, 2, 3, 4, 5, 6]
+    assert feed.asked[3:] == [5]
+
+
+@pytest.mark.negative
+def test_while_the_ca_is_away_the_reader_backs_off_and_the_store_grows_old() -> None:
+    clock = Clock()
+    feed, store = MemoryFeed(clock), MemoryChangeStore()
+    reader = FeedReader(feed, store, clock=clock, heard_of=ignore)
+    reader.poll()
+    level, feed.away, feed.asked = store.as_of, True, []
+    pauses = []
+    for _ in range(6):
+        before = clock.now
+        while not feed.asked:
+            assert not reader.poll()
+            clock.now += timedelta(milliseconds=250)
+        feed.asked.clear()
+        pauses.append(clock.now - before)
+    assert pauses[1] >= PAUSE_FIRST
+    assert pauses == sorted(pauses)
+    assert pauses[-1] >= PAUSE_MAX
+    assert store.as_of == level
+    feed.away = False
+    clock.now += PAUSE_MAX
+    assert reader.poll()
+    assert store.as_of == clock.now - timedelta(seconds=1)
+
+
+@dataclass
+class MemoryCa:
+    """Issues delegate certificates for whoever asks, or what `gives` says instead."""
+
+    authorities: list[Authority]
+    away: bool = False
+    asked: int = 0
+    gives: x509.Certificate | None = None
+
+    def issuing_cas(self) -> Sequence[IssuingCa]:
+        if self.away:
+            raise UnreachableError("https://ca.invalid", reason="refused")
+        return [
+            IssuingCa(ca_id=ca_id(each.certificate), certificate=each.certificate)
+            for each in self.authorities
+        ]
+
+    def request_delegate(self, issuer: str, *, csr: x509.CertificateSigningRequest) -> x509.Certificate:
+        self.asked += 1
+        assert csr.is_signature_valid
+        authority = next(each for each in self.authorities if ca_id(each.certificate) == issuer)
+        key = csr.public_key()
+        return self.gives or authority.issue(
+            "delegate",
+            key=key,  # type: ignore[arg-type]  # an EC key, the CSR is ours
+            eku=oids.EKU_OCSP_SIGNING,
+            extensions=DELEGATE_EXTENSIONS,
+            validity=Validity(before=timedelta(0), after=timedelta(days=3)),
+        )
+
+
+@dataclass
+class MemoryDelegates:
+    """Satisfies `ocsp.delegation.DelegateStore`."""
+
+    kept: dict[str, StoredDelegate] = field(default_factory=dict)
+
+    def delegates(self) -> Sequence[StoredDelegate]:
+        return tuple(self.kept.values())
+
+    def save_delegate(self, delegate: StoredDelegate) -> None:
+        self.kept[delegate.issuer] = delegate
+
+
+LINES = [Authority.root("A"), Authority.root("B")]
+KEY = p256()
+
+
+@pytest.mark.check("O3")
+@pytest.mark.check("O13")
+def test_every_issuing_ca_delegates_and_the_store_remembers() -> None:
+    ca, store, clock = MemoryCa(list(LINES)), MemoryDelegates(), Clock()
+    keeper = DelegateKeeper(ca, store, key=KEY, clock=clock)
+    assert list(keeper.directory.issuers) == []
+    keeper.renew()
+    assert {each.ca_id for each in keeper.directory.issuers} == {ca_id(each.certificate) for each in LINES}
+    assert all(each.delegate is not None for each in keeper.directory.issuers)
+    again = DelegateKeeper(replace(ca, away=True), store, key=KEY, clock=clock)
+    again.renew()
+    assert len(again.directory.issuers) == 2
+    assert ca.asked == 2
+
+
+def test_delegations_are_renewed_in_their_last_third_and_for_a_new_key() -> None:
+    ca, store, clock = MemoryCa([LINES[0]]), MemoryDelegates(), Clock()
+    keeper = DelegateKeeper(ca, store, key=KEY, clock=clock)
+    keeper.renew()
+    for day, asked in [(1.9, 1), (2.1, 2)]:
+        clock.now = NOW + timedelta(days=day)
+        keeper.renew()
+        assert ca.asked == asked
+    clock.now = NOW
+    other = DelegateKeeper(ca, store, key=p256(), clock=clock)
+    assert other.directory.issuers[0].delegate is None
+    other.renew()
+    assert ca.asked == 3
+
+
+def test_a_ca_that_the_feed_names_first_is_asked_for_at_once() -> None:
+    ca, clock = MemoryCa([LINES[0]]), Clock()
+    keeper = DelegateKeeper(ca, MemoryDelegates(), key=KEY, clock=clock)
+    keeper.renew()
+    ca.authorities.append(LINES[1])
+    keeper.expect({ca_id(LINES[0].certificate)})
+    keeper.renew()
+    assert len(keeper.directory.issuers) == 1
+    keeper.expect({ca_id(LINES[1].certificate)})
+    keeper.renew()
+    assert len(keeper.directory.issuers) == 2
+    clock.now += LIST_EVERY
+    keeper.renew()
+    assert ca.asked == 2
+
+
+@pytest.mark.negative
+def test_a_refused_or_absent_ca_is_asked_again_later() -> None:
+    foreign = LINES[1].issue(
+        "x", key=KEY.public_key(), eku=oids.EKU_OCSP_SIGNING, extensions=DELEGATE_EXTENSIONS
+    )
+    ca, clock = MemoryCa([LINES[0]], gives=foreign), Clock()
+    keeper = DelegateKeeper(ca, MemoryDelegates(), key=KEY, clock=clock)
+    keeper.renew()
+    assert keeper.directory.issuers[0].delegate is None
+    ca.gives = None
+    keeper.renew()
+    assert keeper.directory.issuers[0].delegate is None
+    clock.now += RETRY_EVERY
+    keeper.renew()
+    assert keeper.directory.issuers[0].delegate is not None
+
+
+@pytest.mark.negative
+@pytest.mark.check("O2")
+def test_what_a_delegation_has_to_be() -> None:
+    line, key = LINES[0], KEY.public_key()
+    digest = spki_sha256(key)
+
+    def check(certificate: x509.Certificate) -> None:
+        check_delegate(certificate, issuer=line.certificate, key_sha256=digest, at=NOW)
+
+    right = line.issue("d", key=key, eku=oids.EKU_OCSP_SIGNING, extensions=DELEGATE_EXTENSIONS)
+    check(right)
+    for wrong, reason in [
+        (
+            line.issue(
+                "d", key=p256().public_key(), eku=oids.EKU_OCSP_SIGNING, extensions=DELEGATE_EXTENSIONS
+            ),
+            "key",
+        ),
+        (
+            Authority.root("A").issue(
+                "d", key=key, eku=oids.EKU_OCSP_SIGNING, extensions=DELEGATE_EXTENSIONS
+            ),
+            "sign",
+        ),
+        (line.issue("d", key=key, eku=oids.EKU_SERVER_AUTH, extensions=DELEGATE_EXTENSIONS), "OCSPSigning"),
+        (line.issue("d", key=key, eku=oids.EKU_OCSP_SIGNING, extensions=[(LEAF_USAGE, True)]), "nocheck"),
+        (
+            line.issue(
+                "d", key=key, eku=oids.EKU_OCSP_SIGNING, extensions=DELEGATE_EXTENSIONS, validity=EXPIRED
+            ),
+            "not valid",
+        ),
+    ]:
+        with pytest.raises(DelegationError, match=reason):
+            check(wrong)
