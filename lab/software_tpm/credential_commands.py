@@ -1,0 +1,71 @@
+"""MakeCredential and ActivateCredential (Part 3, 12.5, 12.6)."""
+
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from lab.software_tpm.call import Call, Reply, reply
+from lab.software_tpm.errors import CommandError, about_parameter
+from lab.software_tpm.machine import Machine
+from lab.software_tpm.object_protection import unwrap
+from lab.software_tpm.objects import TpmObject
+from lab.software_tpm.secret_exchange import ENCRYPTED_SECRET_BYTES_MAX, decrypt_secret
+from standards.tpm2 import credential
+from standards.tpm2.constants import DIGEST_BYTES_MAX, NAME_BYTES_MAX, ObjectAttributes
+from standards.tpm2.errors import DecodeError
+from standards.tpm2.hashing import digest_size
+from standards.tpm2.marshal import Reader, Writer
+from standards.tpm2.return_codes import ReturnCode, handle, parameter
+from standards.tpm2.secret_sharing import LABEL_IDENTITY
+
+_ID_OBJECT_BYTES_MAX = 2 * (2 + DIGEST_BYTES_MAX)
+_STORAGE = ObjectAttributes.RESTRICTED | ObjectAttributes.DECRYPT
+
+
+def make_credential(machine: Machine, call: Call) -> Reply:
+    """TPM2_MakeCredential (12.6): the public half of `handle` is enough."""
+    key = machine.object(call.handles[0])
+    secret = call.parameters.buffer(DIGEST_BYTES_MAX)
+    object_name = call.parameters.buffer(NAME_BYTES_MAX)
+    call.parameters.end()
+    _check_is_storage_key(key, number=1)
+    size = digest_size(key.public.name_algorithm)
+    if len(secret) > size:
+        raise CommandError(parameter(ReturnCode.SIZE, 1))
+    public_key = key.public.public_key()
+    ephemeral = (
+        ec.generate_private_key(public_key.curve)
+        if isinstance(public_key, ec.EllipticCurvePublicKey)
+        else None
+    )
+    made = credential.make_credential(
+        key.public,
+        object_name=object_name,
+        secret=secret,
+        seed=machine.random_bytes(size),
+        ephemeral=ephemeral,
+    )
+    return reply(Writer().tpm2b(made.id_object).tpm2b(made.encrypted_secret))
+
+
+def activate_credential(machine: Machine, call: Call) -> Reply:
+    """TPM2_ActivateCredential (12.5): gives the secret out only beside the object that it was made for."""
+    activated, key = (machine.object(at) for at in call.handles)
+    blob = call.parameters.buffer(_ID_OBJECT_BYTES_MAX)
+    encrypted_secret = call.parameters.buffer(ENCRYPTED_SECRET_BYTES_MAX)
+    call.parameters.end()
+    _check_is_storage_key(key, number=2)
+    with about_parameter(2):
+        seed = decrypt_secret(key, encrypted_secret, label=LABEL_IDENTITY)
+    with about_parameter(1):
+        content = unwrap(blob, protector=key.public, seed=seed, name=activated.name)
+    try:
+        reader = Reader(content)
+        secret = reader.tpm2b(digest_size(key.public.name_algorithm), "credential")
+        reader.end("size of the credential")
+    except DecodeError:
+        raise CommandError(parameter(ReturnCode.SIZE, 1)) from None
+    return reply(Writer().tpm2b(secret))
+
+
+def _check_is_storage_key(key: TpmObject, *, number: int) -> None:
+    if not key.is_asymmetric or not key.has(_STORAGE):
+        raise CommandError(handle(ReturnCode.TYPE, number))
