@@ -106,7 +106,7 @@ def _check_policy(
         raise CommandError(ReturnCode.POLICY_FAIL)
     if policy.expires_at is not None and policy.expires_at < machine.milliseconds():
         raise CommandError(ReturnCode.EXPIRED)
-    if policy.command_code is None and use.role == Role.ADMIN:
+    if policy.command_code is None and use.role in (Role.ADMIN, Role.DUPLICATION):
         raise CommandError(ReturnCode.POLICY_FAIL)
     if policy.command_code not in (None, code):
         raise CommandError(ReturnCode.POLICY_CC)
@@ -118,7 +118,7 @@ def _auth_value_allowed(machine: Machine, entity: int, role: Role | None, code: 
     """Whether the entity takes its authValue for this command: IsAuthValueAvailable of Part 4."""
     if is_object(entity):
         target = machine.object(entity)
-        if target.sensitive is None:
+        if target.sensitive is None or role == Role.DUPLICATION:
             return False
         if role == Role.ADMIN:
             return not target.has(ObjectAttributes.ADMIN_WITH_POLICY)

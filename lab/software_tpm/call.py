@@ -13,6 +13,7 @@ class Role(Enum):
 
     USER = "USER"
     ADMIN = "ADMIN"
+    DUPLICATION = "DUP"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

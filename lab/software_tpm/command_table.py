@@ -11,12 +11,13 @@ from lab.software_tpm import (
     attestation_commands,
     capability_commands,
     credential_commands,
+    duplication_commands,
     general_commands,
     hierarchy_commands,
-    import_commands,
     nv_commands,
     object_commands,
     pcr_commands,
+    policy_authorization_commands,
     policy_commands,
     session_commands,
     signing_commands,
@@ -79,7 +80,21 @@ _OBJECTS: dict[CommandCode, Command] = {
         run=hierarchy_commands.evict_control, handles=(_K.PROVISION, _K.OBJECT), roles=_USER
     ),
     _CC.IMPORT: Command(
-        run=import_commands.import_object, handles=(_K.OBJECT,), roles=_USER, decrypt=True, encrypt=True
+        run=duplication_commands.import_object, handles=(_K.OBJECT,), roles=_USER, decrypt=True, encrypt=True
+    ),
+    _CC.DUPLICATE: Command(
+        run=duplication_commands.duplicate,
+        handles=(_K.OBJECT, _K.OBJECT_OR_NULL),
+        roles=(Role.DUPLICATION,),
+        decrypt=True,
+        encrypt=True,
+    ),
+    _CC.OBJECT_CHANGE_AUTH: Command(
+        run=object_commands.object_change_auth,
+        handles=(_K.OBJECT, _K.OBJECT),
+        roles=(Role.ADMIN,),
+        decrypt=True,
+        encrypt=True,
     ),
     _CC.MAKE_CREDENTIAL: Command(
         run=credential_commands.make_credential, handles=(_K.OBJECT,), decrypt=True, encrypt=True
@@ -127,8 +142,14 @@ _SESSIONS: dict[CommandCode, Command] = {
     _CC.POLICY_GET_DIGEST: Command(
         run=policy_commands.policy_get_digest, handles=_POLICY_SESSION, encrypt=True
     ),
+    _CC.POLICY_SIGNED: Command(
+        run=policy_authorization_commands.policy_signed,
+        handles=(_K.OBJECT, _K.POLICY_SESSION),
+        decrypt=True,
+        encrypt=True,
+    ),
     _CC.POLICY_SECRET: Command(
-        run=policy_commands.policy_secret,
+        run=policy_authorization_commands.policy_secret,
         handles=(_K.ENTITY, _K.POLICY_SESSION),
         roles=_USER,
         decrypt=True,
@@ -145,7 +166,7 @@ _SESSIONS: dict[CommandCode, Command] = {
         run=policy_commands.policy_counter_timer, handles=_POLICY_SESSION, decrypt=True
     ),
     _CC.POLICY_AUTHORIZE: Command(
-        run=policy_commands.policy_authorize, handles=_POLICY_SESSION, decrypt=True
+        run=policy_authorization_commands.policy_authorize, handles=_POLICY_SESSION, decrypt=True
     ),
     _CC.POLICY_COMMAND_CODE: Command(run=policy_commands.policy_command_code, handles=_POLICY_SESSION),
     _CC.POLICY_CP_HASH: Command(run=policy_commands.policy_cp_hash, handles=_POLICY_SESSION, decrypt=True),

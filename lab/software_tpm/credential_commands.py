@@ -1,18 +1,16 @@
 """MakeCredential and ActivateCredential (Part 3, 12.5, 12.6)."""
 
-from cryptography.hazmat.primitives.asymmetric import ec
-
 from lab.software_tpm.call import Call, Reply, reply
 from lab.software_tpm.errors import CommandError, about_parameter
 from lab.software_tpm.machine import Machine
 from lab.software_tpm.object_protection import unwrap
 from lab.software_tpm.objects import TpmObject
-from lab.software_tpm.secret_exchange import ENCRYPTED_SECRET_BYTES_MAX, decrypt_secret
-from standards.tpm2 import credential
+from lab.software_tpm.secret_exchange import ENCRYPTED_SECRET_BYTES_MAX, decrypt_secret, encrypt_secret
 from standards.tpm2.constants import DIGEST_BYTES_MAX, NAME_BYTES_MAX, ObjectAttributes
 from standards.tpm2.errors import DecodeError
 from standards.tpm2.hashing import digest_size
-from standards.tpm2.marshal import Reader, Writer
+from standards.tpm2.marshal import Reader, Writer, tpm2b
+from standards.tpm2.outer_wrap import wrap
 from standards.tpm2.return_codes import ReturnCode, handle, parameter
 from standards.tpm2.secret_sharing import LABEL_IDENTITY
 
@@ -30,20 +28,9 @@ def make_credential(machine: Machine, call: Call) -> Reply:
     size = digest_size(key.public.name_algorithm)
     if len(secret) > size:
         raise CommandError(parameter(ReturnCode.SIZE, 1))
-    public_key = key.public.public_key()
-    ephemeral = (
-        ec.generate_private_key(public_key.curve)
-        if isinstance(public_key, ec.EllipticCurvePublicKey)
-        else None
-    )
-    made = credential.make_credential(
-        key.public,
-        object_name=object_name,
-        secret=secret,
-        seed=machine.random_bytes(size),
-        ephemeral=ephemeral,
-    )
-    return reply(Writer().tpm2b(made.id_object).tpm2b(made.encrypted_secret))
+    shared = encrypt_secret(key.public, label=LABEL_IDENTITY, random_bytes=machine.random_bytes)
+    id_object = wrap(tpm2b(secret), parent=key.public, seed=shared.seed, name=object_name)
+    return reply(Writer().tpm2b(id_object).tpm2b(shared.encrypted))
 
 
 def activate_credential(machine: Machine, call: Call) -> Reply:

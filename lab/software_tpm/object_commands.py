@@ -1,6 +1,6 @@
 """CreatePrimary, Create, Load, LoadExternal, ReadPublic, Unseal (Part 3, 12, 24.1)."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from lab.software_tpm.call import Call, Reply, reply
 from lab.software_tpm.errors import CommandError, about_parameter
@@ -26,7 +26,7 @@ from standards.tpm2.constants import (
 )
 from standards.tpm2.hashing import digest, digest_size
 from standards.tpm2.marshal import Reader, Writer
-from standards.tpm2.names import handle_name
+from standards.tpm2.names import handle_name, qualified_name
 from standards.tpm2.return_codes import ReturnCode, handle, parameter
 from standards.tpm2.structures import PcrSelection, Public, encode_pcr_selections, read_pcr_selections
 
@@ -147,6 +147,26 @@ def unseal(machine: Machine, call: Call) -> Reply:
     if sealed.public.attributes & keys:
         raise CommandError(handle(ReturnCode.ATTRIBUTES, 1))
     return reply(Writer().tpm2b(sealed.sensitive.secret))
+
+
+def object_change_auth(machine: Machine, call: Call) -> Reply:
+    """TPM2_ObjectChangeAuth (12.8): a new private area; the loaded object keeps its authValue."""
+    changed, parent = (machine.object(at) for at in call.handles)
+    auth_value = call.parameters.buffer(DIGEST_BYTES_MAX).rstrip(b"\x00")
+    call.parameters.end()
+    if changed.sensitive is None or not _is_child(changed, parent):
+        raise CommandError(handle(ReturnCode.TYPE, 2))
+    if len(auth_value) > digest_size(changed.public.name_algorithm):
+        raise CommandError(parameter(ReturnCode.SIZE, 1))
+    sensitive = replace(changed.sensitive, auth_value=auth_value)
+    private = protect_private(
+        sensitive, public=changed.public, parent=parent, random_bytes=machine.random_bytes
+    )
+    return reply(Writer().tpm2b(private))
+
+
+def _is_child(child: TpmObject, parent: TpmObject) -> bool:
+    return parent.is_parent and child.qualified_name == qualified_name(parent.qualified_name, child.name)
 
 
 def _read_order(call: Call) -> _Order:

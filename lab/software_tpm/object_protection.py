@@ -58,6 +58,12 @@ def unwrap(blob: bytes, *, protector: Public, seed: bytes, name: bytes) -> bytes
     return aes_cfb(key, iv=bytes(_IV_BYTES)).decryptor().update(encrypted)
 
 
+def wrap_inner(clear: bytes, *, key: bytes, public: Public) -> bytes:
+    """An inner wrap of a TPM2B_SENSITIVE: a plain digest, all under a key that travels apart."""
+    integrity = digest(public.name_algorithm, clear + public.name)
+    return aes_cfb(key, iv=bytes(_IV_BYTES)).encryptor().update(tpm2b(integrity) + clear)
+
+
 def unwrap_inner(content: bytes, *, key: bytes, public: Public) -> bytes:
     """Content of an inner wrap: a symmetric key that travels apart, and a plain digest (Part 1, 23.3.2.2)."""
     clear = aes_cfb(key, iv=bytes(_IV_BYTES)).decryptor().update(content)

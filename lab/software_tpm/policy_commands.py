@@ -9,23 +9,18 @@ from dataclasses import replace
 
 from lab.software_tpm.call import EMPTY, Call, Reply, reply
 from lab.software_tpm.comparison import holds
-from lab.software_tpm.entities import hierarchy_of, name_of
 from lab.software_tpm.errors import CommandError
 from lab.software_tpm.general_commands import time_info
 from lab.software_tpm.machine import Machine
 from lab.software_tpm.nv_access import check_readable
-from lab.software_tpm.tickets import Ticket, is_ticket_valid, make_ticket, null_ticket
-from lab.software_tpm.volatile import Policy, Session
+from lab.software_tpm.policy_assertion import assert_policy, is_trial, with_cp_hash
+from lab.software_tpm.volatile import Session
 from standards.tpm2.constants import (
     DIGEST_BYTES_MAX,
-    NAME_BYTES_MAX,
-    NONCE_BYTES_MAX,
     CommandCode,
     Comparison,
-    SessionType,
-    StructureTag,
 )
-from standards.tpm2.hashing import digest, digest_size, is_trusted
+from standards.tpm2.hashing import digest, digest_size
 from standards.tpm2.marshal import Reader, Writer
 from standards.tpm2.return_codes import ReturnCode, parameter
 from standards.tpm2.structures import encode_pcr_selections, read_pcr_selections
@@ -56,7 +51,7 @@ def policy_pcr(machine: Machine, call: Call) -> Reply:
     call.parameters.end()
     policy, volatile = session.policy, machine.volatile
     current = digest(session.hash_algorithm, b"".join(volatile.selected(selections)))
-    if _is_trial(session):
+    if is_trial(session):
         pcr_digest = expected or current
     else:
         if policy.pcr_counter not in (None, volatile.pcr_counter):
@@ -66,7 +61,7 @@ def policy_pcr(machine: Machine, call: Call) -> Reply:
         pcr_digest = current
         policy = replace(policy, pcr_counter=volatile.pcr_counter)
     about = encode_pcr_selections(volatile.implemented(selections)) + pcr_digest
-    return _assert(machine, session, policy, CommandCode.POLICY_PCR, about)
+    return assert_policy(machine, session, policy, CommandCode.POLICY_PCR, about)
 
 
 def policy_nv(machine: Machine, call: Call) -> Reply:
@@ -77,7 +72,7 @@ def policy_nv(machine: Machine, call: Call) -> Reply:
     operation = _read_comparison(call)
     call.parameters.end()
     session, index = machine.session(session_handle), machine.state.nv[nv_handle]
-    if not _is_trial(session):
+    if not is_trial(session):
         check_readable(index, auth_handle=auth_handle)
         if offset > index.public.data_size:
             raise CommandError(parameter(ReturnCode.VALUE, 2))
@@ -85,7 +80,9 @@ def policy_nv(machine: Machine, call: Call) -> Reply:
             raise CommandError(parameter(ReturnCode.SIZE, 1))
         _require(holds(operation, index.contents[offset : offset + len(operand)], operand))
     arguments = _comparison_digest(session, operand, offset, operation)
-    return _assert(machine, session, session.policy, CommandCode.POLICY_NV, arguments + index.public.name)
+    return assert_policy(
+        machine, session, session.policy, CommandCode.POLICY_NV, arguments + index.public.name
+    )
 
 
 def policy_counter_timer(machine: Machine, call: Call) -> Reply:
@@ -95,7 +92,7 @@ def policy_counter_timer(machine: Machine, call: Call) -> Reply:
     operation = _read_comparison(call)
     call.parameters.end()
     session = machine.session(call.handles[0])
-    if not _is_trial(session):
+    if not is_trial(session):
         now = time_info(machine)
         if offset > len(now):
             raise CommandError(parameter(ReturnCode.VALUE, 2))
@@ -103,51 +100,7 @@ def policy_counter_timer(machine: Machine, call: Call) -> Reply:
             raise CommandError(parameter(ReturnCode.RANGE, 1))
         _require(holds(operation, now[offset : offset + len(operand)], operand))
     about = _comparison_digest(session, operand, offset, operation)
-    return _assert(machine, session, session.policy, CommandCode.POLICY_COUNTER_TIMER, about)
-
-
-def policy_secret(machine: Machine, call: Call) -> Reply:
-    """TPM2_PolicySecret (23.4): knowledge of another entity's authValue, shown in this very command."""
-    entity, session_handle = call.handles
-    nonce_tpm = call.parameters.buffer(DIGEST_BYTES_MAX)
-    cp_hash = call.parameters.buffer(DIGEST_BYTES_MAX)
-    policy_ref = call.parameters.buffer(NONCE_BYTES_MAX)
-    expiration = call.parameters.read(
-        lambda reader: int.from_bytes(reader.take(4, "expiration"), "big", signed=True)
-    )
-    call.parameters.end()
-    session = machine.session(session_handle)
-    policy = session.policy
-    timeout = _timeout(session, expiration, nonce_given=bool(nonce_tpm))
-    if not _is_trial(session):
-        if nonce_tpm and not constant_time.compare_digest(nonce_tpm, session.nonce_tpm):
-            raise CommandError(parameter(ReturnCode.NONCE, 1))
-        policy = _with_cp_hash(session, cp_hash, number=2)
-        policy = _with_timeout(machine, policy, timeout)
-    name = name_of(machine, entity)
-    asked = timeout if expiration < 0 else None
-    answer = _secret_answer(machine, entity, cp_hash + policy_ref + name, timeout=asked)
-    _assert(machine, session, policy, CommandCode.POLICY_SECRET, name, policy_ref=policy_ref)
-    return answer
-
-
-def policy_authorize(machine: Machine, call: Call) -> Reply:
-    """TPM2_PolicyAuthorize (23.16): what a key has approved takes the place of the policy so far."""
-    session = machine.session(call.handles[0])
-    approved = call.parameters.buffer(DIGEST_BYTES_MAX)
-    policy_ref = call.parameters.buffer(NONCE_BYTES_MAX)
-    key_name = call.parameters.buffer(NAME_BYTES_MAX)
-    ticket = call.parameters.read(lambda reader: Ticket.read(reader, tag=StructureTag.VERIFIED))
-    call.parameters.end()
-    algorithm = _name_algorithm(key_name)
-    if not _is_trial(session):
-        if not constant_time.compare_digest(session.policy.digest, approved):
-            raise CommandError(parameter(ReturnCode.VALUE, 1))
-        signed = digest(algorithm, approved + policy_ref)
-        if not is_ticket_valid(machine, ticket, content=signed + key_name):
-            raise CommandError(parameter(ReturnCode.VALUE, 4))
-    policy = replace(session.policy, digest=bytes(digest_size(session.hash_algorithm)))
-    return _assert(machine, session, policy, CommandCode.POLICY_AUTHORIZE, key_name, policy_ref=policy_ref)
+    return assert_policy(machine, session, session.policy, CommandCode.POLICY_COUNTER_TIMER, about)
 
 
 def policy_command_code(machine: Machine, call: Call) -> Reply:
@@ -160,7 +113,7 @@ def policy_command_code(machine: Machine, call: Call) -> Reply:
     if session.policy.command_code not in (None, number):
         raise CommandError(parameter(ReturnCode.VALUE, 1))
     policy = replace(session.policy, command_code=number)
-    return _assert(machine, session, policy, CommandCode.POLICY_COMMAND_CODE, number.to_bytes(4, "big"))
+    return assert_policy(machine, session, policy, CommandCode.POLICY_COMMAND_CODE, number.to_bytes(4, "big"))
 
 
 def policy_cp_hash(machine: Machine, call: Call) -> Reply:
@@ -170,8 +123,8 @@ def policy_cp_hash(machine: Machine, call: Call) -> Reply:
     call.parameters.end()
     if not cp_hash:
         raise CommandError(parameter(ReturnCode.SIZE, 1))
-    policy = _with_cp_hash(session, cp_hash, number=1)
-    return _assert(machine, session, policy, CommandCode.POLICY_CP_HASH, cp_hash)
+    policy = with_cp_hash(session, cp_hash, number=1)
+    return assert_policy(machine, session, policy, CommandCode.POLICY_CP_HASH, cp_hash)
 
 
 def policy_auth_value(machine: Machine, call: Call) -> Reply:
@@ -179,7 +132,7 @@ def policy_auth_value(machine: Machine, call: Call) -> Reply:
     call.parameters.end()
     session = machine.session(call.handles[0])
     policy = replace(session.policy, auth_value_needed=True, password_needed=False)
-    return _assert(machine, session, policy, CommandCode.POLICY_AUTH_VALUE, b"")
+    return assert_policy(machine, session, policy, CommandCode.POLICY_AUTH_VALUE, b"")
 
 
 def policy_password(machine: Machine, call: Call) -> Reply:
@@ -187,7 +140,7 @@ def policy_password(machine: Machine, call: Call) -> Reply:
     call.parameters.end()
     session = machine.session(call.handles[0])
     policy = replace(session.policy, auth_value_needed=False, password_needed=True)
-    return _assert(machine, session, policy, CommandCode.POLICY_AUTH_VALUE, b"")
+    return assert_policy(machine, session, policy, CommandCode.POLICY_AUTH_VALUE, b"")
 
 
 def policy_or(machine: Machine, call: Call) -> Reply:
@@ -197,31 +150,10 @@ def policy_or(machine: Machine, call: Call) -> Reply:
     if len(branches) not in _OR_DIGESTS:
         raise call.parameters.refused(ReturnCode.SIZE)
     call.parameters.end()
-    if not _is_trial(session) and session.policy.digest not in branches:
+    if not is_trial(session) and session.policy.digest not in branches:
         raise CommandError(parameter(ReturnCode.VALUE, 1))
     policy = replace(session.policy, digest=bytes(digest_size(session.hash_algorithm)))
-    return _assert(machine, session, policy, CommandCode.POLICY_OR, b"".join(branches))
-
-
-def _assert(
-    machine: Machine,
-    session: Session,
-    policy: Policy,
-    code: CommandCode,
-    about: bytes,
-    *,
-    policy_ref: bytes | None = None,
-) -> Reply:
-    """PolicyDigest := H(policyDigest || CC || about), and H(that || policyRef) for assertions that have one."""
-    extended = digest(session.hash_algorithm, policy.digest + code.to_bytes(4, "big") + about)
-    if policy_ref is not None:
-        extended = digest(session.hash_algorithm, extended + policy_ref)
-    machine.put_policy(session.handle, replace(policy, digest=extended))
-    return EMPTY
-
-
-def _is_trial(session: Session) -> bool:
-    return session.kind == SessionType.TRIAL
+    return assert_policy(machine, session, policy, CommandCode.POLICY_OR, b"".join(branches))
 
 
 def _require(condition: bool) -> None:  # noqa: FBT001 reads as a sentence
@@ -238,60 +170,6 @@ def _read_comparison(call: Call) -> Comparison:
 
 def _comparison_digest(session: Session, operand: bytes, offset: int, operation: Comparison) -> bytes:
     return digest(session.hash_algorithm, Writer().raw(operand).u16(offset).u16(operation).done())
-
-
-def _with_cp_hash(session: Session, cp_hash: bytes, *, number: int) -> Policy:
-    policy = session.policy
-    if not cp_hash:
-        return policy
-    if len(cp_hash) != digest_size(session.hash_algorithm):
-        raise CommandError(parameter(ReturnCode.SIZE, number))
-    if policy.cp_hash not in (b"", cp_hash):
-        raise CommandError(ReturnCode.CPHASH)
-    return replace(policy, cp_hash=cp_hash)
-
-
-def _timeout(session: Session, expiration: int, *, nonce_given: bool) -> int | None:
-    """When the assertion lapses, in milliseconds since the reset; None for an expiration of 0.
-
-    With nonceTPM the expiration counts from the start of the session (Part 3, 23.2.5).
-    """
-    if expiration == 0:
-        return None
-    return _MS_PER_S * abs(expiration) + (session.started_at if nonce_given else 0)
-
-
-def _with_timeout(machine: Machine, policy: Policy, timeout: int | None) -> Policy:
-    if timeout is None:
-        return policy
-    if timeout < machine.milliseconds():
-        raise CommandError(parameter(ReturnCode.EXPIRED, 4))
-    return replace(
-        policy, expires_at=timeout if policy.expires_at is None else min(timeout, policy.expires_at)
-    )
-
-
-def _secret_answer(machine: Machine, entity: int, content: bytes, *, timeout: int | None) -> Reply:
-    """Timeout and ticket; the NULL ticket unless the caller asked for one by a negative expiration."""
-    if timeout is None:
-        return reply(Writer().tpm2b(b"").raw(null_ticket(StructureTag.AUTH_SECRET).encode()))
-    encoded = timeout.to_bytes(8, "big")
-    ticket = make_ticket(
-        machine,
-        StructureTag.AUTH_SECRET,
-        hierarchy=hierarchy_of(machine, entity),
-        content=encoded + content,
-    )
-    return reply(Writer().tpm2b(encoded).raw(ticket.encode()))
-
-
-def _name_algorithm(key_name: bytes) -> int:
-    algorithm = int.from_bytes(key_name[:_NAME_ALGORITHM_BYTES], "big")
-    if len(key_name) < _NAME_ALGORITHM_BYTES or not is_trusted(algorithm):
-        raise CommandError(parameter(ReturnCode.HASH, 3))
-    if len(key_name) != _NAME_ALGORITHM_BYTES + digest_size(algorithm):
-        raise CommandError(parameter(ReturnCode.SIZE, 3))
-    return algorithm
 
 
 def _read_digests(reader: Reader) -> tuple[bytes, ...]:
