@@ -42,7 +42,7 @@ def authorize(
 ) -> None:
     """Refuse the command unless every session in `uses` authorises its entity; `parameters` as received."""
     names = tuple(name_of(machine, handle) for handle in handles)
-    extra = extra_nonces(machine, uses) if uses else b""
+    extra = extra_nonces(machine, uses)
     for number, use in enumerate(uses, start=1):
         try:
             if use.handle == Handle.PASSWORD:
@@ -87,7 +87,8 @@ def _check_session(
             return
     bound = session.is_hmac and is_bound_to(machine, session, use.entity)
     key = hmac_key(machine, session, use, bound=bound)
-    if not session.is_hmac and not key and not use.hmac:
+    # An empty key authenticates nothing, and an empty HMAC says so (Part 1, 19.6.5)
+    if not key and not use.hmac:
         return
     expected = command_hmac(key, session=session, use=use, cp_hash=cp_hash, extra=extra)
     if not constant_time.compare_digest(expected, use.hmac):

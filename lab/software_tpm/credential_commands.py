@@ -5,14 +5,14 @@ from lab.software_tpm.errors import CommandError, about_parameter
 from lab.software_tpm.machine import Machine
 from lab.software_tpm.object_protection import unwrap
 from lab.software_tpm.objects import TpmObject
-from lab.software_tpm.secret_exchange import ENCRYPTED_SECRET_BYTES_MAX, decrypt_secret, encrypt_secret
+from lab.software_tpm.secret_exchange import ENCRYPTED_SECRET_BYTES_MAX, decrypt_secret
 from standards.tpm2.constants import DIGEST_BYTES_MAX, NAME_BYTES_MAX, ObjectAttributes
 from standards.tpm2.errors import DecodeError
 from standards.tpm2.hashing import digest_size
 from standards.tpm2.marshal import Reader, Writer, tpm2b
 from standards.tpm2.outer_wrap import wrap
 from standards.tpm2.return_codes import ReturnCode, handle, parameter
-from standards.tpm2.secret_sharing import LABEL_IDENTITY
+from standards.tpm2.secret_sharing import LABEL_IDENTITY, share_fresh_secret
 
 _ID_OBJECT_BYTES_MAX = 2 * (2 + DIGEST_BYTES_MAX)
 _STORAGE = ObjectAttributes.RESTRICTED | ObjectAttributes.DECRYPT
@@ -28,7 +28,7 @@ def make_credential(machine: Machine, call: Call) -> Reply:
     size = digest_size(key.public.name_algorithm)
     if len(secret) > size:
         raise CommandError(parameter(ReturnCode.SIZE, 1))
-    shared = encrypt_secret(key.public, label=LABEL_IDENTITY, random_bytes=machine.random_bytes)
+    shared = share_fresh_secret(key.public, label=LABEL_IDENTITY, random_bytes=machine.random_bytes)
     id_object = wrap(tpm2b(secret), parent=key.public, seed=shared.seed, name=object_name)
     return reply(Writer().tpm2b(id_object).tpm2b(shared.encrypted))
 

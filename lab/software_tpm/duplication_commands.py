@@ -14,12 +14,12 @@ from lab.software_tpm.object_protection import (
     wrap_inner,
 )
 from lab.software_tpm.objects import Sensitive, TpmObject
-from lab.software_tpm.secret_exchange import ENCRYPTED_SECRET_BYTES_MAX, decrypt_secret, encrypt_secret
+from lab.software_tpm.secret_exchange import ENCRYPTED_SECRET_BYTES_MAX, decrypt_secret
 from standards.tpm2.constants import Algorithm, Handle, ObjectAttributes
 from standards.tpm2.marshal import Writer, tpm2b
 from standards.tpm2.outer_wrap import wrap
 from standards.tpm2.return_codes import ReturnCode, handle, parameter
-from standards.tpm2.secret_sharing import LABEL_DUPLICATE
+from standards.tpm2.secret_sharing import LABEL_DUPLICATE, share_fresh_secret
 from standards.tpm2.structures import Public, SymmetricDefinition
 
 _KEY_BYTES_MAX = 32
@@ -78,7 +78,9 @@ def duplicate(machine: Machine, call: Call) -> Reply:
         raise CommandError(parameter(ReturnCode.SIZE, 1))
     encrypted_seed = b""
     if new_parent is not None:
-        shared = encrypt_secret(new_parent.public, label=LABEL_DUPLICATE, random_bytes=machine.random_bytes)
+        shared = share_fresh_secret(
+            new_parent.public, label=LABEL_DUPLICATE, random_bytes=machine.random_bytes
+        )
         content = wrap(content, parent=new_parent.public, seed=shared.seed, name=leaving.name)
         encrypted_seed = shared.encrypted
     return reply(Writer().tpm2b(made_key).tpm2b(content).tpm2b(encrypted_seed))

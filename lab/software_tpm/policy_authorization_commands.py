@@ -9,7 +9,7 @@ from lab.software_tpm.errors import CommandError
 from lab.software_tpm.machine import Machine
 from lab.software_tpm.policy_assertion import assert_policy, is_trial, with_cp_hash
 from lab.software_tpm.signatures import is_signature_valid
-from lab.software_tpm.tickets import Ticket, is_ticket_valid, make_ticket, null_ticket
+from lab.software_tpm.tickets import is_ticket_valid, make_ticket, read_ticket
 from lab.software_tpm.volatile import Policy, Session
 from standards.tpm2.constants import (
     DIGEST_BYTES_MAX,
@@ -22,7 +22,7 @@ from standards.tpm2.constants import (
 from standards.tpm2.hashing import digest, digest_size, is_trusted
 from standards.tpm2.marshal import Writer
 from standards.tpm2.return_codes import ReturnCode, handle, parameter
-from standards.tpm2.structures import Signature
+from standards.tpm2.structures import Signature, Ticket
 
 _NAME_ALGORITHM_BYTES = 2
 _EXPIRATION_BYTES = 4
@@ -84,7 +84,7 @@ def policy_authorize(machine: Machine, call: Call) -> Reply:
     approved = call.parameters.buffer(DIGEST_BYTES_MAX)
     policy_ref = call.parameters.buffer(NONCE_BYTES_MAX)
     key_name = call.parameters.buffer(NAME_BYTES_MAX)
-    ticket = call.parameters.read(lambda reader: Ticket.read(reader, tag=StructureTag.VERIFIED))
+    ticket = call.parameters.read(lambda reader: read_ticket(reader, tag=StructureTag.VERIFIED))
     call.parameters.end()
     algorithm = _name_algorithm(key_name)
     if not is_trial(session):
@@ -141,7 +141,7 @@ def _answer(machine: Machine, session: Session, entity: int, terms: _Terms, *, t
     """Timeout and ticket; the NULL ticket unless the caller asked for one by a negative expiration."""
     timeout = _timeout(session, terms)
     if timeout is None or terms.expiration > 0 or is_trial(session):
-        return reply(Writer().tpm2b(b"").raw(null_ticket(tag).encode()))
+        return reply(Writer().tpm2b(b"").raw(Ticket.null(tag).encode()))
     encoded = timeout.to_bytes(8, "big")
     content = encoded + terms.cp_hash + terms.policy_ref + name_of(machine, entity)
     ticket = make_ticket(machine, tag, hierarchy=hierarchy_of(machine, entity), content=content)

@@ -25,9 +25,7 @@ from standards.tpm2.marshal import Reader, Writer
 from standards.tpm2.return_codes import ReturnCode, parameter
 from standards.tpm2.structures import encode_pcr_selections, read_pcr_selections
 
-_NAME_ALGORITHM_BYTES = 2
 _OR_DIGESTS = range(2, 9)
-_MS_PER_S = 1000
 
 
 def policy_restart(machine: Machine, call: Call) -> Reply:

@@ -1,8 +1,7 @@
-"""Both ends of a shared secret, as a TPM does them: TPM2B_ENCRYPTED_SECRET (Part 1, B.10, C.6)."""
+"""The receiving end of a shared secret; the sender's is `standards.tpm2.secret_sharing` (Part 1, B.10, C.6)."""
 
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
-from edge.process import RandomBytes
 from lab.software_tpm.errors import CommandError
 from lab.software_tpm.objects import TpmObject
 from standards.tpm2.errors import DecodeError
@@ -10,18 +9,9 @@ from standards.tpm2.hashing import digest_size, hash_object
 from standards.tpm2.kdf import kdfe
 from standards.tpm2.marshal import Reader
 from standards.tpm2.return_codes import ReturnCode
-from standards.tpm2.secret_sharing import SharedSecret, share_secret
-from standards.tpm2.structures import EccPoint, Public
+from standards.tpm2.structures import EccPoint
 
 ENCRYPTED_SECRET_BYTES_MAX = 512
-
-
-def encrypt_secret(public: Public, *, label: bytes, random_bytes: RandomBytes) -> SharedSecret:
-    """A fresh secret for the holder of `public`."""
-    key = public.public_key()
-    ephemeral = ec.generate_private_key(key.curve) if isinstance(key, ec.EllipticCurvePublicKey) else None
-    seed = random_bytes(digest_size(public.name_algorithm))
-    return share_secret(public, label=label, seed=seed, ephemeral=ephemeral)
 
 
 def decrypt_secret(key: TpmObject, encrypted: bytes, *, label: bytes) -> bytes:

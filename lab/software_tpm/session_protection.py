@@ -53,7 +53,12 @@ def is_bound_to(machine: Machine, session: Session, entity: int | None) -> bool:
 
 
 def extra_nonces(machine: Machine, uses: tuple[SessionUse, ...]) -> bytes:
-    """NonceTPM of the decrypting and the encrypting session, for the HMAC of the first (Part 1, 19.6.5)."""
+    """NonceTPM of the decrypting and the encrypting session, for the HMAC of the first (Part 1, 19.6.5).
+
+    Only where the first session authorises a handle.
+    """
+    if not uses or uses[0].entity is None:
+        return b""
     extra = b""
     added: set[int] = {uses[0].handle}
     for flag in (SessionAttributes.DECRYPT, SessionAttributes.ENCRYPT):

@@ -4,7 +4,7 @@ from lab.software_tpm.call import Call, Reply, reply
 from lab.software_tpm.errors import CommandError
 from lab.software_tpm.machine import Machine
 from lab.software_tpm.signatures import effective_scheme, is_signature_valid, read_scheme, sign_digest
-from lab.software_tpm.tickets import Ticket, is_ticket_valid, make_ticket, null_ticket
+from lab.software_tpm.tickets import is_ticket_valid, make_ticket, read_ticket
 from standards.tpm2.constants import (
     DIGEST_BYTES_MAX,
     TPM_GENERATED_VALUE,
@@ -16,7 +16,7 @@ from standards.tpm2.constants import (
 from standards.tpm2.hashing import digest, digest_size
 from standards.tpm2.marshal import Writer
 from standards.tpm2.return_codes import ReturnCode, handle, parameter
-from standards.tpm2.structures import Signature
+from standards.tpm2.structures import Signature, Ticket
 
 MAX_BUFFER_BYTES = 1024
 """TPM2B_MAX_BUFFER."""
@@ -31,7 +31,7 @@ def hash_data(machine: Machine, call: Call) -> Reply:
     call.parameters.end()
     hashed = digest(algorithm, data)
     if data.startswith(TPM_GENERATED_VALUE.to_bytes(4, "big")):
-        ticket = null_ticket(StructureTag.HASHCHECK)
+        ticket = Ticket.null(StructureTag.HASHCHECK)
     else:
         content = Writer().u16(algorithm).raw(hashed).done()
         ticket = make_ticket(machine, StructureTag.HASHCHECK, hierarchy=hierarchy, content=content)
@@ -43,7 +43,7 @@ def sign(machine: Machine, call: Call) -> Reply:
     key = machine.object(call.handles[0])
     hashed = call.parameters.buffer(DIGEST_BYTES_MAX)
     asked = call.parameters.read(read_scheme)
-    ticket = call.parameters.read(lambda reader: Ticket.read(reader, tag=StructureTag.HASHCHECK))
+    ticket = call.parameters.read(lambda reader: read_ticket(reader, tag=StructureTag.HASHCHECK))
     call.parameters.end()
     if not key.has(ObjectAttributes.SIGN) or not key.is_asymmetric:
         raise CommandError(handle(ReturnCode.KEY, 1))

@@ -18,6 +18,8 @@ from pathlib import Path
 
 import pytest
 
+from edge.process import system_clock, system_random
+from lab.software_tpm.manufacture import manufacture as manufacture_software_tpm
 from standards.tpm2.commands.objects import TpmObject
 from standards.tpm2.connection import TpmConnection
 from standards.tpm2.constants import Handle
@@ -26,7 +28,7 @@ from standards.tpm2.structures import Public
 from tests.tools import need
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-KINDS = ("swtpm",)
+KINDS = ("swtpm", "software")
 _START_TIMEOUT_S = 20
 _HEADER_BYTES = 10
 SHORT_FOLDER = os.environ.get("XDG_RUNTIME_DIR") or "/tmp"  # noqa: S108 - a UNIX path ends at 107 bytes, and the folder made in it is 0700
@@ -166,9 +168,16 @@ def manufacture_swtpm(folder: Path) -> Path:
     return state
 
 
+def manufacture_software(folder: Path) -> Path:
+    """A software TPM with EKs and certificates of a TPM maker of the laboratory."""
+    made_in = folder / "state"
+    manufacture_software_tpm(made_in, folder / "authority", random_bytes=system_random, clock=system_clock)
+    return made_in
+
+
 def manufacture(kind: str, folder: Path) -> Path:
     """State of a TPM of this kind with its EKs and certificates."""
-    return {"swtpm": manufacture_swtpm}[kind](folder)
+    return {"swtpm": manufacture_swtpm, "software": manufacture_software}[kind](folder)
 
 
 @contextlib.contextmanager
