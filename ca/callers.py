@@ -15,8 +15,11 @@ class Caller:
     role: str
     tenant: str
 
-    def speak_for(self, supplier: str, *, subject: str) -> None:
-        """Raise NotPermittedError unless the caller is an administrator or the supplier itself."""
+    def speak_for(self, supplier: str | None, *, subject: str) -> None:
+        """Raise NotPermittedError unless the caller is an administrator or the supplier itself.
+
+        None is nobody's but the administrators'.
+        """
         if self.role == ADMIN or (self.role == "es" and self.tenant == supplier):
             return
         raise NotPermittedError(

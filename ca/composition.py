@@ -1,12 +1,30 @@
 """Builds the CA's objects from its settings; nothing else in this room reads them."""
 
+from dataclasses import dataclass
+from datetime import timedelta
+
+from flask import Flask
+
+from ca.batches import Batches
+from ca.certification import Certification
+from ca.enrollment import Enrollment
 from ca.hierarchy import Hierarchy
+from ca.manifests import Manifests
+from ca.revocation import Revocation
+from ca.revocation_lists import RevocationLists
 from ca.settings import CaSettings
 from ca.signing import Signing
 from ca.signing_keys import KeyFolder
 from ca.store import Store
+from ca.tpm_makers import load_tpm_makers
+from ca.web import OperatorDesk, device_app, operator_app, public_app
 from edge.database import engine_for
-from edge.process import system_clock, system_random
+from edge.principals import PrincipalTable
+from edge.process import Clock, RandomBytes, system_clock, system_random
+
+LIST_LEASE = "crl"
+LIST_LEASE_LIFE = timedelta(minutes=2)
+HOLDER_BYTES = 8
 
 
 def store_of(settings: CaSettings) -> Store:
@@ -27,3 +45,69 @@ def signing_of(settings: CaSettings) -> Signing:
 def hierarchy_of(settings: CaSettings) -> Hierarchy:
     """The use cases that make CAs."""
     return Hierarchy(store=store_of(settings), signing=signing_of(settings), clock=system_clock)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CertificationAuthority:
+    """One CA process: its three applications and its periodic work."""
+
+    public: Flask
+    device: Flask
+    operator: Flask
+    store: Store
+    lists: RevocationLists
+    enrollment: Enrollment
+    clock: Clock
+    random_bytes: RandomBytes
+
+    def publish_lists(self, *, holder: str) -> None:
+        """Make the CRLs that are due, unless another process of this CA does; safe to repeat."""
+        with self.store.writing() as records:
+            mine = records.take_lease(LIST_LEASE, holder=holder, at=self.clock(), lasting=LIST_LEASE_LIFE)
+        if mine:
+            self.lists.publish_due()
+
+    def forget_old_sessions(self) -> None:
+        """Delete enrolment sessions that nobody can come back to."""
+        self.enrollment.forget_old_sessions()
+
+
+def compose(settings: CaSettings) -> CertificationAuthority:
+    """The CA of these settings, with its schema brought up to date."""
+    store, signing, clock = store_of(settings), signing_of(settings), system_clock
+    store.migrate()
+    lists = RevocationLists(store=store, signing=signing, clock=clock, life=settings.crl_life)
+    enrollment = Enrollment(
+        store=store,
+        signing=signing,
+        makers=load_tpm_makers(
+            settings.tpm_maker_roots, known_bad=settings.tpm_known_bad, lab=settings.profile == "lab"
+        ),
+        clock=clock,
+        random_bytes=system_random,
+        session_life=settings.session_life,
+    )
+    desk = OperatorDesk(
+        catalogue=store,
+        ledger=store,
+        clock=clock,
+        signing=signing,
+        hierarchy=Hierarchy(store=store, signing=signing, clock=clock),
+        certification=Certification(
+            store=store, signing=signing, clock=clock, responder_keys=frozenset(settings.responder_keys)
+        ),
+        batches=Batches(store=store, clock=clock),
+        manifests=Manifests(store=store, clock=clock),
+        revocation=Revocation(store=store, clock=clock, publish=lists.publish),
+    )
+    principals = PrincipalTable.load(settings.operator.principals, anchors=settings.operator.client_anchors)
+    return CertificationAuthority(
+        public=public_app(newest_list=lists.published, certificate_of=lists.certificate_of, clock=clock),
+        device=device_app(enrollment),
+        operator=operator_app(desk, principals=principals),
+        store=store,
+        lists=lists,
+        enrollment=enrollment,
+        clock=clock,
+        random_bytes=system_random,
+    )

@@ -44,15 +44,11 @@ class ConflictError(RefusedError):
 
 
 class EnrollmentRefusedError(RefusedError):
-    """A device is not enrolled.
+    """A device is not enrolled."""
 
-    Attributes:
-        alarm: the refusal smells of a cloned identity (A26) and is recorded as an alarm.
-    """
 
-    def __init__(self, reason: str, *, subject: str, detail: str, remedy: str, alarm: bool = False) -> None:
-        super().__init__(reason, subject=subject, detail=detail, remedy=remedy)
-        self.alarm = alarm
+ALARMS = frozenset({"key-of-another-device", "ek-under-two-identities", "device-of-another-supplier"})
+"""Reasons that smell of a cloned identity (A26): they are recorded as alarms."""
 
 
 class ProfileError(CaError):

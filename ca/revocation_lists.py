@@ -80,6 +80,12 @@ class RevocationLists:
             )
         return newest
 
+    def certificate_of(self, ca_id: str) -> bytes | None:
+        """DER certificate of a CA that is known here, for caIssuers."""
+        with self.store.reading() as records:
+            authority = records.authority(ca_id)
+        return None if authority is None else authority.certificate
+
     def publish_due(self) -> list[RevocationList]:
         """Make the CRL of every CA that has none, or one past half of its life; safe to repeat."""
         with self.store.reading() as records:
@@ -103,9 +109,16 @@ class RevocationLists:
         at = self.clock()
         with self.store.writing() as records:
             authority, newest = records.authority(ca_id), records.newest_revocation_list(ca_id)
-            if authority is None or (newest is not None and at < newest.this_update + self.life / 2):
+            if authority is None or (newest is not None and not self._is_due(records, newest, at=at)):
                 return None
             return self._next(records, authority, at=at)
+
+    def _is_due(self, records: RevocationListRecords, newest: RevocationList, *, at: datetime) -> bool:
+        if at >= newest.this_update + self.life / 2:
+            return True
+        return any(
+            each.changed_at > newest.this_update for each in records.revoked_certificates(newest.ca_id)
+        )
 
     def _next(self, records: RevocationListRecords, authority: Authority, *, at: datetime) -> RevocationList:
         before = records.newest_revocation_list(authority.ca_id)

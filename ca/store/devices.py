@@ -23,11 +23,12 @@ class DeviceRows(Rows):
         """The listed device with this id."""
         return self._device(tables.devices.c.device_id == device_id)
 
-    def device_with_key(self, *, ak_name: bytes, storage_name: bytes) -> Device | None:
-        """A device that was enrolled with one of these keys."""
+    def device_with_key(self, *, ak_name: bytes, storage_name: bytes, other_than: str) -> Device | None:
+        """Another device that was enrolled with one of these keys."""
         table = tables.devices
         query = sa.select(table).where(
-            sa.or_(table.c.ak_name == ak_name, table.c.storage_name == storage_name)
+            sa.or_(table.c.ak_name == ak_name, table.c.storage_name == storage_name),
+            table.c.device_id != other_than,
         )
         row = self._connection.execute(query.limit(1)).mappings().one_or_none()
         return None if row is None else _device(row)
@@ -137,8 +138,17 @@ class SessionRows(Rows):
         change = sa.update(table).where(table.c.session_id == session_id)
         self._connection.execute(change.values(ca_id=ca_id, serial=serial_text(serial)))
 
+    def note_refusal(self, device_id: str, *, reason: str, at: datetime) -> bool:
+        """Whether this refusal of a device is the first of its kind within the hour."""
+        hour = at.replace(minute=0, second=0, microsecond=0)
+        return self._insert_once(
+            tables.noted_refusals, {"device_id": device_id, "reason": reason, "hour": hour}
+        )
+
     def forget_sessions(self, *, opened_before: datetime) -> int:
         """Delete sessions that nobody can come back to; how many."""
+        noted = tables.noted_refusals
+        self._connection.execute(sa.delete(noted).where(noted.c.hour < opened_before))
         table = tables.sessions
         return self._connection.execute(sa.delete(table).where(table.c.opened_at < opened_before)).rowcount
 

@@ -111,6 +111,14 @@ sessions = sa.Table(
     sa.Column("serial", _SERIAL, nullable=True),
 )
 
+noted_refusals = sa.Table(
+    "noted_refusals",
+    metadata,
+    sa.Column("device_id", _DEVICE_ID, primary_key=True),
+    sa.Column("reason", sa.String(64), primary_key=True),
+    sa.Column("hour", UtcTime, primary_key=True),
+)
+
 certificates = sa.Table(
     "certificates",
     metadata,

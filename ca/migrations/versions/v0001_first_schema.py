@@ -80,6 +80,13 @@ def upgrade() -> None:
         sa.UniqueConstraint("digest", name=op.f("uq_manifests_digest")),
     )
     op.create_table(
+        "noted_refusals",
+        sa.Column("device_id", sa.String(length=64), nullable=False),
+        sa.Column("reason", sa.String(length=64), nullable=False),
+        sa.Column("hour", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("device_id", "reason", "hour", name=op.f("pk_noted_refusals")),
+    )
+    op.create_table(
         "certificates",
         sa.Column("ca_id", sa.String(length=32), nullable=False),
         sa.Column("serial", sa.String(length=40), nullable=False),

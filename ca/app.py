@@ -1,0 +1,88 @@
+"""The CA's process: `python -m ca.app --config FILE`; SIGTERM ends it after the requests at work."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from ca.composition import HOLDER_BYTES, compose
+from ca.errors import CaError
+from ca.settings import CaSettings
+from edge.http_server import Listener, ListenerError, serve
+from edge.keys import KeyFileError
+from edge.periodic import Periodic
+from edge.principals import PrincipalTableError
+from edge.process import configure_logging
+from edge.settings import SettingsError, load_settings
+from messages.batch import BATCH_BYTES_MAX
+from messages.enrollment import ENROLLMENT_BYTES_MAX
+
+ROLE = "ca"
+LISTS_INTERVAL_S = 10.0
+SESSIONS_INTERVAL_S = 3600.0
+PUBLIC_BODY_BYTES_MAX = 1024
+
+
+def run(settings: CaSettings) -> None:
+    """Serve until told to stop."""
+    configure_logging(role=ROLE, level=settings.log_level)
+    authority = compose(settings)
+    holder = authority.random_bytes(HOLDER_BYTES).hex()
+    operator = settings.operator
+    serve(
+        [
+            Listener(
+                name="public",
+                host=settings.public.host,
+                port=settings.public.port,
+                app=authority.public,
+                body_bytes_max=PUBLIC_BODY_BYTES_MAX,
+            ),
+            Listener(
+                name="device",
+                host=settings.device.host,
+                port=settings.device.port,
+                app=authority.device,
+                tls=settings.device.tls(),
+                body_bytes_max=ENROLLMENT_BYTES_MAX,
+            ),
+            Listener(
+                name="operator",
+                host=operator.host,
+                port=operator.port,
+                app=authority.operator,
+                tls=operator.tls(client_anchors=operator.client_anchors),
+                body_bytes_max=BATCH_BYTES_MAX,
+            ),
+        ],
+        role=ROLE,
+        profile=settings.profile,
+        periodic=[
+            Periodic(
+                name="crl",
+                interval_s=LISTS_INTERVAL_S,
+                work=lambda: authority.publish_lists(holder=holder),
+            ),
+            Periodic(name="sessions", interval_s=SESSIONS_INTERVAL_S, work=authority.forget_old_sessions),
+        ],
+    )
+
+
+@click.command()
+@click.option(
+    "--config",
+    required=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="the CA's TOML file",
+)
+def main(config: Path) -> None:
+    """Serve the certification authority."""
+    try:
+        run(load_settings(CaSettings, path=config))
+    except (CaError, KeyFileError, ListenerError, PrincipalTableError, SettingsError) as error:
+        click.echo(f"ca: {error}", err=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,229 @@
+"""Importing a batch list: which devices a supplier says are his (D2, R78, R80).
+
+The one rule: all of a list or nothing. The list counts because a batch-signing certificate under this very
+supplier's ES root signed it, never because of who carried it here.
+"""
+
+import json
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from hashlib import sha256
+from typing import Any, Protocol
+
+from ca.callers import Caller
+from ca.errors import ConflictError, InvalidInputError
+from ca.lifecycle import DeviceState
+from ca.records import Authority, Batch, Device, Model
+from ca.supplier_signers import SignerRecords, check_signer, es_root_of
+from edge.process import Clock
+from messages.batch import BATCH_BYTES_MAX, BATCH_TYPE, BatchList, read_claims
+from messages.errors import MessageError
+from standards.pki import oids
+from standards.pki.errors import PkiError
+from standards.pki.fingerprints import certificate_sha256
+from standards.pki.jws import VerifiedJws, verify_jws
+
+CLOCK_SLACK = timedelta(minutes=5)
+
+
+class BatchRecords(SignerRecords, Protocol):
+    """Port to batches, models and devices."""
+
+    def batch(self, supplier: str, batch: str) -> Batch | None:
+        """The batch of this name."""
+
+    def models_of(self, *, supplier: str | None = None, ca_id: str | None = None) -> list[Model]:
+        """Models of a supplier or of an issuing CA."""
+
+    def listed_already(self, device_ids: Collection[str]) -> Iterator[Device]:
+        """Those of `device_ids` that some batch lists already."""
+
+    def serials_taken(self, supplier: str, named: Collection[tuple[str, str]]) -> Iterator[Device]:
+        """Devices of the supplier that have one of the (model, serial) pairs."""
+
+    def add_batch(self, batch: Batch) -> None:
+        """Record an imported batch."""
+
+    def add_devices(self, devices: Iterable[Device]) -> None:
+        """Record newly listed devices."""
+
+    def audit(self, *, kind: str, subject: str, record: dict[str, Any], at: datetime) -> None:
+        """Add one leaf to the ledger."""
+
+
+class BatchStore(Protocol):
+    """Port to transactions over them."""
+
+    def reading(self) -> AbstractContextManager[BatchRecords]:
+        """A transaction that cannot change anything."""
+
+    def writing(self) -> AbstractContextManager[BatchRecords]:
+        """A transaction that is committed when the block ends and rolled back when it raises."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batches:
+    """The use case that imports batch lists."""
+
+    store: BatchStore
+    clock: Clock
+
+    def import_batch(self, token: str, *, caller: Caller) -> Batch:
+        """Import the signed list `token` of the supplier that `caller` speaks for; the same list twice is one."""
+        at = self.clock()
+        supplier = caller.tenant
+        # 1 the supplier's ES root is the only anchor
+        with self.store.reading() as records:
+            root = es_root_of(records, supplier)
+        # 2 signed for this purpose under that root
+        signed = _verify(token, root=root, at=at)
+        # 3 a list of this supplier, well-formed
+        batch = _read(signed, supplier=supplier, at=at)
+        with self.store.writing() as records:
+            # 4 by a signer that is not revoked
+            check_signer(records, root, signed.path[0])
+            # 5 the same list again changes nothing, another one of the same name is refused
+            imported = records.batch(supplier, batch.batch)
+            if imported is not None:
+                return _same(imported, signed)
+            # 6 known models, and devices that nobody has listed
+            _check_models(records, batch)
+            _check_devices(records, batch)
+            # 7 record it whole, audit leaf
+            return _record(records, batch, signed=signed, caller=caller, at=at)
+
+
+def _verify(token: str, *, root: Authority, at: datetime) -> VerifiedJws:
+    try:
+        return verify_jws(
+            token,
+            anchors=[root.x509()],
+            eku=oids.EKU_BATCH_SIGNING,
+            typ=BATCH_TYPE,
+            at=at,
+            bytes_max=BATCH_BYTES_MAX,
+        )
+    except PkiError as error:
+        raise InvalidInputError(
+            "batch-signature",
+            subject=f"batch list of {root.supplier}",
+            detail=f"the list is not signed under the ES root of {root.supplier!r}: {error}",
+            remedy="sign it with a batch-signing certificate of this supplier and send its chain in x5c",
+        ) from error
+
+
+def _read(signed: VerifiedJws, *, supplier: str, at: datetime) -> BatchList:
+    try:
+        batch = read_claims(signed.claims)
+    except MessageError as error:
+        raise InvalidInputError(
+            "batch-malformed",
+            subject=f"batch list of {supplier}",
+            detail=str(error),
+            remedy="correct the list, sign it again and send it; nothing was imported",
+        ) from error
+    if batch.supplier != supplier:
+        raise InvalidInputError(
+            "batch-of-another-supplier",
+            subject=f"batch {batch.batch}",
+            detail=f"the list says that it is of the supplier {batch.supplier!r}, expected {supplier!r}",
+            remedy="send each supplier's list with that supplier's own certificate",
+        )
+    if batch.issued_at > at + CLOCK_SLACK:
+        raise InvalidInputError(
+            "batch-of-the-future",
+            subject=f"batch {batch.batch}",
+            detail=f"the list was issued at {batch.issued_at:%Y-%m-%dT%H:%M:%SZ}, later than now",
+            remedy="set the clock of the signing station",
+        )
+    return batch
+
+
+def _same(imported: Batch, signed: VerifiedJws) -> Batch:
+    if imported.claims_sha256 == claims_digest(signed.claims):
+        return imported
+    raise ConflictError(
+        "batch-exists-already",
+        subject=f"batch {imported.batch}",
+        detail=f"another list of this name was imported at {imported.imported_at:%Y-%m-%dT%H:%M:%SZ}",
+        remedy="give the list a name of its own; nothing was imported",
+    )
+
+
+def claims_digest(claims: dict[str, Any]) -> str:
+    """SHA-256 of what a list says; its signature can be made anew over the same content and says nothing."""
+    return sha256(json.dumps(claims, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def _check_models(records: BatchRecords, batch: BatchList) -> None:
+    known = {each.model for each in records.models_of(supplier=batch.supplier)}
+    unknown = sorted({device.model for device in batch.devices} - known)
+    if unknown:
+        raise InvalidInputError(
+            "model-unknown",
+            subject=f"batch {batch.batch}",
+            detail=f"no issuing CA of {batch.supplier!r} certifies the model {unknown[0]!r}",
+            remedy="have the model added with its issuing CA, or correct the list; nothing was imported",
+        )
+
+
+def _check_devices(records: BatchRecords, batch: BatchList) -> None:
+    for device in records.listed_already([each.device_id for each in batch.devices]):
+        if device.supplier != batch.supplier:
+            raise ConflictError(
+                "device-of-another-supplier",
+                subject=device.device_id,
+                detail="this EK is listed by another supplier",
+                remedy="find out which of the two devices is a copy; nothing was imported",
+            )
+        raise _listed_already(device)
+    for device in records.serials_taken(
+        batch.supplier, {(each.model, each.serial) for each in batch.devices}
+    ):
+        raise _listed_already(device)
+
+
+def _listed_already(device: Device) -> ConflictError:
+    return ConflictError(
+        "device-listed-already",
+        subject=device.device_id,
+        detail=f"the device with the serial {device.serial!r} of the model {device.model!r} "
+        f"is in the batch {device.batch!r} already",
+        remedy="leave it out of this list; nothing was imported",
+    )
+
+
+def _record(
+    records: BatchRecords, batch: BatchList, *, signed: VerifiedJws, caller: Caller, at: datetime
+) -> Batch:
+    made = Batch(
+        supplier=batch.supplier,
+        batch=batch.batch,
+        claims_sha256=claims_digest(signed.claims),
+        signer_sha256=certificate_sha256(signed.path[0]),
+        devices=len(batch.devices),
+        imported_at=at,
+    )
+    records.add_batch(made)
+    records.add_devices(
+        Device(
+            device_id=each.device_id,
+            supplier=batch.supplier,
+            model=each.model,
+            batch=batch.batch,
+            serial=each.serial,
+            state=DeviceState.LISTED,
+        )
+        for each in batch.devices
+    )
+    record = {
+        "supplier": made.supplier,
+        "devices": made.devices,
+        "claims_sha256": made.claims_sha256,
+        "signer_sha256": made.signer_sha256,
+        "by": caller.name,
+    }
+    records.audit(kind="batch-imported", subject=batch.batch, record=record, at=at)
+    return made

@@ -1,0 +1,261 @@
+"""Enrolment: a device of a batch gets its Platform Credential, in two messages (D2, R78, R80; A10-A13, A26, A30).
+
+The one rule: genuine TPM, listed device, keys that live in that TPM, all in one exchange, or no certificate.
+
+    device                                   CA
+      EK chain, EK, AK, storage key, counter ->   begin: 1-8, keeps a session
+      <- credential for (EK, AK), nonce
+      secret, two statements by the AK       ->   activate: 1-9, one transaction, one try
+      <- PfC chain
+
+Theory: only the TPM that holds the EK can open the credential, and it does so only where an object with the
+AK's Name is loaded (TPM2_ActivateCredential); so the secret proves that EK and AK live together. The AK then
+speaks for the storage key and the counter. The batch says that the EK is one of the supplier's devices, which
+neither certificate nor activation can say. An activation that is repeated bit by bit gets the same answer, so
+that a lost answer costs nothing; anything else that comes for a used or burned session is refused.
+"""
+
+import hmac
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from hashlib import sha256
+
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from ca.credential import check_clone, check_enrollable, issue_credential, supply_of
+from ca.device_keys import (
+    DeviceKeys,
+    EndorsementKey,
+    check_endorsement_certificate,
+    check_statements,
+    read_device_keys,
+    read_endorsement_key,
+)
+from ca.enrollment_records import EnrollmentRecords, EnrollmentStore
+from ca.errors import ALARMS, EnrollmentRefusedError
+from ca.lifecycle import SessionState
+from ca.records import Device, Session
+from ca.signing import Signing
+from ca.tpm_makers import TpmMakers
+from edge.process import Clock, RandomBytes
+from messages.binding import NONCE_SIZE
+from messages.enrollment import (
+    SESSION_ID_SIZE,
+    ActivationRequest,
+    EnrollmentChallenge,
+    EnrollmentRequest,
+    EnrollmentResult,
+)
+from standards.tpm2.credential import Credential, make_credential
+from standards.tpm2.hashing import digest_size
+
+SECRET_BYTES = 32
+OPEN_SESSIONS_MAX = 8
+"""A device that gives up and begins again closes its oldest session; nobody can fill the store with them."""
+SESSIONS_KEPT = timedelta(days=7)
+_AGAIN = "begin the enrolment again"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Enrollment:
+    """The use cases of enrolment."""
+
+    store: EnrollmentStore
+    signing: Signing
+    makers: TpmMakers
+    clock: Clock
+    random_bytes: RandomBytes
+    session_life: timedelta
+
+    def begin(self, message: bytes) -> EnrollmentChallenge:
+        """First message -> challenge. Raises MessageError or EnrollmentRefusedError; then nothing is kept."""
+        at = self.clock()
+        # 1 decode
+        request = EnrollmentRequest.decode(message)
+        # 2 an EK of the profile, certified by a TPM maker that is trusted here (A12)
+        ek = read_endorsement_key(request)
+        check_endorsement_certificate(request, ek, makers=self.makers, at=at)
+        try:
+            # 3 AK, storage key and counter as the protocol has them (A10, A11, A30)
+            keys = read_device_keys(request, subject=ek.device_id)
+            with self.store.reading() as records:
+                # 4 listed in a batch and not enrolled, no key of another device (A26)
+                device = _listed_device(records, ek)
+                check_clone(records, device.device_id, keys)
+                check_enrollable(device, keys)
+                # 5 a CA and a current manifest for its model
+                supply_of(records, device, at=at)
+        except EnrollmentRefusedError as refusal:
+            self._note(refusal, device_id=ek.device_id, at=at)
+            raise
+        # 6 a secret that only this TPM gives out, for this AK (A13)
+        secret = self.random_bytes(SECRET_BYTES)
+        credential = self._make_credential(ek, keys, secret=secret)
+        # 7 keep the session, of the secret only its digest
+        session = self._session(message, device, secret=secret, at=at)
+        with self.store.writing() as records:
+            records.add_session(session)
+            records.close_oldest_sessions(device.device_id, keep=OPEN_SESSIONS_MAX)
+        # 8 the challenge
+        return EnrollmentChallenge(
+            session_id=session.session_id,
+            id_object=credential.id_object,
+            encrypted_secret=credential.encrypted_secret,
+            nonce=session.nonce,
+        )
+
+    def activate(self, message: bytes) -> EnrollmentResult:
+        """Second message -> PfC chain. Raises MessageError or EnrollmentRefusedError; one try a session (A13)."""
+        at = self.clock()
+        # 1 decode
+        request = ActivationRequest.decode(message)
+        digest = sha256(message).digest()
+        with self.store.writing() as records:
+            # 2 redeem the session; the very same activation again gets the very same answer
+            redeemed = records.redeem_session(request.session_id, activation_sha256=digest, at=at)
+            session = records.session(request.session_id)
+            if session is None or not redeemed:
+                return _answer_again(records, session, digest=digest)
+            try:
+                return self._complete(records, session, request=request, at=at)
+            except EnrollmentRefusedError as error:
+                # nothing but the redemption has been written yet; it is kept, as a burned session
+                refusal = error
+                records.burn_session(session.session_id)
+                _audit_refusal(records, refusal, at=at)
+        raise refusal
+
+    def forget_old_sessions(self) -> int:
+        """Delete sessions that are too old to be asked for; how many."""
+        with self.store.writing() as records:
+            return records.forget_sessions(opened_before=self.clock() - SESSIONS_KEPT)
+
+    def _complete(
+        self, records: EnrollmentRecords, session: Session, *, request: ActivationRequest, at: datetime
+    ) -> EnrollmentResult:
+        # 3 the secret (A13)
+        if not hmac.compare_digest(sha256(request.secret).digest(), session.secret_sha256):
+            raise _wrong_secret(session)
+        # 4 the AK's statements over storage key and counter (A30)
+        begun = EnrollmentRequest.decode(session.request)
+        keys = read_device_keys(begun, subject=session.device_id)
+        check_statements(
+            begun,
+            keys,
+            nonce=session.nonce,
+            storage_key=request.storage_key,
+            generation_counter=request.generation_counter,
+            subject=session.device_id,
+        )
+        # 5 still no clone (A26), still a CA and a manifest
+        device = records.device(session.device_id)
+        if device is None:
+            raise _not_listed(session.device_id)
+        check_clone(records, device.device_id, keys)
+        supply = supply_of(records, device, at=at)
+        # 6 use up the EK: an EK enrols once
+        check_enrollable(device, keys)
+        _consume_ek(records, device, keys)
+        # 7 supersede what it had, 8 intent, sign, record, audit leaf
+        pfc = issue_credential(records, device, keys, supply=supply, signing=self.signing, at=at)
+        # 9 remember the answer
+        records.complete_session(session.session_id, ca_id=supply.issuer.ca_id, serial=pfc.serial_number)
+        return _result(records, supply.issuer.ca_id, pfc.serial_number)
+
+    def _make_credential(self, ek: EndorsementKey, keys: DeviceKeys, *, secret: bytes) -> Credential:
+        public_key = ek.public.public_key()
+        ephemeral = None
+        if isinstance(public_key, ec.EllipticCurvePublicKey):
+            ephemeral = ec.generate_private_key(public_key.curve)
+        seed = self.random_bytes(digest_size(ek.public.name_algorithm))
+        return make_credential(
+            ek.public, object_name=keys.ak_name, secret=secret, seed=seed, ephemeral=ephemeral
+        )
+
+    def _session(self, message: bytes, device: Device, *, secret: bytes, at: datetime) -> Session:
+        return Session(
+            session_id=self.random_bytes(SESSION_ID_SIZE),
+            device_id=device.device_id,
+            request=message,
+            nonce=self.random_bytes(NONCE_SIZE),
+            secret_sha256=sha256(secret).digest(),
+            state=SessionState.OPEN,
+            opened_at=at,
+            expires_at=at + self.session_life,
+        )
+
+    def _note(self, refusal: EnrollmentRefusedError, *, device_id: str, at: datetime) -> None:
+        """Audit a refusal of a TPM that is genuine; one leaf an hour, for an EK certificate is no secret."""
+        with self.store.writing() as records:
+            if records.note_refusal(device_id, reason=refusal.reason, at=at):
+                _audit_refusal(records, refusal, at=at)
+
+
+def _listed_device(records: EnrollmentRecords, ek: EndorsementKey) -> Device:
+    device = records.device(ek.device_id)
+    if device is None:
+        raise _not_listed(ek.device_id)
+    return device
+
+
+def _consume_ek(records: EnrollmentRecords, device: Device, keys: DeviceKeys) -> None:
+    if not records.consume_ek(device.device_id, ak_name=keys.ak_name, storage_name=keys.storage_name):
+        raise EnrollmentRefusedError(
+            "ek-already-enrolled",
+            subject=device.device_id,
+            detail="the EK was enrolled by another session at this moment",
+            remedy="ask the supplier to reopen the device if that was not this device itself",
+        )
+
+
+def _answer_again(records: EnrollmentRecords, session: Session | None, *, digest: bytes) -> EnrollmentResult:
+    if session is None:
+        raise _no_session("session-unknown", "there is no such session")
+    if session.state is SessionState.BURNED:
+        raise _no_session(
+            "session-burned", "the session is closed: its one try failed, or newer ones replaced it"
+        )
+    if session.state is SessionState.OPEN:
+        raise _no_session("session-expired", f"the session ended at {session.expires_at:%Y-%m-%dT%H:%M:%SZ}")
+    same = session.activation_sha256 is not None and hmac.compare_digest(session.activation_sha256, digest)
+    if not same or session.ca_id is None or session.serial is None:
+        raise _no_session("session-used", "the session was used by another activation")
+    return _result(records, session.ca_id, session.serial)
+
+
+def _result(records: EnrollmentRecords, ca_id: str, serial: int) -> EnrollmentResult:
+    issued, authority = records.certificate(ca_id, serial), records.authority(ca_id)
+    if issued is None or authority is None or authority.certificate is None:
+        raise LookupError(f"the books have no certificate {serial:040x} of {ca_id}")
+    return EnrollmentResult(pfc_chain=(issued.der, authority.certificate))
+
+
+def _audit_refusal(records: EnrollmentRecords, refusal: EnrollmentRefusedError, *, at: datetime) -> None:
+    records.audit(
+        kind="enrollment-alarm" if refusal.reason in ALARMS else "enrollment-refused",
+        subject=refusal.subject,
+        record={"reason": refusal.reason, "detail": refusal.detail[:2000]},
+        at=at,
+    )
+
+
+def _not_listed(device_id: str) -> EnrollmentRefusedError:
+    return EnrollmentRefusedError(
+        "ek-not-listed",
+        subject=device_id,
+        detail="the TPM is genuine, but no supplier's batch lists its EK",
+        remedy="have the supplier import the batch that lists this device, then enrol again",
+    )
+
+
+def _wrong_secret(session: Session) -> EnrollmentRefusedError:
+    return EnrollmentRefusedError(
+        "activation-secret",
+        subject=session.device_id,
+        detail="the secret is not the one that the credential holds; the session is closed",
+        remedy=_AGAIN,
+    )
+
+
+def _no_session(reason: str, detail: str) -> EnrollmentRefusedError:
+    return EnrollmentRefusedError(reason, subject="enrolment session", detail=detail, remedy=_AGAIN)

@@ -1,0 +1,173 @@
+"""JSON bodies of the operator listener: what may be asked, and how answers are worded."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal, Self
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from ca.proofs import PEM_CHARACTERS_MAX
+from ca.records import Authority, Issued, Model, StatusChange, serial_text
+
+Name = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+Pem = Annotated[str, StringConstraints(min_length=1, max_length=PEM_CHARACTERS_MAX)]
+Word = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+CaId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
+_HOSTS_MAX = 16
+
+
+class Body(BaseModel):
+    """A request: unknown members are errors, types are not converted."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class NewEsRoot(Body):
+    """An ES root to be made here (`hosted`), or one that the supplier holds (`certificate`)."""
+
+    supplier: Name
+    hosted: Literal[True] | None = None
+    certificate: Pem | None = None
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> Self:
+        if (self.hosted is None) == (self.certificate is None):
+            raise ValueError("give either hosted: true or certificate: PEM")
+        return self
+
+
+class NewIssuingCa(Body):
+    """The issuing CA of a product line."""
+
+    supplier: Name
+    name: Name
+    models: Annotated[list[Name], Field(min_length=1, max_length=64)]
+    tre_level: int
+
+
+class IssuingCertificate(Body):
+    """The certificate that an imported root signed for an issuing CA."""
+
+    certificate: Pem
+
+
+class NewSupplierCertificate(Body):
+    """A signing certificate of a supplier."""
+
+    supplier: Name
+    purpose: Word
+    csr: Pem
+
+
+class NewOperatorCertificate(Body):
+    """A certificate of an operator's service."""
+
+    role: Word
+    id: Name
+    purpose: Word
+    csr: Pem
+
+
+class NewTlsCertificate(Body):
+    """A TLS certificate of a service or a person."""
+
+    kind: Literal["server", "client"]
+    name: Name
+    csr: Pem
+    dns: Annotated[list[Annotated[str, StringConstraints(max_length=253)]], Field(max_length=_HOSTS_MAX)] = []
+    ip: Annotated[list[Annotated[str, StringConstraints(max_length=45)]], Field(max_length=_HOSTS_MAX)] = []
+
+
+class NewDelegate(Body):
+    """An OCSP delegate certificate of one issuing CA."""
+
+    issuer: CaId
+    csr: Pem
+
+
+class NewRevocation(Body):
+    """Why a certificate is revoked; `issuer` is the ca_id."""
+
+    reason: Word
+    issuer: CaId
+
+
+def pem(der: bytes | None) -> str | None:
+    """A certificate as PEM."""
+    return None if der is None else certificate_pem(x509.load_der_x509_certificate(der))
+
+
+def certificate_pem(certificate: x509.Certificate) -> str:
+    """A certificate as PEM."""
+    return certificate.public_bytes(Encoding.PEM).decode()
+
+
+def moment(at: datetime | None) -> str | None:
+    """RFC 3339 in UTC, whole seconds."""
+    return None if at is None else at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def es_root_body(root: Authority) -> dict[str, Any]:
+    """An ES root."""
+    return {
+        "ca_id": root.ca_id,
+        "supplier": root.supplier,
+        "hosted": root.hosted,
+        "certificate": pem(root.certificate),
+    }
+
+
+def issuing_ca_body(
+    authority: Authority, *, root: Authority, models: list[Model], crl_url: str, ocsp_url: str
+) -> dict[str, Any]:
+    """An issuing CA with all that a responder, a PVA or its supplier needs of it."""
+    csr = None
+    if authority.csr is not None:
+        csr = x509.load_der_x509_csr(authority.csr).public_bytes(Encoding.PEM).decode()
+    return {
+        "ca_id": authority.ca_id,
+        "supplier": authority.supplier,
+        "name": authority.name,
+        "models": [{"model": each.model, "hw_type": each.hw_type} for each in models],
+        "tre_level": authority.tre_level,
+        "state": str(authority.state),
+        "certificate": pem(authority.certificate),
+        "csr": csr,
+        "es_root": root.ca_id,
+        "es_root_certificate": pem(root.certificate),
+        "crl_url": crl_url,
+        "ocsp_url": ocsp_url,
+    }
+
+
+def issued_body(issued: Issued) -> dict[str, Any]:
+    """A certificate with its present status."""
+    revoked = None if issued.reason is None else issued.changed_at
+    return {
+        "issuer": issued.ca_id,
+        "serial": serial_text(issued.serial),
+        "kind": str(issued.kind),
+        "device_id": issued.device_id,
+        "certificate": pem(issued.der),
+        "status": str(issued.status),
+        "reason": None if issued.reason is None else str(issued.reason),
+        "revoked_at": moment(revoked),
+        "not_after": moment(issued.not_after),
+        "version": issued.version,
+    }
+
+
+def change_body(change: StatusChange) -> dict[str, Any]:
+    """One row of the change feed."""
+    revoked = None if change.reason is None else change.changed_at
+    return {
+        "seq": change.seq,
+        "issuer": change.ca_id,
+        "serial": serial_text(change.serial),
+        "status": str(change.status),
+        "reason": None if change.reason is None else str(change.reason),
+        "revoked_at": moment(revoked),
+        "not_after": moment(change.not_after),
+        "version": change.version,
+    }

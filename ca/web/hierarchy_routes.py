@@ -1,0 +1,98 @@
+"""Routes of the hierarchies: ES roots and issuing CAs."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+
+from flask import Blueprint
+
+from ca.hierarchy import Hierarchy
+from ca.issuance import Places
+from ca.profiles import Kind
+from ca.records import Authority, Model
+from ca.web import bodies
+from ca.web.answers import Answer, caller
+from edge.bodies import json_body
+from edge.principals import ROLES, require
+
+
+class CatalogueRecords(Protocol):
+    """Port to what the lists show."""
+
+    def authority(self, ca_id: str) -> Authority | None:
+        """The CA with this id."""
+
+    def authorities(self, *kinds: Kind) -> list[Authority]:
+        """All CAs of these kinds."""
+
+    def models_of(self, *, supplier: str | None = None, ca_id: str | None = None) -> list[Model]:
+        """Models of a supplier or of an issuing CA."""
+
+
+class CatalogueStore(Protocol):
+    """Port to transactions over them."""
+
+    def reading(self) -> AbstractContextManager[CatalogueRecords]:
+        """A transaction that cannot change anything."""
+
+
+def hierarchy_routes(
+    hierarchy: Hierarchy, *, catalogue: CatalogueStore, places: Callable[[str], Places]
+) -> Blueprint:
+    """ES roots and issuing CAs; a supplier sees his own issuing CAs only."""
+    routes = Blueprint("hierarchy", __name__)
+
+    def described(authority: Authority) -> dict[str, Any]:
+        with catalogue.reading() as records:
+            root = records.authority(authority.parent or "")
+            models = records.models_of(ca_id=authority.ca_id)
+        if root is None:
+            raise LookupError(f"the issuing CA {authority.ca_id} has no root on record")
+        where = places(authority.ca_id)
+        return bodies.issuing_ca_body(
+            authority, root=root, models=models, crl_url=where.crl_url, ocsp_url=where.ocsp_url
+        )
+
+    @routes.post("/v1/es-roots")
+    @require("admin")
+    def create_es_root() -> Answer:
+        body = json_body(bodies.NewEsRoot)
+        if body.certificate is None:
+            root = hierarchy.create_es_root(body.supplier, caller=caller())
+        else:
+            root = hierarchy.import_es_root(body.supplier, certificate=body.certificate, caller=caller())
+        return bodies.es_root_body(root), 201
+
+    @routes.get("/v1/es-roots")
+    @require(*sorted(ROLES))
+    def list_es_roots() -> Answer:
+        with catalogue.reading() as records:
+            roots = records.authorities(Kind.ES_ROOT)
+        return {"es_roots": [bodies.es_root_body(each) for each in roots]}, 200
+
+    @routes.post("/v1/issuing-cas")
+    @require("admin")
+    def create_issuing_ca() -> Answer:
+        body = json_body(bodies.NewIssuingCa)
+        made = hierarchy.create_issuing_ca(
+            body.supplier, title=body.name, models=body.models, tre_level=body.tre_level, caller=caller()
+        )
+        return described(made), 201
+
+    @routes.post("/v1/issuing-cas/<ca_id>/certificate")
+    @require("admin")
+    def complete_issuing_ca(ca_id: str) -> Answer:
+        body = json_body(bodies.IssuingCertificate)
+        made = hierarchy.complete_issuing_ca(ca_id, certificate=body.certificate, caller=caller())
+        return described(made), 200
+
+    @routes.get("/v1/issuing-cas")
+    @require("ocsp", "pva", "admin", "es")
+    def list_issuing_cas() -> Answer:
+        who = caller()
+        with catalogue.reading() as records:
+            found = records.authorities(Kind.ISSUING_CA)
+        mine = [each for each in found if who.role != "es" or each.supplier == who.tenant]
+        return {"issuing_cas": [described(each) for each in mine]}, 200
+
+    return routes

@@ -1,0 +1,63 @@
+"""Routes of status: revocation, lookup, and the feed that responders follow."""
+
+from flask import Blueprint
+
+from ca.callers import Caller
+from ca.errors import NotFoundError
+from ca.profiles import Kind
+from ca.records import Issued, serial_text
+from ca.revocation import Revocation
+from ca.web import bodies
+from ca.web.answers import Answer, caller, number_of, serial_of
+from edge.bodies import json_body
+from edge.principals import require
+
+CHANGES_LIMIT = 500
+
+
+def status_routes(revocation: Revocation) -> Blueprint:
+    """A certificate is named by its issuer and its serial number, never by the serial number alone."""
+    routes = Blueprint("status", __name__)
+
+    @routes.post("/v1/platform-credentials/<serial>/revocation")
+    @require("es", "admin")
+    def revoke_platform_credential(serial: str) -> Answer:
+        body = json_body(bodies.NewRevocation)
+        found = _platform_credential(revocation, body.issuer, serial, who=caller())
+        made = revocation.revoke(found.ca_id, found.serial, reason=body.reason, caller=caller())
+        return bodies.issued_body(made), 200
+
+    @routes.post("/v1/certificates/<serial>/revocation")
+    @require("es", "admin")
+    def revoke_certificate(serial: str) -> Answer:
+        body = json_body(bodies.NewRevocation)
+        made = revocation.revoke(body.issuer, serial_of(serial), reason=body.reason, caller=caller())
+        return bodies.issued_body(made), 200
+
+    @routes.get("/v1/platform-credentials/<ca_id>/<serial>")
+    @require("es", "admin")
+    def show_platform_credential(ca_id: str, serial: str) -> Answer:
+        return bodies.issued_body(_platform_credential(revocation, ca_id, serial, who=caller())), 200
+
+    @routes.get("/v1/status-changes")
+    @require("ocsp")
+    def status_changes() -> Answer:
+        after = number_of("after", default=0)
+        found, complete = revocation.changes(after=after, limit=number_of("limit", default=CHANGES_LIMIT))
+        last = found[-1].seq if found else after
+        body = {"changes": [bodies.change_body(each) for each in found], "next": last, "complete": complete}
+        return body, 200
+
+    return routes
+
+
+def _platform_credential(revocation: Revocation, issuer: str, serial: str, *, who: Caller) -> Issued:
+    found = revocation.find(issuer, serial_of(serial), caller=who)
+    if found.kind is not Kind.PLATFORM_CREDENTIAL:
+        raise NotFoundError(
+            "no-such-certificate",
+            subject=f"certificate {serial_text(found.serial)}",
+            detail=f"it is no Platform Credential but a {found.kind}",
+            remedy="use /v1/certificates/<serial>/revocation for other kinds",
+        )
+    return found
