@@ -10,6 +10,7 @@ from pathlib import Path
 from flask import Flask, request
 
 from edge.bodies import json_body
+from edge.http_protocol import PeerCertificateProtocol
 from edge.http_server import Listener, ServerTls, serve
 from edge.principals import PrincipalTable, current_principal, device, enforce_access, public, require
 from edge.problems import register_problems
@@ -116,6 +117,8 @@ def main() -> None:
     """Serve until told to stop."""
     folder = Path(sys.argv[1])
     configure_logging(role="test")
+    PeerCertificateProtocol.header_timeout_s = 2.0
+    PeerCertificateProtocol.write_timeout_s = 2.0
     tls = {"certificate": folder / "server.pem", "key": folder / "keys" / "server.key"}
     passphrase = folder / "keys" / "passphrase"
     serve(

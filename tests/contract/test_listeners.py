@@ -1,5 +1,6 @@
 """Plain HTTP, TLS and mutual TLS in one process, over real sockets, with friendly and hostile clients."""
 
+import contextlib
 import http.client
 import json
 import signal
@@ -292,6 +293,27 @@ def test_a_head_that_never_ends_is_cut_off(service: Service) -> None:
             except OSError:
                 cut = True
         assert cut
+
+
+def test_a_reader_that_stops_reading_is_dropped(service: Service) -> None:
+    with service.connect("public") as tcp:
+        tcp.sendall(b"GET /big HTTP/1.1\r\nHost: a\r\n\r\n")
+        time.sleep(3.0)
+        received = 0
+        with contextlib.suppress(ConnectionError):
+            while part := tcp.recv(1 << 20):
+                received += len(part)
+    assert 0 < received < 64 << 20
+    assert service.client("public").post("/echo", b"x", content_type="a/b").body == b"x"
+
+
+def test_an_idle_kept_connection_still_serves_within_its_time(service: Service) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", urlsplit(service.urls["public"]).port, timeout=10)
+    for pause in (0.0, 2.5):  # longer than the deadline of a head that has begun
+        time.sleep(pause)
+        connection.request("POST", "/echo", body=b"again")
+        assert connection.getresponse().read() == b"again"
+    connection.close()
 
 
 def test_a_request_at_work_is_finished_after_sigterm(tmp_path: Path) -> None:
