@@ -31,6 +31,7 @@ from edge.request_guard import HEAD_BYTES_MAX, AsgiApp, RequestGuard
 
 TLS12_CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
 HANDSHAKE_TIMEOUT_S = 10.0
+SHUTDOWN_TIMEOUT_S = 1.0  # idle clients do not answer a close: they must not hold up the end of the process
 GRACE_S = 10
 BACKLOG = 1024
 
@@ -151,9 +152,15 @@ class _Server(uvicorn.Server):
                 config=self.config, server_state=self.server_state, app_state=self.lifespan.state
             )
 
-        deadline = None if self._context is None else HANDSHAKE_TIMEOUT_S
+        tls: dict[str, Any] = {}
+        if self._context is not None:
+            tls = {
+                "ssl": self._context,
+                "ssl_handshake_timeout": HANDSHAKE_TIMEOUT_S,
+                "ssl_shutdown_timeout": SHUTDOWN_TIMEOUT_S,
+            }
         server = await asyncio.get_running_loop().create_server(
-            connection, sock=self._bound, ssl=self._context, backlog=BACKLOG, ssl_handshake_timeout=deadline
+            connection, sock=self._bound, backlog=BACKLOG, **tls
         )
         self.servers = [server]
         self.started = True
