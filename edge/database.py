@@ -1,8 +1,9 @@
 """Relational stores: one engine, one kind of transaction, one migration history a process.
 
-The same code runs on SQLite (WAL, synchronous=FULL, writers take the write lock at BEGIN so that
-load -> decide -> save cannot lose a race) and on PostgreSQL. The one rule: all access goes through
-`transaction`, which says at its start whether it writes; a read-only one cannot.
+The same code runs on SQLite (WAL, synchronous=FULL, writers take the write lock at BEGIN) and on PostgreSQL
+(SERIALIZABLE). On both, load -> decide -> save cannot lose a race: on SQLite the second writer waits, on
+PostgreSQL one of two that conflict fails with an OperationalError and may be repeated whole. The one rule:
+all access goes through `transaction`, which says at its start whether it writes; a read-only one cannot.
 """
 
 import os
@@ -60,7 +61,9 @@ def engine_for(url: str) -> sa.Engine:
     """
     parsed = sa.make_url(url)
     if parsed.get_backend_name() != "sqlite":
-        return sa.create_engine(parsed, pool_pre_ping=True, hide_parameters=True)
+        return sa.create_engine(
+            parsed, pool_pre_ping=True, hide_parameters=True, isolation_level="SERIALIZABLE"
+        )
     if parsed.database not in {None, "", ":memory:"}:
         os.close(os.open(str(parsed.database), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     engine = sa.create_engine(parsed, hide_parameters=True)
