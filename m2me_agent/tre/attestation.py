@@ -1,0 +1,102 @@
+"""Attestation, as the TRE sees it: who asks, for what, when, how often; then quote and certify."""
+
+from dataclasses import dataclass
+
+from m2me_agent.tre.anchors import Anchors, unverified_challenge, verify_challenge
+from m2me_agent.tre.boot_log import BootLogFile
+from m2me_agent.tre.enrollment import identity, key_access
+from m2me_agent.tre.errors import ChallengeError, NotEnrolledError
+from m2me_agent.tre.exchanges import ExchangeGuard
+from m2me_agent.tre.state import TreState
+from m2me_agent.tre.tpm_device import KeyAccess, SignedStatement, TpmDevice
+from messages.binding import PVA_EVIDENCE, PVA_KEY, extra_data
+from messages.challenge import Challenge
+from messages.evidence import CertifiedStructure, EvidenceMessage, encode_evidence
+from standards.tpm2.structures import PcrSelection
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attestation:
+    """The use case with everything that it needs; ``purposes`` is the allow-list of triggers (R70)."""
+
+    device: TpmDevice
+    state: TreState
+    guard: ExchangeGuard
+    anchors: Anchors
+    boot_log: BootLogFile
+    purposes: frozenset[str]
+
+    def attest(self, token: str) -> bytes:
+        """Evidence for the challenge in ``token``, as a CMW record.
+
+        Raises:
+            TreError: a subclass for each step below; nothing was signed.
+        """
+        # 1 the signer: a PVA under the anchored root, judged at the time that it signed
+        issued_at = unverified_challenge(token).issued_at
+        challenge = verify_challenge(token, anchors=self.anchors, at=issued_at)
+        # 2 the keys and the PfC over them
+        access = key_access(self.state, self.device)
+        credential = self.state.credential()
+        if credential is None:
+            raise NotEnrolledError(
+                subject="platform credential",
+                reason="none is installed",
+                remedy="enrol the device: m2me enroll",
+            )
+        # 3 for this device and for a purpose that may drive an attestation
+        self._check_addressed(challenge, access)
+        # 4 the boot log, before anything is spent on an answer without one
+        boot_log = self.boot_log.read()
+        # 5 time goes on, the allowance lasts; both are remembered before anything is signed
+        self.guard.admit(challenge, clock=self.device.read_clock())
+        # 6 sign: the body is ours, from the verified challenge
+        body = challenge.context()
+        quote_data = extra_data(PVA_EVIDENCE, nonce=challenge.nonce, body=body)
+        key_data = extra_data(PVA_KEY, nonce=challenge.nonce, body=body)
+        with self.device.unlock(access) as keys:
+            quote = keys.quote(extra_data=quote_data, selections=_selections(challenge))
+            storage = keys.certify_storage_key(extra_data=key_data)
+            counter = keys.certify_generation_counter(extra_data=key_data)
+        # 7 answer
+        return encode_evidence(
+            EvidenceMessage(
+                challenge_token=token,
+                body=body,
+                attest=quote.statement.attest,
+                signature=quote.statement.signature,
+                pfc_chain=credential,
+                pcr_values=quote.pcr_values,
+                boot_log=boot_log,
+                ima_log=None,
+                storage_key=_certified(access.keys.storage.encode(), storage),
+                generation_counter=_certified(access.keys.counter.encode(), counter),
+                ak_public=access.keys.ak.encode(),
+            )
+        )
+
+    def _check_addressed(self, challenge: Challenge, access: KeyAccess) -> None:
+        remedy = "fetch a challenge for this device from the PVA"
+        own = identity(access.keys.ek).hex()
+        if challenge.device_id != own:
+            raise ChallengeError(
+                subject="device of the challenge",
+                reason=f"expected {own}, got {challenge.device_id}",
+                remedy=remedy,
+            )
+        if challenge.purpose not in self.purposes:
+            raise ChallengeError(
+                subject="purpose of the challenge",
+                reason=f"expected {' or '.join(sorted(self.purposes))}, got {challenge.purpose}",
+                remedy="ask for a purpose that this device's policy allows",
+            )
+
+
+def _selections(challenge: Challenge) -> tuple[PcrSelection, ...]:
+    return tuple(
+        PcrSelection(bank=bank, indices=indices) for bank, indices in challenge.pcr_selections.items()
+    )
+
+
+def _certified(public: bytes, signed: SignedStatement) -> CertifiedStructure:
+    return CertifiedStructure(public=public, attest=signed.attest, signature=signed.signature)

@@ -1,0 +1,96 @@
+"""The boot log as the firmware left it: read anew for each answer, carried as it is, judged by the PVA.
+
+On Linux it is ``binary_bios_measurements`` in securityfs, which only root may open. So the file is opened
+before privileges are dropped and kept; where the directory lets the TRE's uid open the file again, the
+newest one of that name is read, which matters where each boot writes a new file.
+"""
+
+import os
+from pathlib import Path
+from typing import Self
+
+from m2me_agent.tre.errors import BootLogError
+
+BOOT_LOG_BYTES_MAX = 768 * 1024
+"""Largest log that evidence carries, in bytes: what remains of a frame after everything else."""
+
+
+class BootLogFile:
+    """A log that is found through an open directory, or through the descriptor that was opened first."""
+
+    def __init__(self, *, directory: int, name: str, opened: int | None) -> None:
+        self._directory = directory
+        self._name = name
+        self._opened = opened
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Open the directory, and the log if it is there yet.
+
+        Raises:
+            BootLogError: the directory cannot be opened.
+        """
+        try:
+            directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError as error:
+            raise _unreadable(path.name, error) from error
+        try:
+            opened = _open_at(directory, path.name)
+        except OSError:
+            opened = None
+        return cls(directory=directory, name=path.name, opened=opened)
+
+    def read(self) -> bytes:
+        """The whole log.
+
+        Raises:
+            BootLogError: it cannot be read, is empty, or is larger than BOOT_LOG_BYTES_MAX.
+        """
+        try:
+            content = self._read()
+        except OSError as error:
+            raise _unreadable(self._name, error) from error
+        if not 1 <= len(content) <= BOOT_LOG_BYTES_MAX:
+            raise BootLogError(
+                subject=f"boot log {self._name}",
+                reason=f"expected 1 to {BOOT_LOG_BYTES_MAX} bytes, got {len(content)} or more",
+                remedy="name the log of this boot in the settings of the TRE",
+            )
+        return content
+
+    def _read(self) -> bytes:
+        try:
+            descriptor = _open_at(self._directory, self._name)
+        except OSError:
+            if self._opened is None:
+                raise
+            return _read_whole(self._opened)
+        try:
+            return _read_whole(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _open_at(directory: int, name: str) -> int:
+    # A FIFO in its place must not hold the TRE up.
+    return os.open(name, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=directory)
+
+
+def _read_whole(descriptor: int) -> bytes:
+    # Sizes of files in securityfs are 0: read until the end, bounded.
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    content = bytearray()
+    while len(content) <= BOOT_LOG_BYTES_MAX:
+        chunk = os.read(descriptor, 1 << 16)
+        if not chunk:
+            break
+        content += chunk
+    return bytes(content)
+
+
+def _unreadable(name: str, error: OSError) -> BootLogError:
+    return BootLogError(
+        subject=f"boot log {name}",
+        reason=f"cannot be read: {error.strerror}",
+        remedy="name a readable log in the settings of the TRE, and start the TRE as root with --user",
+    )

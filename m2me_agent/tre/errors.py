@@ -1,0 +1,80 @@
+"""Every way in which the TRE says no. Each refusal carries subject, reason and remedy, and a stable code."""
+
+
+class TreError(Exception):
+    """The TRE did not do what was asked, and nothing was changed or signed.
+
+    Attributes:
+        code: stable word for programs.
+        subject: what the refusal is about.
+        reason: what was wrong: expected, got.
+        remedy: what to do next.
+    """
+
+    code = "refused"
+
+    def __init__(self, *, subject: str, reason: str, remedy: str) -> None:
+        super().__init__(f"{subject}: {reason} ({remedy})")
+        self.subject = subject
+        self.reason = reason
+        self.remedy = remedy
+
+
+class AnchorError(TreError):
+    """What was presented does not lead to an anchor of this device, or not for this use."""
+
+    code = "untrusted"
+
+
+class ChallengeError(TreError):
+    """An authentic challenge that this TRE must not answer: device, purpose or time."""
+
+    code = "challenge-refused"
+
+
+class RateLimitError(TreError):
+    """More signatures were asked for than this TRE gives in the time (R70)."""
+
+    code = "rate-limited"
+
+
+class CredentialError(TreError):
+    """A platform credential that is not for this device's AK."""
+
+    code = "credential-refused"
+
+
+class NotEnrolledError(TreError):
+    """The device has no platform credential, or no keys, yet."""
+
+    code = "not-enrolled"
+
+
+class MalformedError(TreError):
+    """A message inside a request could not be decoded."""
+
+    code = "malformed"
+
+
+class StateError(TreError):
+    """The TRE's own files are unreadable, torn, or open to others."""
+
+    code = "state"
+
+
+class BootLogError(TreError):
+    """The boot log cannot be read or is larger than evidence can carry."""
+
+    code = "boot-log"
+
+
+class TpmDeviceError(TreError):
+    """The TPM cannot be reached, refused a command, or holds something unexpected."""
+
+    code = "tpm"
+
+
+class KeysChangedError(TpmDeviceError):
+    """The TPM no longer holds the keys that were enrolled."""
+
+    code = "keys-changed"

@@ -1,0 +1,174 @@
+"""A TpmDevice in memory: real structures, real signatures, real activation; everything may be made wrong."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from m2me_agent.tre.errors import TpmDeviceError
+from m2me_agent.tre.tpm_device import (
+    Authorization,
+    DeviceKeys,
+    Endorsement,
+    KeyAccess,
+    Quote,
+    SignedStatement,
+)
+from standards.tpm2 import templates
+from standards.tpm2.constants import Algorithm, Handle, StructureTag
+from standards.tpm2.hashing import hmac_digest
+from standards.tpm2.kdf import kdfa, kdfe
+from standards.tpm2.marshal import Reader
+from standards.tpm2.names import qualified_name
+from standards.tpm2.outer_wrap import aes_cfb
+from standards.tpm2.structures import (
+    Attest,
+    CertifyInfo,
+    ClockInfo,
+    EccPoint,
+    NvCertifyInfo,
+    PcrSelection,
+    Public,
+    QuoteInfo,
+    Signature,
+)
+from tests.fakes.pki import Authority, p256
+
+Attested = QuoteInfo | CertifyInfo | NvCertifyInfo
+FIRST_CLOCK = ClockInfo(clock=1000, reset_count=1, restart_count=0, safe=True)
+
+
+@dataclass(kw_only=True)
+class FakeTpmDevice:
+    """One TPM; `maker` issues its EK certificate. `signatures` counts what it signed."""
+
+    maker: Authority
+    clock: ClockInfo = field(default_factory=lambda: FIRST_CLOCK)
+    counter_value: int = 7
+    signatures: int = 0
+    ek: ec.EllipticCurvePrivateKey = field(default_factory=p256)
+    ak: ec.EllipticCurvePrivateKey = field(default_factory=p256)
+    storage: ec.EllipticCurvePrivateKey = field(default_factory=p256)
+    certificate: x509.Certificate | None = None
+    authorization: Authorization | None = None
+
+    @property
+    def keys(self) -> DeviceKeys:
+        """Public areas of what it holds."""
+        return DeviceKeys(
+            ek=_public(templates.EK_ECC_P256, self.ek),
+            ak=_public(templates.AK_ECC_P256, self.ak),
+            storage=_public(templates.STORAGE_ECC_P256, self.storage),
+            counter=templates.GENERATION_COUNTER.written(),
+        )
+
+    def read_endorsement(self) -> Endorsement:
+        """EK certificate and EK."""
+        if self.certificate is None:
+            self.certificate = self.maker.issue("EK", key=self.ek.public_key())
+        der = self.certificate.public_bytes(Encoding.DER)
+        return Endorsement(chain=(der,), public=self.keys.ek)
+
+    def make_keys(self, ek: Public, authorization: Authorization) -> DeviceKeys:
+        """Take the authValues over."""
+        assert ek == self.keys.ek
+        self.authorization = authorization
+        return self.keys
+
+    def read_keys(self, ek: Public) -> DeviceKeys | None:
+        """None before make_keys."""
+        return None if self.authorization is None else replace(self.keys, ek=ek)
+
+    def read_clock(self) -> ClockInfo:
+        """What a test set."""
+        return self.clock
+
+    def activate(self, *, id_object: bytes, encrypted_secret: bytes) -> bytes:
+        """The secret, decrypted for real."""
+        seed = self._shared_seed(encrypted_secret)
+        name = self.keys.ak.name
+        reader = Reader(id_object)
+        integrity = reader.tpm2b(32, "integrity")
+        encrypted = reader.rest()
+        mac_key = kdfa(Algorithm.SHA256, key=seed, label=b"INTEGRITY", bits=256)
+        if hmac_digest(Algorithm.SHA256, mac_key, encrypted + name) != integrity:
+            raise refusal("the credential is for other keys")
+        key = kdfa(Algorithm.SHA256, key=seed, label=b"STORAGE", context_u=name, bits=128)
+        content = Reader(aes_cfb(key, iv=bytes(16)).decryptor().update(encrypted))
+        return content.tpm2b(32, "secret")
+
+    def quote(self, *, extra_data: bytes, selections: tuple[PcrSelection, ...]) -> Quote:
+        """A quote over made-up PCR values."""
+        values = {
+            selection.bank: {index: bytes([index]) * 32 for index in selection.indices}
+            for selection in selections
+        }
+        joined = b"".join(value for of_bank in values.values() for value in of_bank.values())
+        quoted = QuoteInfo(pcr_selections=selections, pcr_digest=sha256(joined).digest())
+        statement = self._sign(StructureTag.ATTEST_QUOTE, quoted, extra_data)
+        return Quote(statement=statement, pcr_values=values)
+
+    def certify_storage_key(self, *, extra_data: bytes) -> SignedStatement:
+        """Certify the storage key."""
+        name = self.keys.storage.name
+        certified = CertifyInfo(name=name, qualified_name=qualified_name(Handle.OWNER, name))
+        return self._sign(StructureTag.ATTEST_CERTIFY, certified, extra_data)
+
+    def certify_generation_counter(self, *, extra_data: bytes) -> SignedStatement:
+        """Certify the counter."""
+        contents = self.counter_value.to_bytes(8, "big")
+        certified = NvCertifyInfo(index_name=self.keys.counter.name, offset=0, contents=contents)
+        return self._sign(StructureTag.ATTEST_NV, certified, extra_data)
+
+    def _sign(self, kind: StructureTag, attested: Attested, extra_data: bytes) -> SignedStatement:
+        self.signatures += 1
+        attest = Attest(
+            type=kind,
+            qualified_signer=qualified_name(Handle.ENDORSEMENT, self.keys.ak.name),
+            extra_data=extra_data,
+            clock_info=self.clock,
+            firmware_version=1,
+            attested=attested,
+        ).encode()
+        der = self.ak.sign(attest, ec.ECDSA(hashes.SHA256()))
+        signature = Signature.from_der(der, hash_algorithm=Algorithm.SHA256, coordinate_bytes=32)
+        return SignedStatement(attest=attest, signature=signature.encode())
+
+    @contextmanager
+    def unlock(self, access: KeyAccess) -> Iterator["FakeTpmDevice"]:
+        """Itself, for whoever knows keys and authValues."""
+        if access.authorization != self.authorization or access.keys != self.keys:
+            raise refusal("wrong authValue or key")
+        yield self
+
+    def _shared_seed(self, encrypted_secret: bytes) -> bytes:
+        point = EccPoint.read(Reader(encrypted_secret))
+        x, y = (int.from_bytes(each, "big") for each in (point.x, point.y))
+        theirs = ec.EllipticCurvePublicNumbers(x, y, ec.SECP256R1()).public_key()
+        return kdfe(
+            Algorithm.SHA256,
+            secret=self.ek.exchange(ec.ECDH(), theirs),
+            label=b"IDENTITY",
+            party_u=point.x,
+            party_v=_point(self.ek).x,
+            bits=256,
+        )
+
+
+def refusal(reason: str) -> TpmDeviceError:
+    """What this device raises."""
+    return TpmDeviceError(subject="TPM", reason=reason, remedy="use the right one")
+
+
+def _public(template: Public, key: ec.EllipticCurvePrivateKey) -> Public:
+    return replace(template, unique=_point(key))
+
+
+def _point(key: ec.EllipticCurvePrivateKey) -> EccPoint:
+    numbers = key.public_key().public_numbers()
+    return EccPoint(x=numbers.x.to_bytes(32, "big"), y=numbers.y.to_bytes(32, "big"))
