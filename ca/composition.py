@@ -44,7 +44,9 @@ def signing_of(settings: CaSettings) -> Signing:
 
 def hierarchy_of(settings: CaSettings) -> Hierarchy:
     """The use cases that make CAs."""
-    return Hierarchy(store=store_of(settings), signing=signing_of(settings), clock=system_clock)
+    store, signing = store_of(settings), signing_of(settings)
+    lists = RevocationLists(store=store, signing=signing, clock=system_clock, life=settings.crl_life)
+    return Hierarchy(store=store, signing=signing, clock=system_clock, publish=lists.publish)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +94,7 @@ def compose(settings: CaSettings) -> CertificationAuthority:
         ledger=store,
         clock=clock,
         signing=signing,
-        hierarchy=Hierarchy(store=store, signing=signing, clock=clock),
+        hierarchy=Hierarchy(store=store, signing=signing, clock=clock, publish=lists.publish),
         certification=Certification(
             store=store, signing=signing, clock=clock, responder_keys=frozenset(settings.responder_keys)
         ),

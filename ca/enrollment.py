@@ -19,6 +19,7 @@ import hmac
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
+from typing import TypeVar
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -32,7 +33,7 @@ from ca.device_keys import (
     read_endorsement_key,
 )
 from ca.enrollment_records import EnrollmentRecords, EnrollmentStore
-from ca.errors import ALARMS, EnrollmentRefusedError
+from ca.errors import ALARMS, EnrollmentRefusedError, MalformedMessageError
 from ca.lifecycle import SessionState
 from ca.records import Device, Session
 from ca.signing import Signing
@@ -46,14 +47,17 @@ from messages.enrollment import (
     EnrollmentRequest,
     EnrollmentResult,
 )
+from messages.errors import MessageError
 from standards.tpm2.credential import Credential, make_credential
 from standards.tpm2.hashing import digest_size
+from standards.tpm2.secret_sharing import ephemeral_key
 
 SECRET_BYTES = 32
 OPEN_SESSIONS_MAX = 8
 """A device that gives up and begins again closes its oldest session; nobody can fill the store with them."""
 SESSIONS_KEPT = timedelta(days=7)
 _AGAIN = "begin the enrolment again"
+_Message = TypeVar("_Message", EnrollmentRequest, ActivationRequest)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,10 +72,10 @@ class Enrollment:
     session_life: timedelta
 
     def begin(self, message: bytes) -> EnrollmentChallenge:
-        """First message -> challenge. Raises MessageError or EnrollmentRefusedError; then nothing is kept."""
+        """First message -> challenge. Raises MalformedMessageError or EnrollmentRefusedError; nothing is kept then."""
         at = self.clock()
         # 1 decode
-        request = EnrollmentRequest.decode(message)
+        request = _decoded(EnrollmentRequest, message, what="enrolment request")
         # 2 an EK of the profile, certified by a TPM maker that is trusted here (A12)
         ek = read_endorsement_key(request)
         check_endorsement_certificate(request, ek, makers=self.makers, at=at)
@@ -105,10 +109,10 @@ class Enrollment:
         )
 
     def activate(self, message: bytes) -> EnrollmentResult:
-        """Second message -> PfC chain. Raises MessageError or EnrollmentRefusedError; one try a session (A13)."""
+        """Second message -> PfC chain. Raises MalformedMessageError or EnrollmentRefusedError; one try (A13)."""
         at = self.clock()
         # 1 decode
-        request = ActivationRequest.decode(message)
+        request = _decoded(ActivationRequest, message, what="activation request")
         digest = sha256(message).digest()
         with self.store.writing() as records:
             # 2 redeem the session; the very same activation again gets the very same answer
@@ -166,7 +170,7 @@ class Enrollment:
         public_key = ek.public.public_key()
         ephemeral = None
         if isinstance(public_key, ec.EllipticCurvePublicKey):
-            ephemeral = ec.generate_private_key(public_key.curve)
+            ephemeral = ephemeral_key(public_key.curve, self.random_bytes)
         seed = self.random_bytes(digest_size(ek.public.name_algorithm))
         return make_credential(
             ek.public, object_name=keys.ak_name, secret=secret, seed=seed, ephemeral=ephemeral
@@ -189,6 +193,18 @@ class Enrollment:
         with self.store.writing() as records:
             if records.note_refusal(device_id, reason=refusal.reason, at=at):
                 _audit_refusal(records, refusal, at=at)
+
+
+def _decoded(message_type: type[_Message], data: bytes, *, what: str) -> _Message:
+    try:
+        return message_type.decode(data)
+    except MessageError as error:
+        raise MalformedMessageError(
+            "malformed-message",
+            subject=what,
+            detail=str(error),
+            remedy="send the message in its one encoding (docs/PROTOCOL.md)",
+        ) from error
 
 
 def _listed_device(records: EnrollmentRecords, ek: EndorsementKey) -> Device:

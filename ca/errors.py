@@ -31,6 +31,10 @@ class InvalidInputError(RefusedError):
     """The input contradicts itself, its signature or its profile."""
 
 
+class MalformedMessageError(RefusedError):
+    """Bytes that are not the message that they should be."""
+
+
 class NotPermittedError(RefusedError):
     """The caller is known and may not do this, mostly because the thing belongs to another tenant."""
 

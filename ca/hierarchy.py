@@ -5,7 +5,7 @@ the certificate only: an issuing CA below it starts as a CSR and counts for noth
 the supplier made outside has been looked at and recorded.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -65,11 +65,12 @@ class HierarchyStore(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hierarchy:
-    """The use cases that make CAs."""
+    """The use cases that make CAs; `publish` makes the first CRL of one, which its certificates point to."""
 
     store: HierarchyStore
     signing: Signing
     clock: Clock
+    publish: Callable[[str], object]
 
     def make_root(self, kind: Kind) -> Authority:
         """Make the operators' root or the TLS root, or give the one that is there."""
@@ -79,7 +80,8 @@ class Hierarchy:
             if made is None:
                 made = self._hosted_root(records, kind, title=ROOT_NAMES[kind], supplier=None, at=at)
                 _audit_authority(records, made, by="bootstrap", at=at)
-            return made
+        self.publish(made.ca_id)
+        return made
 
     def create_es_root(self, supplier: str, *, caller: Caller) -> Authority:
         """Make a supplier's ES root whose key stays here."""
@@ -92,7 +94,9 @@ class Hierarchy:
             root = self._hosted_root(records, Kind.ES_ROOT, title=ES_ROOT_NAME, supplier=supplier, at=at)
             # 3 audit leaf
             _audit_authority(records, root, by=caller.name, at=at)
-            return root
+        # 4 first CRL
+        self.publish(root.ca_id)
+        return root
 
     def import_es_root(self, supplier: str, *, certificate: str, caller: Caller) -> Authority:
         """Record a supplier's own ES root: the certificate (PEM), its key never comes here."""
@@ -146,7 +150,10 @@ class Hierarchy:
                 records.add_model(supplier=supplier, model=model, ca_id=created.ca_id)
             # 4 audit leaf
             _audit_authority(records, created, by=caller.name, at=at)
-            return created
+        # 5 first CRL
+        if created.state is AuthorityState.ACTIVE:
+            self.publish(created.ca_id)
+        return created
 
     def complete_issuing_ca(self, issuing_ca: str, *, certificate: str, caller: Caller) -> Authority:
         """Give a pending issuing CA the certificate (PEM) that its imported root signed outside."""
@@ -175,7 +182,9 @@ class Hierarchy:
             if completed is None:
                 raise _no_issuing_ca(issuing_ca)
             _audit_authority(records, completed, by=caller.name, at=at)
-            return completed
+        # 4 first CRL
+        self.publish(issuing_ca)
+        return completed
 
     def _hosted_root(
         self, records: HierarchyRecords, kind: Kind, *, title: str, supplier: str | None, at: datetime

@@ -3,34 +3,10 @@
 The one rule: `certificate_status` only grows; the status of a certificate is its row with the highest version.
 """
 
-from datetime import UTC, datetime
-
 import sqlalchemy as sa
 
-from edge.database import NAMING
+from edge.database import NAMING, UtcTime
 from edge.ledger import LedgerTable
-
-
-class UtcTime(sa.types.TypeDecorator[datetime]):
-    """An aware UTC datetime; SQLite would forget the zone."""
-
-    impl = sa.DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:  # noqa: ARG002, the signature is SQLAlchemy's
-        """Refuse a naive time, store UTC."""
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            raise ValueError("a stored time must be aware")
-        return value.astimezone(UTC)
-
-    def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:  # noqa: ARG002, the signature is SQLAlchemy's
-        """Give an aware UTC time."""
-        if value is None:
-            return None
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-
 
 metadata = sa.MetaData(naming_convention=NAMING)
 ledger = LedgerTable(metadata)

@@ -12,13 +12,13 @@ from ca.errors import (
     ConflictError,
     EnrollmentRefusedError,
     InvalidInputError,
+    MalformedMessageError,
     NotFoundError,
     NotPermittedError,
 )
 from edge.principals import principal_or_none
 from edge.problems import Problem, ProblemTable
 from edge.process import Clock
-from messages.errors import MessageError
 
 PROBLEMS: ProblemTable = {
     InvalidInputError: (422, "invalid-input"),
@@ -26,7 +26,7 @@ PROBLEMS: ProblemTable = {
     NotFoundError: (404, "not-found"),
     ConflictError: (409, "conflict"),
     EnrollmentRefusedError: (403, "enrollment-refused"),
-    MessageError: (400, "malformed-message"),
+    MalformedMessageError: (400, "malformed-message"),
 }
 
 TEXT_MAX = 2000

@@ -39,7 +39,7 @@ def public_app(
         # a new list may appear at any moment: caches ask again soon, and get 304 most of the time
         answer = _answer(found.der, PKIX_CRL, age_s=min(left_s, LIST_AGE_S))
         answer.last_modified = found.this_update
-        return answer.make_conditional(request)
+        return _conditional(answer)
 
     @app.get("/ca/<ca_id>.cer")
     @public
@@ -52,7 +52,7 @@ def public_app(
                 detail="there is no CA with this id here, or it has no certificate yet",
                 remedy="use the caIssuers URL of the certificate",
             )
-        return _answer(der, PKIX_CERT, age_s=CERTIFICATE_AGE_S).make_conditional(request)
+        return _conditional(_answer(der, PKIX_CERT, age_s=CERTIFICATE_AGE_S))
 
     register_problems(app, PROBLEMS)
     enforce_access(app)
@@ -63,4 +63,11 @@ def _answer(der: bytes, media_type: str, *, age_s: int) -> Response:
     answer = Response(der, content_type=media_type)
     answer.set_etag(sha256(der).hexdigest())
     answer.headers["Cache-Control"] = f"max-age={age_s}, public, no-transform, must-revalidate"
+    return answer
+
+
+def _conditional(answer: Response) -> Response:
+    """304 where the caller has it already; the server below writes the Date itself."""
+    answer.make_conditional(request)
+    del answer.headers["Date"]
     return answer

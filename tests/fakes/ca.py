@@ -79,9 +79,11 @@ class CaHouse:
         self.signing = Signing(
             keys=self.keys, random_bytes=os.urandom, public_url=PUBLIC_URL, ocsp_url=OCSP_URL
         )
-        self.hierarchy = Hierarchy(store=self.store, signing=self.signing, clock=self.clock)
         self.lists = RevocationLists(
             store=self.store, signing=self.signing, clock=self.clock, life=timedelta(hours=24)
+        )
+        self.hierarchy = Hierarchy(
+            store=self.store, signing=self.signing, clock=self.clock, publish=self.lists.publish
         )
 
     @property
