@@ -97,6 +97,11 @@ class SlotInCommand:
         """The session of this slot."""
         return self.use.session
 
+    @property
+    def has_hmac(self) -> bool:
+        """All but policy sessions without any key, whose HMAC field is empty (Part 1, 19.6.5)."""
+        return self.session.type != SessionType.POLICY or bool(self.hmac_key())
+
     def hmac_key(self, *, response: bool = False) -> bytes:
         """The key: sessionKey || authValue, the latter only where the norm wants it (Part 1, 19.6.5, 19.7)."""
         session = self.session
@@ -128,24 +133,24 @@ def command_hmac(slots: Sequence["Password | SlotInCommand"], number: int, param
     slot = slots[number]
     if isinstance(slot, Password):
         return slot.value
-    key = slot.hmac_key()
-    if not key:
+    if not slot.has_hmac:
         return b""
     session = slot.session
     covered = [parameters_hash, session.nonce_caller, session.nonce_tpm]
     if number == 0 and slot.authorizes:
         covered += _nonces_of_encrypting(slots)
-    return hmac_digest(SESSION_HASH, key, b"".join(covered) + slot.attributes.to_bytes(1, "big"))
+    message = b"".join(covered) + slot.attributes.to_bytes(1, "big")
+    return hmac_digest(SESSION_HASH, slot.hmac_key(), message)
 
 
 def verify_response(slot: SlotInCommand, parameters_hash: bytes, *, attributes: int, received: bytes) -> bool:
     """Whether the slot's HMAC over a response is right; `nonce_tpm` of the session must be the new one."""
-    key = slot.hmac_key(response=True)
-    if not key:
+    if not slot.has_hmac:
         return received == b""
     session = slot.session
     covered = parameters_hash + session.nonce_tpm + session.nonce_caller + attributes.to_bytes(1, "big")
-    return hmac.compare_digest(hmac_digest(SESSION_HASH, key, covered), received)
+    expected = hmac_digest(SESSION_HASH, slot.hmac_key(response=True), covered)
+    return hmac.compare_digest(expected, received)
 
 
 def encrypt_parameter(slot: SlotInCommand, content: bytes) -> bytes:

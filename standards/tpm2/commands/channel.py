@@ -213,7 +213,7 @@ def _frame(command: Command, shape: CommandShape, slots: list[Password | SlotInC
 def _authorization_area(command: Command, slots: list[Password | SlotInCommand], parameters: bytes) -> bytes:
     sessions = [slot for slot in slots if isinstance(slot, SlotInCommand)]
     parameters_hash = b""
-    if any(slot.hmac_key() for slot in sessions):
+    if any(slot.has_hmac for slot in sessions):
         names = [_name(command.code, subject) for subject in command.subjects]
         parameters_hash = cp_hash(command.code, names, parameters)
     area = Writer()
