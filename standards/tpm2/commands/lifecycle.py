@@ -11,6 +11,7 @@ from standards.tpm2.structures import ClockInfo
 
 _RANDOM_BYTES_MAX = 64
 _HANDLES_AT_ONCE = 64
+_HANDLE_MAX = 0xFFFFFFFF
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,8 +78,11 @@ class LifecycleCommands(CommandChannel):
             reader = Reader(answer.data)
             handles = [reader.u32("handle") for _ in range(reader.u32("count of handles"))]
             reader.end("TPML_HANDLE")
+            ascending = [first - 1, *handles] == sorted({first - 1, *handles})
+            if not ascending:
+                raise DecodeError("TPML_HANDLE", expected=f"ascending from 0x{first:08x}", got="others")
             found += handles
-            if not (answer.more and handles):
+            if not (answer.more and handles) or handles[-1] == _HANDLE_MAX:
                 return tuple(found)
             first = handles[-1] + 1
 

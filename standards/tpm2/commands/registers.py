@@ -53,14 +53,12 @@ class RegisterCommands(CommandChannel):
                 if indices
             ]
             read = self.pcr_read(wanted).values
-            if not any(read.get(one.bank) for one in wanted):
-                raise DecodeError(
-                    "PCR values", expected="every selected bank in the TPM", got=f"none of {wanted}"
-                )
+            unasked = any(set(found) - missing.get(bank, set()) for bank, found in read.items())
+            if unasked or not any(read.values()):
+                raise DecodeError("PCR values", expected=f"some of {wanted}", got="none or others")
             for bank, found in read.items():
-                if bank in missing:
-                    values[bank].update(found)
-                    missing[bank] -= set(found)
+                values[bank].update(found)
+                missing[bank] -= set(found)
         return values
 
     def pcr_extend(
