@@ -14,7 +14,8 @@ MODELS_MAX = 200
 Name = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f\x7f]+$")]
 DeviceId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-Url = Annotated[str, StringConstraints(max_length=500, pattern=r"^https?://[!-~]+$")]
+OcspUrl = Annotated[str, StringConstraints(max_length=500, pattern=r"^http://[A-Za-z0-9.:\[\]-]+(/[!-~]*)?$")]
+"""OCSP answers are signed, so their transport is plain HTTP (RFC 6960, appendix A)."""
 
 
 class Body(BaseModel):
@@ -57,7 +58,7 @@ class SupplierBody(Body):
     supplier: Name
     root: Annotated[str, StringConstraints(min_length=1, max_length=16_384)]
     models: Annotated[list[Name], Field(max_length=MODELS_MAX)]
-    ocsp_url: Url
+    ocsp_url: OcspUrl
 
 
 def _decode(nonce: str) -> bytes:

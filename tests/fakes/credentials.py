@@ -35,10 +35,11 @@ class FakeSupplier:
     issuing: Authority
 
     @classmethod
-    def make(cls, name: str = "Acme") -> "FakeSupplier":
+    def make(cls, name: str = "Acme", *, validity: Validity = DEFAULT_VALIDITY) -> "FakeSupplier":
         """A new hierarchy of this name."""
-        root = Authority.root(f"{name} ES root")
-        return cls(name=name, root=root, issuing=root.subordinate(f"{name} gateways"))
+        root = Authority.root(f"{name} ES root", validity=validity)
+        issuing = root.subordinate(f"{name} gateways", validity=validity)
+        return cls(name=name, root=root, issuing=issuing)
 
     def recognised(self, *, models: tuple[str, ...] = (MODEL,)) -> Supplier:
         """The supplier as a PVA knows it."""

@@ -1,0 +1,293 @@
+"""The PVA's two applications: routes, roles, schemas and problem documents."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
+from flask import Flask
+from werkzeug.test import TestResponse
+
+from edge.http_protocol import PEER_CERTIFICATE
+from edge.principals import PrincipalTable, routes_of
+from messages.evidence import encode_evidence
+from pva.recognition import RecognitionDesk
+from pva.refusals import REFUSALS, RefusalCode, RefusalError
+from pva.web.device import device_app
+from pva.web.operator import operator_app
+from pva.web.refusal_answers import AnonymousRefusals
+from standards.rats.fields import encode_base64url
+from tests.contract.certificates import Certificates
+from tests.fakes.pki import NOW, Authority
+from tests.fakes.pva_world import World, reference_manifest
+from tests.unit.pva.test_recognition import pem
+
+CBOR = "application/cbor"
+RIM = "application/rim+cose"
+_DER = Encoding.DER
+
+
+class Service:
+    """Both applications over one world, as people with certificates see them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.world = World()
+        self.anonymous = AnonymousRefusals()
+        certificates = Certificates(folder)
+        roles = {"root": "admin", "acme": "es", "sho": "sho", "watcher": "auditor", "other": "ocsp"}
+        clients = {name: certificates.client(name) for name in roles}
+        certificates.register({name: (role, clients[name]) for name, role in roles.items()})
+        self.peers = {name: client.public_bytes(_DER) for name, client in clients.items()}
+        self.peers["nobody"] = certificates.client("nobody").public_bytes(_DER)
+        table = PrincipalTable.load(folder / "principals.json", anchors=folder / "anchors.pem")
+        self.operator: Flask = operator_app(
+            desk=self.world.desk,
+            recognition=RecognitionDesk(store=self.world.references, policy=self.world.policy),
+            store=self.world.store,
+            principals=table,
+            clock=lambda: NOW,
+            anonymous=self.anonymous,
+        )
+        self.device: Flask = device_app(
+            desk=self.world.desk,
+            verifier=self.world.verifier,
+            clock=lambda: NOW,
+            anonymous=self.anonymous,
+        )
+
+    def call(self, name: str | None, method: str, path: str, **options: Any) -> TestResponse:
+        """A request to the operator listener as somebody, or without a certificate."""
+        environ = {} if name is None else {PEER_CERTIFICATE: self.peers[name]}
+        return self.operator.test_client().open(path, method=method, environ_overrides=environ, **options)
+
+    def from_device(self, path: str, **options: Any) -> TestResponse:
+        """A POST to the device listener."""
+        return self.device.test_client().post(path, **options)
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Service:
+    return Service(tmp_path)
+
+
+def wish(service: Service, **changed: Any) -> dict[str, Any]:
+    return {
+        "device_id": service.world.device.device_id,
+        "purpose": "validation",
+        "nonce": encode_base64url(b"\x11" * 32),
+        "audience": ["sho-1", "dpf-1"],
+        **changed,
+    }
+
+
+def problem(response: TestResponse, code: RefusalCode) -> dict[str, Any]:
+    assert response.content_type == "application/problem+json"
+    members: dict[str, Any] = response.get_json()
+    assert members["reason"] == code.value
+    assert members["type"] == f"urn:pva:problem:{code.value}"
+    assert response.status_code == REFUSALS[code].status
+    assert members["subject"]
+    assert members["remedy"] == REFUSALS[code].remedy
+    return members
+
+
+def test_routes_of_the_two_listeners_are_disjoint_and_declared(service: Service) -> None:
+    device, operator = routes_of(service.device), routes_of(service.operator)
+    assert device == [
+        ("POST", "/v1/challenges", ("device",)),
+        ("POST", "/v1/evidence", ("device",)),
+    ]
+    assert operator == [
+        ("GET", "/v1/manifests", ("admin", "auditor", "es", "sho", "dpf")),
+        ("GET", "/v1/suppliers", ("admin", "auditor", "es", "sho", "dpf")),
+        ("GET", "/v1/validations/<request_id>", ("sho",)),
+        ("POST", "/v1/manifests", ("es", "admin")),
+        ("POST", "/v1/suppliers", ("admin",)),
+        ("POST", "/v1/validations", ("sho",)),
+    ]
+    assert not {rule for _, rule, _ in device} & {rule for _, rule, _ in operator}
+
+
+@pytest.mark.requirement("R93")
+@pytest.mark.requirement("R95")
+def test_an_operator_asks_a_device_answers_and_the_operator_reads(service: Service) -> None:
+    asked = service.call("sho", "POST", "/v1/validations", json=wish(service))
+    assert asked.status_code == 201
+    request_id = asked.get_json()["request_id"]
+    body = {"device_id": service.world.device.device_id}
+    challenged = service.from_device("/v1/challenges", json=body)
+    assert challenged.status_code == 200
+    assert challenged.headers["Cache-Control"] == "no-store"
+    evidence = encode_evidence(service.world.answer())
+    answered = service.from_device("/v1/evidence", data=evidence, content_type=CBOR)
+    assert answered.status_code == 200
+    assert answered.get_json() == {
+        "result_id": service.world.store.results[request_id].id,
+        "status": "affirming",
+    }
+    shown = service.call("sho", "GET", f"/v1/validations/{request_id}").get_json()
+    assert shown["state"] == "completed"
+    assert shown["result"] == service.world.store.results[request_id].token
+    assert shown["refusals"] == []
+
+
+@pytest.mark.negative
+def test_a_refused_device_learns_why_and_so_does_its_operator(service: Service) -> None:
+    request_id = service.call("sho", "POST", "/v1/validations", json=wish(service)).get_json()["request_id"]
+    evidence = encode_evidence(service.world.answer())
+    service.world.recognise(service.world.supplier)
+    service.world.references.by_name.clear()
+    refused = service.from_device("/v1/evidence", data=evidence, content_type=CBOR)
+    problem(refused, RefusalCode.SUPPLIER_NOT_RECOGNISED)
+    again = service.from_device("/v1/evidence", data=evidence, content_type=CBOR)
+    problem(again, RefusalCode.CHALLENGE_USED)
+    shown = service.call("sho", "GET", f"/v1/validations/{request_id}").get_json()
+    assert shown["state"] == "pending"
+    assert "result" not in shown
+    assert [each["code"] for each in shown["refusals"]] == ["supplier-not-recognised", "challenge-used"]
+    assert all(each["subject"] and each["reason"] and each["remedy"] for each in shown["refusals"])
+
+
+@pytest.mark.negative
+def test_a_refusal_that_waiting_cures_says_how_long(service: Service) -> None:
+    service.world.status = RefusalError(
+        RefusalCode.STATUS_UNAVAILABLE, subject="PfC", reason="silence", retry_after_s=7
+    )
+    service.call("sho", "POST", "/v1/validations", json=wish(service))
+    evidence = encode_evidence(service.world.answer())
+    refused = service.from_device("/v1/evidence", data=evidence, content_type=CBOR)
+    problem(refused, RefusalCode.STATUS_UNAVAILABLE)
+    assert refused.headers["Retry-After"] == "7"
+
+
+@pytest.mark.negative
+def test_without_a_request_there_is_no_challenge(service: Service) -> None:
+    for device_id in (service.world.device.device_id, "00" * 32):
+        refused = service.from_device("/v1/challenges", json={"device_id": device_id})
+        problem(refused, RefusalCode.NO_VALIDATION_PENDING)
+    assert service.anonymous.totals() == {"no-validation-pending": 2}
+
+
+@pytest.mark.negative
+@pytest.mark.parametrize(
+    ("path", "options", "status"),
+    [
+        ("/v1/challenges", {"json": {"device_id": "AA" * 32}}, 422),
+        ("/v1/challenges", {"json": {"device_id": "aa" * 32, "more": 1}}, 422),
+        ("/v1/challenges", {"data": b"{", "content_type": "application/json"}, 400),
+        ("/v1/challenges", {"data": b"x" * 2000, "content_type": "application/json"}, 413),
+        ("/v1/challenges", {"data": b"{}", "content_type": "text/plain"}, 415),
+        ("/v1/evidence", {"data": b"", "content_type": CBOR}, 400),
+        ("/v1/evidence", {"data": b"\x00", "content_type": CBOR}, 400),
+        ("/v1/evidence", {"data": b"\x00", "content_type": "application/json"}, 415),
+    ],
+)
+def test_malformed_requests_of_devices(
+    service: Service, path: str, options: dict[str, Any], status: int
+) -> None:
+    response = service.from_device(path, **options)
+    assert response.status_code == status
+    assert response.content_type == "application/problem+json"
+    assert service.world.store.audit_kinds() == ()
+
+
+@pytest.mark.negative
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"device_id": "zz" * 32},
+        {"device_id": "aa" * 31},
+        {"nonce": "AAAA"},
+        {"nonce": "+" * 43},
+        {"nonce": "A" * 42 + "B"},
+        {"audience": []},
+        {"audience": "sho-1"},
+        {"audience": ["a"] * 9},
+        {"order_digest": "00"},
+        {"purpose": ""},
+        {"unknown": 1},
+    ],
+)
+def test_malformed_requests_of_operators(service: Service, changed: dict[str, Any]) -> None:
+    response = service.call("sho", "POST", "/v1/validations", json=wish(service, **changed))
+    assert response.status_code == 422
+    assert not service.world.store.requests
+    assert service.world.store.audit_kinds() == ("request-refused",)
+
+
+@pytest.mark.negative
+def test_recovery_is_not_offered(service: Service) -> None:
+    response = service.call("sho", "POST", "/v1/validations", json=wish(service, purpose="recovery"))
+    problem(response, RefusalCode.PURPOSE_NOT_OFFERED)
+
+
+@pytest.mark.negative
+def test_each_operator_sees_only_its_own(service: Service) -> None:
+    foreign = service.world.ask()
+    assert service.world.store.requests[foreign].tenant == "sho-1"
+    problem(service.call("sho", "GET", f"/v1/validations/{foreign}"), RefusalCode.NOT_FOUND)
+
+
+@pytest.mark.negative
+@pytest.mark.parametrize("name", [None, "nobody", "root", "acme", "sho", "watcher", "other"])
+def test_every_route_serves_its_roles_and_nobody_else(service: Service, name: str | None) -> None:
+    role = {"root": "admin", "acme": "es", "sho": "sho", "watcher": "auditor", "other": "ocsp"}.get(
+        name or ""
+    )
+    for method, rule, roles in routes_of(service.operator):
+        response = service.call(name, method, rule.replace("<request_id>", "00"))
+        if role in roles:
+            assert response.status_code not in {401, 403}, (method, rule)
+        else:
+            assert response.status_code == (401 if name is None else 403), (method, rule)
+
+
+def test_an_admin_recognises_and_a_supplier_sends_its_manifest(service: Service) -> None:
+    root = Authority.root("new root").certificate
+    body = {
+        "supplier": "New",
+        "root": pem(root).decode(),
+        "models": ["m"],
+        "ocsp_url": "http://127.0.0.1:8102/",
+    }
+    recognised = service.call("root", "POST", "/v1/suppliers", json=body)
+    assert recognised.status_code == 201
+    listed = service.call("watcher", "GET", "/v1/suppliers").get_json()["suppliers"]
+    assert [each["supplier"] for each in listed] == ["Acme", "New"]
+    next_release = reference_manifest(service.world.device, id="release-2", svn=4)
+    signed = service.world.sign(next_release)
+    imported = service.call("root", "POST", "/v1/manifests", data=signed, content_type=RIM)
+    assert imported.status_code == 201
+    assert imported.get_json()["id"] == "release-2"
+    everything = service.call("sho", "GET", "/v1/manifests").get_json()["manifests"]
+    assert {each["id"] for each in everything} == {"release-1", "release-2"}
+
+
+@pytest.mark.negative
+def test_a_supplier_speaks_only_for_itself(service: Service) -> None:
+    signed = service.world.sign(reference_manifest(service.world.device, id="release-2", svn=4))
+    refused = service.call("acme", "POST", "/v1/manifests", data=signed, content_type=RIM)
+    problem(refused, RefusalCode.MANIFEST_WRONG_VENDOR)
+    assert service.call("acme", "GET", "/v1/manifests").get_json() == {"manifests": []}
+    assert service.world.store.audit_kinds() == ("request-refused",)
+
+
+@pytest.mark.negative
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"ocsp_url": "https://127.0.0.1/"},
+        {"ocsp_url": "ldap://x"},
+        {"ocsp_url": ""},
+        {"models": "m"},
+        {"root": ""},
+    ],
+)
+def test_malformed_recognitions(service: Service, changed: dict[str, Any]) -> None:
+    body = {"supplier": "New", "root": "-----", "models": ["m"], "ocsp_url": "http://127.0.0.1/", **changed}
+    assert service.call("root", "POST", "/v1/suppliers", json=body).status_code == 422
+
+
+def test_every_refusal_has_its_rule() -> None:
+    assert set(REFUSALS) == set(RefusalCode)
+    assert all(rule.remedy and rule.status >= 400 for rule in REFUSALS.values())

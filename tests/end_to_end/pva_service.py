@@ -1,0 +1,176 @@
+"""The PVA as its operator runs it: its own process, TLS listeners, real keys and certificates, a responder."""
+
+import json
+import signal
+import subprocess
+import sys
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from clients.pva import PvaDeviceClient, PvaOperatorClient
+from edge.http_client import HttpClient
+from edge.keys import write_private_key
+from edge.process import system_clock
+from messages.challenge import CHALLENGE_TYPE, Challenge, read_claims
+from messages.evidence import EvidenceMessage
+from standards.pki import oids
+from standards.pki.extensions import ExpectedSystemState
+from standards.pki.jws import verify_jws
+from standards.rats.corim import Manifest, sign_manifest
+from tests.contract.certificates import Certificates
+from tests.fakes.attesting_device import AttestingDevice
+from tests.fakes.credentials import CredentialPlan, FakeSupplier
+from tests.fakes.ocsp_responder import FakeResponder
+from tests.fakes.pki import LEAF_USAGE, Authority, Validity, p256
+
+ROOT = Path(__file__).parents[2]
+LIFE = Validity(before=timedelta(days=1), after=timedelta(days=365 * 50))
+"""From the fixed time of the fakes until long after today."""
+
+CONFIG = """
+profile = "lab"
+issuer = "pva-1"
+database = "sqlite:///{folder}/pva.db"
+operators_root = "operators-root.pem"
+
+[device]
+certificate = "server.pem"
+key = "keys/server.key"
+passphrase_file = "keys/passphrase"
+
+[operator]
+certificate = "server.pem"
+key = "keys/server.key"
+passphrase_file = "keys/passphrase"
+client_anchors = "anchors.pem"
+principals = "principals.json"
+
+[challenge_key]
+key = "keys/challenge.key"
+passphrase_file = "keys/passphrase"
+certificate = "challenge.pem"
+
+[result_key]
+key = "keys/result.key"
+passphrase_file = "keys/passphrase"
+certificate = "result.pem"
+"""
+
+
+class PvaService:
+    """A running PVA, its people, one supplier with its responder."""
+
+    def __init__(self, folder: Path) -> None:
+        """Write keys, certificates and settings below `folder`; `start` starts the process."""
+        self.folder = folder
+        self.certificates = Certificates(folder)
+        roles = {"admin": "admin", "supplier": "es", "sho": "sho"}
+        self.certificates.register(
+            {name: (role, self.certificates.client(name)) for name, role in roles.items()}
+        )
+        self.operators = Authority.root("operators' root", validity=LIFE)
+        (folder / "operators-root.pem").write_bytes(self.operators.certificate.public_bytes(Encoding.PEM))
+        self.write_signing_key("challenge", p256(), oids.EKU_CHALLENGE)
+        self.write_signing_key("result", p256(), oids.EKU_ATTESTATION_RESULT)
+        self.supplier = FakeSupplier.make("t", validity=LIFE)
+        self._issued: dict[int, x509.Certificate] = {}
+        self.responder = FakeResponder(self.supplier.issuing, issued=self._issued)
+        (folder / "pva.toml").write_text(CONFIG.format(folder=folder))
+        self.log = (folder / "log").open("ab")
+
+    def start(self) -> None:
+        """Start the process and wait until it is ready."""
+        command = [sys.executable, "-m", "pva.app", "--config", str(self.folder / "pva.toml")]
+        self.process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=self.log)
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        assert line, (self.folder / "log").read_text()
+        self.urls: dict[str, str] = json.loads(line)["listeners"]
+
+    def kill(self) -> None:
+        """End the process as a power cut would."""
+        self.process.kill()
+        self.process.wait(timeout=20)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+
+    def stop(self) -> int:
+        """Ask the process to end; its exit status."""
+        self.process.send_signal(signal.SIGTERM)
+        code = self.process.wait(timeout=20)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+        return code
+
+    def close(self) -> None:
+        """Close what this side holds open."""
+        self.responder.close()
+        self.log.close()
+
+    def operator(self, name: str) -> PvaOperatorClient:
+        """The operator listener as somebody."""
+        return PvaOperatorClient(HttpClient(self.urls["operator"], tls=self.certificates.tls(name)))
+
+    @property
+    def device_http(self) -> HttpClient:
+        """The device listener."""
+        return HttpClient(self.urls["device"], tls=self.certificates.tls())
+
+    @property
+    def device(self) -> PvaDeviceClient:
+        """The device listener, typed."""
+        return PvaDeviceClient(self.device_http)
+
+    def sign(self, manifest: Manifest) -> bytes:
+        """A manifest signed under the supplier's root."""
+        key = p256()
+        certificate = self.supplier.root.issue(
+            "manifests",
+            key=key.public_key(),
+            eku=oids.EKU_MANIFEST_SIGNING,
+            extensions=[(LEAF_USAGE, True)],
+            validity=LIFE,
+        )
+        return sign_manifest(manifest, key=key, chain=[certificate])
+
+    def credential(self, device: AttestingDevice, state: ExpectedSystemState) -> x509.Certificate:
+        """A Platform Credential of a device, known to the responder."""
+        plan = CredentialPlan(state=state, validity=LIFE)
+        credential = self.supplier.credential(device.device_id, device.ak_key.public_key(), plan=plan)
+        self._issued[credential.serial_number] = credential
+        return credential
+
+    def challenge(self, device: AttestingDevice) -> tuple[str, Challenge]:
+        """A fresh challenge, verified as a TRE does."""
+        token = self.device.challenge(device.device_id)
+        return token, read_claims(self.verified(token, eku=oids.EKU_CHALLENGE, typ=CHALLENGE_TYPE))
+
+    def verified(self, token: str, *, eku: x509.ObjectIdentifier, typ: str) -> dict[str, object]:
+        """Claims of a token under the operators' root."""
+        anchors = [self.operators.certificate]
+        return verify_jws(token, anchors=anchors, eku=eku, typ=typ, at=self.now()).claims
+
+    def evidence(self, device: AttestingDevice, credential: x509.Certificate) -> EvidenceMessage:
+        """The answer of a device to a fresh challenge."""
+        token, challenge = self.challenge(device)
+        return device.evidence(challenge, token=token, chain=self.supplier.chain(credential))
+
+    def now(self) -> datetime:
+        """The present moment."""
+        return system_clock()
+
+    def write_signing_key(
+        self, name: str, key: ec.EllipticCurvePrivateKey, eku: x509.ObjectIdentifier
+    ) -> None:
+        """Put one of the PVA's signing keys and its certificate where the settings name them."""
+        certificate = self.operators.issue(
+            f"PVA {name}", key=key.public_key(), eku=eku, extensions=[(LEAF_USAGE, True)], validity=LIFE
+        )
+        (self.folder / f"{name}.pem").write_bytes(certificate.public_bytes(Encoding.PEM))
+        path = self.folder / "keys" / f"{name}.key"
+        path.unlink(missing_ok=True)
+        write_private_key(path, key, passphrase_file=self.certificates.passphrase)
