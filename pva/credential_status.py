@@ -8,7 +8,6 @@ from datetime import datetime
 from threading import Lock
 
 from clients.ocsp import OcspClient
-
 from edge.http_client import HttpError, UnreachableError
 from edge.process import Clock, RandomBytes
 from pva.credential import PlatformCredential

@@ -18,6 +18,7 @@ from pva import schema
 from pva.appraisal import ReferenceManifest
 from pva.recognition import ImportedManifest, RecognisedSupplier
 from pva.refusals import RefusalCode, RefusalError
+from pva.serialization import repeated
 from standards.pki.fingerprints import certificate_der, certificate_sha256
 from standards.rats.corim import verify_manifest
 
@@ -36,6 +37,7 @@ class ReferenceStore:
         with transaction(self._engine, write=False) as connection:
             return tuple(_supplier_of(row) for row in connection.execute(query).mappings())
 
+    @repeated
     def save_supplier(self, supplier: RecognisedSupplier) -> None:
         """See `pva.recognition.RecognitionStore`."""
         table = schema.suppliers
@@ -76,6 +78,7 @@ class ReferenceStore:
                 at=supplier.recognised_at,
             )
 
+    @repeated
     def add_manifest(self, manifest: ImportedManifest) -> None:
         """See `pva.recognition.RecognitionStore`."""
         table = schema.manifests

@@ -4,41 +4,13 @@ Rule: what must happen at most once stands under a unique key here, so that no c
 challenge's digest, an operator's nonce, the result of a request, the device of an AK.
 """
 
-from datetime import UTC, datetime
-from typing import Any
-
 import sqlalchemy as sa
 
-from edge.database import NAMING
+from edge.database import NAMING, UtcTime
 from edge.ledger import LedgerTable
 
 metadata = sa.MetaData(naming_convention=NAMING)
 ledger = LedgerTable(metadata)
-
-
-class UtcTime(sa.types.TypeDecorator[datetime]):
-    """An aware UTC time, stored as microseconds since 1970, equal on every database."""
-
-    impl = sa.BigInteger
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> int | None:
-        """Microseconds of an aware time."""
-        del dialect
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            raise ValueError("times in the store are aware")
-        delta = value - datetime(1970, 1, 1, tzinfo=UTC)
-        return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
-
-    def process_result_value(self, value: Any | None, dialect: sa.Dialect) -> datetime | None:
-        """The aware time."""
-        del dialect
-        if value is None:
-            return None
-        seconds, microseconds = divmod(value, 1_000_000)
-        return datetime.fromtimestamp(seconds, UTC).replace(microsecond=microseconds)
 
 
 suppliers = sa.Table(

@@ -19,6 +19,7 @@ from pva.continuity import DeviceHistory
 from pva.refusals import RefusalCode, RefusalError
 from pva.requests import RecordedRefusal, RequestProgress, RequestState, ValidationRequest
 from pva.result import SignedResult
+from pva.serialization import repeated
 from pva.store_rows import history_of, request_of, row_of_history, row_of_request
 
 UNAUTHENTICATED_REFUSALS_MAX = 16
@@ -39,6 +40,7 @@ class Store:
 
     # requests
 
+    @repeated
     def add_request(self, request: ValidationRequest, *, pending_max: int) -> None:
         """See `pva.requests.RequestStore`."""
         with transaction(self._engine) as connection:
@@ -108,6 +110,7 @@ class Store:
 
     # validations
 
+    @repeated
     def redeem(self, digest: bytes, *, expires_at: datetime, at: datetime) -> bool:
         """See `pva.validation.ValidationStore`."""
         table = schema.redeemed_challenges
@@ -136,6 +139,7 @@ class Store:
         with transaction(self._engine, write=False) as connection:
             return connection.scalar(sa.select(table.c.device_id).where(table.c.ak_name == ak_name))
 
+    @repeated
     def record_result(
         self, result: SignedResult, *, history: DeviceHistory, expected_revision: int | None, at: datetime
     ) -> None:
@@ -170,6 +174,7 @@ class Store:
                 retry_after_s=1,
             ) from None
 
+    @repeated
     def record_refusal(
         self, request_id: str, refusal: RefusalError, *, authenticated: bool, at: datetime
     ) -> None:
@@ -205,6 +210,7 @@ class Store:
                 at=at,
             )
 
+    @repeated
     def record_caller_refusal(self, *, caller: str, route: str, code: str, detail: str, at: datetime) -> None:
         """Audit leaf for a request of an authenticated caller that was refused (not a device's)."""
         with transaction(self._engine) as connection:

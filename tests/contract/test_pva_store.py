@@ -1,4 +1,4 @@
-"""The PVA's stores, in memory and on SQLite, keep the same promises to the use cases."""
+"""The PVA's stores, in memory, on SQLite and on PostgreSQL, keep the same promises to the use cases."""
 
 import threading
 from collections.abc import Iterator
@@ -22,15 +22,17 @@ from pva.requests import RequestState
 from pva.store import UNAUTHENTICATED_REFUSALS_MAX, Store
 from pva.store_rows import history_of, row_of_history
 from standards.rats.errors import RatsError
+from tests.contract.postgresql import postgresql
 from tests.fakes.attesting_device import AttestingDevice
 from tests.fakes.credentials import FakeSupplier
 from tests.fakes.pki import NOW
 from tests.fakes.pva_world import TENANT, World, reference_manifest
 
+__all__ = ["postgresql"]
 MIGRATIONS = Path(__file__).parents[2] / "pva" / "migrations"
 
 
-class SqliteStore(Store):
+class AuditedStore(Store):
     """The real store, with its audit leaves made readable for the tests."""
 
     def __init__(self, engine: sa.Engine) -> None:
@@ -45,19 +47,26 @@ class SqliteStore(Store):
         return tuple(verify_entry(entry)["kind"] for entry in entries)
 
 
-def sqlite_engine(folder: Path) -> sa.Engine:
-    engine = engine_for(f"sqlite:///{folder / 'pva.db'}")
+def migrated(url: str) -> sa.Engine:
+    engine = engine_for(url)
     migrate(engine, MIGRATIONS)
     return engine
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+def sqlite_engine(folder: Path) -> sa.Engine:
+    return migrated(f"sqlite:///{folder / 'pva.db'}")
+
+
+@pytest.fixture(params=["memory", "sqlite", "postgresql"])
 def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
     if request.param == "memory":
         yield World()
         return
-    engine = sqlite_engine(tmp_path)
-    yield World(store=SqliteStore(engine), references=ReferenceStore(engine, random_bytes=system_random))
+    if request.param == "sqlite":
+        engine = sqlite_engine(tmp_path)
+    else:
+        engine = migrated(request.getfixturevalue("postgresql").new_database())
+    yield World(store=AuditedStore(engine), references=ReferenceStore(engine, random_bytes=system_random))
     engine.dispose()
 
 
@@ -223,12 +232,12 @@ def test_two_manifests_of_one_version_are_refused(world: World) -> None:
 def test_a_used_challenge_stays_used_after_a_restart(tmp_path: Path) -> None:
     engine = sqlite_engine(tmp_path)
     references = ReferenceStore(engine, random_bytes=system_random)
-    world = World(store=SqliteStore(engine), references=references)
+    world = World(store=AuditedStore(engine), references=references)
     message = world.answer()
     world.validate(message)
     engine.dispose()
     again = sqlite_engine(tmp_path)
-    world.store = SqliteStore(again)
+    world.store = AuditedStore(again)
     world.references = ReferenceStore(again, random_bytes=system_random)
     with pytest.raises(RefusalError) as caught:
         world.validate(message)
@@ -238,9 +247,8 @@ def test_a_used_challenge_stays_used_after_a_restart(tmp_path: Path) -> None:
 
 @pytest.mark.negative
 @pytest.mark.check("A5")
-def test_of_many_at_once_one_redeems_a_challenge(tmp_path: Path) -> None:
-    engine = sqlite_engine(tmp_path)
-    world = World(store=SqliteStore(engine), references=ReferenceStore(engine, random_bytes=system_random))
+@pytest.mark.parametrize("world", ["sqlite", "postgresql"], indirect=True)
+def test_of_many_at_once_one_redeems_a_challenge(world: World) -> None:
     evidence = encode_evidence(world.answer())
     outcomes: list[str] = []
 
@@ -256,14 +264,13 @@ def test_of_many_at_once_one_redeems_a_challenge(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert sorted(outcomes) == ["affirming", *["challenge-used"] * 7]
-    engine.dispose()
 
 
 @pytest.mark.negative
 def test_a_manifest_that_somebody_changed_in_the_database_affirms_nobody(tmp_path: Path) -> None:
     engine = sqlite_engine(tmp_path)
     references = ReferenceStore(engine, random_bytes=system_random)
-    world = World(store=SqliteStore(engine), references=references)
+    world = World(store=AuditedStore(engine), references=references)
     other = world.sign(reference_manifest(world.device, version="2"))
     flipped = world.signed_manifest[:-1] + bytes([world.signed_manifest[-1] ^ 1])
     for altered, expected in ((flipped, RatsError), (other, RefusalError)):

@@ -8,7 +8,7 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
-_UTC_TIME = sa.BigInteger()  # microseconds since 1970
+_UTC_TIME = sa.DateTime(timezone=True)
 _NUMBER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
