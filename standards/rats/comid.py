@@ -29,6 +29,7 @@ from standards.rats.manifest import SCOPES, Manifest, PlatformReference, Referen
 MODELS_MAX: Final = 64
 MEASUREMENTS_MAX: Final = 8192
 NAME_MAX: Final = 255
+ID_MAX: Final = 128  # as in the extension ExpectedSystemState
 TAG_SVN: Final = 552
 SVN_MAX: Final = (1 << 32) - 1
 _POSITION_MAX: Final = 9999
@@ -78,7 +79,7 @@ def decode_comid(value: object, *, manifest_id: str) -> Manifest:
     """
     tag = Fields(value, what="comid", refusal=refusal)
     identity = tag.nested(_TAG_IDENTITY)
-    if identity.text(0, size_max=NAME_MAX) != manifest_id:
+    if identity.text(0, size_max=ID_MAX) != manifest_id:
         raise RatsError(what="comid tag-id", expected="the id of the CoRIM", got="another")
     identity.close()
     triples = tag.nested(_TRIPLES)

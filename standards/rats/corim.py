@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from standards.pki import oids
 from standards.rats import cose
 from standards.rats.cbor import decode_deterministic, encode_deterministic
-from standards.rats.comid import NAME_MAX, TAG_SVN, decode_comid, encode_comid
+from standards.rats.comid import ID_MAX, NAME_MAX, TAG_SVN, decode_comid, encode_comid
 from standards.rats.errors import RatsError, refusal
 from standards.rats.fields import Fields
 from standards.rats.manifest import Manifest, PlatformReference, ReferenceEvent
@@ -86,7 +86,7 @@ def decode_manifest(data: bytes) -> Manifest:
     if not isinstance(tagged, cbor2.CBORTag) or tagged.tag != _TAG_UNSIGNED_CORIM:
         raise RatsError(what="CoRIM", expected=f"tag {_TAG_UNSIGNED_CORIM}", got="another object")
     fields = Fields(tagged.value, what="corim", refusal=refusal)
-    identity = fields.text(_ID, size_max=NAME_MAX)
+    identity = fields.text(_ID, size_max=ID_MAX)
     if fields.raw(_PROFILE) != _profile():
         raise RatsError(
             what="corim profile", expected=oids.CORIM_PROFILE.dotted_string, got="another profile"

@@ -149,7 +149,7 @@ def test_an_encoding_that_is_not_deterministic_is_refused() -> None:
         {"svn": -1},
         {"svn": 1 << 32},
         {"version": "line\nfeed"},
-        {"id": "i" * 256},
+        {"id": "i" * 129},
         {"platform": PlatformReference(registers={0x0004: {0: b"\x00" * 20}})},
         {"platform": PlatformReference(registers={0x000B: {0: b"\x00" * 20}})},
         {"tre_image_digest": b"\x00" * 20},

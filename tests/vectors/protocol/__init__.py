@@ -1,0 +1,1 @@
+"""The worked example of docs/PROTOCOL.md, made from scratch and without anything random."""
