@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from m2me_agent.agent.errors import RefusedError
-from m2me_agent.agent.ports import Tre, repeat
+from m2me_agent.agent.ports import Sleep, Tre, repeat
 from m2me_agent.tre_protocol import Operation, Refusal
 
 
@@ -26,7 +26,7 @@ class PlatformValidationAuthority(Protocol):
         """Hand evidence in; the challenge is used up by the first try, so it may not be repeated."""
 
 
-def attest(tre: Tre, pva: PlatformValidationAuthority) -> Verdict:
+def attest(tre: Tre, pva: PlatformValidationAuthority, *, sleep: Sleep) -> Verdict:
     """Carry one exchange.
 
     Raises:
@@ -44,7 +44,7 @@ def attest(tre: Tre, pva: PlatformValidationAuthority) -> Verdict:
             )
         )
     # 2 the PVA asks
-    token = repeat(lambda: pva.challenge(device_id))
+    token = repeat(lambda: pva.challenge(device_id), sleep=sleep)
     # 3 the TRE answers, if it may
     evidence = tre.ask(Operation.ATTEST, {"challenge_token": token})["evidence"]
     # 4 the PVA judges

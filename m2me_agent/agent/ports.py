@@ -1,6 +1,5 @@
 """The parties between which the agent carries messages, and how often it may try."""
 
-import time
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, TypeVar
 
@@ -8,6 +7,9 @@ from m2me_agent.agent.errors import NotReachedError
 from m2me_agent.tre_protocol import Operation
 
 T = TypeVar("T")
+
+Sleep = Callable[[float], None]
+"""Waits so many seconds."""
 
 ATTEMPTS = 3
 FIRST_WAIT_S = 0.5
@@ -20,7 +22,7 @@ class Tre(Protocol):
         """The result of an operation."""
 
 
-def repeat(call: Callable[[], T], *, sleep: Callable[[float], None] = time.sleep) -> T:
+def repeat(call: Callable[[], T], *, sleep: Sleep) -> T:
     """Try a call that may be repeated safely up to ATTEMPTS times while it cannot be reached.
 
     Raises:

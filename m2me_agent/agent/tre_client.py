@@ -42,6 +42,8 @@ class TreClient:
                 connection.connect(str(self._path))
                 connection.sendall(frame)
                 payload = receive_frame(connection.recv)
+        except (BrokenPipeError, ConnectionResetError):
+            payload = None
         except (OSError, TreProtocolError) as error:
             raise self._not_reached(str(error)) from error
         if payload is None:

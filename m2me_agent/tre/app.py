@@ -28,6 +28,7 @@ from edge.process import (
     system_random,
 )
 from edge.settings import Settings, SettingsError, SettingsPath, load_settings
+from edge.users import UserOption
 from m2me_agent.tre.anchors import Anchors, load_anchors
 from m2me_agent.tre.attestation import Attestation
 from m2me_agent.tre.boot_log import BootLogFile
@@ -87,14 +88,6 @@ class Opened:
     listener: socket.socket
 
 
-def parse_user(text: str) -> tuple[int, int]:
-    """UID:GID as numbers."""
-    uid, separator, gid = text.partition(":")
-    if not separator or not uid.isascii() or not uid.isdecimal() or not gid.isascii() or not gid.isdecimal():
-        raise click.BadParameter(f"expected UID:GID as numbers, got {text!r}")
-    return int(uid), int(gid)
-
-
 def open_everything(settings: TreSettings, *, uid: int) -> Opened:
     """Open and wire the TRE that will run as ``uid``.
 
@@ -146,12 +139,11 @@ def run(settings: TreSettings, *, user: tuple[int, int] | None) -> None:
 
 @click.command(help="Run the TRE: the TPM, the anchors and the rules of a device; no network.")
 @click.option("--config", required=True, type=click.Path(path_type=Path), help="Settings, TOML.")
-@click.option("--user", default=None, metavar="UID:GID", help="Give up root for this user.")
-def main(config: Path, user: str | None) -> None:
+@click.option("--user", type=UserOption(), help="Give up root for this user.")
+def main(config: Path, user: tuple[int, int] | None) -> None:
     """Entry point of ``m2me-tre``."""
-    identity = None if user is None else parse_user(user)
     try:
-        run(load_settings(TreSettings, path=config, environ={}), user=identity)
+        run(load_settings(TreSettings, path=config, environ={}), user=user)
     except (SettingsError, TreError, PrivilegeError) as error:
         click.echo(f"m2me-tre: {error}", err=True)
         sys.exit(1)
