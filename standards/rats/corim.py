@@ -44,6 +44,12 @@ MANIFEST_BYTES_MAX: Final = 1 << 20
 _TAG_UNSIGNED_CORIM, _TAG_COMID, _TAG_OID, _TAG_TIME = 501, 506, 111, 1
 _ID, _TAGS, _PROFILE, _VALIDITY = 0, 1, 3, 4
 _CORIM_META: Final = 8
+_SIGNED: Final = cose.Profile(
+    content_type=RIM_CBOR,
+    headers=frozenset({_CORIM_META}),
+    bytes_max=MANIFEST_BYTES_MAX,
+    eku=oids.EKU_MANIFEST_SIGNING,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +121,7 @@ def sign_manifest(
     """
     return cose.sign(
         encode_manifest(manifest),
-        content_type=RIM_CBOR,
+        profile=_SIGNED,
         headers={_CORIM_META: encode_deterministic({0: {0: manifest.supplier}})},
         key=key,
         chain=chain,
@@ -137,15 +143,7 @@ def verify_manifest(
         RatsError: unsigned, malformed, wrongly signed, another signer named, or a model that is not permitted.
         PathError: the signer's certificate is not valid for this purpose under these anchors.
     """
-    signed = cose.verify(
-        data,
-        content_type=RIM_CBOR,
-        headers=frozenset({_CORIM_META}),
-        anchors=anchors,
-        eku=oids.EKU_MANIFEST_SIGNING,
-        at=at,
-        bytes_max=MANIFEST_BYTES_MAX,
-    )
+    signed = cose.verify(data, profile=_SIGNED, anchors=anchors, at=at)
     manifest = decode_manifest(signed.payload)
     if _read_signer(signed.headers[_CORIM_META]) != manifest.supplier:
         raise RatsError(what="corim-meta signer", expected="the vendor of the manifest", got="another name")

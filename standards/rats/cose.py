@@ -24,7 +24,7 @@ from cwt.exceptions import CWTError
 from standards.pki.errors import DecodeError
 from standards.pki.fingerprints import certificate_der, decode_certificate
 from standards.pki.paths import validate_path
-from standards.rats.cbor import decode_deterministic, decode_well_formed
+from standards.rats.cbor import decode_deterministic
 from standards.rats.errors import RatsError, refusal
 from standards.rats.fields import Fields
 
@@ -40,6 +40,16 @@ _PARTS: Final = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """What a signed object of one kind looks like: content type, further protected headers, size, purpose."""
+
+    content_type: str
+    headers: frozenset[int]
+    bytes_max: int
+    eku: x509.ObjectIdentifier
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VerifiedSign1:
     """A payload whose signer is proven; `path` is leaf first, anchor last; `headers` are the protected ones."""
 
@@ -51,12 +61,12 @@ class VerifiedSign1:
 def sign(
     payload: bytes,
     *,
-    content_type: str,
+    profile: Profile,
     headers: dict[int, Any],
     key: EllipticCurvePrivateKey,
     chain: Sequence[x509.Certificate],
 ) -> bytes:
-    """Sign a payload with ES256; `chain` is leaf first, without the root, `headers` are further protected ones.
+    """Sign a payload with ES256; `chain` is leaf first, without the root, `headers` those of the profile.
 
     Raises:
         RatsError: the key is not P-256, or not the one in the first certificate.
@@ -68,7 +78,7 @@ def sign(
     certificates = [certificate_der(each) for each in chain]
     # RFC 9360: one certificate stands alone, several form an array.
     x5chain = certificates[0] if len(certificates) == 1 else certificates
-    protected: dict[Any, Any] = {ALG: ES256, CONTENT_TYPE: content_type, **headers, X5CHAIN: x5chain}
+    protected: dict[Any, Any] = {ALG: ES256, CONTENT_TYPE: profile.content_type, **headers, X5CHAIN: x5chain}
     private = key.private_numbers().private_value
     signed = COSE.new(deterministic_header=True).encode_and_sign(
         payload, key=_cose_key(key.public_key(), private), protected=protected
@@ -81,20 +91,17 @@ def sign(
 def verify(
     data: bytes,
     *,
-    content_type: str,
-    headers: frozenset[int],
+    profile: Profile,
     anchors: Sequence[x509.Certificate],
-    eku: x509.ObjectIdentifier,
     at: datetime,
-    bytes_max: int,
 ) -> VerifiedSign1:
-    """Verify a tagged COSE_Sign1 over an attached payload; `headers` are the further labels that must be there.
+    """Verify a tagged COSE_Sign1 over an attached payload; every header of the profile must be there, and no other.
 
     Raises:
         RatsError: malformed, another algorithm or content type, an unknown header, a wrong signature.
         PathError: the signer's certificate is not valid for this purpose under these anchors.
     """
-    protected_bytes, payload, signature = _parts(data, bytes_max=bytes_max)
+    protected_bytes, payload, signature = _parts(data, bytes_max=profile.bytes_max)
     protected = Fields(
         decode_deterministic(protected_bytes, bytes_max=_PROTECTED_SIZE_MAX),
         what="COSE protected header",
@@ -102,19 +109,19 @@ def verify(
     )
     if protected.integer(ALG, low=-(1 << 31)) != ES256:
         raise RatsError(what="COSE alg", expected=f"ES256 ({ES256})", got="another algorithm")
-    if protected.text(CONTENT_TYPE) != content_type:
-        raise RatsError(what="COSE content type", expected=content_type, got="another")
-    values = {label: protected.raw(label) for label in sorted(headers)}
+    if protected.text(CONTENT_TYPE) != profile.content_type:
+        raise RatsError(what="COSE content type", expected=profile.content_type, got="another")
+    values = {label: protected.raw(label) for label in sorted(profile.headers)}
     chain = _chain(protected.raw(X5CHAIN))
     protected.close()
-    path = validate_path(chain[0], intermediates=chain[1:], anchors=anchors, at=at, eku=eku)
+    path = validate_path(chain[0], intermediates=chain[1:], anchors=anchors, at=at, eku=profile.eku)
     _check_signature(data, key=chain[0].public_key(), signature=signature)
     return VerifiedSign1(payload=payload, headers=values, path=path)
 
 
 def _parts(data: bytes, *, bytes_max: int) -> tuple[bytes, bytes, bytes]:
     """Protected header, payload and signature of a tagged COSE_Sign1 without unprotected headers."""
-    sign1 = decode_well_formed(data, bytes_max=bytes_max, tags=frozenset({TAG_COSE_SIGN1}))
+    sign1 = decode_deterministic(data, bytes_max=bytes_max, tags=frozenset({TAG_COSE_SIGN1}))
     if not isinstance(sign1, cbor2.CBORTag) or sign1.tag != TAG_COSE_SIGN1:
         raise RatsError(
             what="COSE_Sign1", expected=f"tag {TAG_COSE_SIGN1}", got="an unsigned or another object"

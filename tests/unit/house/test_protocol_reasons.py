@@ -1,0 +1,61 @@
+"""docs/PROTOCOL.md names every reason with which a device can be refused, and none that does not exist."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from pva.refusals import RefusalCode
+from tests.unit.house.tree import ROOT
+
+OF_OPERATORS_ONLY = frozenset(
+    {
+        RefusalCode.PURPOSE_NOT_OFFERED,
+        RefusalCode.NONCE_REUSED,
+        RefusalCode.TOO_MANY_REQUESTS,
+        RefusalCode.NOT_FOUND,
+        RefusalCode.ROOT_UNACCEPTABLE,
+        RefusalCode.SUPPLIER_CONFLICT,
+        RefusalCode.MANIFEST_UNTRUSTED,
+        RefusalCode.MANIFEST_UNSIGNED,
+        RefusalCode.MANIFEST_WRONG_PURPOSE,
+        RefusalCode.MANIFEST_MALFORMED,
+        RefusalCode.MANIFEST_WRONG_VENDOR,
+        RefusalCode.MANIFEST_WRONG_MODEL,
+        RefusalCode.MANIFEST_FORBIDDEN_PCR,
+        RefusalCode.MANIFEST_UNQUOTED_PCR,
+        RefusalCode.MANIFEST_INCONSISTENT,
+        RefusalCode.MANIFEST_CONFLICT,
+    }
+)
+_REASON = re.compile(r"`([a-z]+(?:-[a-z]+)+)`")
+_RAISERS = frozenset({"EnrollmentRefusedError", "_refused", "_no_session", "_not_ready"})
+_ENROLLMENT_FILES = ("enrollment.py", "device_keys.py", "credential.py")
+
+
+def part(begin: str, end: str) -> set[str]:
+    """Reasons that stand in backticks between two headings."""
+    text = (ROOT / "docs/PROTOCOL.md").read_text(encoding="utf-8")
+    return set(_REASON.findall(text[text.index(begin) : text.index(end)]))
+
+
+def raised(path: Path) -> Iterator[str]:
+    """Reasons that a file of the CA refuses an enrolment with."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _RAISERS:
+            for argument in node.args[:2]:
+                reason = argument.value if isinstance(argument, ast.Constant) else None
+                if isinstance(reason, str) and _REASON.fullmatch(f"`{reason}`"):
+                    yield reason
+
+
+def test_reasons_of_the_pva() -> None:
+    documented = part("### 4.4", "States of a challenge") | part("## 4 Attestation", "### 4.1")
+    meant_for_devices = {code.value for code in RefusalCode if code not in OF_OPERATORS_ONLY}
+    assert documented == meant_for_devices
+
+
+def test_reasons_of_the_ca() -> None:
+    documented = part("Reasons in problem documents", "## 4 Attestation")
+    raised_by_the_ca = {reason for name in _ENROLLMENT_FILES for reason in raised(ROOT / "ca" / name)}
+    assert documented == raised_by_the_ca
