@@ -10,6 +10,7 @@ from lab.software_tpm.errors import CommandError
 from lab.software_tpm.machine import Machine
 from lab.software_tpm.nv_access import check_readable, nv_slice
 from lab.software_tpm.objects import TpmObject
+from lab.software_tpm.pcr_selection import read_selections
 from lab.software_tpm.signatures import effective_scheme, read_scheme, sign_digest
 from standards.tpm2.constants import NONCE_BYTES_MAX, Algorithm, Handle, ObjectAttributes, StructureTag
 from standards.tpm2.hashing import digest
@@ -23,7 +24,6 @@ from standards.tpm2.structures import (
     NvCertifyInfo,
     QuoteInfo,
     Scheme,
-    read_pcr_selections,
 )
 from standards.tpm2.structures.attest import Attested
 
@@ -49,7 +49,7 @@ def quote(machine: Machine, call: Call) -> Reply:
     """TPM2_Quote (18.4)."""
     extra_data = call.parameters.buffer(NONCE_BYTES_MAX)
     asked = call.parameters.read(read_scheme)
-    selections = call.parameters.read(read_pcr_selections)
+    selections = call.parameters.read(read_selections)
     call.parameters.end()
     signer = _signer(machine, call.handles[0], asked, handle_number=1)
     values = machine.volatile.selected(selections)
@@ -83,6 +83,8 @@ def nv_certify(machine: Machine, call: Call) -> Reply:
     check_readable(index, auth_handle=auth_handle)
     if size == 0 and offset == 0:
         raise CommandError(parameter(ReturnCode.VALUE, 3))
+    if size + offset > index.public.data_size:
+        raise CommandError(ReturnCode.NV_RANGE)
     contents = nv_slice(index, size=size, offset=offset, size_parameter=3, offset_parameter=4)
     info = NvCertifyInfo(index_name=index.public.name, offset=offset, contents=contents)
     return _attest(machine, signer, StructureTag.ATTEST_NV, extra_data=extra_data, attested=info)

@@ -10,16 +10,19 @@ from lab.software_tpm.entities import (
     PCR_TYPE,
     PERMANENT_TYPE,
     PERSISTENT_TYPE,
+    POLICY_SESSION_TYPE,
     TRANSIENT_TYPE,
     handle_type,
 )
+from lab.software_tpm.errors import CommandError
 from lab.software_tpm.machine import COMMAND_BYTES_MAX, SESSION_SLOTS, TRANSIENT_SLOTS, Machine
 from lab.software_tpm.nv_access import NV_BUFFER_BYTES_MAX
+from lab.software_tpm.pcr_selection import PCR_HASHES
 from lab.software_tpm.state import NV_BYTES_MAX, PERSISTENT_OBJECTS_MAX
 from lab.software_tpm.volatile import PCR_COUNT
 from standards.tpm2.constants import DIGEST_BYTES_MAX, Algorithm, Capability, EccCurve, Handle
 from standards.tpm2.marshal import Writer
-from standards.tpm2.return_codes import ReturnCode
+from standards.tpm2.return_codes import ReturnCode, parameter
 from standards.tpm2.structures import PcrSelection, encode_pcr_selections
 from standards.tpm2.structures.pcr import SELECT_BYTES
 
@@ -50,6 +53,15 @@ _ALGORITHMS = {
     Algorithm.CFB: _SYMMETRIC | _ENCRYPTING,
 }
 _HANDLE_COUNT_SHIFT = 25
+_HANDLE_TYPES = (
+    PCR_TYPE,
+    NV_TYPE,
+    HMAC_SESSION_TYPE,
+    POLICY_SESSION_TYPE,
+    PERMANENT_TYPE,
+    TRANSIENT_TYPE,
+    PERSISTENT_TYPE,
+)
 _PERMANENT = (
     Handle.OWNER,
     Handle.NULL,
@@ -70,14 +82,20 @@ def get_capability(machine: Machine, call: Call) -> Reply:
     count = min(call.parameters.u32(), _COUNT_MAX)
     call.parameters.end()
     if number == Capability.PCRS:
-        banks = tuple(
-            PcrSelection(bank=bank, indices=tuple(range(PCR_COUNT))) for bank in machine.volatile.banks
-        )
-        return reply(Writer().u8(0).u32(number).raw(encode_pcr_selections(banks)))
+        return reply(Writer().u8(0).u32(number).raw(encode_pcr_selections(_banks(machine))))
+    if number == Capability.HANDLES and handle_type(first) not in _HANDLE_TYPES:
+        raise CommandError(parameter(ReturnCode.HANDLE, 2))
     entries = _ENTRIES[Capability(number)](machine, first)
     shown = entries[:count]
     writer = Writer().u8(int(len(shown) < len(entries))).u32(number).u32(len(shown))
     return reply(writer.raw(b"".join(shown)))
+
+
+def _banks(machine: Machine) -> tuple[PcrSelection, ...]:
+    """All PCRs of the banks that are allocated, none of the others."""
+    allocated = machine.volatile.banks
+    every = tuple(range(PCR_COUNT))
+    return tuple(PcrSelection(bank=bank, indices=every if bank in allocated else ()) for bank in PCR_HASHES)
 
 
 def _algorithms(machine: Machine, first: int) -> list[bytes]:  # noqa: ARG001 one shape for all capabilities

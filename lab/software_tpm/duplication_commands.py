@@ -4,7 +4,6 @@ from lab.software_tpm.call import Call, Reply, reply
 from lab.software_tpm.errors import CommandError, about_parameter
 from lab.software_tpm.machine import Machine
 from lab.software_tpm.object_attributes import check_attributes, check_binding, check_scheme, check_supported
-from lab.software_tpm.object_commands import PUBLIC_BYTES_MAX
 from lab.software_tpm.object_protection import (
     PRIVATE_BYTES_MAX,
     decode_sensitive,
@@ -31,7 +30,7 @@ def import_object(machine: Machine, call: Call) -> Reply:
     parent = machine.object(call.handles[0])
     # 1 parameters
     inner_key = call.parameters.buffer(_KEY_BYTES_MAX)
-    public = call.parameters.sized(PUBLIC_BYTES_MAX, Public.decode)
+    public = call.parameters.sized(Public.decode)
     check_supported(public, number=2)
     duplicate = call.parameters.buffer(PRIVATE_BYTES_MAX)
     encrypted_seed = call.parameters.buffer(ENCRYPTED_SECRET_BYTES_MAX)

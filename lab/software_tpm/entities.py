@@ -4,10 +4,11 @@ Handle types are in the most significant octet (Part 2, 7.2); the refusals are t
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from enum import Enum
 
 from lab.software_tpm.errors import CommandError
-from lab.software_tpm.machine import TRANSIENT_SLOTS, Machine
+from lab.software_tpm.machine import FIRST_TRANSIENT, SESSION_HANDLES, TRANSIENT_SLOTS, Machine
 from lab.software_tpm.volatile import PCR_COUNT
 from standards.tpm2.constants import Algorithm, Handle, NvAttributes
 from standards.tpm2.names import handle_name
@@ -15,6 +16,7 @@ from standards.tpm2.return_codes import ReturnCode
 from standards.tpm2.return_codes import handle as about_handle
 
 _TYPE_SHIFT = 24
+_INDEX_MASK = 0x00FFFFFF
 PCR_TYPE = 0x00
 NV_TYPE = 0x01
 HMAC_SESSION_TYPE = 0x02
@@ -30,9 +32,20 @@ def handle_type(handle: int) -> int:
     return handle >> _TYPE_SHIFT
 
 
+def is_transient(handle: int) -> bool:
+    """One of the transient slots, taken or not."""
+    return handle in range(FIRST_TRANSIENT, FIRST_TRANSIENT + TRANSIENT_SLOTS)
+
+
 def is_object(handle: int) -> bool:
     """TPMI_DH_OBJECT."""
-    return handle_type(handle) in (TRANSIENT_TYPE, PERSISTENT_TYPE)
+    return is_transient(handle) or handle_type(handle) == PERSISTENT_TYPE
+
+
+def is_session(handle: int) -> bool:
+    """TPMI_SH_AUTH_SESSION without the password: any handle that a session could have."""
+    possible = handle & _INDEX_MASK < SESSION_HANDLES
+    return possible and handle_type(handle) in (HMAC_SESSION_TYPE, POLICY_SESSION_TYPE)
 
 
 def is_nv_index(handle: int) -> bool:
@@ -84,7 +97,9 @@ _ACCEPTS: dict[HandleKind, Callable[[int], bool]] = {
     HandleKind.PCR_OR_NULL: lambda handle: is_pcr(handle) or handle == Handle.NULL,
     HandleKind.ENTITY: is_entity,
     HandleKind.ENTITY_OR_NULL: lambda handle: is_entity(handle) or handle == Handle.NULL,
-    HandleKind.POLICY_SESSION: lambda handle: handle_type(handle) == POLICY_SESSION_TYPE,
+    HandleKind.POLICY_SESSION: lambda handle: (
+        is_session(handle) and handle_type(handle) == POLICY_SESSION_TYPE
+    ),
 }
 
 
@@ -94,8 +109,16 @@ def check_handle_type(kind: HandleKind, handle: int, *, number: int) -> None:
         raise CommandError(about_handle(ReturnCode.VALUE, number))
 
 
+def borrow_slot(machine: Machine, handle: int) -> None:
+    """A persistent object takes a transient slot while a command uses it; refuse if none is free."""
+    if handle_type(handle) == PERSISTENT_TYPE:
+        machine.require_free_slot()
+        borrowed = machine.volatile.borrowed_slots + 1
+        machine.volatile = replace(machine.volatile, borrowed_slots=borrowed)
+
+
 def check_handle_present(machine: Machine, handle: int, *, number: int) -> None:
-    """Refuse handle `number` of a command if nothing is there; a persistent object needs a free slot."""
+    """Refuse handle `number` of a command if nothing is there."""
     kind = handle_type(handle)
     if kind == TRANSIENT_TYPE and handle not in machine.volatile.objects:
         raise CommandError(ReturnCode.REFERENCE_H0 + number - 1)
@@ -105,17 +128,6 @@ def check_handle_present(machine: Machine, handle: int, *, number: int) -> None:
         raise CommandError(about_handle(ReturnCode.HANDLE, number))
     if kind == NV_TYPE and handle not in machine.state.nv:
         raise CommandError(about_handle(ReturnCode.HANDLE, number))
-
-
-def slots_needed(handles: tuple[int, ...]) -> int:
-    """Transient slots that a command borrows for the persistent objects among its handles."""
-    return sum(1 for handle in handles if handle_type(handle) == PERSISTENT_TYPE)
-
-
-def check_slots(machine: Machine, borrowed: int) -> None:
-    """Refuse a command whose persistent objects find no free slot."""
-    if borrowed and len(machine.volatile.objects) + borrowed > TRANSIENT_SLOTS:
-        raise CommandError(ReturnCode.OBJECT_MEMORY)
 
 
 def name_of(machine: Machine, handle: int) -> bytes:

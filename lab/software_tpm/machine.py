@@ -18,6 +18,7 @@ from standards.tpm2.structures import ClockInfo
 
 TRANSIENT_SLOTS = 3
 SESSION_SLOTS = 3
+SESSION_HANDLES = 64
 COMMAND_BYTES_MAX = 4096
 """TPM_PT_MAX_COMMAND_SIZE, and that of responses."""
 FIRST_TRANSIENT = 0x80000000

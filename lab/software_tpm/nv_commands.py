@@ -17,7 +17,6 @@ from standards.tpm2.marshal import Writer
 from standards.tpm2.return_codes import ReturnCode, handle, parameter
 from standards.tpm2.structures import NvPublic
 
-_NV_PUBLIC_BYTES_MAX = 14 + DIGEST_BYTES_MAX
 _NV_RANGE = range(0x01000000, 0x02000000)
 _COUNTER_BYTES = 8
 _RESERVED = 0x01F00300
@@ -31,7 +30,7 @@ def nv_define_space(machine: Machine, call: Call) -> Reply:
     """TPM2_NV_DefineSpace (31.3)."""
     (auth_handle,) = call.handles
     auth_value = call.parameters.buffer(DIGEST_BYTES_MAX).rstrip(b"\x00")
-    public = call.parameters.sized(_NV_PUBLIC_BYTES_MAX, NvPublic.decode)
+    public = call.parameters.sized(NvPublic.decode)
     call.parameters.end()
     _check_public(public)
     _check_attributes(public, by_platform=auth_handle == Handle.PLATFORM)

@@ -51,8 +51,8 @@ def _unsupported(public: Public) -> ReturnCode | None:
     code = _unsupported_symmetric(public.symmetric) or _unsupported_parameters(public.parameters)
     if code is not None:
         return code
-    scheme_hash = public.scheme.hash_algorithm
-    return ReturnCode.HASH if scheme_hash and not is_trusted(scheme_hash) else None
+    has_hash = public.scheme.algorithm not in (Algorithm.NULL, Algorithm.RSAES)
+    return ReturnCode.HASH if has_hash and not is_trusted(public.scheme.hash_algorithm) else None
 
 
 def _unsupported_parameters(

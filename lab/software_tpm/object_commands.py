@@ -15,6 +15,7 @@ from lab.software_tpm.object_attributes import (
 )
 from lab.software_tpm.object_protection import PRIVATE_BYTES_MAX, protect_private, unprotect_private
 from lab.software_tpm.objects import SEALED_BYTES_MAX, Sensitive, TpmObject
+from lab.software_tpm.pcr_selection import read_selections
 from lab.software_tpm.tickets import make_ticket
 from standards.tpm2.constants import (
     DIGEST_BYTES_MAX,
@@ -28,10 +29,8 @@ from standards.tpm2.hashing import digest, digest_size
 from standards.tpm2.marshal import Reader, Writer
 from standards.tpm2.names import handle_name, qualified_name
 from standards.tpm2.return_codes import ReturnCode, handle, parameter
-from standards.tpm2.structures import PcrSelection, Public, encode_pcr_selections, read_pcr_selections
+from standards.tpm2.structures import PcrSelection, Public, encode_pcr_selections
 
-PUBLIC_BYTES_MAX = 1024
-_SENSITIVE_BYTES_MAX = 2 + DIGEST_BYTES_MAX + 2 + SEALED_BYTES_MAX
 _LOCALITY_0 = 0x01
 _HIERARCHIES = (Handle.OWNER, Handle.ENDORSEMENT, Handle.PLATFORM, Handle.NULL)
 
@@ -80,7 +79,7 @@ def load(machine: Machine, call: Call) -> Reply:
     """TPM2_Load (12.2)."""
     parent = machine.object(call.handles[0])
     private = call.parameters.buffer(PRIVATE_BYTES_MAX)
-    public = call.parameters.sized(PUBLIC_BYTES_MAX, Public.decode)
+    public = call.parameters.sized(Public.decode)
     check_supported(public, number=2)
     call.parameters.end()
     machine.require_free_slot()
@@ -100,8 +99,8 @@ def load(machine: Machine, call: Call) -> Reply:
 
 def load_external(machine: Machine, call: Call) -> Reply:
     """TPM2_LoadExternal (12.3): a public area of anyone, or both areas of an object that is plainly software's."""
-    sensitive = call.parameters.read(_read_optional_sensitive)
-    public = call.parameters.sized(PUBLIC_BYTES_MAX, Public.decode)
+    sensitive = call.parameters.sized_or_none(Sensitive.decode)
+    public = call.parameters.sized(Public.decode)
     check_supported(public, number=2)
     hierarchy = call.parameters.one_of(*_HIERARCHIES)
     call.parameters.end()
@@ -112,9 +111,7 @@ def load_external(machine: Machine, call: Call) -> Reply:
             check_public_key(public)
     else:
         _check_external_private(public, sensitive, hierarchy)
-    loaded = TpmObject.under(
-        Handle.NULL, public=public, sensitive=sensitive, hierarchy=hierarchy, external=True
-    )
+    loaded = TpmObject.from_outside(public, sensitive=sensitive, hierarchy=hierarchy)
     return reply(Writer().tpm2b(loaded.name), handle=machine.load(loaded))
 
 
@@ -170,11 +167,11 @@ def _is_child(child: TpmObject, parent: TpmObject) -> bool:
 
 
 def _read_order(call: Call) -> _Order:
-    auth_value, data = call.parameters.sized(_SENSITIVE_BYTES_MAX, _decode_sensitive_create)
-    template = call.parameters.sized(PUBLIC_BYTES_MAX, Public.decode)
+    auth_value, data = call.parameters.sized(_decode_sensitive_create)
+    template = call.parameters.sized(Public.decode)
     check_supported(template, number=2)
     outside_info = call.parameters.buffer(NONCE_BYTES_MAX)
-    creation_pcrs = call.parameters.read(read_pcr_selections)
+    creation_pcrs = call.parameters.read(read_selections)
     call.parameters.end()
     return _Order(
         auth_value=auth_value.rstrip(b"\x00"),
@@ -192,11 +189,6 @@ def _decode_sensitive_create(content: bytes) -> tuple[bytes, bytes]:
     data = reader.tpm2b(SEALED_BYTES_MAX, "data")
     reader.end("size of TPMS_SENSITIVE_CREATE")
     return user_auth, data
-
-
-def _read_optional_sensitive(reader: Reader) -> Sensitive | None:
-    content = reader.tpm2b(PRIVATE_BYTES_MAX, "inPrivate")
-    return Sensitive.decode(content) if content else None
 
 
 def _check_order(order: _Order, *, parent: TpmObject | None) -> None:

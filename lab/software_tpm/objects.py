@@ -66,14 +66,8 @@ class TpmObject:
     external: bool = False
 
     @classmethod
-    def under(  # the five say where and what
-        cls,
-        parent: "TpmObject | int",
-        *,
-        public: Public,
-        sensitive: Sensitive | None,
-        hierarchy: int,
-        external: bool = False,
+    def under(
+        cls, parent: "TpmObject | int", *, public: Public, sensitive: Sensitive | None, hierarchy: int
     ) -> "TpmObject":
         """An object below `parent`, or below a hierarchy, with its Names computed."""
         above = parent if isinstance(parent, int) else parent.qualified_name
@@ -84,7 +78,19 @@ class TpmObject:
             qualified_name=qualified_name(above, name),
             hierarchy=hierarchy,
             sensitive=sensitive,
-            external=external,
+        )
+
+    @classmethod
+    def from_outside(cls, public: Public, *, sensitive: Sensitive | None, hierarchy: int) -> "TpmObject":
+        """An object of LoadExternal: it stands under nothing, so its Qualified Name is its Name."""
+        name = public.name
+        return cls(
+            public=public,
+            name=name,
+            qualified_name=name,
+            hierarchy=hierarchy,
+            sensitive=sensitive,
+            external=True,
         )
 
     def has(self, attributes: ObjectAttributes) -> bool:

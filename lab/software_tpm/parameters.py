@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from lab.software_tpm.errors import CommandError
-from standards.tpm2.constants import Algorithm
 from standards.tpm2.errors import DecodeError
 from standards.tpm2.hashing import is_trusted
 from standards.tpm2.marshal import Reader
@@ -19,7 +18,7 @@ _CODES = {
     "type of TPMT_PUBLIC": ReturnCode.TYPE,
     "RSA scheme": ReturnCode.SCHEME,
     "ECC scheme": ReturnCode.SCHEME,
-    "keyedhash scheme": ReturnCode.SCHEME,
+    "type of TPMT_SENSITIVE": ReturnCode.TYPE,
     "signing scheme": ReturnCode.SCHEME,
     "sigAlg": ReturnCode.SCHEME,
     "kdf scheme": ReturnCode.KDF,
@@ -67,14 +66,34 @@ class Parameters:
         """Content of a TPM2B of at most `size_max` bytes."""
         return self.read(lambda reader: reader.tpm2b(size_max, "parameter"))
 
-    def sized(self, size_max: int, decode: Callable[[bytes], T]) -> T:
+    def sized(self, decode: Callable[[bytes], T]) -> T:
         """A structure inside a TPM2B; an empty buffer is no structure."""
+        found = self.sized_or_none(decode)
+        if found is None:
+            raise self.refused(ReturnCode.SIZE)
+        return found
 
-        def whole(reader: Reader) -> T:
-            content = reader.tpm2b(size_max, "parameter")
-            if not content:
-                raise DecodeError("size of parameter", expected="a structure", got="0 bytes")
-            return decode(content)
+    def sized_or_none(self, decode: Callable[[bytes], T]) -> T | None:
+        """A structure inside a TPM2B, None for an empty one.
+
+        As in a TPM, the structure is read first and its size compared afterwards: a structure that runs past
+        its size is TPM_RC_SIZE, one that runs past the command is TPM_RC_INSUFFICIENT.
+        """
+
+        def whole(reader: Reader) -> T | None:
+            size = reader.u16("size of parameter")
+            available = reader.remaining
+            content = reader.take(min(size, available), "parameter")
+            if not size:
+                return None
+            try:
+                decoded = decode(content)
+            except DecodeError as error:
+                overrun = _code(error) == ReturnCode.INSUFFICIENT and size <= available
+                raise _wrong_size(size) if overrun else error from None
+            if size > available:
+                raise _wrong_size(size)
+            return decoded
 
         return self.read(whole)
 
@@ -105,13 +124,13 @@ class Parameters:
             raise CommandError(ReturnCode.SIZE)
 
 
-def is_null_or_trusted(algorithm: int) -> bool:
-    """Whether a TPMI_ALG_HASH+ names a hash of this TPM, or none."""
-    return algorithm == Algorithm.NULL or is_trusted(algorithm)
+def _wrong_size(size: int) -> DecodeError:
+    return DecodeError("size of parameter", expected="the size of its structure", got=str(size))
 
 
 def _code(error: DecodeError) -> ReturnCode:
-    if error.expected.removesuffix(" bytes").isdigit():
+    number, _, unit = error.expected.partition(" ")
+    if number.isdigit() and unit == "bytes":
         return ReturnCode.INSUFFICIENT
     if error.what.startswith("size of") or error.expected == "no trailing bytes":
         return ReturnCode.SIZE

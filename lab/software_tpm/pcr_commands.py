@@ -5,22 +5,22 @@ from dataclasses import replace
 from lab.software_tpm.call import EMPTY, Call, Reply, reply
 from lab.software_tpm.errors import CommandError
 from lab.software_tpm.machine import Machine
+from lab.software_tpm.pcr_selection import PCR_HASHES, read_selections
 from lab.software_tpm.volatile import EXTENDABLE_PCRS, RESETTABLE_PCRS
-from standards.tpm2.constants import Algorithm, Handle
+from standards.tpm2.constants import Handle
 from standards.tpm2.errors import DecodeError
 from standards.tpm2.hashing import digest_size
 from standards.tpm2.marshal import Reader, Writer
 from standards.tpm2.return_codes import ReturnCode
-from standards.tpm2.structures import PcrSelection, encode_pcr_selections, read_pcr_selections
+from standards.tpm2.structures import PcrSelection, encode_pcr_selections
 
 PCR_READ_DIGESTS_MAX = 8
 """A TPML_DIGEST has room for eight (Part 2, 10.9.3)."""
-_HASHES = (Algorithm.SHA1, Algorithm.SHA256, Algorithm.SHA384, Algorithm.SHA512)
 
 
 def pcr_read(machine: Machine, call: Call) -> Reply:
     """TPM2_PCR_Read (22.4): at most eight digests; pcrSelectionOut says which ones they are."""
-    asked = call.parameters.read(read_pcr_selections)
+    asked = call.parameters.read(read_selections)
     call.parameters.end()
     answered: list[PcrSelection] = []
     digests: list[bytes] = []
@@ -63,13 +63,13 @@ def pcr_reset(machine: Machine, call: Call) -> Reply:
 def _read_digests(reader: Reader) -> tuple[tuple[int, bytes], ...]:
     """TPML_DIGEST_VALUES (Part 2, 10.9.6)."""
     count = reader.u32("count of digests")
-    if count > len(_HASHES):
-        raise DecodeError("size of TPML_DIGEST_VALUES", expected=f"at most {len(_HASHES)}", got=str(count))
+    if count > len(PCR_HASHES):
+        raise DecodeError("size of TPML_DIGEST_VALUES", expected=f"at most {len(PCR_HASHES)}", got=str(count))
     return tuple(_read_digest(reader) for _ in range(count))
 
 
 def _read_digest(reader: Reader) -> tuple[int, bytes]:
     algorithm = reader.u16("hash of a digest")
-    if algorithm not in _HASHES:
+    if algorithm not in PCR_HASHES:
         raise DecodeError("hash of a digest", expected="a hash of this TPM", got=f"0x{algorithm:04x}")
     return algorithm, reader.take(digest_size(algorithm), "digest")

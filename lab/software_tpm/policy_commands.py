@@ -13,6 +13,7 @@ from lab.software_tpm.errors import CommandError
 from lab.software_tpm.general_commands import time_info
 from lab.software_tpm.machine import Machine
 from lab.software_tpm.nv_access import check_readable
+from lab.software_tpm.pcr_selection import read_selections
 from lab.software_tpm.policy_assertion import assert_policy, is_trial, with_cp_hash
 from lab.software_tpm.volatile import Session
 from standards.tpm2.constants import (
@@ -20,10 +21,11 @@ from standards.tpm2.constants import (
     CommandCode,
     Comparison,
 )
+from standards.tpm2.errors import DecodeError
 from standards.tpm2.hashing import digest, digest_size
 from standards.tpm2.marshal import Reader, Writer
 from standards.tpm2.return_codes import ReturnCode, parameter
-from standards.tpm2.structures import encode_pcr_selections, read_pcr_selections
+from standards.tpm2.structures import encode_pcr_selections
 
 _OR_DIGESTS = range(2, 9)
 
@@ -45,7 +47,7 @@ def policy_pcr(machine: Machine, call: Call) -> Reply:
     """TPM2_PolicyPCR (23.7): from now on any change of pcrUpdateCounter ends the session's use."""
     session = machine.session(call.handles[0])
     expected = call.parameters.buffer(DIGEST_BYTES_MAX)
-    selections = call.parameters.read(read_pcr_selections)
+    selections = call.parameters.read(read_selections)
     call.parameters.end()
     policy, volatile = session.policy, machine.volatile
     current = digest(session.hash_algorithm, b"".join(volatile.selected(selections)))
@@ -145,8 +147,6 @@ def policy_or(machine: Machine, call: Call) -> Reply:
     """TPM2_PolicyOR (23.6): one of several branches holds; the digest names them all."""
     session = machine.session(call.handles[0])
     branches = call.parameters.read(_read_digests)
-    if len(branches) not in _OR_DIGESTS:
-        raise call.parameters.refused(ReturnCode.SIZE)
     call.parameters.end()
     if not is_trial(session) and session.policy.digest not in branches:
         raise CommandError(parameter(ReturnCode.VALUE, 1))
@@ -171,5 +171,7 @@ def _comparison_digest(session: Session, operand: bytes, offset: int, operation:
 
 
 def _read_digests(reader: Reader) -> tuple[bytes, ...]:
-    count = reader.u32("size of TPML_DIGEST")
-    return tuple(reader.tpm2b(DIGEST_BYTES_MAX, "digest") for _ in range(min(count, _OR_DIGESTS.stop)))
+    count = reader.u32("count of digests")
+    if count not in _OR_DIGESTS:
+        raise DecodeError("size of TPML_DIGEST", expected="2 to 8", got=str(count))
+    return tuple(reader.tpm2b(DIGEST_BYTES_MAX, "digest") for _ in range(count))

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from lab.software_tpm.call import Role, SessionUse
-from lab.software_tpm.entities import HMAC_SESSION_TYPE, POLICY_SESSION_TYPE, handle_type
+from lab.software_tpm.entities import is_session
 from lab.software_tpm.errors import CommandError
 from lab.software_tpm.machine import Machine
 from standards.tpm2.constants import DIGEST_BYTES_MAX, Algorithm, Handle, SessionAttributes, SessionType
@@ -30,10 +30,10 @@ def read_session_area(reader: Reader, machine: Machine) -> tuple[SessionUse, ...
     try:
         size = reader.u32("authorizationSize")
         if not _SESSION_BYTES_MIN <= size <= reader.remaining:
-            raise CommandError(ReturnCode.AUTHSIZE)
+            raise CommandError(ReturnCode.SIZE)
         area = Reader(reader.take(size, "session area"))
     except DecodeError:
-        raise CommandError(ReturnCode.AUTHSIZE) from None
+        raise CommandError(ReturnCode.INSUFFICIENT) from None
     uses: list[SessionUse] = []
     while area.remaining:
         number = len(uses) + 1
@@ -82,8 +82,7 @@ def check_ciphers(uses: tuple[SessionUse, ...], machine: Machine, *, decrypt: bo
 def _read_use(area: Reader, number: int) -> SessionUse:
     try:
         handle = area.u32("session handle")
-        known = handle == Handle.PASSWORD or handle_type(handle) in (HMAC_SESSION_TYPE, POLICY_SESSION_TYPE)
-        if not known:
+        if handle != Handle.PASSWORD and not is_session(handle):
             raise CommandError(session(ReturnCode.VALUE, number))
         nonce_caller = area.tpm2b(DIGEST_BYTES_MAX, "nonceCaller")
         attributes = area.u8("sessionAttributes")

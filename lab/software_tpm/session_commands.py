@@ -7,11 +7,12 @@ from lab.software_tpm.entities import (
     HMAC_SESSION_TYPE,
     POLICY_SESSION_TYPE,
     auth_value_of,
-    handle_type,
     is_object,
+    is_session,
+    is_transient,
 )
 from lab.software_tpm.errors import CommandError, about_parameter
-from lab.software_tpm.machine import FIRST_TRANSIENT, SESSION_SLOTS, Machine
+from lab.software_tpm.machine import SESSION_SLOTS, Machine
 from lab.software_tpm.secret_exchange import ENCRYPTED_SECRET_BYTES_MAX, decrypt_secret
 from lab.software_tpm.session_protection import bound_identity
 from lab.software_tpm.volatile import Policy, Session
@@ -82,9 +83,8 @@ def flush_context(machine: Machine, call: Call) -> Reply:
     elif flushed in machine.volatile.sessions:
         machine.volatile = machine.volatile.without_session(flushed)
     else:
-        known = (FIRST_TRANSIENT >> 24, HMAC_SESSION_TYPE, POLICY_SESSION_TYPE)
-        code = ReturnCode.HANDLE if handle_type(flushed) in known else ReturnCode.VALUE
-        raise call.parameters.refused(code)
+        possible = is_transient(flushed) or is_session(flushed)
+        raise call.parameters.refused(ReturnCode.HANDLE if possible else ReturnCode.VALUE)
     return EMPTY
 
 

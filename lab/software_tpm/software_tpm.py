@@ -14,10 +14,9 @@ from lab.software_tpm.call import Call, Reply, SessionUse
 from lab.software_tpm.command_table import COMMANDS, Command
 from lab.software_tpm.dictionary_attack import record_failure
 from lab.software_tpm.entities import (
+    borrow_slot,
     check_handle_present,
     check_handle_type,
-    check_slots,
-    slots_needed,
 )
 from lab.software_tpm.errors import AuthorizationError, CommandError
 from lab.software_tpm.machine import COMMAND_BYTES_MAX, Machine
@@ -183,10 +182,8 @@ def _read_handles(machine: Machine, reader: Reader, entry: Command) -> tuple[int
         check_handle_type(kind, handle, number=number)
         handles.append(handle)
     for number, handle in enumerate(handles, start=1):
+        borrow_slot(machine, handle)
         check_handle_present(machine, handle, number=number)
-    borrowed = slots_needed(tuple(handles))
-    check_slots(machine, borrowed)
-    machine.volatile = replace(machine.volatile, borrowed_slots=borrowed)
     return tuple(handles)
 
 
@@ -246,7 +243,7 @@ def _authorize_response(
     machine: Machine, use: SessionUse, *, code: CommandCode, parameters: bytes, bound: bool
 ) -> ResponseAuthorization:
     if use.handle == Handle.PASSWORD:
-        return ResponseAuthorization(nonce_tpm=b"", attributes=use.attributes, hmac=b"")
+        return ResponseAuthorization(nonce_tpm=b"", attributes=SessionAttributes.CONTINUE_SESSION, hmac=b"")
     session = machine.session(use.handle)
     key = b"" if session.policy.password_needed else hmac_key(machine, session, use, bound=bound)
     mac = b""
