@@ -10,7 +10,6 @@ from typing import Final
 from standards.rats.cbor import decode_deterministic, encode_deterministic
 from standards.rats.errors import RatsError
 
-CMW_CBOR: Final = "application/cmw+cbor"
 _MEDIA_TYPE_MAX: Final = 255
 _RECORD_LENGTH: Final = 2
 
