@@ -147,7 +147,7 @@ class SessionAttributes(IntFlag):
 
 
 class NvAttributes(IntFlag):
-    """TPMA_NV (Part 2, 13.4); the type of the index is in bits 4-7, see NvType."""
+    """TPMA_NV (Part 2, 13.4); the type of an index (TPM_NT) is in bits 4-7."""
 
     PPWRITE = 0x00000001
     OWNERWRITE = 0x00000002

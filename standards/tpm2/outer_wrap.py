@@ -1,4 +1,4 @@
-"""The outer wrap: encryption and integrity of what travels to a TPM (Part 1, 22.4 and 24.4).
+"""The outer wrap: encryption and integrity of what travels to a TPM (Part 1, 22 to 24).
 
 encrypt-then-MAC with two keys derived from one seed, both over the Name of the object concerned, so that
 nothing can be moved to another object.

@@ -116,12 +116,12 @@ class SlotInCommand:
 
 
 def cp_hash(code: CommandCode, names: list[bytes], parameters: bytes) -> bytes:
-    """Digest cpHash of command code, Names and (encrypted) parameters (Part 1, 16.7)."""
+    """Digest cpHash of command code, Names and (encrypted) parameters (Part 1, 18.7)."""
     return digest(SESSION_HASH, code.to_bytes(4, "big") + b"".join(names) + parameters)
 
 
 def rp_hash(code: CommandCode, parameters: bytes) -> bytes:
-    """Digest rpHash of a successful response: digest of code and (encrypted) parameters (Part 1, 16.8)."""
+    """Digest rpHash of a successful response: digest of code and (encrypted) parameters (Part 1, 18.8)."""
     return digest(SESSION_HASH, bytes(4) + code.to_bytes(4, "big") + parameters)
 
 

@@ -1,6 +1,7 @@
 """Quotes, certified keys and certified counters of a running TPM, judged by the project's verification."""
 
 import hashlib
+from dataclasses import replace
 
 import pytest
 
@@ -14,12 +15,13 @@ from standards.tpm2.commands.objects import TpmObject
 from standards.tpm2.connection import TpmConnection
 from standards.tpm2.constants import (
     Algorithm,
+    EccCurve,
     Handle,
 )
 from standards.tpm2.errors import VerificationError
 from standards.tpm2.key_checks import check_ak
 from standards.tpm2.sessions import EMPTY_PASSWORD, Password
-from standards.tpm2.structures import Public
+from standards.tpm2.structures import EccParameters, Public, Scheme
 from standards.tpm2.templates import (
     AK_ECC_P256,
     AK_RSA_2048,
@@ -31,8 +33,27 @@ from tests.contract.tpm_devices import RunningTpm, refused
 # --- quotes and certifications ---------------------------------------------------------------------------
 
 
+def with_scheme(
+    template: Public, algorithm: Algorithm, hash_algorithm: Algorithm, curve: int = EccCurve.NIST_P384
+) -> Public:
+    """An AK's template with another scheme, and on another curve if it is ECC."""
+    parameters, scheme = template.parameters, Scheme(algorithm=algorithm, hash_algorithm=hash_algorithm)
+    if isinstance(parameters, EccParameters):
+        return replace(template, parameters=replace(parameters, scheme=scheme, curve=curve))
+    return replace(template, parameters=replace(parameters, scheme=scheme))
+
+
+AK_TEMPLATES = {
+    "ECDSA P-256": AK_ECC_P256,
+    "ECDSA P-384 SHA-384": with_scheme(AK_ECC_P256, Algorithm.ECDSA, Algorithm.SHA384),
+    "RSASSA": AK_RSA_2048,
+    "RSASSA SHA-512": with_scheme(AK_RSA_2048, Algorithm.RSASSA, Algorithm.SHA512),
+    "RSAPSS": with_scheme(AK_RSA_2048, Algorithm.RSAPSS, Algorithm.SHA256),
+}
+
+
 @pytest.mark.requirement("R71")
-@pytest.mark.parametrize("template", [AK_ECC_P256, AK_RSA_2048], ids=["ECDSA", "RSASSA"])
+@pytest.mark.parametrize("template", AK_TEMPLATES.values(), ids=AK_TEMPLATES)
 def test_a_quote_verifies_and_covers_the_registers(tpm: TpmConnection, template: Public) -> None:
     tpm.pcr_extend(4, digests={Algorithm.SHA256: hashlib.sha256(b"loader").digest()})
     ak = tpm.create_primary(Handle.ENDORSEMENT, template=template)

@@ -1,4 +1,4 @@
-"""Public area of an NV index (Part 2, 13.6)."""
+"""Public area of an NV index (Part 2, 13.5)."""
 
 from dataclasses import dataclass, replace
 
