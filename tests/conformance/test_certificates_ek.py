@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
+from edge.process import system_clock, system_random
+from lab.software_tpm.manufacture import manufacture
 from standards.pki.ek_certificate import validate_ek_certificate
 from standards.pki.errors import PathError, PathFault
 from standards.pki.fingerprints import certificate_der
@@ -55,3 +57,19 @@ def test_certificates_of_swtpm_pass_and_need_their_root(made: Path) -> None:
                 [path.read_bytes(), issuer], roots=[issuer], at=leaf.not_before, ek_spki=leaf.spki
             )
         assert caught.value.fault is PathFault.UNTRUSTED
+
+
+def test_certificates_of_the_software_tpm_pass(tmp_path: Path) -> None:
+    (tmp_path / "tpm").mkdir(mode=0o700)
+    made = manufacture(tmp_path / "tpm", tmp_path / "maker", random_bytes=system_random, clock=system_clock)
+    root, intermediate = (
+        certificate_der(x509.load_pem_x509_certificate(path.read_bytes()))
+        for path in (made.root_certificate, made.intermediate_certificate)
+    )
+    assert len(made.ek_certificates) == 2
+    for der in made.ek_certificates.values():
+        spki = decode_lenient(der).spki
+        valid = validate_ek_certificate([der], roots=[root, intermediate], at=system_clock(), ek_spki=spki)
+        assert valid.path == (der, intermediate, root)
+        with pytest.raises(PathError):
+            validate_ek_certificate([der, intermediate], roots=[], at=system_clock(), ek_spki=spki)

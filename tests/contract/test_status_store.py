@@ -11,16 +11,23 @@ from clients.ca_status import StatusChange
 from edge.database import engine_for, migrate, schema_differences
 from ocsp.store import METADATA, MIGRATIONS, PERSIST_EVERY, SqlStatusStore, StoredDelegate
 from standards.pki.crl import Revocation, RevocationReason
+from tests.contract.postgresql import PostgreSql, postgresql
 from tests.fakes.pki import NOW, Authority
+
+__all__ = ["postgresql"]
 
 CA, OTHER_CA = "a" * 32, "b" * 32
 HOLD = Revocation(reason=RevocationReason.CERTIFICATE_HOLD, at=NOW)
 FINAL = Revocation(reason=RevocationReason.SUPERSEDED, at=NOW)
 
 
-@pytest.fixture
-def engine(tmp_path: Path) -> Iterator[sa.Engine]:
-    made = engine_for(f"sqlite:///{tmp_path / 'ocsp.db'}")
+@pytest.fixture(params=["sqlite", "postgresql"])
+def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[sa.Engine]:
+    if request.param == "sqlite":
+        made = engine_for(f"sqlite:///{tmp_path / 'ocsp.db'}")
+    else:
+        server: PostgreSql = request.getfixturevalue("postgresql")
+        made = engine_for(server.new_database())
     migrate(made, MIGRATIONS)
     yield made
     made.dispose()
