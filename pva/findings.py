@@ -124,11 +124,14 @@ FINDINGS: Mapping[FindingCode, FindingRule] = {
     FindingCode.TRE_IMAGE_MISMATCH: FindingRule(
         claim=Claim.EXECUTABLES, value=96, reason="the TRE that runs is not the approved one", remedy=_RESTORE
     ),
+    # absence of a measurement, not a bad one: whoever carries the log can spoil text that no digest covers,
+    # and must not be able to make a device look compromised; a TRE that really differs moves PCR 8
     FindingCode.TRE_IMAGE_NOT_MEASURED: FindingRule(
         claim=Claim.EXECUTABLES,
-        value=96,
+        value=33,
         reason="the measured command line does not name exactly one TRE image",
-        remedy="boot with one pva.tre=<SHA-256> parameter in the measured kernel command line",
+        remedy="boot with one pva.tre=<SHA-256> parameter in the measured kernel command line, and send the "
+        "log as the firmware recorded it",
     ),
     FindingCode.TRE_IMAGE_NO_REFERENCE: FindingRule(
         claim=Claim.EXECUTABLES,

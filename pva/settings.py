@@ -16,7 +16,9 @@ from messages.pcr import PCR_INDEX_MAX, PcrSelections
 from pva.policy import FORBIDDEN_PCRS, AppraisalPolicy
 from standards.boot_log.algorithms import BANKS_BY_NAME, SHA1
 
-_SELECTION = re.compile(r"(?P<bank>[a-z0-9_]+):(?P<indices>\d+(?:-\d+)?(?:,\d+(?:-\d+)?)*)")
+_SELECTION = re.compile(
+    r"(?P<bank>[a-z0-9_]+):(?P<indices>[0-9]{1,2}(?:-[0-9]{1,2})?(?:,[0-9]{1,2}(?:-[0-9]{1,2})?)*)"
+)
 _Port = Annotated[int, Field(ge=0, le=65535)]
 
 
@@ -103,8 +105,10 @@ def read_selections(texts: tuple[str, ...]) -> PcrSelections:
         if match is None or bank is None or bank.id == SHA1 or bank.id in selections:
             raise ValueError(f"expected a bank (not sha1), each once, as in sha256:0-9,14; got {text!r}")
         indices = sorted({index for part in match["indices"].split(",") for index in _range(part)})
-        if indices[-1] > PCR_INDEX_MAX or FORBIDDEN_PCRS & set(indices):
-            raise ValueError(f"PCR 10 and 16 to 23 say nothing about boot code; got {text!r}")
+        if not indices or indices[-1] > PCR_INDEX_MAX or FORBIDDEN_PCRS & set(indices):
+            raise ValueError(
+                f"expected PCRs of 0 to 15 without 10, which alone speak of boot code; got {text!r}"
+            )
         selections[bank.id] = tuple(indices)
     if not selections:
         raise ValueError("expected at least one selection, as in sha256:0-9,14")

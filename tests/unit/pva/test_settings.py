@@ -1,0 +1,80 @@
+"""Settings of the PVA: what devices are asked to quote, and unknown keys."""
+
+from pathlib import Path
+
+import pytest
+
+from edge.settings import SettingsError, load_settings
+from pva.settings import PvaSettings, read_selections
+
+SETTINGS = """
+issuer = "pva-1"
+database = "sqlite://"
+operators_root = "root.pem"
+{more}
+[device]
+certificate = "a"
+key = "b"
+[operator]
+certificate = "a"
+key = "b"
+client_anchors = "c"
+principals = "d"
+[challenge_key]
+key = "a"
+passphrase_file = "b"
+certificate = "c"
+[result_key]
+key = "a"
+passphrase_file = "b"
+certificate = "c"
+"""
+
+
+def test_selections_are_read_in_order() -> None:
+    assert read_selections(("sha384:0", "sha256:14,0-9")) == {0x000B: (*range(10), 14), 0x000C: (0,)}
+
+
+@pytest.mark.negative
+@pytest.mark.check("A16")
+@pytest.mark.parametrize(
+    "text",
+    ["sha256:10", "sha256:16", "sha256:20-23", "sha256:24", "sha256:9-0", "sha256:", "sha1:0", "0-9", ""],
+)
+def test_what_says_nothing_about_boot_code_is_not_asked_for(text: str) -> None:
+    with pytest.raises(ValueError, match="expected"):
+        read_selections((text,))
+
+
+@pytest.mark.negative
+def test_no_selection_and_one_bank_twice_are_refused() -> None:
+    with pytest.raises(ValueError, match="at least one"):
+        read_selections(())
+    with pytest.raises(ValueError, match="each once"):
+        read_selections(("sha256:0", "sha256:1"))
+
+
+def settings(tmp_path: Path, more: str) -> PvaSettings:
+    path = tmp_path / "pva.toml"
+    path.write_text(SETTINGS.format(more=more))
+    return load_settings(PvaSettings, path=path, environ={})
+
+
+def test_paths_are_taken_from_the_folder_of_the_file(tmp_path: Path) -> None:
+    assert settings(tmp_path, "").operators_root == tmp_path / "root.pem"
+
+
+@pytest.mark.negative
+@pytest.mark.parametrize(
+    ("more", "named"),
+    [
+        ("resultlife_s = 3", "resultlife_s"),
+        ("result_life_s = 0", "result_life_s"),
+        ('pcr_selection = ["sha256:16"]', "pcr_selection"),
+        ('profile = "demo"', "profile"),
+    ],
+)
+def test_a_wrong_setting_is_named(tmp_path: Path, more: str, named: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        settings(tmp_path, more)
+    assert named in str(caught.value)
