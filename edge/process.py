@@ -47,7 +47,14 @@ def configure_logging(*, role: str, level: str = "info", stream: TextIO | None =
 
     Standard output stays free for the ready line. Libraries speak from warning upwards.
     """
+
+    def with_role(
+        _logger: object, _method: str, line: structlog.typing.EventDict
+    ) -> structlog.typing.EventDict:
+        return {"role": role, **line}  # not a context variable: threads start without those
+
     shared: list[structlog.typing.Processor] = [
+        with_role,
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -73,8 +80,6 @@ def configure_logging(*, role: str, level: str = "info", stream: TextIO | None =
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
     logging.getLogger("pva").setLevel(level.upper())
-    structlog.contextvars.clear_contextvars()
-    structlog.contextvars.bind_contextvars(role=role)
 
 
 def logger(name: str = "pva") -> structlog.typing.FilteringBoundLogger:

@@ -14,8 +14,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
 
-from edge.http_client import HttpClient, HttpError, UnreachableError, client_context
+from edge.http_client import ClientTls, HttpClient, HttpError, UnreachableError, client_context
 from tests.contract.certificates import Certificates
 
 ROOT = Path(__file__).parents[2]
@@ -143,6 +144,17 @@ def test_no_header_becomes_a_peer_certificate(service: Service, name: str) -> No
             assert json.loads(body) == {"certificate": False}
         else:
             assert answer.status == 403
+
+
+@pytest.mark.negative
+def test_a_client_refuses_a_server_of_another_name_or_root(service: Service) -> None:
+    port = urlsplit(service.urls["device"]).port
+    with pytest.raises(UnreachableError, match="Hostname mismatch"):
+        HttpClient(f"https://localhost:{port}", tls=service.certificates.tls()).get("/peer")
+    other = service.certificates.folder / "foreign.pem"
+    other.write_bytes(service.certificates.foreign.certificate.public_bytes(Encoding.PEM))
+    with pytest.raises(UnreachableError, match="certificate verify failed"):
+        HttpClient(service.urls["device"], tls=ClientTls(anchors=other)).get("/peer")
 
 
 def test_old_tls_is_refused(service: Service) -> None:
