@@ -28,7 +28,7 @@ def test_linter_types_and_wheel_see_every_room() -> None:
     tool = pyproject()["tool"]
     rooms = rooms_of_the_plan()
     assert set(tool["importlinter"]["root_packages"]) == rooms
-    assert set(tool["mypy"]["packages"]) == rooms | {"tests"}
+    assert set(tool["mypy"]["packages"]) == rooms | {"bench", "tests"}
     assert set(tool["hatch"]["build"]["targets"]["wheel"]["packages"]) == rooms
 
 

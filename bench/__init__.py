@@ -1,0 +1,1 @@
+"""Measurements of the hot paths, in memory, on one core: `./dev bench`."""

@@ -1,0 +1,107 @@
+"""The operations that are measured; each gives an endless supply of calls that are ready to be made."""
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from itertools import count
+
+import sqlalchemy as sa
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509 import ocsp
+
+from edge.database import engine_for, transaction
+from edge.ledger import LedgerTable
+from messages.evidence import decode_evidence, encode_evidence
+from ocsp.delegates import DelegateDirectory
+from ocsp.responder import respond
+from standards.boot_log.decode import decode_event_log
+from standards.boot_log.replay import replay
+from standards.tpm2.attestation import verify_quote
+from standards.tpm2.structures import Attest, PcrSelection, Public
+from tests.fakes.attesting_device import SHA256
+from tests.fakes.ocsp import GOOD, issuer_with_delegate, store_for
+from tests.fakes.pki import NOW, Authority, p256
+from tests.fakes.pva_world import World
+
+Calls = Iterator[Callable[[], object]]
+
+
+def decode_evidence_message() -> Calls:
+    """CBOR to values, sizes and forms checked."""
+    data = encode_evidence(World().answer())
+    while True:
+        yield partial(decode_evidence, data)
+
+
+def verify_one_quote() -> Calls:
+    """A1-A8, A10 and A11 over one P-256 quote."""
+    message = World().answer()
+    selection = tuple(
+        PcrSelection(bank=bank, indices=tuple(values)) for bank, values in message.pcr_values.items()
+    )
+    while True:
+        yield partial(
+            verify_quote,
+            message.attest,
+            signature=message.signature,
+            ak=Public.decode(message.ak_public),
+            extra_data=Attest.decode(message.attest).extra_data,
+            selection=selection,
+            pcr_values=message.pcr_values,
+        )
+
+
+def replay_one_boot_log() -> Calls:
+    """Decode an event log and replay its SHA-256 bank."""
+    data = World().device.boot_log
+    while True:
+        yield lambda: replay(decode_event_log(data), bank=SHA256)
+
+
+def validate_one_platform() -> Calls:
+    """The eight steps, from the bytes of the evidence to the signed result; the store is in memory."""
+    world = World()
+    chain = world.chain()
+    for number in count(1):
+        device = world.device.later(number)
+        token, challenge = world.challenge(device=device)
+        body = encode_evidence(device.evidence(challenge, token=token, chain=chain))
+        yield partial(world.verifier.validate_platform, body, at=NOW)
+
+
+def answer_one_ocsp_request() -> Calls:
+    """Bytes to bytes, one certificate, signed for this request."""
+    authority = Authority.root().subordinate("product line")
+    leaf = authority.issue("leaf", key=p256().public_key(), serial=GOOD)
+    builder = ocsp.OCSPRequestBuilder().add_certificate(leaf, authority.certificate, hashes.SHA256())
+    request = builder.build().public_bytes(Encoding.DER)
+    delegates = DelegateDirectory([issuer_with_delegate(authority)])
+    store = store_for(authority)
+    while True:
+        yield partial(respond, request, now=NOW, status_store=store, delegates=delegates)
+
+
+def append_one_ledger_leaf() -> Calls:
+    """One write transaction with one leaf, SQLite in memory."""
+    metadata = sa.MetaData()
+    ledger = LedgerTable(metadata)
+    engine = engine_for("sqlite://")
+    with transaction(engine) as connection:
+        metadata.create_all(connection)
+
+    def append(salt: bytes) -> None:
+        with transaction(engine) as connection:
+            ledger.append(connection, kind="bench", subject="d", record={"n": 1}, at=NOW, salt=salt)
+
+    for number in count():
+        yield partial(append, number.to_bytes(32, "big"))
+
+
+OPERATIONS: Mapping[str, Callable[[], Calls]] = {
+    "decode-evidence": decode_evidence_message,
+    "verify-quote": verify_one_quote,
+    "replay-boot-log": replay_one_boot_log,
+    "validate-platform": validate_one_platform,
+    "answer-ocsp": answer_one_ocsp_request,
+    "append-ledger-leaf": append_one_ledger_leaf,
+}
