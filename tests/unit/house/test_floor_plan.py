@@ -41,6 +41,13 @@ def test_floors_inside_rooms_are_complete() -> None:
             assert (ROOT / container.replace(".", "/")).is_dir()
 
 
+def test_every_command_of_the_wheel_leads_to_a_function() -> None:
+    for command, target in pyproject()["project"]["scripts"].items():
+        module, _, function = target.partition(":")
+        source = (ROOT / f"{module.replace('.', '/')}.py").read_text(encoding="utf-8")
+        assert f"def {function}(" in source, command
+
+
 def test_every_python_file_lies_in_a_package() -> None:
     for path in project_files():
         if (
