@@ -5,6 +5,7 @@ else. No redirects, no retries: a caller that may repeat a request says so itsel
 environment are not used.
 """
 
+import encodings.idna  # noqa: F401 - looked up at the first connection, when a device's agent can no longer reach it
 import json
 import ssl
 from collections.abc import Mapping
