@@ -17,6 +17,7 @@ from pva.continuity import DeviceHistory, Sighting, changes
 from pva.findings import Claim, FindingCode, Scope, find, vector
 from pva.policy import AppraisalPolicy
 from pva.quote import PlatformQuote
+from standards.boot_log.algorithms import BANKS
 from standards.boot_log.describe import describe
 from standards.boot_log.events import Event
 from standards.rats.ar4si import Tier, tier_of
@@ -137,7 +138,7 @@ def _register_findings(quote: PlatformQuote, *, boot: BootEvents, manifest: Mani
                 yield find(
                     FindingCode.NO_REFERENCE_VALUE,
                     scope=Scope.PLATFORM,
-                    subject=f"PCR {pcr} of bank 0x{bank:04x}",
+                    subject=f"PCR {pcr} of bank {BANKS[bank].name}",
                     measured=measured.hex(),
                 )
             elif expected != measured:
@@ -156,7 +157,7 @@ def _deviations(
     yield find(
         _mismatch_code(pcr, scope),
         scope=scope,
-        subject=f"PCR {pcr} of bank 0x{bank:04x}",
+        subject=f"PCR {pcr} of bank {BANKS[bank].name}",
         expected=expected.hex(),
         measured=measured.hex(),
         event=event,
@@ -166,7 +167,7 @@ def _deviations(
         yield find(
             FindingCode.EVENT_MISMATCH,
             scope=other.scope,
-            subject=f"event in PCR {pcr} of bank 0x{bank:04x}",
+            subject=f"event in PCR {pcr} of bank {BANKS[bank].name}",
             expected=other.expected,
             measured=other.measured,
             event=other.words,

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pva.refusals import RefusalCode, RefusalError
+from standards.boot_log.algorithms import BANKS
 from standards.boot_log.decode import decode_event_log
 from standards.boot_log.errors import BootLogError
 from standards.boot_log.events import Event, EventLog
@@ -73,7 +74,7 @@ def replay_boot_log(
             if reached != value:
                 raise RefusalError(
                     RefusalCode.BOOT_LOG_MISMATCH,
-                    subject=f"boot log, PCR {pcr} of bank 0x{bank:04x}",
+                    subject=f"boot log, PCR {pcr} of bank {BANKS[bank].name}",
                     reason=f"its events end at {reached.hex()}, the quote says {value.hex()}",
                 )
     return BootEvents(log=log, quoted=quoted)

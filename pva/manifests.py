@@ -78,7 +78,9 @@ def _check_events(manifest: Manifest) -> None:
             raise _inconsistent(manifest, pcr, "its events have positions 0, 1, 2, ... each once")
         for bank, registers in manifest.platform.registers.items():
             if pcr in registers and registers[pcr] not in _replayed(events, pcr=pcr, bank=bank):
-                raise _inconsistent(manifest, pcr, f"its events replay to its register in bank 0x{bank:04x}")
+                raise _inconsistent(
+                    manifest, pcr, f"its events replay to its register in bank {BANKS[bank].name}"
+                )
 
 
 def _replayed(events: list[ReferenceEvent], *, pcr: int, bank: int) -> set[bytes]:

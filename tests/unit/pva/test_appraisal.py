@@ -101,7 +101,7 @@ def test_another_kernel_is_a_finding_about_the_platform() -> None:
     appraisal = appraised(changed, reference_manifest(GOOD))
     assert found(appraisal) == [("platform", "pcr-mismatch"), ("tre", "platform-not-affirmed")]
     finding = appraisal.findings[0]
-    assert finding.subject == "PCR 9 of bank 0x000b"
+    assert finding.subject == "PCR 9 of bank sha256"
     assert finding.expected == GOOD.pcr_values(SELECTION)[SHA256][9].hex()
     assert finding.measured == changed.pcr_values(SELECTION)[SHA256][9].hex()
     assert finding.event is not None
