@@ -72,7 +72,7 @@ def reported(service: str, call: Callable[[], T]) -> T:
         problem = error.problem
         raise RefusedError(
             Refusal(
-                code=problem.type if problem else f"http-{error.status}",
+                code=(problem.reason or problem.type) if problem else f"http-{error.status}",
                 subject=(problem.subject if problem else "") or f"{service} at {error.url}",
                 reason=(problem.detail or problem.title) if problem else f"answered {error.status}",
                 remedy=(problem.remedy if problem else "") or f"ask the operator of the {service}",
