@@ -1,0 +1,96 @@
+"""`python -m lab demo | serve`: all roles on one machine.
+
+Rule: nothing outlives the command but its state folder, and nothing is asked.
+"""
+
+import signal
+import sys
+import threading
+from pathlib import Path
+
+import click
+from cryptography.hazmat.primitives import hashes
+from rich.console import Console
+
+from edge.http_client import HttpError, UnreachableError
+from lab.demo import open_scene, play_demo, say_conditions
+from lab.processes import ProcessError
+from lab.scene import Scene
+from lab.story import UnexpectedEndError, open_services, register_suppliers
+from lab.tpms import TpmMakerError
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+STATE = Path(".pva") / "lab"
+WIDTH = 150
+FAILURES = (ProcessError, UnexpectedEndError, TpmMakerError, HttpError, UnreachableError)
+
+_state = click.option(
+    "--state", type=click.Path(path_type=Path), default=STATE, help="state folder, emptied first"
+)
+_software = click.option(
+    "--software-tpm", is_flag=True, help="use the software TPM even where swtpm is installed"
+)
+
+
+@click.group(help="All roles of the network on one machine.")
+def main() -> None:
+    """Entry point of the lab."""
+
+
+@main.command(help="Play the good story and the hostile ones; exit 1 if any ends otherwise than it must.")
+@_state
+@_software
+def demo(state: Path, software_tpm: bool) -> None:  # noqa: FBT001 - click hands options over by name
+    """Play the demo."""
+    console = _console()
+    try:
+        as_expected = play_demo(state.absolute(), image=CHECKOUT, console=console, software_tpm=software_tpm)
+    except FAILURES as error:
+        console.print(f"the demo ended early: {error}", markup=False, highlight=False)
+        sys.exit(1)
+    sys.exit(0 if as_expected else 1)
+
+
+@main.command(help="Start the services, register the suppliers, and leave everything up until Ctrl-C.")
+@_state
+@_software
+def serve(state: Path, software_tpm: bool) -> None:  # noqa: FBT001 - click hands options over by name
+    """Leave the services up."""
+    console = _console()
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        with open_scene(
+            state.absolute(), image=CHECKOUT, console=console, software_tpm=software_tpm
+        ) as scene:
+            say_conditions(scene)
+            open_services(scene)
+            register_suppliers(scene)
+            _say_addresses(scene)
+            stop.wait()
+    except FAILURES as error:
+        console.print(f"the services did not come up: {error}", markup=False, highlight=False)
+        sys.exit(1)
+
+
+def _say_addresses(scene: Scene) -> None:
+    tell = scene.narrator
+    tell.heading("The services are up; Ctrl-C ends them")
+    for role, listeners in scene.services.urls.items():
+        for listener, url in listeners.items():
+            tell.remark(f"{role:>5} {listener:<9} {url}")
+    tell.heading("Roots and certificates")
+    for supplier, root in scene.roots.items():
+        tell.remark(f"ES root of {supplier}: SHA-256 {root.fingerprint(hashes.SHA256()).hex()}")
+    for path in sorted(scene.site.state.rglob("*.pem")):
+        tell.remark(f"{path}")
+
+
+def _console() -> Console:
+    on_terminal = sys.stdout.isatty()
+    return Console(width=None if on_terminal else WIDTH, soft_wrap=False)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,82 @@
+"""The demo: everything set up from nothing, the good story, the hostile stories, and what strangers can re-check.
+
+Rule: it fails if any story ends otherwise than it must, or if a foreign tool disagrees.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+
+from lab.artefacts import Check, recheck, write_artefacts
+from lab.hostile_stories import play
+from lab.narration import Narrator
+from lab.processes import Processes
+from lab.scene import Scene
+from lab.services import Services
+from lab.site import open_site
+from lab.story import open_services, register_suppliers, validate_good_device
+from lab.tpms import choose_maker
+
+
+@contextmanager
+def open_scene(state: Path, *, image: Path, console: Console, software_tpm: bool) -> Iterator[Scene]:
+    """An empty lab; its processes end with it."""
+    with open_site(state, image=image) as site, Processes(site.logs) as processes:
+        maker = choose_maker(site.role("tpm-maker"), image=image, software=software_tpm)
+        yield Scene(
+            site=site,
+            processes=processes,
+            narrator=Narrator(console),
+            maker=maker,
+            services=Services(site, processes),
+        )
+
+
+def play_demo(state: Path, *, image: Path, console: Console, software_tpm: bool) -> bool:
+    """Play everything; whether all ended as it must."""
+    with open_scene(state, image=image, console=console, software_tpm=software_tpm) as scene:
+        tell = scene.narrator
+        say_conditions(scene)
+        tell.heading("The services")
+        open_services(scene)
+        tell.heading("The suppliers and a good device")
+        register_suppliers(scene)
+        run = validate_good_device(scene)
+        play(scene)
+        tell.heading("")
+        tell.table()
+        checks = write_artefacts(scene.site.artefacts, run)
+        return _recheck(scene, checks) and tell.all_as_expected
+
+
+def say_conditions(scene: Scene) -> None:
+    """Tell the reader what this machine lets the lab show, and what not."""
+    tell = scene.narrator
+    if scene.maker.kind == "swtpm":
+        tell.remark("TPMs: swtpm")
+    else:
+        tell.remark(
+            "TPMs: this project's software TPM; for the real thing: ./dev setup-tpm (swtpm, tpm2-tools)"
+        )
+    if os.geteuid() == 0:
+        tell.remark("Users: each device's TRE and agent have a uid of their own")
+    else:
+        tell.remark(
+            "Users: not root, so TRE and agent run as you: that only the TRE reaches the TPM and its files, and "
+            "that the TRE knows its agent by peer credentials, is not shown here"
+        )
+
+
+def _recheck(scene: Scene, checks: tuple[Check, ...]) -> bool:
+    tell = scene.narrator
+    tell.heading("Check it again with other people's tools")
+    tell.remark(f"cd {os.path.relpath(scene.site.artefacts)}")
+    outcomes = []
+    for check in checks:
+        outcome = recheck(scene.site.artefacts, check)
+        outcomes.append(outcome)
+        tell.remark(f"{check.line()}\n    # {outcome}")
+    return not any(outcome.startswith("FAILED") for outcome in outcomes)

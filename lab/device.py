@@ -1,0 +1,196 @@
+"""One device of the lab: its TPM, its TRE and its agent, each a process, as the device's own users.
+
+Rule: the lab does to a device what its factory, its owner or a thief could do: power it on with some software,
+run its agent, take bytes that the agent sees. It never reaches into the TRE.
+"""
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edge.process import RandomBytes
+from lab.boot import Release, boot_log, extend
+from lab.configuration import write_toml
+from lab.processes import Processes, environment, python_command
+from lab.site import DeviceIdentities, Identity, Site, give, identities
+from lab.tpms import SOCKET, TpmMaker
+from m2me_agent.tre.transports import SocketTpm
+from standards.boot_log.encode import encode_event_log
+from standards.tpm2.connection import TpmConnection
+from standards.tpm2.structures import Public
+
+EK_RSA_HANDLE = 0x8101_0001
+COMMAND_TIMEOUT_S = 60
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """What a person at the device reads when something was refused."""
+
+    code: str
+    subject: str
+    reason: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """Outcome of an agent's command: its exit status (D19), its JSON, and the refusal if it was one."""
+
+    status: int
+    said: dict[str, Any]
+    refusal: Refusal | None
+
+    @property
+    def outcome(self) -> str:
+        """One word for the line that tells of it."""
+        return f"refused: {self.refusal.code}" if self.refusal else str(self.said.get("outcome", "?"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Anchors:
+    """PEM files of the factory image (D20)."""
+
+    es_root: Path
+    operators_root: Path
+    tls_root: Path
+
+
+class Device:
+    """A device with a name and a number; the number gives it its user ids."""
+
+    def __init__(self, name: str, number: int, *, site: Site, processes: Processes, maker: TpmMaker) -> None:
+        self.name = name
+        self._site, self._processes, self._maker = site, processes, maker
+        users: DeviceIdentities | None = identities(number)
+        self._tre_user = users.tre if users else None
+        self._agent_user = users.agent if users else None
+        self._folder = site.role(f"devices/{name}")
+        self.run = site.device_run(name, self._tre_user)
+        self._config = self._folder / "agent.toml"
+        self.image = site.image
+
+    def manufacture(self) -> None:
+        """Put a TPM of the maker on the board."""
+        state = self._private("tpm", None)
+        self._maker.manufacture(state)
+        give(state, self._tre_user)
+
+    def power_on(self, release: Release, *, anchors: Anchors, random_bytes: RandomBytes) -> None:
+        """Reset the TPM, extend what firmware and loaders of `release` would measure, start the TRE."""
+        self.power_off()
+        self._start_tpm()
+        log = boot_log(release)
+        with self.firmware(random_bytes) as tpm:
+            extend(log, tpm)
+        boot_log_file = self._folder / "boot_log"
+        boot_log_file.write_bytes(encode_event_log(log))
+        self._start_tre(boot_log_file, anchors)
+
+    def _start_tpm(self) -> None:
+        state, owner = self._folder / "tpm", self._tre_user
+        self._maker.start(self._processes, f"{self.name}-tpm", state=state, run=self.run, owner=owner)
+
+    def _start_tre(self, boot_log_file: Path, anchors: Anchors) -> None:
+        agent_uid = self._agent_user.uid if self._agent_user else os.geteuid()
+        config = write_toml(
+            self._folder / "tre.toml",
+            {
+                "tpm": SOCKET,
+                "socket": "tre.sock",
+                "agent_uid": agent_uid,
+                "state_dir": self._private("tre", self._tre_user),
+                "boot_log": boot_log_file,
+                "anchors": {"es_root": anchors.es_root, "operators_root": anchors.operators_root},
+            },
+        )
+        command = python_command("m2me_agent.tre.app", "--config", str(config), *_as(self._tre_user))
+        self._processes.start_service(f"{self.name}-tre", command, image=self.image, cwd=self.run)
+
+    def power_off(self) -> None:
+        """Stop TRE and TPM."""
+        for part in ("tre", "tpm"):
+            self._processes.stop(f"{self.name}-{part}")
+        for leftover in self.run.glob("*.sock"):
+            leftover.unlink()
+
+    @contextmanager
+    def firmware(self, random_bytes: RandomBytes) -> Iterator[TpmConnection]:
+        """The TPM as firmware and boot loaders reach it, before any TRE runs."""
+        transport = SocketTpm(self.run / SOCKET)
+        try:
+            yield TpmConnection(transport.transmit, random_bytes)
+        finally:
+            transport.close()
+
+    def endorsement_key(self, random_bytes: RandomBytes) -> Public:
+        """Public area of the EK, as the factory line reads it for the batch list."""
+        self._start_tpm()
+        with self.firmware(random_bytes) as tpm:
+            public = tpm.read_public(EK_RSA_HANDLE).public
+        self.power_off()
+        return public
+
+    def connect_agent(self, *, ca_url: str, pva_url: str, anchors: Anchors) -> None:
+        """Configure the agent with its services."""
+        settings = {
+            "tre_socket": "tre.sock",
+            "ca_url": ca_url,
+            "pva_url": pva_url,
+            "tls_root": anchors.tls_root,
+        }
+        write_toml(self._config, settings)
+
+    def agent(self, command: str) -> Answer:
+        """Run `m2me enroll`, `attest` or `status` as the agent's user."""
+        arguments = [command, "--config", str(self._config), "-o", "json", *_as(self._agent_user)]
+        done = self._run(python_command("m2me_agent.agent.cli", *arguments), b"")
+        said = _last_json(done.stdout)
+        error = said.get("error")
+        return Answer(status=done.returncode, said=said, refusal=Refusal(**error) if error else None)
+
+    def evidence_for(self, token: str) -> bytes | Refusal:
+        """Hand the TRE a challenge token, as its agent could: evidence, or the TRE's refusal."""
+        arguments = ["--socket", "tre.sock", *_as(self._agent_user)]
+        done = self._run(python_command("lab.carrier", *arguments), token.encode())
+        return done.stdout if done.returncode == 0 else Refusal(**_last_json(done.stderr))
+
+    def _run(self, command: list[str], standard_input: bytes) -> "subprocess.CompletedProcess[bytes]":
+        done = subprocess.run(  # noqa: S603 - our own modules with fixed arguments
+            command,
+            cwd=self.run,
+            env=environment(self._site.image),
+            input=standard_input,
+            capture_output=True,
+            timeout=COMMAND_TIMEOUT_S,
+            check=False,
+        )
+        with (self._site.logs / f"{self.name}-agent.log").open("ab") as log:
+            log.write(done.stderr)
+        return done
+
+    def _private(self, name: str, owner: Identity | None) -> Path:
+        folder = self._folder / name
+        folder.mkdir(mode=0o700, exist_ok=True)
+        give(folder, owner)
+        return folder
+
+
+def _as(user: Identity | None) -> list[str]:
+    return [] if user is None else ["--user", f"{user.uid}:{user.gid}"]
+
+
+def _last_json(output: bytes) -> dict[str, Any]:
+    for line in reversed(output.decode(errors="replace").splitlines()):
+        try:
+            value = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(value, dict):
+            return value
+    return {}

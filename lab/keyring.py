@@ -1,0 +1,36 @@
+"""Signing keys of the lab's parties: made in the party's own folder, certified by the CA over its API.
+
+Rule: a private key stays in its party's folder, encrypted; what travels is a certification request.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+
+from edge.keys import create_passphrase, create_private_key
+from edge.process import system_random
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SigningKey:
+    """A key and its certificate path, leaf first, without the root."""
+
+    key: EllipticCurvePrivateKey
+    chain: tuple[x509.Certificate, ...]
+
+
+def make_key(folder: Path, name: str) -> EllipticCurvePrivateKey:
+    """An encrypted key `<name>.key` in `folder`, opened by `passphrase` beside it."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    passphrase = folder / "passphrase"
+    if not passphrase.exists():
+        create_passphrase(passphrase, random_bytes=system_random)
+    return create_private_key(folder / f"{name}.key", passphrase_file=passphrase)
+
+
+def request_for(key: EllipticCurvePrivateKey) -> x509.CertificateSigningRequest:
+    """A PKCS#10 request that proves possession of `key` and asks for nothing: the profile decides."""
+    return x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).sign(key, hashes.SHA256())
