@@ -128,7 +128,7 @@ def build_listeners(settings: PvaSettings) -> tuple[Listener, ...]:
             app=operator_app(
                 desk=desk,
                 recognition=RecognitionDesk(store=references, policy=settings.policy()),
-                store=store,
+                callers=store,
                 principals=PrincipalTable.load(
                     settings.operator.principals, anchors=settings.operator.client_anchors
                 ),

@@ -6,7 +6,7 @@ record.
 
 from datetime import datetime
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Protocol
 
 from flask import Flask, Response, jsonify, request
 
@@ -22,7 +22,6 @@ from edge.problem_document import Problem
 from edge.process import Clock
 from pva.recognition import ImportedManifest, RecognisedSupplier, RecognitionDesk
 from pva.requests import RequestDesk, RequestProgress, ValidationWish
-from pva.store import Store
 from pva.web.bodies import SupplierBody, ValidationBody
 from pva.web.refusal_answers import AnonymousRefusals, register_refusals
 from standards.pki.fingerprints import certificate_sha256
@@ -31,16 +30,23 @@ MANIFEST_CONTENT_TYPE = "application/rim+cose"
 MANIFEST_BYTES_MAX = 1 << 20
 
 
+class CallerRefusals(Protocol):
+    """Takes the audit record of a refused caller that is known."""
+
+    def record_caller_refusal(self, *, caller: str, route: str, code: str, detail: str, at: datetime) -> None:
+        """Append an audit leaf."""
+
+
 def operator_app(
     *,
     desk: RequestDesk,
     recognition: RecognitionDesk,
-    store: Store,
+    callers: CallerRefusals,
     principals: PrincipalTable,
     clock: Clock,
     anonymous: AnonymousRefusals,
 ) -> Flask:
-    """Application of the operator listener; `store` takes the audit records of refused callers."""
+    """Application of the operator listener; each request is judged at one time of `clock`."""
     app = Flask("pva.operator", static_folder=None)
     _add_recognition(app, recognition, clock)
     _add_validations(app, desk, clock)
@@ -50,7 +56,7 @@ def operator_app(
         if caller is None:
             anonymous.count(problem)
             return
-        store.record_caller_refusal(
+        callers.record_caller_refusal(
             caller=f"{caller.role}:{caller.tenant}:{caller.name}",
             route=f"{request.method} {request.path}",
             code=problem.reason or problem.type,

@@ -43,7 +43,7 @@ class Service:
         self.operator: Flask = operator_app(
             desk=self.world.desk,
             recognition=RecognitionDesk(store=self.world.references, policy=self.world.policy),
-            store=self.world.store,
+            callers=self.world.store,
             principals=table,
             clock=lambda: NOW,
             anonymous=self.anonymous,
