@@ -14,7 +14,7 @@ from edge.http_client import HttpError, UnreachableError
 from edge.process import Clock, logger
 
 PAUSE_FIRST = timedelta(milliseconds=500)
-PAUSE_MAX = timedelta(seconds=5)
+PAUSE_MAX = timedelta(seconds=2)
 PAGES_PER_ROUND = 1000
 
 
