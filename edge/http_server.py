@@ -55,7 +55,8 @@ class Listener:
     """One address and the application behind it.
 
     `app` is a WSGI or an ASGI callable; port 0 takes any free one. `workers` threads serve a WSGI
-    application; `requests_max` may be at work or wait for one.
+    application; `requests_max` may be at work or wait for one. `path_logged` False keeps paths out of the
+    log where they hold what was asked about whom.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Listener:
     body_bytes_max: int = 64 * 1024
     workers: int = 8
     requests_max: int = 256
+    path_logged: bool = True
 
     @property
     def scheme(self) -> str:
@@ -215,6 +217,7 @@ def _guarded(listener: Listener) -> AsgiApp:
         listener=listener.name,
         body_bytes_max=listener.body_bytes_max,
         requests_max=listener.requests_max,
+        path_logged=listener.path_logged,
     )
 
 

@@ -49,6 +49,7 @@ class RequestGuard:
         body_bytes_max: int,
         requests_max: int,
         body_timeout_s: float = BODY_TIMEOUT_S,
+        path_logged: bool = True,
     ) -> None:
         """Wrap `app`; nothing is started."""
         self._app = app
@@ -56,6 +57,7 @@ class RequestGuard:
         self._body_bytes_max = body_bytes_max
         self._requests_max = requests_max
         self._body_timeout_s = body_timeout_s
+        self._path_logged = path_logged
         self._requests = 0
         self._log = logger("http")
 
@@ -82,7 +84,7 @@ class RequestGuard:
                 "request",
                 listener=self._listener,
                 method=scope["method"],
-                path=scope["path"][:LOGGED_PATH_MAX],
+                path=scope["path"][:LOGGED_PATH_MAX] if self._path_logged else None,
                 status=status,
                 ms=round(monotonic_ms() - started, 1),
             )

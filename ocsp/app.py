@@ -50,6 +50,7 @@ def run(settings: OcspSettings) -> None:
         port=settings.public.port,
         app=public_app(respond, clock=system_clock),
         body_bytes_max=REQUEST_BYTES_MAX,
+        path_logged=False,  # a GET's path names a device's certificate
     )
     serve(
         [listener],

@@ -154,6 +154,8 @@ def test_get_with_every_escape(world: World) -> None:
         single = next(iter(ocsp.load_der_ocsp_response(response.body).responses))
         assert single.serial_number == serial
         assert "max-age=" in response.headers["cache-control"]
+        assert encoded[:40] not in (world.folder / "stderr").read_text()
+    assert '"method": "GET"' in (world.folder / "stderr").read_text()
 
 
 def test_our_client_reads_reason_and_refuses_a_foreign_issuer(world: World) -> None:
