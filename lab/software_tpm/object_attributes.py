@@ -28,6 +28,7 @@ _KNOWN = (
     | _A.ADMIN_WITH_POLICY | _A.NO_DA | _A.ENCRYPTED_DUPLICATION | _A.RESTRICTED | _A.DECRYPT | _A.SIGN
 )  # fmt: skip
 _RSA_BITS = (2048, 3072)
+_TOP_BIT = 0x80
 _AES_BITS = (128, 192, 256)
 _CURVES = (EccCurve.NIST_P256, EccCurve.NIST_P384)
 _DECRYPTION_SCHEMES = {
@@ -180,8 +181,10 @@ def check_binding(public: Public, sensitive: Sensitive, *, public_number: int, s
         check_public_key(public)
     except CommandError as error:
         raise CommandError(parameter(ReturnCode(error.rc), public_number)) from None
+    if public.type == Algorithm.RSA and not _is_half_of_modulus(public, sensitive.secret):
+        raise CommandError(parameter(ReturnCode.KEY_SIZE, sensitive_number))
     try:
-        private_key(public, sensitive)
+        private_key(public, sensitive, is_new=True)
     except DecodeError:
         raise CommandError(ReturnCode.BINDING) from None
     is_parent = public.attributes & (_A.RESTRICTED | _A.DECRYPT) == _A.RESTRICTED | _A.DECRYPT
@@ -203,9 +206,15 @@ def _check_keyed_hash_binding(
         raise CommandError(ReturnCode.BINDING)
 
 
+def _is_half_of_modulus(public: Public, prime: bytes) -> bool:
+    whole = len(public.unique) if isinstance(public.unique, bytes) else 0
+    return 2 * len(prime) == whole and bool(prime[0] & _TOP_BIT)
+
+
 def _has_full_size(public: Public) -> bool:
     if isinstance(public.parameters, RsaParameters):
-        return isinstance(public.unique, bytes) and 8 * len(public.unique) == public.parameters.key_bits
+        modulus = public.unique if isinstance(public.unique, bytes) else b""
+        return 8 * len(modulus) == public.parameters.key_bits and bool(modulus[-1] & 1)
     if isinstance(public.parameters, EccParameters) and isinstance(public.unique, EccPoint):
         size = {EccCurve.NIST_P256: 32, EccCurve.NIST_P384: 48}[EccCurve(public.parameters.curve)]
         return len(public.unique.x) == len(public.unique.y) == size

@@ -126,11 +126,16 @@ class TpmObject:
         return private_key(self.public, self.sensitive)
 
 
-def private_key(public: Public, sensitive: Sensitive) -> PrivateKey:
-    """The private key of an asymmetric object; DecodeError if the two areas do not belong together."""
+def private_key(public: Public, sensitive: Sensitive, *, is_new: bool = False) -> PrivateKey:
+    """The private key of an asymmetric object; DecodeError if the two areas do not belong together.
+
+    `is_new`: the primes of an RSA key from outside are tested, once, before it is used.
+    """
     try:
         if isinstance(public.parameters, RsaParameters) and isinstance(public.unique, bytes):
-            return _rsa_private_key(public.parameters, modulus=public.unique, prime=sensitive.secret)
+            numbers = _rsa_numbers(public.parameters, modulus=public.unique, prime=sensitive.secret)
+            # Testing the primes again for each command would cost 30 ms
+            return numbers.private_key(unsafe_skip_rsa_key_validation=not is_new)
         if isinstance(public.parameters, EccParameters) and isinstance(public.unique, EccPoint):
             curve = _ecc_public_curve(public)
             scalar = int.from_bytes(sensitive.secret, "big")
@@ -149,7 +154,7 @@ def _ecc_public_curve(public: Public) -> ec.EllipticCurve:
     return key.curve
 
 
-def _rsa_private_key(parameters: RsaParameters, *, modulus: bytes, prime: bytes) -> rsa.RSAPrivateKey:
+def _rsa_numbers(parameters: RsaParameters, *, modulus: bytes, prime: bytes) -> rsa.RSAPrivateNumbers:
     n, p, e = (
         int.from_bytes(modulus, "big"),
         int.from_bytes(prime, "big"),
@@ -159,7 +164,7 @@ def _rsa_private_key(parameters: RsaParameters, *, modulus: bytes, prime: bytes)
     if remainder or 1 in (p, q):
         raise DecodeError("private key", expected="a prime factor of the modulus", got="another number")
     d = pow(e, -1, (p - 1) * (q - 1))
-    numbers = rsa.RSAPrivateNumbers(
+    return rsa.RSAPrivateNumbers(
         p=p,
         q=q,
         d=d,
@@ -168,5 +173,3 @@ def _rsa_private_key(parameters: RsaParameters, *, modulus: bytes, prime: bytes)
         iqmp=pow(q, -1, p),
         public_numbers=rsa.RSAPublicNumbers(e, n),
     )
-    # Checked when the key was made or loaded; testing both primes again would cost 30 ms a command.
-    return numbers.private_key(unsafe_skip_rsa_key_validation=True)
