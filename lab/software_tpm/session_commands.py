@@ -78,10 +78,13 @@ def flush_context(machine: Machine, call: Call) -> Reply:
     """TPM2_FlushContext (28.4): the handle is a parameter, so that nothing need be loaded to name it."""
     flushed = call.parameters.u32()
     call.parameters.end()
+    # A session may be named by either session type: its index tells it (Part 2, 7.2)
+    numbers = {at & _INDEX_MASK: at for at in machine.volatile.sessions} if is_session(flushed) else {}
+    session = numbers.get(flushed & _INDEX_MASK)
     if flushed in machine.volatile.objects:
         machine.flush_object(flushed)
-    elif flushed in machine.volatile.sessions:
-        machine.volatile = machine.volatile.without_session(flushed)
+    elif session is not None:
+        machine.volatile = machine.volatile.without_session(session)
     else:
         possible = is_transient(flushed) or is_session(flushed)
         raise call.parameters.refused(ReturnCode.HANDLE if possible else ReturnCode.VALUE)
