@@ -47,6 +47,10 @@ class ConflictError(RefusedError):
     """What is asked for contradicts what is recorded already."""
 
 
+class ConcurrentChangeError(RefusedError):
+    """Somebody else changed the same records at the same moment; nothing was changed by this request."""
+
+
 class EnrollmentRefusedError(RefusedError):
     """A device is not enrolled."""
 

@@ -18,9 +18,6 @@ from standards.pki.errors import PkiError
 from standards.rats.corim import Manifest, VerifiedManifest, verify_manifest
 from standards.rats.errors import RatsError
 
-MANIFEST_ID_MAX = 128
-"""Characters of manifestId in the PfC's ExpectedSystemState."""
-
 
 class ManifestRecords(SignerRecords, Protocol):
     """Port to models and manifests."""
@@ -99,13 +96,6 @@ def _verify(signed: bytes, *, root: Authority, at: datetime) -> VerifiedManifest
             subject=subject,
             detail=f"the manifest is of the vendor {verified.manifest.supplier!r}, expected {root.supplier!r}",
             remedy="send each supplier's manifest with that supplier's own certificate",
-        )
-    if len(verified.manifest.id) > MANIFEST_ID_MAX:
-        raise InvalidInputError(
-            "manifest-id",
-            subject=subject,
-            detail=f"its id has {len(verified.manifest.id)} characters, a PfC can name {MANIFEST_ID_MAX}",
-            remedy="give the manifest a shorter id",
         )
     return verified
 

@@ -110,6 +110,21 @@ class Session:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Intent:
+    """A certificate that is about to be signed: its name (CA, serial) and whom it is for."""
+
+    ca_id: str
+    serial: int
+    kind: Kind
+    subject: str
+    spki_sha256: str
+    issued_at: datetime
+    supplier: str | None = None
+    device_id: str | None = None
+    ak_name: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Issued:
     """A certificate that this CA signed, with its present status.
 

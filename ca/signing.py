@@ -14,7 +14,7 @@ from ca.errors import ConflictError
 from ca.issuance import SERIAL_BYTES, Issuer, Places, Template, issue, new_serial
 from ca.lifecycle import AuthorityState
 from ca.profiles import Kind
-from ca.records import Authority, serial_text
+from ca.records import Authority, Intent, serial_text
 from ca.signing_keys import SigningKeys
 from edge.process import RandomBytes
 from standards.pki.fingerprints import ca_id, certificate_der, certificate_sha256, spki_sha256
@@ -23,19 +23,7 @@ from standards.pki.fingerprints import ca_id, certificate_der, certificate_sha25
 class IssuanceRecords(Protocol):
     """Port to the books of issued certificates."""
 
-    def record_intent(
-        self,
-        *,
-        ca_id: str,
-        serial: int,
-        kind: Kind,
-        subject: str,
-        spki_sha256: str,
-        at: datetime,
-        supplier: str | None = None,
-        device_id: str | None = None,
-        ak_name: bytes | None = None,
-    ) -> None:
+    def record_intent(self, intent: Intent) -> None:
         """Reserve (CA, serial) before anything is signed."""
 
     def record_certificate(
@@ -101,17 +89,18 @@ class Signing:
         """Issue one certificate in the caller's transaction."""
         issuer = self.issuer(by)
         serial = new_serial(self.random_bytes(SERIAL_BYTES))
-        records.record_intent(
+        intent = Intent(
             ca_id=by.ca_id,
             serial=serial,
             kind=template.kind,
             subject=holder.subject,
             spki_sha256=spki_sha256(template.public_key),
-            at=at,
+            issued_at=at,
             supplier=holder.supplier,
             device_id=holder.device_id,
             ak_name=holder.ak_name,
         )
+        records.record_intent(intent)
         certificate = issue(template, issuer=issuer, serial=serial, at=at)
         records.record_certificate(
             ca_id=by.ca_id,

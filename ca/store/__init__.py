@@ -11,11 +11,15 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
+from ca.errors import ConcurrentChangeError
 from ca.store.authorities import AuthorityRows, SupplyRows
 from ca.store.certificates import CertificateRows, RevocationListRows
 from ca.store.devices import DeviceRows, SessionRows
 from edge.database import migrate, transaction
 from edge.process import RandomBytes
+
+SERIALIZATION_FAILURES = frozenset({"40001", "40P01"})
+"""SQLSTATE of PostgreSQL: serialization failure, deadlock."""
 
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
 
@@ -44,6 +48,25 @@ class Store:
 
     @contextmanager
     def writing(self) -> Iterator[Records]:
-        """A transaction that is committed when the block ends and rolled back when it raises."""
-        with transaction(self._engine) as connection:
-            yield Records(connection, random_bytes=self._random_bytes)
+        """A transaction that is committed when the block ends and rolled back when it raises.
+
+        Raises ConcurrentChangeError when another transaction won a race for the same records.
+        """
+        try:
+            with transaction(self._engine) as connection:
+                yield Records(connection, random_bytes=self._random_bytes)
+        except sa.exc.IntegrityError as error:
+            raise _lost_race() from error
+        except sa.exc.OperationalError as error:
+            if getattr(error.orig, "sqlstate", None) in SERIALIZATION_FAILURES:
+                raise _lost_race() from error
+            raise
+
+
+def _lost_race() -> ConcurrentChangeError:
+    return ConcurrentChangeError(
+        "concurrent-change",
+        subject="request",
+        detail="the same records were changed by another request at this moment; nothing was recorded",
+        remedy="send the same request again",
+    )

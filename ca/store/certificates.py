@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from ca.lifecycle import Reason, Status
 from ca.profiles import Kind
-from ca.records import Issued, RevocationList, StatusChange, serial_text
+from ca.records import Intent, Issued, RevocationList, StatusChange, serial_text
 from ca.store import tables
 from ca.store.rows import Rows
 
@@ -19,33 +19,10 @@ _FIRST_VERSION = 1
 class CertificateRows(Rows):
     """Certificates and their status."""
 
-    def record_intent(
-        self,
-        *,
-        ca_id: str,
-        serial: int,
-        kind: Kind,
-        subject: str,
-        spki_sha256: str,
-        at: datetime,
-        supplier: str | None = None,
-        device_id: str | None = None,
-        ak_name: bytes | None = None,
-    ) -> None:
+    def record_intent(self, intent: Intent) -> None:
         """Reserve (CA, serial) before anything is signed; a serial number that is taken is an IntegrityError."""
-        self._connection.execute(
-            sa.insert(tables.certificates).values(
-                ca_id=ca_id,
-                serial=serial_text(serial),
-                kind=str(kind),
-                subject=subject,
-                supplier=supplier,
-                device_id=device_id,
-                ak_name=ak_name,
-                spki_sha256=spki_sha256,
-                issued_at=at,
-            )
-        )
+        values = {**asdict(intent), "kind": str(intent.kind), "serial": serial_text(intent.serial)}
+        self._connection.execute(sa.insert(tables.certificates).values(**values))
 
     def record_certificate(
         self, *, ca_id: str, serial: int, der: bytes, not_after: datetime, at: datetime

@@ -9,6 +9,7 @@ from flask import request
 
 from ca.errors import (
     ALARMS,
+    ConcurrentChangeError,
     ConflictError,
     EnrollmentRefusedError,
     InvalidInputError,
@@ -25,6 +26,7 @@ PROBLEMS: ProblemTable = {
     NotPermittedError: (403, "not-permitted"),
     NotFoundError: (404, "not-found"),
     ConflictError: (409, "conflict"),
+    ConcurrentChangeError: (409, "concurrent-change"),
     EnrollmentRefusedError: (403, "enrollment-refused"),
     MalformedMessageError: (400, "malformed-message"),
 }

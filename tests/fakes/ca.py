@@ -3,6 +3,7 @@
 import os
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -10,16 +11,26 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
+from ca.batches import Batches
 from ca.callers import Caller
 from ca.certification import Certification
+from ca.enrollment import Enrollment
 from ca.hierarchy import Hierarchy
+from ca.manifests import Manifests
 from ca.profiles import Kind
-from ca.records import Authority
+from ca.records import Authority, Batch, ManifestRecord
+from ca.revocation import Revocation
 from ca.revocation_lists import RevocationLists
 from ca.signing import Signing
-from ca.store import Store
-from edge.database import engine_for
+from ca.store import Store, tables
+from ca.tpm_makers import TpmMakers
+from edge.database import engine_for, transaction
+from edge.ledger import verify_entry
+from messages.batch import BATCH_TYPE, BatchDevice, BatchList
 from standards.pki.fingerprints import ca_id
+from standards.pki.jws import sign_jws
+from standards.rats.corim import Manifest, PlatformReference, sign_manifest
+from tests.fakes.enrolling_device import EnrollingDevice, TpmMaker
 
 NOW = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
 PUBLIC_URL = "http://ca.example.net"
@@ -64,6 +75,49 @@ class MemoryKeys:
         return self._keys[ca_id]
 
 
+@dataclass(frozen=True, kw_only=True)
+class SupplierSigner:
+    """A supplier's signing key with its certificate."""
+
+    key: ec.EllipticCurvePrivateKey
+    certificate: x509.Certificate
+
+    def sign_batch(self, batch: BatchList) -> str:
+        """A batch list as a token."""
+        return sign_jws(batch.claims(), key=self.key, chain=[self.certificate], typ=BATCH_TYPE)
+
+    def sign_manifest(self, manifest: Manifest) -> bytes:
+        """A manifest as COSE_Sign1."""
+        return sign_manifest(manifest, key=self.key, chain=[self.certificate])
+
+
+def manifest_of(
+    name: str = "acme", *, manifest_id: str = "gw/1", models: tuple[str, ...] = ("gw-1",), svn: int = 1
+) -> Manifest:
+    """A small manifest."""
+    return Manifest(
+        id=manifest_id,
+        supplier=name,
+        models=models,
+        svn=svn,
+        version="1.0",
+        platform=PlatformReference(registers={11: {0: bytes(32)}}),
+        valid_from=NOW - timedelta(days=1),
+        valid_to=NOW + timedelta(days=365),
+    )
+
+
+def batch_of(
+    name: str, *device_ids: str, batch: str = "batch-1", model: str = "gw-1", at: datetime = NOW
+) -> BatchList:
+    """A batch list."""
+    listed = tuple(
+        BatchDevice(device_id=each, model=model, serial=f"{batch}/{number}")
+        for number, each in enumerate(device_ids)
+    )
+    return BatchList(batch=batch, supplier=name, issued_at=at, devices=listed)
+
+
 @dataclass
 class CaHouse:
     """A CA with its use cases, over one in-memory store."""
@@ -72,10 +126,13 @@ class CaHouse:
     keys: MemoryKeys = field(default_factory=MemoryKeys)
     database: str = "sqlite://"
     responder_keys: frozenset[str] = frozenset()
+    maker: TpmMaker = field(default_factory=TpmMaker)
 
     def __post_init__(self) -> None:
-        self.store = Store(engine_for(self.database), random_bytes=os.urandom)
-        self.store.migrate()
+        engine = engine_for(self.database)
+        with transaction(engine) as connection:
+            tables.metadata.create_all(connection)
+        self.store = Store(engine, random_bytes=os.urandom)
         self.signing = Signing(
             keys=self.keys, random_bytes=os.urandom, public_url=PUBLIC_URL, ocsp_url=OCSP_URL
         )
@@ -104,6 +161,70 @@ class CaHouse:
         return self.hierarchy.create_issuing_ca(
             name, title=f"{name} gateways", models=models, tre_level=tre_level, caller=ADMIN
         )
+
+    @property
+    def batches(self) -> Batches:
+        """The use case that imports batch lists."""
+        return Batches(store=self.store, clock=self.clock)
+
+    @property
+    def manifests(self) -> Manifests:
+        """The use case that accepts reference manifests."""
+        return Manifests(store=self.store, clock=self.clock)
+
+    @property
+    def revocation(self) -> Revocation:
+        """The use cases around status."""
+        return Revocation(store=self.store, clock=self.clock, publish=self.lists.publish)
+
+    @property
+    def enrollment(self) -> Enrollment:
+        """The use cases of enrolment; one TPM maker is trusted."""
+        return Enrollment(
+            store=self.store,
+            signing=self.signing,
+            makers=TpmMakers(certificates=(self.maker.root,)),
+            clock=self.clock,
+            random_bytes=os.urandom,
+            session_life=timedelta(minutes=5),
+        )
+
+    def signer(self, purpose: str, name: str = "acme") -> SupplierSigner:
+        """A key of the supplier with a certificate for a purpose."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        certificate = self.certification.certify_supplier(
+            name, purpose=purpose, csr=csr_for(key), caller=supplier(name)
+        )
+        return SupplierSigner(key=key, certificate=certificate)
+
+    def publish_manifest(
+        self,
+        name: str = "acme",
+        *,
+        manifest_id: str = "gw/1",
+        models: tuple[str, ...] = ("gw-1",),
+        svn: int = 1,
+    ) -> ManifestRecord:
+        """A manifest of the supplier, signed and accepted."""
+        signed = self.signer("manifest-signing", name).sign_manifest(
+            manifest_of(name, manifest_id=manifest_id, models=models, svn=svn)
+        )
+        return self.manifests.accept(signed, caller=supplier(name))
+
+    def list_devices(
+        self, *devices: EnrollingDevice, name: str = "acme", batch: str = "batch-1", model: str = "gw-1"
+    ) -> Batch:
+        """A batch list with these devices, signed and imported."""
+        token = self.signer("batch-signing", name).sign_batch(
+            batch_of(name, *(each.device_id for each in devices), batch=batch, model=model)
+        )
+        return self.batches.import_batch(token, caller=supplier(name))
+
+    def audit_trail(self) -> list[tuple[str, str, dict[str, Any]]]:
+        """Kind, subject and record of every leaf, oldest first."""
+        with self.store.reading() as records:
+            entries = tables.ledger.entries(records._connection)  # noqa: SLF001, the ledger has no reader in the room yet
+        return [(each.kind, each.subject, verify_entry(each)["record"]) for each in entries]
 
     def es_root(self, name: str = "acme") -> Authority:
         """The supplier's ES root."""
