@@ -3,6 +3,7 @@
 Exit codes: 0 done, 1 refused or failed, 2 usage, 3 a verdict that is not affirming, 4 not reached.
 """
 
+import codecs
 import json
 import sys
 import time
@@ -64,7 +65,10 @@ def _service(url: str, tls: ClientTls, timeout_s: float) -> HttpClient | None:
     # TLS anchors are read here, before rights are given up.
     if not url:
         return None
-    return HttpClient(url, tls=tls if url.startswith("https:") else None, timeout_s=timeout_s)
+    try:
+        return HttpClient(url, tls=tls if url.startswith("https:") else None, timeout_s=timeout_s)
+    except OSError as error:
+        raise ValueError(f"tls_root: {tls.anchors} gives no anchors: {error.strerror or error}") from error
 
 
 def _common(command: Callable[..., None]) -> Callable[..., None]:
@@ -125,6 +129,7 @@ def status(config: Path, user: tuple[int, int] | None, output: str) -> None:
 def _run(work: Callable[[Session], int], *, config: Path, user: tuple[int, int] | None, output: str) -> None:
     try:
         session = Session(load_settings(AgentSettings, path=config), output=output)
+        codecs.lookup("idna")  # host names need it later, when the interpreter may be out of reach
         if user is not None:
             drop_privileges(*user)
         sys.exit(work(session))

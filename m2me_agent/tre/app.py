@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import click
+from cryptography.hazmat.backends.openssl import backend as _loaded_late
 from pydantic import Field
 
 from edge.process import (
@@ -45,6 +46,8 @@ from m2me_agent.tre.transports import open_transport
 from standards.tpm2.connection import TpmConnection
 
 _ANCHOR_BYTES_MAX = 1 << 16
+LOADED_EARLY = (_loaded_late,)
+"""What libraries would import at first use, when the interpreter may be out of reach."""
 
 
 class AnchorSettings(Settings):
