@@ -150,22 +150,13 @@ class Device:
         validity: Validity = DEFAULT_VALIDITY,
     ) -> bytes:
         """An EnrollmentResult with a PfC; each part may be wrong."""
-        issuer = issuer or self.issuing_ca
-        module = HardwareModuleName(
-            hw_type=oids.hw_type_of_model(1), serial=self.device_id if device_id is None else device_id
-        )
-        leaf = issuer.issue(
-            "PfC",
+        return platform_credential(
+            issuer or self.issuing_ca,
             key=key or self.tpm.ak.public_key(),
+            device_id=self.device_id if device_id is None else device_id,
             eku=eku,
-            extensions=[
-                (LEAF_USAGE, True),
-                (x509.SubjectAlternativeName([module.to_general_name()]), False),
-            ],
             validity=validity,
         )
-        chain = (leaf, issuer.certificate)
-        return EnrollmentResult(pfc_chain=tuple(each.public_bytes(Encoding.DER) for each in chain)).encode()
 
     def enroll(self) -> None:
         """The whole enrolment."""
@@ -182,16 +173,52 @@ class Device:
         selections: Mapping[int, tuple[int, ...]] | None = None,
     ) -> Challenge:
         """A challenge for this device."""
-        return Challenge(
-            nonce=NONCE,
-            device_id=self.device_id.hex() if device_id is None else device_id,
-            purpose="validation",
-            request_id="request-1",
-            pcr_selections=selections or {0x000B: (0, 1, 7)},
-            rp_nonce=b"r" * 32,
-            order_digest=None,
-            audience=("sho-1",),
-            issuer="pva-1",
-            issued_at=issued_at,
-            expires_at=issued_at + life,
-        )
+        own = self.device_id.hex() if device_id is None else device_id
+        return make_challenge(own, issued_at=issued_at, life=life, selections=selections)
+
+
+def platform_credential(
+    issuer: Authority,
+    *,
+    key: ec.EllipticCurvePublicKey,
+    device_id: bytes,
+    eku: x509.ObjectIdentifier = oids.EKU_PLATFORM_CREDENTIAL,
+    validity: Validity = DEFAULT_VALIDITY,
+) -> bytes:
+    """An EnrollmentResult with a PfC of `issuer`."""
+    module = HardwareModuleName(hw_type=oids.hw_type_of_model(1), serial=device_id)
+    leaf = issuer.issue(
+        "PfC",
+        key=key,
+        eku=eku,
+        extensions=[
+            (LEAF_USAGE, True),
+            (x509.SubjectAlternativeName([module.to_general_name()]), False),
+        ],
+        validity=validity,
+    )
+    chain = (leaf, issuer.certificate)
+    return EnrollmentResult(pfc_chain=tuple(each.public_bytes(Encoding.DER) for each in chain)).encode()
+
+
+def make_challenge(
+    device_id: str,
+    *,
+    issued_at: datetime = NOW,
+    life: timedelta = timedelta(minutes=5),
+    selections: Mapping[int, tuple[int, ...]] | None = None,
+) -> Challenge:
+    """A challenge for a device."""
+    return Challenge(
+        nonce=NONCE,
+        device_id=device_id,
+        purpose="validation",
+        request_id="request-1",
+        pcr_selections=selections or {0x000B: (0, 1, 7)},
+        rp_nonce=b"r" * 32,
+        order_digest=None,
+        audience=("sho-1",),
+        issuer="pva-1",
+        issued_at=issued_at,
+        expires_at=issued_at + life,
+    )
