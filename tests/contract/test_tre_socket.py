@@ -256,7 +256,8 @@ def test_uids_are_told_apart_by_the_kernel(folder: Path, mode: int, uid: int, sa
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         path.chmod(mode)
         done = subprocess.run(
-            [sys.executable, "-c", CLIENT, str(uid), str(path), STATUS.hex()],
+            [sys.executable, "-c", CLIENT, str(uid), path.name, STATUS.hex()],
+            cwd=path.parent,  # a relative name: the folders above need not be reachable for that uid
             capture_output=True,
             check=True,
             text=True,

@@ -24,7 +24,7 @@ def imported_distributions() -> set[str]:
                 modules |= {alias.name.split(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
                 modules.add(node.module.split(".")[0])
-    rooms = set(pyproject()["tool"]["importlinter"]["root_packages"]) | {"tests"}
+    rooms = set(pyproject()["tool"]["importlinter"]["root_packages"]) | {"bench", "tests"}
     known = packages_distributions()
     foreign = modules - rooms - set(sys.stdlib_module_names)
     return {canonical(known[module][0]) for module in foreign if module in known} | (foreign - set(known))
