@@ -5,6 +5,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.sql.dml import ReturningInsert
 
 from ca.store import tables
 from edge.process import RandomBytes
@@ -64,8 +65,11 @@ class Rows:
 
     def _insert_once(self, table: sa.Table, values: dict[str, Any]) -> bool:
         """INSERT unless the key is there; whether this call made the row."""
+        key = next(iter(table.primary_key))
+        made: ReturningInsert[Any]
         if self._connection.dialect.name == "postgresql":
-            mine: sa.Executable = postgresql.insert(table).values(**values).on_conflict_do_nothing()
+            made = postgresql.insert(table).values(**values).on_conflict_do_nothing().returning(key)
         else:
-            mine = sqlite.insert(table).values(**values).on_conflict_do_nothing()
-        return self._connection.execute(mine).rowcount == 1
+            made = sqlite.insert(table).values(**values).on_conflict_do_nothing().returning(key)
+        # a row count says nothing here: PostgreSQL's driver reports none for such an INSERT
+        return self._connection.execute(made).one_or_none() is not None

@@ -1,0 +1,351 @@
+"""The three applications: routes, roles, schemas, problem documents, the record of refusals."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+from flask import Flask
+from flask.testing import FlaskClient
+
+from ca.callers import Caller
+from ca.errors import EnrollmentRefusedError
+from ca.profiles import Kind
+from ca.records import serial_text
+from ca.web import OperatorDesk, device_app, operator_app, public_app
+from edge.http_protocol import PEER_CERTIFICATE
+from edge.principals import ROLES, PrincipalTable, certificate_digests, routes_of
+from messages.enrollment import ENROLLMENT_MEDIA_TYPE, EnrollmentChallenge, EnrollmentResult
+from standards.pki.fingerprints import spki_sha256
+from tests.fakes.ca import NOW, CaHouse, batch_of, csr_for, manifest_of
+from tests.fakes.enrolling_device import EnrollingDevice
+
+TENANTS = {"es": "acme"}
+ACCESS = {
+    "POST /v1/es-roots": "admin",
+    "GET /v1/es-roots": " ".join(sorted(ROLES)),
+    "POST /v1/issuing-cas": "admin",
+    "GET /v1/issuing-cas": "admin es ocsp pva",
+    "POST /v1/issuing-cas/<ca_id>/certificate": "admin",
+    "POST /v1/supplier-certificates": "admin es",
+    "POST /v1/operator-certificates": "admin",
+    "POST /v1/tls-certificates": "admin",
+    "POST /v1/ocsp-delegates": "ocsp",
+    "POST /v1/manifests": "es",
+    "POST /v1/batches": "es",
+    "POST /v1/devices/<device_id>/reopening": "es",
+    "POST /v1/platform-credentials/<serial>/revocation": "admin es",
+    "GET /v1/platform-credentials/<ca_id>/<serial>": "admin es",
+    "POST /v1/certificates/<serial>/revocation": "admin es",
+    "GET /v1/status-changes": "ocsp",
+}
+"""The whole table: a route that is not in it fails the test."""
+
+
+class Desk:
+    """The operator listener with one registered client of every role."""
+
+    def __init__(self, house: CaHouse, folder: Path) -> None:
+        self.house = house
+        root = house.hierarchy.make_root(Kind.TLS_ROOT).x509()
+        anchors, table = folder / "tls-root.pem", folder / "principals.json"
+        anchors.write_bytes(root.public_bytes(Encoding.PEM))
+        self.certificates: dict[str, bytes] = {}
+        rows = []
+        for role in sorted({*ROLES, "stranger", "es-other"}):
+            key = ec.generate_private_key(ec.SECP256R1())
+            made = house.certification.certify_tls("client", holder=role, csr=csr_for(key))
+            self.certificates[role] = made.public_bytes(Encoding.DER)
+            issuer, spki = certificate_digests(made, root)
+            tenant = "other" if role == "es-other" else TENANTS.get(role, "")
+            row = {"role": role.split("-other")[0], "tenant": tenant, "name": role}
+            if role != "stranger":
+                rows.append({**row, "issuer_sha256": issuer, "spki_sha256": spki})
+        table.write_text(json.dumps({"principals": rows}))
+        self.app: Flask = operator_app(
+            OperatorDesk(
+                catalogue=house.store,
+                ledger=house.store,
+                clock=house.clock,
+                signing=house.signing,
+                hierarchy=house.hierarchy,
+                certification=house.certification,
+                batches=house.batches,
+                manifests=house.manifests,
+                revocation=house.revocation,
+            ),
+            principals=PrincipalTable.load(table, anchors=anchors),
+        )
+
+    def call(
+        self, role: str | None, method: str, path: str, body: object = None, *, media_type: str | None = None
+    ) -> tuple[int, dict[str, Any]]:
+        """Status and JSON answer."""
+        client: FlaskClient = self.app.test_client()
+        environ = {} if role is None else {PEER_CERTIFICATE: self.certificates[role]}
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        answer = client.open(
+            path,
+            method=method,
+            data=None if body is None else data,
+            content_type=None if body is None else media_type or "application/json",
+            environ_overrides=environ,
+        )
+        return answer.status_code, json.loads(answer.data)
+
+
+@pytest.fixture
+def house() -> CaHouse:
+    return CaHouse()
+
+
+@pytest.fixture
+def desk(house: CaHouse, tmp_path: Path) -> Desk:
+    return Desk(house, tmp_path)
+
+
+def refusals(house: CaHouse) -> list[tuple[str, str]]:
+    return [(record["by"], record["reason"]) for kind, _, record in house.audit_trail() if kind == "refusal"]
+
+
+def test_the_whole_way_of_a_supplier(desk: Desk, house: CaHouse) -> None:
+    status, root = desk.call("admin", "POST", "/v1/es-roots", {"supplier": "acme", "hosted": True})
+    assert (status, root["hosted"]) == (201, True)
+    line = {"supplier": "acme", "name": "gateways", "models": ["gw-1"], "tre_level": 2}
+    status, issuing = desk.call("admin", "POST", "/v1/issuing-cas", line)
+    assert (status, issuing["state"], issuing["models"]) == (201, "active", [{"model": "gw-1", "hw_type": 1}])
+    signed = house.signer("manifest-signing").sign_manifest(manifest_of())
+    status, manifest = desk.call("es", "POST", "/v1/manifests", signed, media_type="application/rim+cose")
+    assert (status, manifest["manifest"], manifest["svn"]) == (201, "gw/1", 1)
+    device = EnrollingDevice(maker=house.maker)
+    token = house.signer("batch-signing").sign_batch(batch_of("acme", device.device_id))
+    status, batch = desk.call("es", "POST", "/v1/batches", token.encode(), media_type="application/jose")
+    assert (status, batch) == (201, {"batch": "batch-1", "supplier": "acme", "devices": 1})
+
+    pfc = enroll(house, device)
+    name = f"{issuing['ca_id']}/{serial_text(pfc.serial_number)}"
+    status, shown = desk.call("es", "GET", f"/v1/platform-credentials/{name}")
+    assert (status, shown["status"], shown["device_id"]) == (200, "good", device.device_id)
+    status, feed = desk.call("ocsp", "GET", "/v1/status-changes?after=0&limit=10")
+    assert [each["status"] for each in feed["changes"]] == ["good"]
+    assert (feed["next"], feed["complete"]) == (feed["changes"][-1]["seq"], True)
+
+    revoke = {"reason": "keyCompromise", "issuer": issuing["ca_id"]}
+    path = f"/v1/platform-credentials/{pfc.serial_number:x}/revocation"
+    status, revoked = desk.call("es", "POST", path, revoke)
+    assert (status, revoked["status"], revoked["reason"]) == (200, "revoked", "keyCompromise")
+    assert revoked["revoked_at"] == "2026-06-01T12:00:00Z"
+    _, feed = desk.call("ocsp", "GET", f"/v1/status-changes?after={feed['next']}")
+    assert [(each["status"], each["version"]) for each in feed["changes"]] == [("revoked", 2)]
+    status, reopened = desk.call("es", "POST", f"/v1/devices/{device.device_id}/reopening", {})
+    assert (status, reopened["state"]) == (200, "reopened")
+
+
+def enroll(house: CaHouse, device: EnrollingDevice) -> x509.Certificate:
+    client = device_app(house.enrollment).test_client()
+    begun = client.post("/v1/enrolments", data=device.request().encode(), content_type=ENROLLMENT_MEDIA_TYPE)
+    assert (begun.status_code, begun.content_type) == (201, ENROLLMENT_MEDIA_TYPE)
+    activation = device.activation(EnrollmentChallenge.decode(begun.data)).encode()
+    answers = [
+        client.post("/v1/enrolments/activation", data=activation, content_type=ENROLLMENT_MEDIA_TYPE)
+        for _ in range(2)
+    ]
+    assert [each.status_code for each in answers] == [200, 200]
+    assert answers[0].data == answers[1].data
+    return x509.load_der_x509_certificate(EnrollmentResult.decode(answers[0].data).pfc_chain[0])
+
+
+@pytest.mark.negative
+@pytest.mark.requirement("R102")
+def test_every_route_serves_its_roles_and_nobody_else(desk: Desk) -> None:
+    """Walks the route table: no certificate, an unregistered one, and every role that is not named."""
+    table = routes_of(desk.app)
+    assert {f"{method} {rule}": " ".join(sorted(roles)) for method, rule, roles in table} == ACCESS
+    for method, rule, roles in table:
+        path = rule.replace("<ca_id>", "0" * 32).replace("<serial>", "1").replace("<device_id>", "0" * 64)
+        assert set(roles) <= ROLES
+        assert desk.call(None, method, path)[0] == 401
+        assert desk.call("stranger", method, path)[0] == 403
+        for role in sorted(ROLES):
+            status, answer = desk.call(role, method, path)
+            refused = status == 403 and answer["type"] == "urn:pva:problem:role-not-permitted"
+            assert refused != (role in roles), (method, rule, role, status)
+
+
+def test_the_listeners_share_no_route(desk: Desk, house: CaHouse) -> None:
+    public = public_app(
+        newest_list=house.lists.published, certificate_of=house.lists.certificate_of, clock=house.clock
+    )
+    device = device_app(house.enrollment)
+    tables = [{rule for _, rule, _ in routes_of(app)} for app in (public, device, desk.app)]
+    assert tables[0] == {"/crl/<ca_id>.crl", "/ca/<ca_id>.cer"}
+    assert tables[1] == {"/v1/enrolments", "/v1/enrolments/activation"}
+    assert not tables[0] & tables[1] | tables[0] & tables[2] | tables[1] & tables[2]
+
+
+@pytest.mark.negative
+def test_a_refusal_of_somebody_known_is_on_record(desk: Desk, house: CaHouse) -> None:
+    house.product_line()
+    desk.call("sho", "POST", "/v1/es-roots", {"supplier": "x", "hosted": True})
+    desk.call("admin", "POST", "/v1/es-roots", {"supplier": "acme", "hosted": True})
+    desk.call("stranger", "POST", "/v1/es-roots", {"supplier": "x", "hosted": True})
+    desk.call("es", "POST", "/v1/batches", b"a.b.c", media_type="application/jose")
+    assert refusals(house) == [("sho", "role"), ("admin", "exists-already"), ("es", "batch-signature")]
+
+
+@pytest.mark.negative
+def test_another_supplier_sees_and_moves_nothing(desk: Desk, house: CaHouse) -> None:
+    house.product_line()
+    house.publish_manifest()
+    device = EnrollingDevice(maker=house.maker)
+    house.list_devices(device)
+    pfc = enroll(house, device)
+    assert desk.call("es-other", "GET", "/v1/issuing-cas") == (200, {"issuing_cas": []})
+    _, listed = desk.call("es", "GET", "/v1/issuing-cas")
+    ca_id = listed["issuing_cas"][0]["ca_id"]
+    name = serial_text(pfc.serial_number)
+    body = {"reason": "superseded", "issuer": ca_id}
+    for method, path, sent in (
+        ("GET", f"/v1/platform-credentials/{ca_id}/{name}", None),
+        ("POST", f"/v1/platform-credentials/{name}/revocation", body),
+        ("POST", f"/v1/certificates/{name}/revocation", body),
+        ("POST", f"/v1/devices/{device.device_id}/reopening", {}),
+    ):
+        status, answer = desk.call("es-other", method, path, sent)
+        assert (status, answer["reason"]) == (403, "another-supplier"), path
+    assert desk.call("es", "GET", f"/v1/platform-credentials/{ca_id}/{name}")[1]["status"] == "good"
+
+
+@pytest.mark.negative
+@pytest.mark.parametrize(
+    ("body", "status", "reason"),
+    [
+        ({}, 422, "schema"),
+        ({"supplier": "acme"}, 422, "schema"),
+        ({"supplier": "acme", "hosted": False}, 422, "schema"),
+        ({"supplier": "acme", "hosted": True, "certificate": "x"}, 422, "schema"),
+        ({"supplier": "acme", "hosted": True, "more": 1}, 422, "schema"),
+        ({"supplier": 7, "hosted": True}, 422, "schema"),
+        ({"supplier": "a/b", "hosted": True}, 422, "name"),
+        ({"supplier": "acme", "certificate": "x"}, 422, "certificate-malformed"),
+        (b"[1", 400, "json"),
+        (b'{"supplier":"a","supplier":"b","hosted":true}', 400, "json"),
+        (b"\xff", 400, "json"),
+    ],
+)
+def test_wrong_bodies_are_named(desk: Desk, house: CaHouse, body: object, status: int, reason: str) -> None:
+    got, answer = desk.call("admin", "POST", "/v1/es-roots", body)
+    assert (got, answer["reason"]) == (status, reason)
+    assert answer["remedy"]
+    assert desk.call("admin", "GET", "/v1/es-roots")[1] == {"es_roots": []}
+    assert house.audit_trail()[-1][0] == "refusal"
+
+
+@pytest.mark.negative
+@pytest.mark.parametrize(
+    "query", ["after=-1", "after=x", "limit=1.5", "after=99999999999999999999", "after=\u0661"]
+)
+def test_a_wrong_query_is_refused(desk: Desk, query: str) -> None:
+    assert desk.call("ocsp", "GET", f"/v1/status-changes?{query}")[0] == 422
+
+
+@pytest.mark.negative
+@pytest.mark.parametrize("serial", ["x", "1" * 41, "-1", "0x1", "%20"])
+def test_a_wrong_serial_number_is_refused(desk: Desk, serial: str) -> None:
+    body = {"reason": "superseded", "issuer": "0" * 32}
+    assert desk.call("admin", "POST", f"/v1/certificates/{serial}/revocation", body)[0] == 422
+
+
+@pytest.mark.negative
+def test_the_route_of_platform_credentials_is_for_them_only(desk: Desk, house: CaHouse) -> None:
+    house.product_line()
+    signer = house.signer("batch-signing")
+    issuer = house.es_root().ca_id
+    serial = serial_text(signer.certificate.serial_number)
+    body = {"reason": "superseded", "issuer": issuer}
+    assert desk.call("es", "POST", f"/v1/platform-credentials/{serial}/revocation", body)[0] == 404
+    assert desk.call("es", "GET", f"/v1/platform-credentials/{issuer}/{serial}")[0] == 404
+    assert desk.call("es", "POST", f"/v1/certificates/{serial}/revocation", body)[0] == 200
+
+
+def test_certificates_are_issued_over_http(house: CaHouse, tmp_path: Path) -> None:
+    house.hierarchy.make_root(Kind.OPERATORS_ROOT)
+    issuing = house.product_line()
+    key = ec.generate_private_key(ec.SECP256R1())
+    house.responder_keys = frozenset({spki_sha256(key.public_key())})
+    desk, csr = Desk(house, tmp_path), csr_for(key)
+    for role, path, body in (
+        ("es", "/v1/supplier-certificates", {"supplier": "acme", "purpose": "batch-signing", "csr": csr}),
+        (
+            "admin",
+            "/v1/operator-certificates",
+            {"role": "pva", "id": "pva-1", "purpose": "challenge", "csr": csr},
+        ),
+        ("admin", "/v1/tls-certificates", {"kind": "client", "name": "sho-1", "csr": csr}),
+        ("admin", "/v1/tls-certificates", {"kind": "server", "name": "pva", "csr": csr, "ip": ["127.0.0.1"]}),
+        ("ocsp", "/v1/ocsp-delegates", {"issuer": issuing.ca_id, "csr": csr}),
+    ):
+        status, answer = desk.call(role, "POST", path, body)
+        assert status == 201, answer
+        made = x509.load_pem_x509_certificate(answer["certificate"].encode())
+        assert made.public_key() == key.public_key()
+
+
+@pytest.mark.negative
+@pytest.mark.parametrize("path", ["/v1/enrolments", "/v1/enrolments/activation"])
+def test_the_device_listener_refuses_with_a_problem(house: CaHouse, path: str) -> None:
+    client = device_app(house.enrollment).test_client()
+    wrong = client.post(path, data=b"\xa0", content_type=ENROLLMENT_MEDIA_TYPE)
+    assert (wrong.status_code, wrong.content_type) == (400, "application/problem+json")
+    problem = json.loads(wrong.data)
+    assert problem["type"] == "urn:pva:problem:malformed-message"
+    assert problem["subject"]
+    assert problem["remedy"]
+    assert client.post(path, data=b"\xa0", content_type="text/plain").status_code == 415
+    assert client.post(path, data=b"", content_type=ENROLLMENT_MEDIA_TYPE).status_code == 400
+    assert client.get(path).status_code == 405
+
+
+@pytest.mark.negative
+def test_a_refused_device_is_told_why(house: CaHouse) -> None:
+    house.product_line()
+    stranger = EnrollingDevice(maker=house.maker)
+    client = device_app(house.enrollment).test_client()
+    answer = client.post(
+        "/v1/enrolments", data=stranger.request().encode(), content_type=ENROLLMENT_MEDIA_TYPE
+    )
+    problem = json.loads(answer.data)
+    assert (answer.status_code, problem["reason"], problem["subject"]) == (
+        403,
+        "ek-not-listed",
+        stranger.device_id,
+    )
+    with pytest.raises(EnrollmentRefusedError):
+        house.enrollment.begin(stranger.request().encode())
+
+
+def test_the_public_listener_gives_crls_and_certificates(house: CaHouse) -> None:
+    issuing = house.product_line()
+    client = public_app(
+        newest_list=house.lists.published, certificate_of=house.lists.certificate_of, clock=house.clock
+    ).test_client()
+    crl = client.get(f"/crl/{issuing.ca_id}.crl")
+    assert (crl.status_code, crl.content_type) == (200, "application/pkix-crl")
+    assert x509.load_der_x509_crl(crl.data).last_update_utc == NOW
+    assert "Date" not in crl.headers  # the server below writes it
+    again = client.get(f"/crl/{issuing.ca_id}.crl", headers={"If-None-Match": crl.headers["ETag"]})
+    assert (again.status_code, again.data) == (304, b"")
+    certificate = client.get(f"/ca/{issuing.ca_id}.cer")
+    assert certificate.content_type == "application/pkix-cert"
+    assert certificate.data == issuing.certificate
+    for path in ("/crl/x.crl", "/ca/x.cer", "/", "/v1/es-roots"):
+        missing = client.get(path)
+        assert (missing.status_code, missing.content_type) == (404, "application/problem+json")
+
+
+def test_an_administrator_speaks_for_everybody() -> None:
+    Caller(name="a", role="admin", tenant="").speak_for("acme", subject="x")
+    Caller(name="a", role="admin", tenant="").speak_for(None, subject="x")
