@@ -16,7 +16,7 @@ from edge.http_client import HttpError, UnreachableError
 from lab.demo import open_scene, play_demo, say_conditions
 from lab.processes import ProcessError
 from lab.scene import Scene
-from lab.story import UnexpectedEndError, open_services, register_suppliers
+from lab.story import UnexpectedEndError, make_devices, open_services, register_suppliers
 from lab.tpms import TpmMakerError
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -65,6 +65,7 @@ def serve(state: Path, software_tpm: bool) -> None:  # noqa: FBT001 - click hand
             state.absolute(), image=CHECKOUT, console=console, software_tpm=software_tpm
         ) as scene:
             say_conditions(scene)
+            make_devices(scene)
             open_services(scene)
             register_suppliers(scene)
             _say_addresses(scene)

@@ -17,7 +17,7 @@ from lab.processes import Processes
 from lab.scene import Scene
 from lab.services import Services
 from lab.site import open_site
-from lab.story import open_services, register_suppliers, validate_good_device
+from lab.story import make_devices, open_services, register_suppliers, validate_good_device
 from lab.tpms import choose_maker
 
 
@@ -41,6 +41,7 @@ def play_demo(state: Path, *, image: Path, console: Console, software_tpm: bool)
         tell = scene.narrator
         say_conditions(scene)
         tell.heading("The services")
+        make_devices(scene)
         open_services(scene)
         tell.heading("The suppliers and a good device")
         register_suppliers(scene)

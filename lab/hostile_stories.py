@@ -4,7 +4,6 @@ Rule: a story says beforehand how it must end; what happened is read from the pa
 """
 
 import shutil
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -22,9 +21,9 @@ from lab.story import (
     IN_NO_BATCH,
     UNRECOGNISED,
     UnexpectedEndError,
-    ask_status,
     attest,
     enroll,
+    wait_for_status,
 )
 from messages.challenge import CHALLENGE_TYPE, read_claims
 from messages.evidence import decode_evidence, encode_evidence
@@ -35,7 +34,6 @@ from standards.pki.ocsp_answer import StatusKind
 from standards.rats.ar4si import Tier
 from standards.rats.ear import AttestationResult
 
-STATUS_WAIT_S = 5.0
 ALTERED_FILE = "m2me_agent/tre/rate_limit.py"
 
 
@@ -129,10 +127,7 @@ def revoked_credential(scene: Scene) -> None:
     with scene.narrator.line("e.3", APPROVED, "CA", "revoke it: keyCompromise"):
         scene.suppliers[APPROVED].revoke(leaf, issuer=issuer, reason="keyCompromise")
     with scene.narrator.line("e.4", "SHO", "OCSP", "status of the Platform Credential") as line:
-        deadline = time.monotonic() + STATUS_WAIT_S
-        while (status := ask_status(scene, message)).kind is StatusKind.GOOD and time.monotonic() < deadline:
-            time.sleep(0.05)
-        line.outcome = status.kind.value
+        line.outcome = wait_for_status(scene, leaf, issuer=issuer, kind=StatusKind.REVOKED).value
     answer, _ = attest(scene, "device-e", step="e.5")
     _refused(scene, "e", "Platform Credential revoked", _refusal_of(answer), expected="pfc-revoked")
 

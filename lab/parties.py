@@ -99,6 +99,14 @@ class Supplier:
         token = sign_jws(listed.claims(), key=signer.key, chain=signer.chain, typ=BATCH_TYPE)
         return self._ca.import_batch(token).devices
 
+    def credential(self, serial: int) -> tuple[x509.Certificate, x509.Certificate]:
+        """A Platform Credential of its own and the certificate of its issuing CA."""
+        for issuer in self._ca.issuing_cas():
+            if issuer.certificate is not None:
+                issued = self._ca.platform_credential(issuer.ca_id, serial)
+                return issued.certificate, issuer.certificate
+        raise LookupError(f"{self.name} has no active issuing CA")
+
     def revoke(self, pfc: x509.Certificate, *, issuer: x509.Certificate, reason: str) -> None:
         """Revoke a Platform Credential of its own."""
         self._ca.revoke_platform_credential(ca_id(issuer), pfc.serial_number, reason=reason)

@@ -4,6 +4,10 @@ Rule: every line is a message that really travelled; what the operator concludes
 operators' root, and what the responder says, against the supplier's.
 """
 
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
 from cryptography import x509
 
 from clients.ocsp import OcspClient
@@ -15,13 +19,14 @@ from lab.parties import Administrator, Operator, Supplier
 from lab.reference import reference_manifest
 from lab.scene import MODEL, Scene
 from messages.evidence import EvidenceMessage, decode_evidence
-from standards.pki.ocsp_answer import CertStatus
+from standards.pki.ocsp_answer import CertStatus, OcspRefusalError, StatusKind
 from standards.rats.ear import AttestationResult
 
 GOOD_DEVICE = "device-1"
 APPROVED = "supplier-1"
 UNRECOGNISED = "supplier-2"
 IN_NO_BATCH = "device-g"
+STATUS_WAIT_S, STATUS_PAUSE_S = 15.0, 0.05
 DEVICES = {
     GOOD_DEVICE: APPROVED,
     "device-a": APPROVED,
@@ -38,13 +43,19 @@ class UnexpectedEndError(Exception):
     """The good story did not end well: the lab cannot go on."""
 
 
-def open_services(scene: Scene) -> None:
-    """Make the devices' TPMs and start CA, responder and PVA, each with what it needs of the others."""
-    tell = scene.narrator
-    with tell.line("0.1", "TPM maker", "factory", f"{len(DEVICES)} TPMs with certified EKs") as line:
-        for number, name in enumerate(DEVICES):
-            scene.make_device(name, number)
+def make_devices(scene: Scene, names: Iterable[str] = DEVICES) -> None:
+    """Make devices, each with a TPM whose endorsement key its maker certified."""
+    numbers = {name: number for number, name in enumerate(DEVICES)}
+    wanted = list(names)
+    with scene.narrator.line("0.1", "TPM maker", "factory", f"{len(wanted)} TPMs with certified EKs") as line:
+        for name in wanted:
+            scene.make_device(name, numbers[name])
         line.outcome = scene.maker.kind
+
+
+def open_services(scene: Scene) -> None:
+    """Start CA, responder and PVA, each with what it needs of the others; there must be a device by now."""
+    tell = scene.narrator
     with tell.line("0.2", "CA", "-", "operators' root, TLS root, listeners") as line:
         scene.services.start_ca(tpm_maker_roots=scene.maker.roots())
         line.outcome = scene.services.urls["ca"]["operator"]
@@ -76,7 +87,10 @@ def register_suppliers(scene: Scene) -> None:
             supplier.publish(supplier.sign(manifest), to_pva=name == APPROVED)
             line.outcome = f"svn {manifest.svn}, {len(manifest.events)} events"
         with tell.line("5", name, "CA", "signed batch list of EK digests") as line:
-            listed = [each for each, maker in DEVICES.items() if maker == name and each != IN_NO_BATCH]
+            listed = [each for each in scene.devices if DEVICES[each] == name and each != IN_NO_BATCH]
+            if not listed:
+                line.outcome = "no devices"
+                continue
             count = supplier.announce(f"{name}-b1", [scene.batch_entry(each, name) for each in listed])
             line.outcome = f"{count} device{'s' if count != 1 else ''}"
 
@@ -88,6 +102,10 @@ def enroll(scene: Scene, name: str, *, step: str = "6", supplier: str = APPROVED
     with scene.narrator.line(f"{step}.2", name, "CA", "enrolment: EK, AK, storage key; activation") as line:
         answer = device.agent("enroll")
         line.outcome = answer.outcome
+    if answer.status == 0:
+        with scene.narrator.line(f"{step}.3", "OCSP", "CA", "hears of the new credential") as line:
+            leaf, issuer = scene.suppliers[supplier].credential(int(answer.said["serial"], 16))
+            line.outcome = wait_for_status(scene, leaf, issuer=issuer, kind=StatusKind.GOOD).value
     return answer
 
 
@@ -151,8 +169,30 @@ def validate_good_device(scene: Scene) -> Run:
 def ask_status(scene: Scene, message: EvidenceMessage) -> CertStatus:
     """What the responder says now of the credential in some evidence, verified under its issuing CA."""
     leaf, issuer = (x509.load_der_x509_certificate(each) for each in message.pfc_chain[:2])
+    with _responder(scene) as client:
+        return client.ask(leaf, issuer=issuer)
+
+
+def wait_for_status(
+    scene: Scene, leaf: x509.Certificate, *, issuer: x509.Certificate, kind: StatusKind
+) -> StatusKind:
+    """Ask until the responder says `kind`, or time is up; the last verified answer (UNKNOWN if there was none)."""
+    said, deadline = StatusKind.UNKNOWN, time.monotonic() + STATUS_WAIT_S
+    with _responder(scene) as client:
+        while said is not kind and time.monotonic() < deadline:
+            try:
+                said = client.ask(leaf, issuer=issuer).kind
+            except OcspRefusalError:
+                time.sleep(STATUS_PAUSE_S)  # it has no delegate certificate of this CA yet
+            else:
+                time.sleep(0 if said is kind else STATUS_PAUSE_S)
+    return said
+
+
+@contextmanager
+def _responder(scene: Scene) -> Iterator[OcspClient]:
     client = OcspClient(scene.services.ocsp_url, random_bytes=system_random, clock=system_clock)
     try:
-        return client.ask(leaf, issuer=issuer)
+        yield client
     finally:
         client.close()

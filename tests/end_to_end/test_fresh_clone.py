@@ -1,4 +1,4 @@
-"""`./dev` leaves the home folder as it found it, and everything it makes is below .venv and .pva."""
+"""A fresh clone and an empty home: `./dev` installs, plays the demo, and touches nothing but .venv and .pva."""
 
 import os
 import shutil
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tools import absent, in_ci
+from tests.tools import absent, in_ci, need
 
 ROOT = Path(__file__).parents[2]
 
@@ -71,6 +71,51 @@ def test_installing_and_running_leave_home_and_checkout_alone(checkout: Path, ho
     assert files_below(home) == set()
     made = {path.split("/")[0] for path in files_below(checkout) - before}
     assert made == {".venv", ".pva"}
+
+
+@pytest.mark.requirement("R25")
+@pytest.mark.requirement("R71")
+@pytest.mark.requirement("R80")
+@pytest.mark.requirement("R94")
+@pytest.mark.requirement("R95")
+@pytest.mark.requirement("R101")
+@pytest.mark.parametrize("tpm", ["swtpm", "software TPM"])
+@pytest.mark.timeout(400)
+def test_the_demo_ends_as_it_must_and_other_peoples_tools_agree(checkout: Path, home: Path, tpm: str) -> None:
+    if tpm == "swtpm":
+        need("swtpm")
+        need("swtpm_setup")
+    before = files_below(checkout)
+    played = dev(checkout, home, "demo", *(["--software-tpm"] if tpm != "swtpm" else []))
+    assert played.returncode == 0, played.stdout + played.stderr
+    assert f"TPMs: {tpm}" in played.stdout or "TPMs: this project's software TPM" in played.stdout
+    assert files_below(home) == set()
+    assert {path.split("/")[0] for path in files_below(checkout) - before} <= {".venv", ".pva"}
+    commands = commands_to_paste(played.stdout)
+    assert [command.split()[0].rpartition("/")[2] for command in commands] == [
+        "openssl",
+        "openssl",
+        "tpm2_checkquote",
+        "python",
+    ]
+    for command in commands:
+        need(command.split()[0])
+        judged = subprocess.run(
+            ["sh", "-c", command],
+            cwd=checkout / ".pva/lab/artefacts",
+            env={"PATH": os.environ["PATH"], "HOME": str(home), "PYTHONSAFEPATH": "1"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert judged.returncode == 0, judged.stdout + judged.stderr
+
+
+def commands_to_paste(output: str) -> list[str]:
+    """The commands that the demo closes with: each is followed by a line with its outcome."""
+    lines = output.splitlines()
+    start = lines.index("cd .pva/lab/artefacts")
+    return [line for line in lines[start + 1 :] if line and not line.startswith("    #")]
 
 
 def test_a_test_run_leaves_home_alone(home: Path) -> None:
