@@ -123,7 +123,7 @@ def _attest(
 
 
 def _clock_and_firmware(machine: Machine, signer: _Signer, qualified_signer: bytes) -> tuple[ClockInfo, int]:
-    """Counts and firmware version, obfuscated for a signer outside ENDORSEMENT and PLATFORM (Part 1, 36.7)."""
+    """Counts and firmware version, obfuscated for a signer outside ENDORSEMENT and PLATFORM (Part 1, 36)."""
     now = machine.clock_info
     if signer.key is not None and signer.key.hierarchy in (Handle.ENDORSEMENT, Handle.PLATFORM):
         return now, FIRMWARE_VERSION

@@ -49,7 +49,7 @@ class Machine:
 
     @property
     def clock(self) -> int:
-        """Clock of the TPM, in milliseconds (Part 1, 36.3)."""
+        """Clock of the TPM, in milliseconds (Part 1, 36)."""
         return self.milliseconds() + self.volatile.clock_offset
 
     @property

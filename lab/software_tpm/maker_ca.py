@@ -1,4 +1,4 @@
-"""A TPM maker of the laboratory: root, intermediate, EK certificates (TCG EK Credential Profile 2.5, section 3).
+"""A TPM maker of the laboratory: root, intermediate, EK certificates (TCG EK Credential Profile for TPM Family 2.0).
 
 Only a lab profile recognises its root. The keys lie unencrypted in the CA's directory, mode 0600, as those of
 `swtpm_localca` do.
@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from asn1crypto import core
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -21,6 +22,10 @@ from standards.pki import oids
 TPM_MANUFACTURER = "id:50564100"
 TPM_MODEL = "software-tpm"
 TPM_VERSION = "id:20260001"
+TPM_SPECIFICATION = ("2.0", 0, 159)
+"""Family, level and revision of the TPM 2.0 Library."""
+_SUBJECT_DIRECTORY_ATTRIBUTES = x509.ObjectIdentifier("2.5.29.9")
+_TPM_SPECIFICATION_OID = "2.23.133.2.16"
 _ROOT_NAME, _INTERMEDIATE_NAME = "Laboratory TPM maker root", "Laboratory TPM maker intermediate"
 _ROOT_FILE, _INTERMEDIATE_FILE = "root.pem", "intermediate.pem"
 _ROOT_KEY_FILE, _INTERMEDIATE_KEY_FILE = "root.key", "intermediate.key"
@@ -78,7 +83,7 @@ class MakerCa:
             ) from error
 
     def certify_ek(self, key: EkPublicKey, *, random_bytes: RandomBytes, at: datetime) -> bytes:
-        """DER of an EK certificate (section 3.2 of the profile): empty subject, so the SAN is critical."""
+        """DER of an EK certificate: empty subject, so the SAN is critical."""
         agreement = isinstance(key, ec.EllipticCurvePublicKey)
         builder = (
             x509.CertificateBuilder()
@@ -92,6 +97,7 @@ class MakerCa:
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_key_usage(encipherment=not agreement, agreement=agreement), critical=True)
             .add_extension(x509.ExtendedKeyUsage([oids.EKU_TPM_EK]), critical=False)
+            .add_extension(_tpm_specification(), critical=False)
             .add_extension(_authority_key(self.intermediate), critical=False)
         )
         return builder.sign(self.key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
@@ -131,13 +137,28 @@ def _ca_certificate(
 
 
 def _tpm_name() -> x509.Name:
-    """TPM manufacturer, model and version, each an RDN of its own (section 3.1.2 of the profile)."""
+    """TPM manufacturer, model and version, each an RDN of its own."""
     attributes = {
         oids.TPM_MANUFACTURER: TPM_MANUFACTURER,
         oids.TPM_MODEL: TPM_MODEL,
         oids.TPM_VERSION: TPM_VERSION,
     }
     return x509.Name([x509.NameAttribute(oid, value) for oid, value in attributes.items()])
+
+
+def _tpm_specification() -> x509.UnrecognizedExtension:
+    """SubjectDirectoryAttributes with the TPM specification that this TPM follows."""
+    family, level, revision = TPM_SPECIFICATION
+    specification = _der_sequence(
+        core.UTF8String(family).dump() + core.Integer(level).dump() + core.Integer(revision).dump()
+    )
+    values = core.SetOf(spec=core.Sequence, contents=specification).dump()
+    attribute = _der_sequence(core.ObjectIdentifier(_TPM_SPECIFICATION_OID).dump() + values)
+    return x509.UnrecognizedExtension(_SUBJECT_DIRECTORY_ATTRIBUTES, _der_sequence(attribute))
+
+
+def _der_sequence(contents: bytes) -> bytes:
+    return bytes(core.Sequence(contents=contents).dump())
 
 
 def _key_usage(

@@ -1,4 +1,4 @@
-"""Manufacture: a TPM gets its endorsement keys, and the TPM maker certifies them (TCG EK Credential Profile 2.5).
+"""Manufacture: a TPM gets its endorsement keys, and the TPM maker certifies them (TCG EK Credential Profile for TPM Family 2.0).
 
 The result is laid out as `swtpm_setup` does it: RSA-2048 EK at 0x81010001 with its certificate in NV 0x01C00002,
 P-384 EK at 0x81010016 with its certificate in NV 0x01C00016.
@@ -90,7 +90,7 @@ def _machine(random_bytes: RandomBytes) -> Machine:
 
 
 def _make_ek(machine: Machine, template: Public) -> TpmObject:
-    """The same key that CreatePrimary gives for the template, as the profile demands (section 2.2.1.4)."""
+    """The same key that CreatePrimary gives for the template, as the profile demands."""
     source = PrimarySource(machine, Handle.ENDORSEMENT, template=template.encode())
     public, sensitive = make_object(template, auth_value=b"", data=b"", source=source)
     return TpmObject.under(

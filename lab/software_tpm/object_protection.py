@@ -1,4 +1,4 @@
-"""Sensitive areas outside the TPM: private blobs, import blobs, credentials (Part 1, 22, 23.3, 24).
+"""Sensitive areas outside the TPM: private blobs, import blobs, credentials (Part 1, 22-24).
 
 Encrypt-then-MAC under two keys from one seed, both over the Name of the object; the sender's half is
 `standards.tpm2.outer_wrap`.
@@ -49,7 +49,7 @@ def unprotect_private(private: bytes, *, public: Public, parent: TpmObject) -> S
 
 
 def unwrap(blob: bytes, *, protector: Public, seed: bytes, name: bytes) -> bytes:
-    """Content of an outer wrap made with `seed` for `name` (Part 1, 23.3.2.3, 24.4)."""
+    """Content of an outer wrap made with `seed` for `name` (Part 1, 23, 24)."""
     try:
         encrypted = _checked(blob, protector=protector, seed=seed, name=name)
     except DecodeError as error:
@@ -65,7 +65,7 @@ def wrap_inner(clear: bytes, *, key: bytes, public: Public) -> bytes:
 
 
 def unwrap_inner(content: bytes, *, key: bytes, public: Public) -> bytes:
-    """Content of an inner wrap: a symmetric key that travels apart, and a plain digest (Part 1, 23.3.2.2)."""
+    """Content of an inner wrap: a symmetric key that travels apart, and a plain digest (Part 1, 23)."""
     clear = aes_cfb(key, iv=bytes(_IV_BYTES)).decryptor().update(content)
     try:
         reader = Reader(clear)

@@ -112,7 +112,7 @@ def _read_terms(call: Call) -> _Terms:
 
 
 def _accept_terms(machine: Machine, session: Session, terms: _Terms) -> Policy:
-    """The session's policy under `terms`, which hold now (Part 3, 23.2.3)."""
+    """The session's policy under `terms`, which hold now (Part 3, 23.2)."""
     if is_trial(session):
         return session.policy
     if terms.nonce_tpm and not constant_time.compare_digest(terms.nonce_tpm, session.nonce_tpm):
@@ -130,7 +130,7 @@ def _accept_terms(machine: Machine, session: Session, terms: _Terms) -> Policy:
 def _timeout(session: Session, terms: _Terms) -> int | None:
     """When the assertion lapses, in milliseconds since the reset; None for an expiration of 0.
 
-    With nonceTPM the expiration counts from the start of the session (Part 3, 23.2.5).
+    With nonceTPM the expiration counts from the start of the session (Part 3, 23.2).
     """
     if terms.expiration == 0:
         return None

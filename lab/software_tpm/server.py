@@ -47,7 +47,7 @@ def listen(path: Path, *, owner: tuple[int, int] | None) -> socket.socket:
         ) from error
     finally:
         os.umask(umask)
-    if owner is not None:
+    if owner is not None and os.geteuid() == 0:
         os.chown(path, *owner, follow_symlinks=False)
     listener.listen(_BACKLOG)
     listener.settimeout(0)

@@ -23,17 +23,17 @@ _IV_BYTES = 16
 
 
 def command_hash(algorithm: int, code: CommandCode, *, names: tuple[bytes, ...], parameters: bytes) -> bytes:
-    """CpHash: H(CC || Names || parameters as received) (Part 1, 16, equation 15)."""
+    """CpHash: H(CC || Names || parameters as received) (Part 1, 16.7)."""
     return digest(algorithm, Writer().u32(code).raw(b"".join(names)).raw(parameters).done())
 
 
 def response_hash(algorithm: int, code: CommandCode, *, parameters: bytes) -> bytes:
-    """RpHash: H(success || CC || parameters as sent) (Part 1, 16, equation 16)."""
+    """RpHash: H(success || CC || parameters as sent) (Part 1, 16.8)."""
     return digest(algorithm, Writer().u32(ReturnCode.SUCCESS).u32(code).raw(parameters).done())
 
 
 def bound_identity(machine: Machine, entity: int) -> bytes:
-    """What a bound session remembers of its entity: its Name and its authValue of that time (Part 1, 19.6.14)."""
+    """What a bound session remembers of its entity: its Name and its authValue of that time (Part 1, 19.6)."""
     return name_of(machine, entity) + b"\x00" + auth_value_of(machine, entity)
 
 

@@ -1,4 +1,4 @@
-"""What outlives a power cycle: hierarchies, persistent objects, NV indices, counts of resets, clock (Part 1, 37).
+"""What outlives a power cycle: hierarchies, persistent objects, NV indices, counts of resets, clock.
 
 Immutable values; `state_codec` turns them into bytes, `state_store` keeps the bytes.
 """
@@ -106,7 +106,7 @@ class State:
         return replace(self, hierarchies={**self.hierarchies, handle: hierarchy})
 
     def after_reset(self, *, clock: int) -> "State":
-        """What a TPM reset makes of it (Part 1, 12.2.3): one boot more, and the NV attributes of Startup(CLEAR)."""
+        """What a TPM reset makes of it: one boot more, and the NV attributes of Startup(CLEAR)."""
         nv = {handle: _after_startup(index) for handle, index in self.nv.items()}
         return replace(self, nv=nv, reset_count=self.reset_count + 1, clock=clock, orderly=False)
 

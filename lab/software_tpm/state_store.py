@@ -58,8 +58,13 @@ class StateDirectory:
     @classmethod
     def open(cls, path: Path) -> Self:
         """Open, create if missing, and lock the directory; StateError if others can read it or have it."""
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError as error:
+            raise StateError(
+                path, reason=str(error.strerror), remedy="name a directory that you may read and write"
+            ) from error
         mode = stat.S_IMODE(os.fstat(directory).st_mode)
         if mode & 0o077:
             os.close(directory)

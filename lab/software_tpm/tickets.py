@@ -1,4 +1,4 @@
-"""Tickets: the TPM's notes to itself, keyed by the proof of a hierarchy (Part 1, 11.4.6.3; Part 2, 10.7)."""
+"""Tickets: the TPM's notes to itself, keyed by the proof of a hierarchy (Part 2, 10.7)."""
 
 import hmac as constant_time
 

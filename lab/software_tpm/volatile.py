@@ -16,9 +16,9 @@ PCR_BANKS = (int(Algorithm.SHA1), int(Algorithm.SHA256))
 """Banks as swtpm is usually made with; SHA-1 only because boot logs still carry it."""
 _LOCALITY_4_PCRS = range(17, 23)
 PCRS_OUTSIDE_COUNTER = frozenset({16, 21, 22, 23})
-"""PCRs whose change leaves pcrUpdateCounter alone (PC Client Platform TPM Profile, 4.6)."""
+"""PCRs whose change leaves pcrUpdateCounter alone (PC Client Platform TPM Profile)."""
 RESETTABLE_PCRS = frozenset({16, 23})
-"""PCRs that locality 0 may reset (PC Client Platform TPM Profile, 4.6)."""
+"""PCRs that locality 0 may reset (PC Client Platform TPM Profile)."""
 EXTENDABLE_PCRS = frozenset(range(17)) | {23}
 """PCRs that locality 0, the only one here, may extend."""
 _HASH_NAMES = {Algorithm.SHA1: "sha1", Algorithm.SHA256: "sha256"}

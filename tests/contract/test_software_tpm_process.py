@@ -150,6 +150,7 @@ def test_another_user_keeps_its_tpm_below_a_path_that_it_cannot_walk(folder: Pat
         ((), "--state DIR and --socket PATH"),
         (("--state", "{0}/s", "--socket", "{0}/" + "x" * 120), "at most 107 bytes"),
         (("--state", "{0}/s", "--socket", "{0}"), "no socket is there"),
+        (("--state", "/dev/null/s", "--socket", "{0}/tpm"), "that you may read and write"),
         (("--state", "{0}/s", "--socket", "{0}/tpm", "--user", "root"), "expected numbers"),
         (("--state", "{0}/s", "--socket", "{0}/tpm", "--user", "0:0"), "unprivileged"),
     ],
