@@ -18,7 +18,7 @@ from m2me_agent.tre.errors import AnchorError, CredentialError, MalformedError
 from messages.challenge import CHALLENGE_BYTES_MAX, CHALLENGE_TYPE, Challenge, read_claims
 from messages.errors import MessageError
 from standards.pki import oids
-from standards.pki.errors import DecodeError, JwsError, PathError, PkiError
+from standards.pki.errors import PkiError
 from standards.pki.extensions import HardwareModuleName, OperatorRole
 from standards.pki.fingerprints import decode_certificate, decode_pem_certificates, spki_der
 from standards.pki.jws import verify_jws
@@ -81,7 +81,7 @@ def verify_challenge(token: str, *, anchors: Anchors, at: datetime) -> Challenge
             bytes_max=CHALLENGE_BYTES_MAX,
         )
         role = OperatorRole.of(verified.path[0])
-    except (JwsError, PathError, DecodeError) as error:
+    except PkiError as error:
         raise _untrusted(str(error)) from error
     if role is None or role.role != PVA_ROLE:
         got = "no role" if role is None else repr(role.role)
@@ -129,7 +129,7 @@ def verify_platform_credential(
             eku=oids.EKU_PLATFORM_CREDENTIAL,
         )
         module = HardwareModuleName.of(leaf)
-    except (PathError, DecodeError) as error:
+    except PkiError as error:
         raise _refused(str(error)) from error
     if module is None or module.serial != device_id:
         raise _refused("its HardwareModuleName is not this device's id")
@@ -158,7 +158,7 @@ def _is_ca(certificate: x509.Certificate) -> bool:
 def _spki(certificate: x509.Certificate) -> bytes:
     try:
         return spki_der(certificate)
-    except DecodeError as error:
+    except PkiError as error:
         raise _refused(str(error)) from error
 
 

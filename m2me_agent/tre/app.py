@@ -9,6 +9,7 @@ part of what is measured.
 import os
 import signal
 import socket
+import stat
 import sys
 import threading
 import time
@@ -103,6 +104,8 @@ def open_everything(settings: TreSettings, *, uid: int) -> Opened:
     boot_log = BootLogFile.open(settings.boot_log)
     connection = TpmConnection(open_transport(settings.tpm), system_random, pause=time.sleep)
     device = ConnectedTpm(connection, profile=EK_PROFILES[settings.ek])
+    device.take_over()
+    _warn_of_others(settings, uid=uid)
     policy = RatePolicy(burst=settings.rate.burst, interval_ms=settings.rate.interval_ms)
     guard = ExchangeGuard(state, policy=policy)
     enrollment = Enrollment(
@@ -127,8 +130,6 @@ def run(settings: TreSettings, *, user: tuple[int, int] | None) -> None:
     opened = open_everything(settings, uid=os.geteuid() if user is None else user[0])
     if user is not None:
         drop_privileges(*user)
-    if os.geteuid() == settings.agent_uid:
-        logger("tre").warning("agent has the TRE's uid", consequence="files and TPM are not kept from it")
     stopping = _stop_on_signals(opened.listener)
     print_ready("tre", {"socket": str(settings.socket)})
     serve(
@@ -171,6 +172,19 @@ def _read_file(path: Path) -> bytes:
             reason=f"cannot be read: {error.strerror}",
             remedy="put the root's PEM certificate into the image and name it in the settings",
         ) from error
+
+
+def _warn_of_others(settings: TreSettings, *, uid: int) -> None:
+    """Say in the log which promises do not hold because somebody else has this uid or reaches the TPM."""
+    if uid == settings.agent_uid:
+        logger("tre").warning("agent has the TRE's uid", consequence="files and TPM are not kept from it")
+    status = settings.tpm.stat()
+    if status.st_uid != uid or stat.S_IMODE(status.st_mode) & 0o077:
+        logger("tre").warning(
+            "TPM can be reached by others",
+            subject=str(settings.tpm),
+            remedy=f"give it to uid {uid} with mode 0600",
+        )
 
 
 def _stop_on_signals(listener: socket.socket) -> threading.Event:

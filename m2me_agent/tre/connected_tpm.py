@@ -36,6 +36,9 @@ AK_HANDLE = 0x81010050
 STORAGE_HANDLE = 0x81000050
 """Persistent storage key, in the range of the OWNER hierarchy."""
 
+_LEFT_OPEN = (0x02000000, 0x80000000)
+"""First handles of loaded sessions and of transient objects (Part 2, 7.2)."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EkProfile:
@@ -67,6 +70,16 @@ class ConnectedTpm:
     def __init__(self, tpm: TpmConnection, *, profile: EkProfile) -> None:
         self._tpm = tpm
         self._profile = profile
+
+    def take_over(self) -> None:
+        """Flush what a TRE that was killed left open: nobody else uses this TPM, and slots are few.
+
+        Behind the kernel's resource manager there is nothing to flush: each connection sees its own.
+        """
+        with reported("TPM"):
+            for first in _LEFT_OPEN:
+                for handle in self._tpm.handles(first):
+                    self._tpm.flush_context(handle)
 
     def read_endorsement(self) -> Endorsement:
         """EK certificate from its NV index, EK from its persistent handle, made there if it is not yet."""

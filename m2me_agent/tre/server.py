@@ -7,6 +7,7 @@ there is one TPM.
 """
 
 import contextlib
+import errno
 import os
 import socket
 import struct
@@ -38,7 +39,7 @@ class Bounds:
 def bind_socket(path: Path, *, agent_uid: int) -> socket.socket:
     """A listening UNIX socket at ``path`` that the agent's uid can connect to.
 
-    A socket that is left from an earlier run is replaced; anything else at that path is not touched. Run
+    A socket that a crash left is replaced; one that somebody answers, or anything else, is not touched. Run
     as root, the file is given to the agent (mode 0600), so nobody else can even connect. Without root, it
     stays with this process; if the agent has another uid, everybody may connect and only SO_PEERCRED tells
     them apart.
@@ -46,9 +47,10 @@ def bind_socket(path: Path, *, agent_uid: int) -> socket.socket:
     Raises:
         OSError: the path is taken by something else, too long (107 bytes) or not writable.
     """
-    with contextlib.suppress(FileNotFoundError):
-        if path.is_socket():
-            path.unlink()
+    if path.is_socket():
+        if _accepts(path):
+            raise OSError(errno.EADDRINUSE, "another TRE answers there", str(path))
+        path.unlink()
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         umask = os.umask(0o177)
@@ -112,6 +114,16 @@ def serve(
             connection.close()
             continue
         threading.Thread(target=converse, args=(connection,), daemon=True).start()
+
+
+def _accepts(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(1)
+        try:
+            probe.connect(str(path))
+        except ConnectionRefusedError:
+            return False
+    return True
 
 
 def peer_uid(connection: socket.socket) -> int:

@@ -364,3 +364,15 @@ def test_the_clock_goes_on_and_a_reset_is_counted(bus: Bus) -> None:
     later = bus.device().read_clock()
     assert later.reset_count == first.reset_count + 1
     assert later.clock >= first.clock
+
+
+def test_what_a_killed_tre_left_open_is_flushed_at_the_next_start(bus: Bus) -> None:
+    device = bus.device()
+    access = made(device)
+    device.unlock(access).__enter__()  # killed here: nothing flushes the two sessions
+    bus.connection.create_primary(Handle.OWNER, template=templates.STORAGE_ECC_P256)
+    later = bus.device()
+    later.take_over()
+    for first in (0x02000000, 0x80000000):
+        assert bus.connection.handles(first) == ()
+    use(later, access)

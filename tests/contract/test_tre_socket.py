@@ -274,6 +274,13 @@ def test_what_stands_at_the_path_and_is_no_socket_is_left_alone(folder: Path) ->
     assert path.read_bytes() == b"mine"
 
 
+@pytest.mark.negative
+def test_a_socket_that_another_tre_answers_is_left_alone(tre: Path) -> None:
+    with pytest.raises(OSError, match="another TRE"):
+        bind_socket(tre, agent_uid=OWN_UID)
+    assert TreClient(tre).ask(Operation.STATUS)
+
+
 def test_a_socket_that_a_crash_left_is_replaced(folder: Path) -> None:
     path = folder / "stale.sock"
     bind_socket(path, agent_uid=OWN_UID).close()
