@@ -27,7 +27,7 @@ from edge.http_protocol import PEER_CERTIFICATE, PeerCertificateProtocol
 from edge.keys import check_private_file, read_passphrase
 from edge.periodic import Periodic, run_periodically
 from edge.process import logger, print_ready
-from edge.request_guard import HEAD_BYTES_MAX, AsgiApp, RequestGuard
+from edge.request_guard import HEAD_BYTES_MAX, AsgiApp, GuardLimits, RequestGuard
 
 TLS12_CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
 HANDSHAKE_TIMEOUT_S = 10.0
@@ -215,8 +215,7 @@ def _guarded(listener: Listener) -> AsgiApp:
     return RequestGuard(
         app,
         listener=listener.name,
-        body_bytes_max=listener.body_bytes_max,
-        requests_max=listener.requests_max,
+        limits=GuardLimits(body_bytes_max=listener.body_bytes_max, requests_max=listener.requests_max),
         path_logged=listener.path_logged,
     )
 

@@ -6,6 +6,7 @@ limit and deadline, so a slow or endless sender costs a little memory for a whil
 
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass
 from typing import Any
 
 from edge.problem_document import CONTENT_TYPE, Problem, body_too_large
@@ -17,7 +18,6 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-BODY_TIMEOUT_S = 20.0
 DRAIN_TIMEOUT_S = 2.0
 DRAIN_BYTES_MAX = 4 << 20
 HEAD_BYTES_MAX = 16 * 1024
@@ -25,8 +25,11 @@ LOGGED_PATH_MAX = 120
 
 
 class _RefusedError(Exception):
-    def __init__(self, problem: Problem) -> None:
+    """The request is answered here; `unread` when more of its body is still coming."""
+
+    def __init__(self, problem: Problem, *, unread: bool = False) -> None:
         self.problem = problem
+        self.unread = unread
         super().__init__(problem.title)
 
 
@@ -34,31 +37,31 @@ class _GoneError(Exception):
     """The client closed the connection before its request was complete."""
 
 
-class RequestGuard:
-    """ASGI wrapper of one listener's application.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuardLimits:
+    """Limits of one listener.
 
-    `body_bytes_max` octets of body, all within `body_timeout_s`; at most `requests_max` requests at
-    work or waiting for a worker, past that 503 with Retry-After.
+    `body_bytes_max` octets a body, all within `body_timeout_s`; at most `requests_max` requests at work or
+    waiting for a worker, and `buffered_bytes_max` octets of all their bodies together.
     """
 
-    def __init__(
-        self,
-        app: AsgiApp,
-        *,
-        listener: str,
-        body_bytes_max: int,
-        requests_max: int,
-        body_timeout_s: float = BODY_TIMEOUT_S,
-        path_logged: bool = True,
-    ) -> None:
+    body_bytes_max: int
+    requests_max: int
+    body_timeout_s: float = 20.0
+    buffered_bytes_max: int = 64 << 20
+
+
+class RequestGuard:
+    """ASGI wrapper of one listener's application; past its limits 413, 408, 431, or 503 with Retry-After."""
+
+    def __init__(self, app: AsgiApp, *, listener: str, limits: GuardLimits, path_logged: bool = True) -> None:
         """Wrap `app`; nothing is started."""
         self._app = app
         self._listener = listener
-        self._body_bytes_max = body_bytes_max
-        self._requests_max = requests_max
-        self._body_timeout_s = body_timeout_s
+        self._limits = limits
         self._path_logged = path_logged
         self._requests = 0
+        self._buffered_bytes = 0
         self._log = logger("http")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -76,7 +79,7 @@ class RequestGuard:
         try:
             await self._serve(scope, receive, noting_send)
         except _RefusedError as refusal:
-            await _refuse(refusal.problem, receive, noting_send)
+            await _refuse(refusal, receive, noting_send)
         except _GoneError:
             pass
         finally:
@@ -91,34 +94,44 @@ class RequestGuard:
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         _check_head(scope)
-        body = await self._read_body(scope, receive)
-        if self._requests >= self._requests_max:
-            raise _RefusedError(_overloaded())
-        self._requests += 1
-        try:
-            await self._app(_with_length(scope, len(body)), _once(body, receive), send)
-        finally:
-            self._requests -= 1
-
-    async def _read_body(self, scope: Scope, receive: Receive) -> bytes:
-        declared = [value for name, value in scope["headers"] if name == b"content-length"]
-        if declared and int(declared[0]) > self._body_bytes_max:
-            raise _RefusedError(body_too_large(self._body_bytes_max))
+        self._refuse_declared(scope)
         body = bytearray()
         try:
-            async with asyncio.timeout(self._body_timeout_s):
+            await self._read_into(body, receive)
+            if self._requests >= self._limits.requests_max:
+                raise _RefusedError(_overloaded())
+            self._requests += 1
+            try:
+                await self._app(_with_length(scope, len(body)), _once(bytes(body), receive), send)
+            finally:
+                self._requests -= 1
+        finally:
+            self._buffered_bytes -= len(body)
+
+    def _refuse_declared(self, scope: Scope) -> None:
+        declared = [value for name, value in scope["headers"] if name == b"content-length"]
+        if declared and int(declared[0]) > self._limits.body_bytes_max:
+            raise _RefusedError(body_too_large(self._limits.body_bytes_max), unread=True)
+
+    async def _read_into(self, body: bytearray, receive: Receive) -> None:
+        """Read the body; what is in `body` is counted as buffered, also when this raises."""
+        try:
+            async with asyncio.timeout(self._limits.body_timeout_s):
                 more = True
                 while more:
                     message = await receive()
                     if message["type"] == "http.disconnect":
                         raise _GoneError
-                    body += message.get("body", b"")
+                    part = message.get("body", b"")
                     more = message.get("more_body", False)
-                    if len(body) > self._body_bytes_max:
-                        raise _RefusedError(body_too_large(self._body_bytes_max))
+                    body += part
+                    self._buffered_bytes += len(part)
+                    if len(body) > self._limits.body_bytes_max:
+                        raise _RefusedError(body_too_large(self._limits.body_bytes_max), unread=more)
+                    if self._buffered_bytes > self._limits.buffered_bytes_max:
+                        raise _RefusedError(_overloaded(), unread=more)
         except TimeoutError:
-            raise _RefusedError(_too_slow(self._body_timeout_s)) from None
-        return bytes(body)
+            raise _RefusedError(_too_slow(self._limits.body_timeout_s)) from None
 
 
 def _check_head(scope: Scope) -> None:
@@ -163,12 +176,13 @@ def _once(body: bytes, receive: Receive) -> Receive:
     return receive_body
 
 
-async def _refuse(problem: Problem, receive: Receive, send: Send) -> None:
+async def _refuse(refusal: _RefusedError, receive: Receive, send: Send) -> None:
     """Send the refusal, then swallow what is still coming for a moment.
 
     Closing at once with unread bytes makes the kernel reset the connection, and the client would lose
     the answer that tells it what was wrong.
     """
+    problem = refusal.problem
     document = problem.encode()
     headers = [
         (b"content-type", CONTENT_TYPE.encode()),
@@ -182,7 +196,7 @@ async def _refuse(problem: Problem, receive: Receive, send: Send) -> None:
     swallowed = 0
     try:
         async with asyncio.timeout(DRAIN_TIMEOUT_S):
-            more = problem.status == 413  # noqa: PLR2004  # elsewhere the body has been read or given up
+            more = refusal.unread
             while more and swallowed < DRAIN_BYTES_MAX:
                 message = await receive()
                 swallowed += len(message.get("body", b""))

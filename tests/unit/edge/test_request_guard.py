@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from edge.request_guard import Message, Receive, RequestGuard, Scope, Send
+from edge.request_guard import GuardLimits, Message, Receive, RequestGuard, Scope, Send
 
 
 class Exchange:
@@ -65,7 +65,7 @@ async def echo(scope: Scope, receive: Receive, send: Send) -> None:
 
 def play(exchange: Exchange, app: Callable[..., Awaitable[None]] = echo, **limits: Any) -> None:
     options = {"body_bytes_max": 10, "requests_max": 2, "body_timeout_s": 0.05} | limits
-    guard = RequestGuard(app, listener="test", **options)
+    guard = RequestGuard(app, listener="test", limits=GuardLimits(**options))
     asyncio.run(guard(exchange.scope, exchange.receive, exchange.send))
 
 
@@ -134,7 +134,7 @@ def test_requests_past_the_limit_are_sent_away_and_the_others_finish() -> None:
         await echo(scope, receive, send)
 
     async def scenario() -> list[Exchange]:
-        guard = RequestGuard(held, listener="test", body_bytes_max=10, requests_max=2)
+        guard = RequestGuard(held, listener="test", limits=GuardLimits(body_bytes_max=10, requests_max=2))
         exchanges = [Exchange(part(b"a")) for _ in range(3)]
         tasks = [asyncio.ensure_future(guard(one.scope, one.receive, one.send)) for one in exchanges]
         await exchanges[2].answered.wait()
@@ -147,11 +147,32 @@ def test_requests_past_the_limit_are_sent_away_and_the_others_finish() -> None:
     assert (b"retry-after", b"2") in third.sent[0]["headers"]
 
 
+@pytest.mark.negative
+def test_bodies_of_all_requests_together_are_bounded() -> None:
+    async def scenario() -> tuple[Exchange, Exchange, Exchange]:
+        limits = GuardLimits(body_bytes_max=10, requests_max=9, body_timeout_s=0.2, buffered_bytes_max=12)
+        guard = RequestGuard(echo, listener="test", limits=limits)
+        slow, second, third = (
+            Exchange(part(b"x" * 8, more=True)),
+            Exchange(part(b"y" * 8)),
+            Exchange(part(b"z" * 8)),
+        )
+        reading = asyncio.ensure_future(guard(slow.scope, slow.receive, slow.send))
+        await asyncio.sleep(0.01)
+        await guard(second.scope, second.receive, second.send)
+        await reading
+        await guard(third.scope, third.receive, third.send)
+        return slow, second, third
+
+    slow, second, third = asyncio.run(scenario())
+    assert (slow.status, second.status, third.status) == (408, 503, 200)
+
+
 def test_a_place_is_free_again_after_a_failure() -> None:
     async def failing(_scope: Scope, _receive: Receive, _send: Send) -> None:
         raise ZeroDivisionError
 
-    guard = RequestGuard(failing, listener="test", body_bytes_max=10, requests_max=1)
+    guard = RequestGuard(failing, listener="test", limits=GuardLimits(body_bytes_max=10, requests_max=1))
     for _ in range(3):
         exchange = Exchange(part(b""))
         with pytest.raises(ZeroDivisionError):

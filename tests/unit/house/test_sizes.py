@@ -2,9 +2,6 @@
 
 import ast
 from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
 
 from tests.unit.house.tree import ROOT, python_files
 
@@ -15,9 +12,14 @@ PARAMETERS_MAX = 6
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
-def functions(path: Path) -> Iterator[Function]:
-    tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
-    return (node for node in ast.walk(tree) if isinstance(node, Function))
+def functions_of_the_product() -> Iterator[tuple[str, Function]]:
+    """Every function with its place; a migration is a table of columns and not counted."""
+    for path in python_files(tests=False):
+        if "migrations" in path.parts:
+            continue
+        for node in ast.walk(ast.parse((ROOT / path).read_text(encoding="utf-8"))):
+            if isinstance(node, Function):
+                yield f"{path}:{node.lineno} {node.name}", node
 
 
 def length_without_docstring(function: Function) -> int:
@@ -27,37 +29,21 @@ def length_without_docstring(function: Function) -> int:
     return lines - ((first.end_lineno or 0) - first.lineno + 1) if docstring else lines
 
 
-@pytest.mark.parametrize("path", python_files(), ids=str)
-def test_a_file_fits_on_a_few_screens(path: Path) -> None:
-    lines = len((ROOT / path).read_text(encoding="utf-8").splitlines())
-    assert lines <= FILE_LINES_MAX, (
-        f"{path} has {lines} lines; a file that has outgrown itself becomes a folder"
-    )
+def parameters(function: Function) -> list[str]:
+    arguments = function.args.posonlyargs + function.args.args + function.args.kwonlyargs
+    return [argument.arg for argument in arguments if argument.arg not in {"self", "cls"}]
 
 
-# a migration is a table of columns
-@pytest.mark.parametrize(
-    "path", [one for one in python_files(tests=False) if "migrations" not in one.parts], ids=str
-)
-def test_a_function_fits_on_one_screen(path: Path) -> None:
-    long = {
-        f"{path}:{function.lineno} {function.name}": length_without_docstring(function)
-        for function in functions(path)
-    }
-    assert {name: lines for name, lines in long.items() if lines > FUNCTION_LINES_MAX} == {}
+def test_a_file_fits_on_a_few_screens() -> None:
+    lines = {path: len((ROOT / path).read_text(encoding="utf-8").splitlines()) for path in python_files()}
+    assert {path: count for path, count in lines.items() if count > FILE_LINES_MAX} == {}
 
 
-@pytest.mark.parametrize("path", python_files(tests=False), ids=str)
-def test_a_function_takes_few_things_and_names_them(path: Path) -> None:
-    crowded = [
-        f"{path}:{function.lineno} {function.name}"
-        for function in functions(path)
-        if len([one for one in positional(function) if one not in {"self", "cls"}])
-        + len(function.args.kwonlyargs)
-        > PARAMETERS_MAX
-    ]
-    assert crowded == []
+def test_a_function_fits_on_one_screen() -> None:
+    lines = {place: length_without_docstring(function) for place, function in functions_of_the_product()}
+    assert {place: count for place, count in lines.items() if count > FUNCTION_LINES_MAX} == {}
 
 
-def positional(function: Function) -> list[str]:
-    return [argument.arg for argument in function.args.posonlyargs + function.args.args]
+def test_a_function_takes_few_things_and_names_them() -> None:
+    taken = {place: parameters(function) for place, function in functions_of_the_product()}
+    assert {place: names for place, names in taken.items() if len(names) > PARAMETERS_MAX} == {}
