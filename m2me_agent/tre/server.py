@@ -25,6 +25,7 @@ FRAME_TIMEOUT_S = 10.0
 
 _PEER_CREDENTIALS = struct.Struct("3i")  # struct ucred: pid, uid, gid
 _BACKLOG = 16
+_PLACE_WAIT_S = 0.25
 _RECEIVE_BYTES_MAX = 1 << 16
 
 
@@ -110,7 +111,8 @@ def serve(
             logger("tre").warning("accept failed", reason=error.strerror)
             stopping.wait(0.1)
             continue
-        if not _admitted(connection, agent_uid=agent_uid) or not places.acquire(blocking=False):
+        # A peer that has just gone leaves its place in a moment: wait that moment.
+        if not _admitted(connection, agent_uid=agent_uid) or not places.acquire(timeout=_PLACE_WAIT_S):
             connection.close()
             continue
         threading.Thread(target=converse, args=(connection,), daemon=True).start()
