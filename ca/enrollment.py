@@ -53,8 +53,8 @@ from standards.tpm2.hashing import digest_size
 from standards.tpm2.secret_sharing import ephemeral_key
 
 SECRET_BYTES = 32
-OPEN_SESSIONS_MAX = 8
-"""A device that gives up and begins again closes its oldest session; nobody can fill the store with them."""
+IDLE_SESSIONS_MAX = 8
+"""Sessions of a device that led to nothing: the oldest go first, so nobody can fill the store with them."""
 SESSIONS_KEPT = timedelta(days=7)
 _AGAIN = "begin the enrolment again"
 _Message = TypeVar("_Message", EnrollmentRequest, ActivationRequest)
@@ -90,7 +90,8 @@ class Enrollment:
                 # 5 a CA and a current manifest for its model
                 supply_of(records, device, at=at)
         except EnrollmentRefusedError as refusal:
-            self._note(refusal, device_id=ek.device_id, at=at)
+            with self.store.writing() as records:
+                _note(records, refusal, device_id=ek.device_id, at=at)
             raise
         # 6 a secret that only this TPM gives out, for this AK (A13)
         secret = self.random_bytes(SECRET_BYTES)
@@ -99,7 +100,7 @@ class Enrollment:
         session = self._session(message, device, secret=secret, at=at)
         with self.store.writing() as records:
             records.add_session(session)
-            records.close_oldest_sessions(device.device_id, keep=OPEN_SESSIONS_MAX)
+            records.drop_surplus_sessions(device.device_id, keep=IDLE_SESSIONS_MAX)
         # 8 the challenge
         return EnrollmentChallenge(
             session_id=session.session_id,
@@ -126,7 +127,7 @@ class Enrollment:
                 # nothing but the redemption has been written yet; it is kept, as a burned session
                 refusal = error
                 records.burn_session(session.session_id)
-                _audit_refusal(records, refusal, at=at)
+                _note(records, refusal, device_id=session.device_id, at=at)
         raise refusal
 
     def forget_old_sessions(self) -> int:
@@ -188,12 +189,6 @@ class Enrollment:
             expires_at=at + self.session_life,
         )
 
-    def _note(self, refusal: EnrollmentRefusedError, *, device_id: str, at: datetime) -> None:
-        """Audit a refusal of a TPM that is genuine; one leaf an hour, for an EK certificate is no secret."""
-        with self.store.writing() as records:
-            if records.note_refusal(device_id, reason=refusal.reason, at=at):
-                _audit_refusal(records, refusal, at=at)
-
 
 def _decoded(message_type: type[_Message], data: bytes, *, what: str) -> _Message:
     try:
@@ -226,11 +221,9 @@ def _consume_ek(records: EnrollmentRecords, device: Device, keys: DeviceKeys) ->
 
 def _answer_again(records: EnrollmentRecords, session: Session | None, *, digest: bytes) -> EnrollmentResult:
     if session is None:
-        raise _no_session("session-unknown", "there is no such session")
+        raise _no_session("session-unknown", "there is no such session, or newer ones replaced it")
     if session.state is SessionState.BURNED:
-        raise _no_session(
-            "session-burned", "the session is closed: its one try failed, or newer ones replaced it"
-        )
+        raise _no_session("session-burned", "the session is closed: its one try failed")
     if session.state is SessionState.OPEN:
         raise _no_session("session-expired", f"the session ended at {session.expires_at:%Y-%m-%dT%H:%M:%SZ}")
     same = session.activation_sha256 is not None and hmac.compare_digest(session.activation_sha256, digest)
@@ -246,7 +239,12 @@ def _result(records: EnrollmentRecords, ca_id: str, serial: int) -> EnrollmentRe
     return EnrollmentResult(pfc_chain=(issued.der, authority.certificate))
 
 
-def _audit_refusal(records: EnrollmentRecords, refusal: EnrollmentRefusedError, *, at: datetime) -> None:
+def _note(
+    records: EnrollmentRecords, refusal: EnrollmentRefusedError, *, device_id: str, at: datetime
+) -> None:
+    """Audit a refusal of a TPM that is genuine: one leaf an hour, for an EK certificate is no secret."""
+    if not records.note_refusal(device_id, reason=refusal.reason, at=at):
+        return
     records.audit(
         kind="enrollment-alarm" if refusal.reason in ALARMS else "enrollment-refused",
         subject=refusal.subject,

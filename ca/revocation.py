@@ -4,6 +4,7 @@ The one rule: a status is never edited. A row with the next version is appended,
 audit leaf and its place in the change feed; the CRL follows at once, and again whenever it is due.
 """
 
+import contextlib
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from typing import Any, Protocol
 from cryptography import x509
 
 from ca.callers import Caller
-from ca.errors import ConflictError, NotFoundError
+from ca.errors import ConcurrentChangeError, ConflictError, NotFoundError
 from ca.lifecycle import Reason, Status, check_revocation, read_reason
 from ca.profiles import Kind
 from ca.records import Authority, Device, Issued, StatusChange, serial_text
@@ -90,8 +91,9 @@ class Revocation:
             if issued.kind is Kind.ISSUING_CA:
                 records.retire_authority(_authority_of(issued))
             revoked = _found(records, issuer, serial)
-        # 5 the CRL follows; if this fails the periodic work makes it
-        self.publish(issuer)
+        # 5 the CRL follows; when another process makes one at this moment, the periodic work takes care
+        with contextlib.suppress(ConcurrentChangeError):
+            self.publish(issuer)
         return revoked
 
     def find(self, issuer: str, serial: int, *, caller: Caller) -> Issued:

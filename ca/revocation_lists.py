@@ -41,6 +41,9 @@ class RevocationListRecords(Protocol):
     def revoked_certificates(self, ca_id: str) -> list[Issued]:
         """Certificates of a CA whose present status is revoked, oldest first."""
 
+    def last_revocation_at(self, ca_id: str) -> datetime | None:
+        """When a certificate of a CA was last revoked."""
+
     def newest_revocation_list(self, ca_id: str) -> RevocationList | None:
         """The CRL with the highest number."""
 
@@ -88,9 +91,11 @@ class RevocationLists:
 
     def publish_due(self) -> list[RevocationList]:
         """Make the CRL of every CA that has none, or one past half of its life; safe to repeat."""
+        at = self.clock()
         with self.store.reading() as records:
-            signers = [each for each in records.authorities(*PUBLISHERS) if _signs_lists(each)]
-        return [made for each in signers if (made := self._publish_if_due(each.ca_id)) is not None]
+            signers = [each.ca_id for each in records.authorities(*PUBLISHERS) if _signs_lists(each)]
+            due = [each for each in signers if self._is_due(records, each, at=at)]
+        return [made for each in due if (made := self._publish_if_due(each)) is not None]
 
     def publish(self, ca_id: str) -> RevocationList:
         """Make the next CRL of one CA now."""
@@ -108,17 +113,17 @@ class RevocationLists:
     def _publish_if_due(self, ca_id: str) -> RevocationList | None:
         at = self.clock()
         with self.store.writing() as records:
-            authority, newest = records.authority(ca_id), records.newest_revocation_list(ca_id)
-            if authority is None or (newest is not None and not self._is_due(records, newest, at=at)):
+            authority = records.authority(ca_id)
+            if authority is None or not self._is_due(records, ca_id, at=at):
                 return None
             return self._next(records, authority, at=at)
 
-    def _is_due(self, records: RevocationListRecords, newest: RevocationList, *, at: datetime) -> bool:
-        if at >= newest.this_update + self.life / 2:
+    def _is_due(self, records: RevocationListRecords, ca_id: str, *, at: datetime) -> bool:
+        newest = records.newest_revocation_list(ca_id)
+        if newest is None or at >= newest.this_update + self.life / 2:
             return True
-        return any(
-            each.changed_at > newest.this_update for each in records.revoked_certificates(newest.ca_id)
-        )
+        changed_at = records.last_revocation_at(ca_id)
+        return changed_at is not None and changed_at > newest.this_update
 
     def _next(self, records: RevocationListRecords, authority: Authority, *, at: datetime) -> RevocationList:
         before = records.newest_revocation_list(authority.ca_id)
@@ -160,7 +165,7 @@ def build_revocation_list(
         .add_extension(x509.CRLNumber(number), critical=False)
     )
     for entry in entries:
-        builder = builder.add_revoked_certificate(_entry(entry))
+        builder = builder.add_revoked_certificate(_entry(entry, at=at))
     rehearsal = builder.sign(ec.generate_private_key(issuer.key.curve), hashes.SHA256())
     lint_revocation_list(rehearsal, issuer=issuer.certificate)
     crl = builder.sign(issuer.key, hashes.SHA256())
@@ -169,13 +174,14 @@ def build_revocation_list(
     return crl.public_bytes(Encoding.DER)
 
 
-def _entry(issued: Issued) -> x509.RevokedCertificate:
+def _entry(issued: Issued, *, at: datetime) -> x509.RevokedCertificate:
     if issued.reason is None:
         raise ProfileError(f"the revoked certificate {issued.serial:x} has no reason")
     return (
         x509.RevokedCertificateBuilder()
         .serial_number(issued.serial)
-        .revocation_date(issued.changed_at.replace(microsecond=0))
+        # two processes' clocks may differ a little; a list speaks of nothing that comes after it
+        .revocation_date(min(issued.changed_at.replace(microsecond=0), at))
         .add_extension(x509.CRLReason(issued.reason.flag), critical=False)
         .build()
     )

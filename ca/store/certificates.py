@@ -54,6 +54,15 @@ class CertificateRows(Rows):
             tables.certificates.c.ca_id == ca_id, tables.certificate_status.c.status == str(Status.REVOKED)
         )
 
+    def last_revocation_at(self, ca_id: str) -> datetime | None:
+        """When a certificate of a CA was last revoked."""
+        history = tables.certificate_status
+        query = sa.select(sa.func.max(history.c.changed_at, type_=history.c.changed_at.type)).where(
+            history.c.ca_id == ca_id, history.c.status == str(Status.REVOKED)
+        )
+        found: datetime | None = self._connection.execute(query).scalar_one()
+        return found
+
     def key_compromised(self, ak_name: bytes) -> bool:
         """Whether some PfC of this AK was ever revoked for keyCompromise."""
         table, history = tables.certificates, tables.certificate_status

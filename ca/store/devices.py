@@ -98,19 +98,21 @@ class SessionRows(Rows):
         row = self._connection.execute(query).mappings().one_or_none()
         return None if row is None else _session(row)
 
-    def close_oldest_sessions(self, device_id: str, *, keep: int) -> None:
-        """Leave at most `keep` open sessions of a device, the newest ones."""
+    def drop_surplus_sessions(self, device_id: str, *, keep: int) -> None:
+        """Leave at most `keep` sessions of a device that led to nothing, the newest ones.
+
+        Whoever has a device's EK certificate can open sessions and burn them; he fills no store with that.
+        """
         table = tables.sessions
-        mine = sa.and_(table.c.device_id == device_id, table.c.state == str(SessionState.OPEN))
+        idle = sa.and_(table.c.device_id == device_id, table.c.state != str(SessionState.USED))
         newest = (
             sa.select(table.c.session_id)
-            .where(mine)
+            .where(idle)
             .order_by(table.c.opened_at.desc(), table.c.session_id)
             .limit(keep)
         )
         kept = list(self._connection.execute(newest).scalars())
-        change = sa.update(table).where(mine, table.c.session_id.not_in(kept))
-        self._connection.execute(change.values(state=str(SessionState.BURNED)))
+        self._connection.execute(sa.delete(table).where(idle, table.c.session_id.not_in(kept)))
 
     def redeem_session(self, session_id: bytes, *, activation_sha256: bytes, at: datetime) -> bool:
         """Use an open session up, in one statement; False when it is used, burned, expired or unknown."""

@@ -332,7 +332,7 @@ def test_a_refusal_is_noted_once_an_hour(store: Store) -> None:
         assert records.note_refusal("1" * 64, reason="r", at=NOW + timedelta(minutes=60))
 
 
-def test_the_newest_sessions_stay_open(store: Store) -> None:
+def test_the_newest_sessions_are_kept(store: Store) -> None:
     made = [
         replace(SESSION, session_id=bytes([number]) * 16, opened_at=NOW + timedelta(seconds=number))
         for number in range(5)
@@ -340,7 +340,9 @@ def test_the_newest_sessions_stay_open(store: Store) -> None:
     with store.writing() as records:
         for each in made:
             records.add_session(each)
-        records.close_oldest_sessions(DEVICE.device_id, keep=2)
+        assert records.redeem_session(made[0].session_id, activation_sha256=b"a" * 32, at=NOW)
+        records.burn_session(made[4].session_id)
+        records.drop_surplus_sessions(DEVICE.device_id, keep=2)
     with store.reading() as records:
-        states = [session.state for each in made if (session := records.session(each.session_id))]
-    assert states == [SessionState.BURNED] * 3 + [SessionState.OPEN] * 2
+        kept = [session and session.state for session in (records.session(each.session_id) for each in made)]
+    assert kept == [SessionState.USED, None, None, SessionState.OPEN, SessionState.BURNED]

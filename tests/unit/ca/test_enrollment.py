@@ -396,13 +396,25 @@ def test_a_refusal_is_audited_once_an_hour(house: CaHouse) -> None:
     assert [subject for _, subject, _ in house.audit_trail()].count(stranger.device_id) == 2
 
 
-def test_only_the_newest_sessions_of_a_device_stay_open(house: CaHouse, device: EnrollingDevice) -> None:
+def test_only_the_newest_sessions_of_a_device_are_kept(house: CaHouse, device: EnrollingDevice) -> None:
     first = device.activation(begin(house, device))
     for _ in range(8):
         house.clock.advance(seconds=1)
         last = device.activation(begin(house, device))
-    assert refusal_to_activate(house, first).reason == "session-burned"
+    assert refusal_to_activate(house, first).reason == "session-unknown"
     house.enrollment.activate(last.encode())
+
+
+@pytest.mark.negative
+def test_burning_sessions_fills_neither_store_nor_ledger(house: CaHouse, device: EnrollingDevice) -> None:
+    for _ in range(12):
+        house.clock.advance(seconds=1)
+        wrong = replace(device.activation(begin(house, device)), secret=bytes(32))
+        assert refusal_to_activate(house, wrong).reason == "activation-secret"
+    kinds = [kind for kind, subject, _ in house.audit_trail() if subject == device.device_id]
+    assert kinds == ["enrollment-refused"]
+    house.clock.advance(days=8)
+    assert house.enrollment.forget_old_sessions() == 8
 
 
 def test_old_sessions_are_forgotten(house: CaHouse, device: EnrollingDevice) -> None:

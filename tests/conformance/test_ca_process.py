@@ -1,0 +1,282 @@
+"""The CA as its people run it: first steps, the process, its typed clients over real TLS; openssl looks on."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from ca.bootstrap import principal_row
+from clients.ca import CaDeviceClient, CaOperatorClient, CaPublicClient
+from clients.ca_status import CaStatusClient
+from edge.http_client import ClientTls, HttpClient, HttpError, UnreachableError
+from standards.pki.crl import verify_crl
+from standards.pki.fingerprints import spki_sha256
+from tests.fakes.ca import SupplierSigner, batch_of, csr_for, manifest_of
+from tests.fakes.enrolling_device import EnrollingDevice, TpmMaker
+from tests.tools import need
+
+ROOT = Path(__file__).parents[2]
+TOML = """
+profile = "production"
+database = "sqlite:///{folder}/ca.db"
+keys = "keys"
+passphrase_file = "secrets/passphrase"
+public_url = "http://ca.example.net"
+ocsp_url = "http://ocsp.example.net/"
+tpm_maker_roots = "makers"
+responder_keys = ["{responder}"]
+[device]
+certificate = "first/server.pem"
+key = "first/server.key"
+passphrase_file = "first/passphrase"
+[operator]
+certificate = "first/server.pem"
+key = "first/server.key"
+passphrase_file = "first/passphrase"
+client_anchors = "first/tls-root.pem"
+principals = "principals.json"
+"""
+
+
+@dataclass(kw_only=True)
+class Installation:
+    """A CA in a folder of its own."""
+
+    folder: Path
+    maker: TpmMaker
+    responder: ec.EllipticCurvePrivateKey
+    process: "subprocess.Popen[str] | None" = None
+    urls: dict[str, str] | None = None
+
+    @property
+    def config(self) -> Path:
+        """The settings file."""
+        return self.folder / "ca.toml"
+
+    def bootstrap(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a first step as an administrator does."""
+        command = [sys.executable, "-m", "ca.bootstrap", arguments[0], "--config", str(self.config)]
+        return subprocess.run(
+            [*command, *arguments[1:]], cwd=ROOT, capture_output=True, text=True, check=False
+        )
+
+    def start(self) -> None:
+        """Start the process and wait for its ready line."""
+        command = [sys.executable, "-m", "ca.app", "--config", str(self.config)]
+        with (self.folder / "log").open("a") as log:
+            self.process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=log, text=True)
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        assert line, (self.folder / "log").read_text()[-2000:]
+        self.urls = json.loads(line)["listeners"]
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
+        """End the process; its exit status."""
+        assert self.process is not None
+        assert self.process.stdout is not None
+        self.process.send_signal(how)
+        status = self.process.wait(30)
+        self.process.stdout.close()
+        self.process = None
+        return status
+
+    def client(self, listener: str, *, who: str | None = None) -> HttpClient:
+        """A client of a listener, as the holder of `<who>/<who>.pem` or as nobody."""
+        assert self.urls is not None
+        folder = self.folder / ("first" if who == "admin" else who or "")
+        tls = ClientTls(anchors=self.folder / "first" / "tls-root.pem")
+        if who is not None:
+            tls = replace(
+                tls,
+                certificate=folder / f"{who}.pem",
+                key=folder / f"{who}.key",
+                passphrase_file=folder / "passphrase",
+            )
+        url = self.urls[listener]
+        return HttpClient(url, tls=tls if url.startswith("https") else None)
+
+    def admit(self, who: str, *, role: str, tenant: str) -> None:
+        """Make a client certificate and register it, as an administrator does."""
+        made = self.bootstrap("tls", "--kind", "client", "--name", who, "--out", str(self.folder / who))
+        assert made.returncode == 0, made.stderr
+        row = principal_row(
+            self.folder / who / f"{who}.pem",
+            root=self.folder / "first" / "tls-root.pem",
+            role=role,
+            tenant=tenant,
+            name=who,
+        )
+        table = self.folder / "principals.json"
+        rows: list[Any] = json.loads(table.read_text())["principals"]
+        table.write_text(json.dumps({"principals": [*rows, row]}))
+
+
+@pytest.fixture(scope="module")
+def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    folder = tmp_path_factory.mktemp("ca")
+    folder.chmod(0o700)
+    responder = ec.generate_private_key(ec.SECP256R1())
+    made = Installation(folder=folder, maker=TpmMaker(), responder=responder)
+    (folder / "makers").mkdir()
+    (folder / "makers" / "maker.der").write_bytes(made.maker.root)
+    made.config.write_text(TOML.format(folder=folder, responder=spki_sha256(responder.public_key())))
+    first = made.bootstrap("init", "--out", str(folder / "first"), "--ip", "127.0.0.1")
+    assert first.returncode == 0, first.stderr
+    for who, role, tenant in (("acme-desk", "es", "acme"), ("ocsp-1", "ocsp", "")):
+        made.admit(who, role=role, tenant=tenant)
+    made.start()
+    try:
+        yield made
+    finally:
+        if made.process is not None:
+            assert made.stop() == 0
+
+
+def signer(desk: CaOperatorClient, purpose: str) -> SupplierSigner:
+    key = ec.generate_private_key(ec.SECP256R1())
+    csr = x509.load_pem_x509_csr(csr_for(key).encode())
+    return SupplierSigner(key=key, certificate=desk.certify_supplier("acme", purpose=purpose, csr=csr))
+
+
+def test_what_the_first_steps_made_is_closed_to_others(installation: Installation) -> None:
+    for folder in ("first", "keys", "secrets"):
+        assert (installation.folder / folder).stat().st_mode & 0o777 == 0o700
+    for key in (*installation.folder.glob("keys/*"), *installation.folder.glob("*/*.key")):
+        assert key.stat().st_mode & 0o777 == 0o600
+        assert b"ENCRYPTED" in key.read_bytes()
+    again = installation.bootstrap("init", "--out", str(installation.folder / "first"), "--ip", "127.0.0.1")
+    assert again.returncode == 1
+    assert "exists already" in again.stderr
+    wrong = installation.bootstrap(
+        "tls", "--kind", "server", "--name", "x", "--out", str(installation.folder / "x")
+    )
+    assert wrong.returncode == 1
+    assert "Traceback" not in wrong.stderr
+
+
+@pytest.mark.negative
+def test_nobody_enters_the_operator_listener_without_a_certificate(installation: Installation) -> None:
+    with pytest.raises(UnreachableError):
+        CaOperatorClient(installation.client("operator")).es_roots()
+    with pytest.raises(HttpError) as caught:
+        CaOperatorClient(installation.client("operator", who="acme-desk")).create_es_root("mine")
+    assert caught.value.status == 403
+
+
+@pytest.mark.requirement("R80")
+def test_the_whole_way_over_the_wire(installation: Installation, tmp_path: Path) -> None:
+    admin = CaOperatorClient(installation.client("operator", who="admin"))
+    desk = CaOperatorClient(installation.client("operator", who="acme-desk"))
+    devices = CaDeviceClient(installation.client("device"))
+    root = admin.create_es_root("acme")
+    issuing = admin.create_issuing_ca("acme", name="gateways", models=["gw-1"], tre_level=2)
+    assert [each.ca_id for each in desk.issuing_cas()] == [issuing.ca_id]
+    assert [each.certificate for each in desk.es_roots()] == [root.certificate]
+    manifest = replace(manifest_of(), valid_from=None, valid_to=None)
+    accepted = desk.accept_manifest(signer(desk, "manifest-signing").sign_manifest(manifest))
+    assert (accepted.manifest, accepted.models) == ("gw/1", ("gw-1",))
+    device = EnrollingDevice(maker=installation.maker)
+    now = datetime.now(UTC).replace(microsecond=0)
+    token = signer(desk, "batch-signing").sign_batch(batch_of("acme", device.device_id, at=now))
+    assert desk.import_batch(token).devices == 1
+
+    # the answer to the activation is lost, the process is killed, and the device asks again
+    activation = device.activation(devices.begin(device.request()))
+    first = devices.activate(activation)
+    installation.stop(signal.SIGKILL)
+    installation.start()
+    again = CaDeviceClient(installation.client("device")).activate(activation)
+    assert again == first
+    pfc = x509.load_der_x509_certificate(first.pfc_chain[0])
+
+    status = CaStatusClient(installation.client("operator", who="ocsp-1"))
+    changes = status.status_changes(after=0)
+    assert [(each.serial, each.revocation) for each in changes.changes] == [(pfc.serial_number, None)]
+    csr = x509.load_pem_x509_csr(csr_for(installation.responder).encode())
+    delegate = status.request_delegate(issuing.ca_id, csr=csr)
+    assert delegate.public_key() == installation.responder.public_key()
+
+    desk = CaOperatorClient(installation.client("operator", who="acme-desk"))
+    revoked = desk.revoke_platform_credential(issuing.ca_id, pfc.serial_number, reason="keyCompromise")
+    assert (revoked.status, revoked.reason, revoked.version) == ("revoked", "keyCompromise", 2)
+    assert desk.platform_credential(issuing.ca_id, pfc.serial_number).certificate == pfc
+    desk.reopen_device(device.device_id)
+    _judge_with_openssl(installation, pfc, issuing_ca=issuing.ca_id, root=root.ca_id, folder=tmp_path)
+
+
+def _judge_with_openssl(
+    installation: Installation, pfc: x509.Certificate, *, issuing_ca: str, root: str, folder: Path
+) -> None:
+    """Everything from the public listener; with CRLs the PfC is revoked, without it is a good one."""
+    public = CaPublicClient(installation.client("public"))
+    certificates = {name: public.certificate(name) for name in (issuing_ca, root)}
+    lists = {name: public.revocation_list(name) for name in (issuing_ca, root)}
+    issuer = x509.load_der_x509_certificate(certificates[issuing_ca])
+    verified = verify_crl(lists[issuing_ca], issuer=issuer, at=datetime.now(UTC))
+    assert list(verified.revoked) == [pfc.serial_number]
+    files = {"pfc": pfc, "ca": issuer, "root": x509.load_der_x509_certificate(certificates[root])}
+    for name, certificate in files.items():
+        (folder / f"{name}.pem").write_bytes(certificate.public_bytes(Encoding.PEM))
+    crls = [x509.load_der_x509_crl(each).public_bytes(Encoding.PEM) for each in lists.values()]
+    (folder / "crls.pem").write_bytes(b"".join(crls))
+    verify = [need("openssl"), "verify", "-x509_strict", "-CAfile", "root.pem", "-untrusted", "ca.pem"]
+    plain = _run([*verify, "pfc.pem"], folder)
+    assert plain.returncode == 0, plain.stderr
+    checked = _run([*verify, "-crl_check_all", "-CRLfile", "crls.pem", "pfc.pem"], folder)
+    assert checked.returncode != 0
+    assert "certificate revoked" in checked.stderr
+
+
+def _run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.negative
+def test_a_device_of_no_batch_is_told_so(installation: Installation) -> None:
+    stranger = EnrollingDevice(maker=installation.maker)
+    with pytest.raises(HttpError) as caught:
+        CaDeviceClient(installation.client("device")).begin(stranger.request())
+    assert caught.value.problem is not None
+    assert (caught.value.status, caught.value.problem.reason) == (403, "ek-not-listed")
+
+
+@pytest.mark.negative
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"responder_keys": "responder_kees"}, "responder_kees"),
+        ({'"makers"': '"nowhere"'}, "no such folder"),
+        ({"first/tls-root.pem": "first/absent.pem"}, "absent.pem"),
+    ],
+)
+def test_wrong_settings_stop_the_start(
+    installation: Installation, change: dict[str, str], sentence: str
+) -> None:
+    text = installation.config.read_text()
+    for old, new in change.items():
+        text = text.replace(old, new)
+    wrong = installation.folder / "wrong.toml"
+    wrong.write_text(text)
+    ended = subprocess.run(
+        [sys.executable, "-m", "ca.app", "--config", str(wrong)],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONWARNINGS": "default"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert ended.returncode == 1
+    assert sentence in ended.stderr
+    assert "Traceback" not in ended.stderr
