@@ -8,9 +8,8 @@ from lab.boot import BANK, TRE_PARAMETER, Release, boot_log
 from standards.boot_log.describe import describe
 from standards.boot_log.events import Event
 from standards.boot_log.replay import replay
+from standards.rats.comid import NAME_MAX
 from standards.rats.corim import Manifest, PlatformReference, ReferenceEvent
-
-NAME_MAX = 120
 
 
 def reference_manifest(release: Release, *, supplier: str, model: str) -> Manifest:

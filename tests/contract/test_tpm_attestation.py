@@ -136,7 +136,6 @@ def test_an_ak_under_owner_obfuscates_its_counters_and_is_refused(tpm: TpmConnec
     assert caught.value.check == "A9"
 
 
-@pytest.mark.requirement("R75")
 @pytest.mark.check("A30")
 def test_the_ak_certifies_the_storage_key(tpm: TpmConnection) -> None:
     ak, storage = ak_of(tpm), storage_of(tpm)

@@ -13,12 +13,14 @@ from ca import bootstrap
 from ca.composition import compose
 from ca.settings import CaSettings
 from edge.http_client import ClientTls, HttpClient, HttpError, UnreachableError
+from edge.keys import load_private_key
 from edge.principals import ROLES, routes_of
 from edge.settings import load_settings
 from lab.scene import Scene
 from lab.services import Services
 from pva.app import build_listeners
 from pva.settings import PvaSettings
+from standards.pki.fingerprints import spki_sha256
 from tests.contract.certificates import Certificates
 from tests.end_to_end.lab_services import running_lab
 
@@ -191,3 +193,19 @@ def test_a_certificate_of_the_right_root_that_is_not_registered_opens_nothing(
         if listener == "operator":
             for method, rule in routes:
                 assert doors.call(service, "operator", newcomer, method=method, rule=rule) == 403
+
+
+@pytest.mark.requirement("R75")
+def test_no_two_roles_share_a_key(scene: Scene) -> None:
+    owners: dict[str, set[str]] = {}
+    for file in scene.site.state.rglob("*.key"):
+        role = file.relative_to(scene.site.state).parts[0]
+        if role == "tpm-maker":
+            continue  # not a role of the network; its key format is its own
+        passphrase = next(
+            folder / "passphrase" for folder in file.parents if (folder / "passphrase").exists()
+        )
+        key = load_private_key(file, passphrase_file=passphrase)
+        owners.setdefault(spki_sha256(key.public_key()), set()).add(role)
+    assert {"ca", "ocsp", "pva", "supplier-1", "sho-1"} <= set().union(*owners.values())
+    assert all(len(roles) == 1 for roles in owners.values())
