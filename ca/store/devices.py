@@ -43,12 +43,13 @@ class DeviceRows(Rows):
     def serials_taken(self, supplier: str, named: Collection[tuple[str, str]]) -> Iterator[Device]:
         """Devices of the supplier that have one of the (model, serial) pairs in `named`."""
         table = tables.devices
-        wanted = set(named)
-        for chunk in _chunks(sorted({serial for _, serial in named})):
-            query = sa.select(table).where(table.c.supplier == supplier, table.c.serial.in_(chunk))
-            for row in self._connection.execute(query).mappings():
-                if (row["model"], row["serial"]) in wanted:
-                    yield _device(row)
+        for model in sorted({model for model, _ in named}):
+            # model by model, so that the unique key on (supplier, model, serial) answers
+            for chunk in _chunks(sorted(serial for of_model, serial in named if of_model == model)):
+                query = sa.select(table).where(
+                    table.c.supplier == supplier, table.c.model == model, table.c.serial.in_(chunk)
+                )
+                yield from (_device(row) for row in self._connection.execute(query).mappings())
 
     def add_devices(self, devices: Iterable[Device]) -> None:
         """Record newly listed devices."""
