@@ -99,8 +99,8 @@ class Enrollment:
         # 7 keep the session, of the secret only its digest
         session = self._session(message, device, secret=secret, at=at)
         with self.store.writing() as records:
+            records.drop_surplus_sessions(device.device_id, keep=IDLE_SESSIONS_MAX - 1)
             records.add_session(session)
-            records.drop_surplus_sessions(device.device_id, keep=IDLE_SESSIONS_MAX)
         # 8 the challenge
         return EnrollmentChallenge(
             session_id=session.session_id,

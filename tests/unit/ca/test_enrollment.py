@@ -405,6 +405,14 @@ def test_only_the_newest_sessions_of_a_device_are_kept(house: CaHouse, device: E
     house.enrollment.activate(last.encode())
 
 
+def test_a_new_session_is_kept_whatever_came_at_the_same_moment(
+    house: CaHouse, device: EnrollingDevice
+) -> None:
+    for _ in range(20):
+        last = begin(house, device)
+    house.enrollment.activate(device.activation(last).encode())
+
+
 @pytest.mark.negative
 def test_burning_sessions_fills_neither_store_nor_ledger(house: CaHouse, device: EnrollingDevice) -> None:
     for _ in range(12):
