@@ -13,8 +13,8 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, ValidationInfo
 
-NOT_SETTINGS = frozenset({"PVA_TEST_VECTORS"})
-"""Names under the prefix that belong to the test run, not to a process."""
+NOT_SETTINGS = frozenset({"PVA_CLI_CONFIG", "PVA_TEST_VECTORS"})
+"""Names under the prefix that belong to a person at the `pva` command or to the test run, not to a process."""
 
 SETTINGS_BYTES_MAX = 1 << 20
 

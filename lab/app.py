@@ -3,6 +3,7 @@
 Rule: nothing outlives the command but its state folder, and nothing is asked.
 """
 
+import shlex
 import signal
 import sys
 import threading
@@ -16,7 +17,14 @@ from edge.http_client import HttpError, UnreachableError
 from lab.demo import open_scene, play_demo, say_conditions
 from lab.processes import ProcessError
 from lab.scene import Scene
-from lab.story import UnexpectedEndError, make_devices, open_services, register_suppliers
+from lab.story import (
+    APPROVED,
+    GOOD_DEVICE,
+    UnexpectedEndError,
+    make_devices,
+    open_services,
+    register_suppliers,
+)
 from lab.tpms import TpmMakerError
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -69,6 +77,7 @@ def serve(state: Path, software_tpm: bool) -> None:  # noqa: FBT001 - click hand
             open_services(scene)
             register_suppliers(scene)
             _say_addresses(scene)
+            _say_commands(scene)
             stop.wait()
     except FAILURES as error:
         console.print(f"the services did not come up: {error}", markup=False, highlight=False)
@@ -86,6 +95,32 @@ def _say_addresses(scene: Scene) -> None:
         tell.remark(f"ES root of {supplier}: SHA-256 {root.fingerprint(hashes.SHA256()).hex()}")
     for path in sorted(scene.site.state.rglob("*.pem")):
         tell.remark(f"{path}")
+
+
+def _say_commands(scene: Scene) -> None:
+    """One settings file a person, and commands to paste into another terminal."""
+    tell, services = scene.narrator, scene.services
+    settings = {name: services.write_cli_settings(name) for name in services.people()}
+    on_path = Path(sys.executable).with_name("pva").exists()
+    pva = (
+        shlex.quote(str(Path(sys.executable).with_name("pva")))
+        if on_path
+        else f"{shlex.quote(sys.executable)} -m cli"
+    )
+    tell.heading("Administer them from another terminal (docs/CLI.md)")
+    for line in (
+        f"alias pva={shlex.quote(pva)}",
+        f"export PVA_CLI_CONFIG={shlex.quote(str(settings['admin']))}",
+        "pva supplier list",
+        "pva issuing-ca list",
+    ):
+        tell.remark(line)
+    asked = scene.ids[GOOD_DEVICE]
+    for person, words in (
+        (APPROVED, "manifest list"),
+        ("sho-1", f"validation request {asked} --audience sho-1"),
+    ):
+        tell.remark(f"pva --config {shlex.quote(str(settings[person]))} {words}")
 
 
 def _console() -> Console:

@@ -121,6 +121,25 @@ class Services:
         """Where the TLS key of a role or person lies; the administrator's is where the first day left it."""
         return self.first if name in {"admin", "ca"} else self.site.role(name) / "tls"
 
+    def people(self) -> tuple[str, ...]:
+        """Those with an identity of their own at the operator listeners."""
+        return ("admin", *OPERATOR_TENANTS)
+
+    def write_cli_settings(self, name: str) -> Path:
+        """Settings with which a person administers the running services: `pva --config FILE ...`."""
+        who = self.identity(name)
+        return write_toml(
+            self.site.role(name) / "cli.toml",
+            {
+                "ca_url": self.urls["ca"]["operator"],
+                "pva_url": self.urls["pva"]["operator"],
+                "tls_root": self.tls_root,
+                "certificate": who.certificate,
+                "key": who.key,
+                "passphrase_file": who.passphrase_file,
+            },
+        )
+
     def _start(self, role: str, module: str) -> None:
         command = python_command(module, "--config", str(self.site.role(role) / f"{role}.toml"))
         started = self._processes.start_service(
