@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
+from ca.tpm_makers import LAB_ORGANIZATION
 from edge.process import RandomBytes
 from lab.software_tpm.errors import StateError
 from standards.pki import oids
@@ -183,7 +184,12 @@ def _authority_key(issuer: x509.Certificate) -> x509.AuthorityKeyIdentifier:
 
 
 def _name(common_name: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+    return x509.Name(
+        [
+            x509.NameAttribute(NameOID.ORGANIZATION_NAME, LAB_ORGANIZATION),
+            x509.NameAttribute(NameOID.COMMON_NAME, common_name),
+        ]
+    )
 
 
 def _serial(random_bytes: RandomBytes) -> int:
