@@ -20,6 +20,7 @@ from pva.quote import PlatformQuote
 from standards.boot_log.algorithms import BANKS
 from standards.boot_log.describe import describe
 from standards.boot_log.events import Event
+from standards.boot_log.measured import KERNEL_COMMAND_LINE_PCR
 from standards.rats.ar4si import Tier, tier_of
 from standards.rats.corim import Manifest, ReferenceEvent
 from standards.rats.ear import Finding
@@ -92,7 +93,7 @@ def appraise(
     else:
         found += _manifest_findings(reference, at=seen.at)
         found += _register_findings(quote, boot=boot, manifest=reference.manifest)
-        found += _tre_image_findings(boot, bank=_strongest(quote), manifest=reference.manifest)
+        found += _tre_image_findings(quote, boot=boot, manifest=reference.manifest)
     return _verdict(quote, findings=found, reference=reference, policy=policy, at=seen.at)
 
 
@@ -215,8 +216,13 @@ def _words(position: int, event: Event | None, reference: ReferenceEvent | None)
     return f"position {position}: {came}; expected {name}"
 
 
-def _tre_image_findings(boot: BootEvents, *, bank: int, manifest: Manifest) -> Iterator[Finding]:
-    """The TRE image that the measured command line names, against the manifest's."""
+def _tre_image_findings(quote: PlatformQuote, *, boot: BootEvents, manifest: Manifest) -> Iterator[Finding]:
+    """The TRE image that the measured command line names, against the manifest's.
+
+    Which measured text *is* the command line is a label that no digest covers, written by whoever carries the log:
+    another image counts against the device only where the register of the command line deviates too.
+    """
+    bank = _strongest(quote)
     subject = "TRE image named by the measured kernel command line"
     expected = manifest.tre_image_digest
     measured = boot.tre_images(bank=bank)
@@ -236,13 +242,19 @@ def _tre_image_findings(boot: BootEvents, *, bank: int, manifest: Manifest) -> I
             measured=f"{len(measured)} images",
         )
     elif measured[0] != expected.hex():
+        deviates = _command_line_deviates(quote, bank=bank, manifest=manifest)
         yield find(
-            FindingCode.TRE_IMAGE_MISMATCH,
+            FindingCode.TRE_IMAGE_MISMATCH if deviates else FindingCode.TRE_IMAGE_UNPROVEN,
             scope=Scope.TRE,
             subject=subject,
             expected=expected.hex(),
             measured=measured[0],
         )
+
+
+def _command_line_deviates(quote: PlatformQuote, *, bank: int, manifest: Manifest) -> bool:
+    value = quote.pcr_values[bank][KERNEL_COMMAND_LINE_PCR]
+    return manifest.platform.registers.get(bank, {}).get(KERNEL_COMMAND_LINE_PCR, value) != value
 
 
 def _verdict(

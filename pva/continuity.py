@@ -20,9 +20,13 @@ from standards.tpm2.structures import ClockInfo
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sighting:
-    """What one verified exchange says about a device; `device_id` in hex, Names as TPM Names, `at` the PVA's time."""
+    """What one verified exchange says about a device.
+
+    `device_id` in hex, `supplier` whose root its credential leads to, Names as TPM Names, `at` the PVA's time.
+    """
 
     device_id: str
+    supplier: str
     ak_name: bytes
     qualified_signer: bytes
     storage_key_name: bytes
@@ -53,10 +57,14 @@ def identity_conflict(history: DeviceHistory | None, holder_of_ak: str | None, s
     """Why this sighting contradicts another identity (A26), or None.
 
     `holder_of_ak` is the device id under which this AK was seen before. The same AK under two devices, and the
-    same device with another AK under a credential that is not newer, are alarms.
+    same device with another AK under a credential that is not newer, are alarms. So is a device that another
+    supplier certifies: each recognised supplier can name any device id in a credential, and a newer one of
+    another hierarchy must not take a device over.
     """
     if holder_of_ak is not None and holder_of_ak != seen.device_id:
         return f"this AK was seen as device {holder_of_ak} before"
+    if history is not None and history.last.supplier != seen.supplier:
+        return f"this device was certified by {history.last.supplier!r} before, and by {seen.supplier!r} now"
     if history is None or history.last.ak_name == seen.ak_name or _enrolled_again(history, seen):
         return None
     return "this device used another AK before, under a credential that is not older than this one"

@@ -48,6 +48,7 @@ class FindingCode(StrEnum):
     MODEL_NOT_PERMITTED = "model-not-permitted"
     TRE_IMAGE_MISMATCH = "tre-image-mismatch"
     TRE_IMAGE_NOT_MEASURED = "tre-image-not-measured"
+    TRE_IMAGE_UNPROVEN = "tre-image-unproven"
     TRE_IMAGE_NO_REFERENCE = "tre-image-no-reference"
     PLATFORM_NOT_AFFIRMED = "platform-not-affirmed"
     CLOCK_REGRESSION = "clock-regression"
@@ -69,6 +70,10 @@ class FindingRule:
 
 _RESTORE = (
     "restore the release that the manifest describes, or have the supplier issue a manifest for this one"
+)
+_CLEAR = (
+    "look for a clone of the device; if there is none, clear its TPM (TPM2_Clear) and enrol it again with its "
+    "supplier's release: a new credential over the same keys does not help"
 )
 _NEW_MANIFEST = "ask the supplier for a manifest that covers this, then a Platform Credential that names it"
 
@@ -133,6 +138,14 @@ FINDINGS: Mapping[FindingCode, FindingRule] = {
         remedy="boot with one pva.tre=<SHA-256> parameter in the measured kernel command line, and send the "
         "log as the firmware recorded it",
     ),
+    FindingCode.TRE_IMAGE_UNPROVEN: FindingRule(
+        claim=Claim.EXECUTABLES,
+        value=33,
+        reason="the log names another TRE image, but the register of the command line does not contradict the "
+        "manifest: what the log calls the command line is not proven to be it",
+        remedy="send the log as the firmware recorded it; if it is, have the supplier correct PCR 8 or the TRE "
+        "image of its manifest",
+    ),
     FindingCode.TRE_IMAGE_NO_REFERENCE: FindingRule(
         claim=Claim.EXECUTABLES,
         value=33,
@@ -149,7 +162,7 @@ FINDINGS: Mapping[FindingCode, FindingRule] = {
         claim=Claim.HARDWARE,
         value=96,
         reason="the TPM's counts or clock went back: its state was cleared, restored or copied",
-        remedy="enrol the device again with its supplier's release, and look for a clone",
+        remedy=_CLEAR,
     ),
     FindingCode.CLOCK_NOT_SAFE: FindingRule(
         claim=Claim.HARDWARE,
@@ -173,7 +186,7 @@ FINDINGS: Mapping[FindingCode, FindingRule] = {
         claim=Claim.STORAGE_OPAQUE,
         value=96,
         reason="the generation counter went back",
-        remedy="enrol the device again with its supplier's release, and look for a clone",
+        remedy=_CLEAR,
     ),
 }
 

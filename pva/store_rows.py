@@ -52,6 +52,7 @@ def history_of(row: sa.RowMapping) -> DeviceHistory:
     return DeviceHistory(
         last=Sighting(
             device_id=row["device_id"],
+            supplier=row["supplier"],
             ak_name=row["ak_name"],
             qualified_signer=row["qualified_signer"],
             storage_key_name=row["storage_key_name"],
@@ -79,6 +80,7 @@ def row_of_history(history: DeviceHistory) -> dict[str, Any]:
     last = history.last
     return {
         "device_id": last.device_id,
+        "supplier": last.supplier,
         "ak_name": last.ak_name,
         "qualified_signer": last.qualified_signer,
         "storage_key_name": last.storage_key_name,

@@ -119,13 +119,16 @@ class Verifier:
         challenge = self._own_challenge(message.challenge_token, at=at)
         with self._refusals_recorded(challenge, at=at) as attempt:
             self._redeem(challenge, at=at)  # 2
+            # read before the responder is asked: what is recorded meanwhile makes this try fail in step 8,
+            # so that evidence which somebody held back never looks like a clock that went back
+            history = self.store.device_history(challenge.device_id)
             credential = self._validate_credential(message, challenge=challenge, at=at)  # 3
             good_until = judge_status(self.status_of(credential, at), credential=credential, at=at)
             quote = verify_platform_quote(message, challenge=challenge, credential=credential)  # 4
             attempt.authenticated = True
             boot = replay_boot_log(message.boot_log, ima_log=message.ima_log, quoted=quote.pcr_values)  # 5
             seen = _sighting(quote, credential=credential, at=at)
-            history = self._undisputed_history(seen)
+            self._refuse_disputed(seen, history=history)
             reference = self._reference_manifest(credential, history=history)
             appraisal = appraise(  # 6
                 quote, boot=boot, reference=reference, history=history, seen=seen, policy=self.policy
@@ -203,16 +206,14 @@ class Verifier:
             at=at,
         )
 
-    def _undisputed_history(self, seen: Sighting) -> DeviceHistory | None:
-        """The device's history, unless two identities claim one key (A26)."""
-        history = self.store.device_history(seen.device_id)
+    def _refuse_disputed(self, seen: Sighting, *, history: DeviceHistory | None) -> None:
+        """Refuse where two identities claim one key, or two suppliers one device (A26)."""
         conflict = identity_conflict(history, self.store.holder_of_ak(seen.ak_name), seen)
         if conflict is not None:
             logger("validation").error("identity-conflict", device_id=seen.device_id, reason=conflict)
             raise RefusalError(
                 RefusalCode.IDENTITY_CONFLICT, subject=f"device {seen.device_id}", reason=conflict
             )
-        return history
 
     def _reference_manifest(
         self, credential: PlatformCredential, *, history: DeviceHistory | None
@@ -271,6 +272,7 @@ def _decode(body: bytes) -> EvidenceMessage:
 def _sighting(quote: PlatformQuote, *, credential: PlatformCredential, at: datetime) -> Sighting:
     return Sighting(
         device_id=quote.device_id,
+        supplier=credential.supplier.name,
         ak_name=quote.ak_name,
         qualified_signer=quote.qualified_signer,
         storage_key_name=quote.storage_key_name,

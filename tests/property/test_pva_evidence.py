@@ -92,6 +92,7 @@ clocks = st.builds(
 def sighting(clock_info: ClockInfo) -> Sighting:
     return Sighting(
         device_id="aa" * 32,
+        supplier="Acme",
         ak_name=b"ak",
         qualified_signer=b"signer",
         storage_key_name=b"storage",

@@ -123,6 +123,7 @@ def _create_devices() -> None:
     op.create_table(
         "devices",
         sa.Column("device_id", sa.String(64), nullable=False),
+        sa.Column("supplier", sa.String(128), nullable=False),
         sa.Column("ak_name", sa.LargeBinary(66), nullable=False),
         sa.Column("qualified_signer", sa.LargeBinary(66), nullable=False),
         sa.Column("storage_key_name", sa.LargeBinary(66), nullable=False),

@@ -58,6 +58,7 @@ def appraised(
     quote = quote_of(device, selections)
     seen = Sighting(
         device_id=quote.device_id,
+        supplier="Acme",
         ak_name=quote.ak_name,
         qualified_signer=quote.qualified_signer,
         storage_key_name=quote.storage_key_name,
@@ -209,6 +210,33 @@ def test_a_command_line_that_does_not_name_one_tre(line: bytes) -> None:
     appraisal = appraised(device, reference_manifest(device, tre_image_digest=TRE_IMAGE))
     assert found(appraisal) == [("tre", "tre-image-not-measured")]
     assert appraisal.tiers[Scope.TRE] is Tier.WARNING
+
+
+@pytest.mark.negative
+@pytest.mark.check("A19")
+@pytest.mark.parametrize("referenced", [True, False], ids=["PCR 8 as approved", "PCR 8 without reference"])
+def test_a_label_that_the_carrier_moved_does_not_contraindicate(*, referenced: bool) -> None:
+    menu = b"linux /vmlinuz.old pva.tre=" + OTHER_TRE.hex().encode()
+    honest = [
+        replace(each, data=b"grub_cmd: " + menu + b"\x00", measured=menu)
+        if each.data.startswith(b"grub_cmd")
+        else each
+        for each in measurements()
+    ]
+    approved = reference_manifest(booted(*honest))
+    if not referenced:
+        rest = {pcr: value for pcr, value in approved.platform.registers[SHA256].items() if pcr != 8}
+        approved = replace(approved, platform=PlatformReference(registers={SHA256: rest}))
+    appraisal = appraised(booted(*(relabelled(each) for each in honest)), approved)
+    assert ("tre", "tre-image-unproven") in found(appraisal)
+    assert appraisal.tiers[Scope.TRE] is Tier.WARNING
+
+
+def relabelled(measurement: Measurement) -> Measurement:
+    """A boot loader's event under another label, which its digest does not cover."""
+    label, colon, text = measurement.data.partition(b":")
+    others = {b"grub_cmd": b"kernel_cmdline", b"kernel_cmdline": b"grub_cmd"}
+    return replace(measurement, data=others.get(label, label) + colon + text)
 
 
 @pytest.mark.negative

@@ -17,6 +17,7 @@ CLOCK = ClockInfo(clock=1000, reset_count=5, restart_count=2, safe=True)
 def sighting(**changed: Any) -> Sighting:
     base = Sighting(
         device_id="aa" * 32,
+        supplier="Acme",
         ak_name=b"ak",
         qualified_signer=b"signer",
         storage_key_name=b"storage",
@@ -162,6 +163,19 @@ def test_one_device_with_two_aks_is_a_conflict_unless_it_was_enrolled_again() ->
     assert identity_conflict(history(), None, other) is not None
     later = replace(other, credential_not_before=NOW + timedelta(days=1))
     assert identity_conflict(history(), None, later) is None
+
+
+@pytest.mark.check("A26")
+@pytest.mark.negative
+def test_a_device_of_one_supplier_is_no_device_of_another() -> None:
+    foreign = sighting(
+        supplier="Rival",
+        ak_name=b"other ak",
+        credential_sha256=b"pfc 2",
+        credential_not_before=NOW + timedelta(days=1),
+    )
+    assert identity_conflict(history(), None, foreign) is not None
+    assert identity_conflict(history(), None, replace(foreign, ak_name=b"ak")) is not None
 
 
 @pytest.mark.check("A29")
