@@ -17,6 +17,7 @@ PACKAGES = {
     "tpm2_checkquote": "tpm2-tools",
     "tpm2_eventlog": "tpm2-tools",
     "tpm2_print": "tpm2-tools",
+    "tpm2_quote": "tpm2-tools",
     "openssl": "openssl",
     "ocsptool": "gnutls-bin",
     "certtool": "gnutls-bin",
