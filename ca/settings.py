@@ -8,46 +8,14 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from edge.http_server import ServerTls
+from edge.listener_settings import ListenerSettings, OperatorListenerSettings, TlsListenerSettings
 from edge.settings import Settings, SettingsPath
 
-_Port = Annotated[int, Field(ge=0, le=65535)]
 _HttpUrl = Annotated[
     str, StringConstraints(pattern=r"^http://[^\s/?#]+(/[^\s?#]*[^\s?#/])?$", max_length=200)
 ]
 _ResponderUrl = Annotated[str, StringConstraints(pattern=r"^http://[^\s/?#]+(/[^\s?#]*)?$", max_length=200)]
 _Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-
-
-class ListenerSettings(Settings):
-    """Address of a listener; port 0 takes any free one."""
-
-    host: str = "127.0.0.1"
-    port: _Port = 0
-
-
-class TlsListenerSettings(ListenerSettings):
-    """Address and TLS side of a listener."""
-
-    certificate: SettingsPath
-    key: SettingsPath
-    passphrase_file: SettingsPath | None = None
-
-    def tls(self, *, client_anchors: SettingsPath | None = None) -> ServerTls:
-        """The listener's TLS side."""
-        return ServerTls(
-            certificate=self.certificate,
-            key=self.key,
-            passphrase_file=self.passphrase_file,
-            client_anchors=client_anchors,
-        )
-
-
-class OperatorListenerSettings(TlsListenerSettings):
-    """The mutual-TLS listener: whose certificates are let in, and what each may do."""
-
-    client_anchors: SettingsPath
-    principals: SettingsPath
 
 
 class CaSettings(Settings):

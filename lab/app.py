@@ -3,6 +3,7 @@
 Rule: nothing outlives the command but its state folder, and nothing is asked.
 """
 
+import os
 import shlex
 import signal
 import sys
@@ -10,6 +11,7 @@ import threading
 from pathlib import Path
 
 import click
+from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from rich.console import Console
 
@@ -30,6 +32,7 @@ from lab.tpms import TpmMakerError
 CHECKOUT = Path(__file__).resolve().parent.parent
 STATE = Path(".pva") / "lab"
 WIDTH = 150
+HIDDEN = {"keys", "tpm-makers"}  # copies for the CA's own use
 FAILURES = (ProcessError, UnexpectedEndError, TpmMakerError, HttpError, UnreachableError)
 
 _state = click.option(
@@ -94,7 +97,10 @@ def _say_addresses(scene: Scene) -> None:
     for supplier, root in scene.roots.items():
         tell.remark(f"ES root of {supplier}: SHA-256 {root.fingerprint(hashes.SHA256()).hex()}")
     for path in sorted(scene.site.state.rglob("*.pem")):
-        tell.remark(f"{path}")
+        if path.parent.name not in HIDDEN:
+            for certificate in x509.load_pem_x509_certificates(path.read_bytes()):
+                name = certificate.subject.rfc4514_string() or f"serial {certificate.serial_number:x}"
+                tell.remark(f"{os.path.relpath(path)}: {name}")
 
 
 def _say_commands(scene: Scene) -> None:

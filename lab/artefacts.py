@@ -5,24 +5,20 @@ there, and printed in any case.
 """
 
 import shutil
-import struct
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from lab.tpm_pcr_file import pcr_file
 from messages.evidence import EvidenceMessage
-from standards.boot_log.algorithms import SHA256
-from standards.tpm2.structures import Attest, Public
+from standards.tpm2.structures import Attest, Public, QuoteInfo
 
 CHECK_TIMEOUT_S = 30
-PCRS_PER_LIST = 8
-DIGEST_BYTES_MAX = 64
-SELECTIONS = 16
 RESULT_CHECK = """\
 import base64, json; from cryptography import x509; from cryptography.hazmat.primitives import hashes; from cryptography.hazmat.primitives.asymmetric import ec, utils
 h, p, s = open("result.jwt").read().split("."); b = lambda t: base64.urlsafe_b64decode(t + "=" * (-len(t) % 4))
@@ -57,6 +53,7 @@ class Run:
 
 def write_artefacts(folder: Path, run: Run) -> tuple[Check, ...]:
     """Write the files and return the commands that check them."""
+    attest, quoted = _quote(run.evidence.attest)
     leaf, *issuers = (x509.load_der_x509_certificate(each) for each in run.evidence.pfc_chain)
     _pem(folder / "pfc.pem", [leaf])
     _pem(folder / "issuing-ca.pem", issuers)
@@ -66,12 +63,19 @@ def write_artefacts(folder: Path, run: Run) -> tuple[Check, ...]:
     (folder / "ak.pem").write_bytes(key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
     (folder / "quote.attest").write_bytes(run.evidence.attest)
     (folder / "quote.sig").write_bytes(run.evidence.signature)
-    (folder / "quote.pcrs").write_bytes(serialized_pcrs(run.evidence.pcr_values[SHA256]))
+    (folder / "quote.pcrs").write_bytes(pcr_file(quoted.pcr_selections, run.evidence.pcr_values))
     (folder / "boot_log").write_bytes(run.evidence.boot_log)
     (folder / "result.jwt").write_text(run.result)
     (folder / "ocsp.der").write_bytes(run.ocsp_response)
     (folder / "check_result.py").write_text(RESULT_CHECK)
-    return _checks(Attest.decode(run.evidence.attest).extra_data)
+    return _checks(attest.extra_data)
+
+
+def _quote(data: bytes) -> tuple[Attest, QuoteInfo]:
+    attest = Attest.decode(data)
+    if not isinstance(attest.attested, QuoteInfo):
+        raise TypeError("the evidence of a good run holds no quote")
+    return attest, attest.attested
 
 
 def _checks(extra_data: bytes) -> tuple[Check, ...]:
@@ -117,22 +121,6 @@ def recheck(folder: Path, check: Check) -> str:
     if done.returncode == 0 and check.says in said:
         return "ok"
     return f"FAILED ({done.returncode}): {said.strip()}"
-
-
-def serialized_pcrs(values: Mapping[int, bytes]) -> bytes:
-    """SHA-256 PCR values in the file format of tpm2-tools (little-endian TPML_PCR_SELECTION, then TPML_DIGESTs)."""
-    bitmap = sum(1 << index for index in values)
-    selection = struct.pack("<HB3s2x", SHA256, 3, bitmap.to_bytes(3, "little"))
-    ordered = [values[index] for index in sorted(values)]
-    lists = [ordered[start : start + PCRS_PER_LIST] for start in range(0, len(ordered), PCRS_PER_LIST)]
-    head = struct.pack("<I", 1) + selection + bytes(8 * (SELECTIONS - 1)) + struct.pack("<I", len(lists))
-    return head + b"".join(_digest_list(each) for each in lists)
-
-
-def _digest_list(digests: Sequence[bytes]) -> bytes:
-    empty = [b""] * (PCRS_PER_LIST - len(digests))
-    slots = (struct.pack(f"<H{DIGEST_BYTES_MAX}s", len(each), each) for each in (*digests, *empty))
-    return struct.pack("<I", len(digests)) + b"".join(slots)
 
 
 def _pem(path: Path, certificates: Sequence[x509.Certificate]) -> None:

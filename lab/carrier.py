@@ -13,6 +13,7 @@ from pathlib import Path
 import click
 
 from edge.process import drop_privileges
+from edge.users import UserOption
 from m2me_agent.agent.errors import AgentError
 from m2me_agent.agent.tre_client import TreClient
 from m2me_agent.tre_protocol import Operation
@@ -23,12 +24,11 @@ EXIT_REFUSED = 1
 
 @click.command(help="Hand a challenge token (standard input) to a TRE; its evidence goes to standard output.")
 @click.option("--socket", "tre_socket", required=True, type=click.Path(path_type=Path))
-@click.option("--user", default=None, metavar="UID:GID", help="Give up root for this user.")
-def main(tre_socket: Path, user: str | None) -> None:
+@click.option("--user", type=UserOption(), default=None, help="Give up root for this user.")
+def main(tre_socket: Path, user: tuple[int, int] | None) -> None:
     """Ask the TRE once; a refusal goes to standard error as JSON, exit 1."""
     if user is not None:
-        uid, gid = user.split(":")
-        drop_privileges(int(uid), int(gid))
+        drop_privileges(*user)
     token = sys.stdin.read(TOKEN_BYTES_MAX).strip()
     try:
         answer = TreClient(tre_socket).ask(Operation.ATTEST, {"challenge_token": token})

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, field_validator
 
-from edge.http_server import ServerTls
+from edge.listener_settings import OperatorListenerSettings, TlsListenerSettings
 from edge.settings import Settings, SettingsPath
 from messages.pcr import PCR_INDEX_MAX, PcrSelections
 from pva.policy import FORBIDDEN_PCRS, AppraisalPolicy
@@ -19,33 +19,6 @@ from standards.boot_log.algorithms import BANKS_BY_NAME, SHA1
 _SELECTION = re.compile(
     r"(?P<bank>[a-z0-9_]+):(?P<indices>[0-9]{1,2}(?:-[0-9]{1,2})?(?:,[0-9]{1,2}(?:-[0-9]{1,2})?)*)"
 )
-_Port = Annotated[int, Field(ge=0, le=65535)]
-
-
-class TlsListenerSettings(Settings):
-    """Address and TLS side of a listener; port 0 takes any free one."""
-
-    host: str = "127.0.0.1"
-    port: _Port = 0
-    certificate: SettingsPath
-    key: SettingsPath
-    passphrase_file: SettingsPath | None = None
-
-    def tls(self, *, client_anchors: SettingsPath | None = None) -> ServerTls:
-        """The listener's TLS side."""
-        return ServerTls(
-            certificate=self.certificate,
-            key=self.key,
-            passphrase_file=self.passphrase_file,
-            client_anchors=client_anchors,
-        )
-
-
-class OperatorListenerSettings(TlsListenerSettings):
-    """The mutual-TLS listener: whose certificates are let in, and what each may do."""
-
-    client_anchors: SettingsPath
-    principals: SettingsPath
 
 
 class SigningKeySettings(Settings):

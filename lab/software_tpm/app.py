@@ -18,6 +18,7 @@ from edge.process import (
     system_clock,
     system_random,
 )
+from edge.users import UserOption
 from lab.software_tpm.errors import SoftwareTpmError, StateError
 from lab.software_tpm.manufacture import manufacture
 from lab.software_tpm.self_test import self_test
@@ -29,29 +30,12 @@ NOTICE = "software TPM for laboratories: its keys lie readable in the state dire
 _ROLE = "software-tpm"
 
 
-class _User(click.ParamType[tuple[int, int]]):
-    """UID or UID:GID, both numbers."""
-
-    name = "UID[:GID]"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[int, int]:
-        """(uid, gid); the gid is the uid's number where it is not given."""
-        if isinstance(value, tuple):
-            return int(value[0]), int(value[1])
-        uid, _, gid = str(value).partition(":")
-        if not uid.isdecimal() or not (gid or uid).isdecimal():
-            self.fail(f"{value!r}: expected numbers, such as 990 or 990:990", param, ctx)
-        return int(uid), int(gid or uid)
-
-
 @click.group(invoke_without_command=True)
 @click.option(
     "--state", "state", type=click.Path(path_type=Path), help="Directory of the TPM's state, mode 0700."
 )
 @click.option("--socket", "socket_path", type=click.Path(path_type=Path), help="UNIX socket to listen on.")
-@click.option("--user", type=_User(), help="Become this user after opening everything.")
+@click.option("--user", type=UserOption(), help="Become this user after opening everything.")
 @click.pass_context
 def main(
     context: click.Context, state: Path | None, socket_path: Path | None, user: tuple[int, int] | None

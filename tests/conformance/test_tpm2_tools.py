@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from lab.tpm_pcr_file import pcr_file
 from standards.tpm2.commands.attestations import Attestation
 from standards.tpm2.commands.objects import TpmObject
 from standards.tpm2.connection import TpmConnection
@@ -16,7 +17,6 @@ from standards.tpm2.marshal import Reader, tpm2b
 from standards.tpm2.sessions import EMPTY_PASSWORD
 from standards.tpm2.structures import Attest, EccPoint, PcrSelection, Public, QuoteInfo
 from standards.tpm2.templates import AK_ECC_P256, AK_RSA_2048
-from tests.conformance.tpm_pcr_file import pcr_file
 from tests.contract.tpm_devices import manufacture_swtpm, running
 from tests.tools import need
 

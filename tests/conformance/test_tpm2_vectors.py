@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from lab.tpm_pcr_file import pcr_file
 from standards.tpm2.attestation import VerifiedQuote, check_qualified_signer, verify_quote
 from standards.tpm2.constants import Algorithm
 from standards.tpm2.errors import VerificationError
 from standards.tpm2.key_checks import check_ak, check_ek
 from standards.tpm2.marshal import Reader
 from standards.tpm2.structures import Attest, PcrSelection, Public, Signature
-from tests.conformance.tpm_pcr_file import pcr_file
 from tests.tools import shared_vectors
 
 CASES = [
