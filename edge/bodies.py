@@ -11,6 +11,7 @@ from flask import request
 
 from edge.problem_document import Problem, ProblemError, body_too_large, invalid_body
 
+_DIGITS_MAX = 40
 T = TypeVar("T", bound=pydantic.BaseModel)
 
 
@@ -38,7 +39,13 @@ def binary_body(media_type: str, *, bytes_max: int) -> bytes:
     if not data:
         raise ProblemError(
             Problem(
-                status=400, type="empty-body", title="Bad Request", detail="the body is empty", subject="body"
+                status=400,
+                type="empty-body",
+                title="Bad Request",
+                detail=f"the body is empty, expected 1 to {bytes_max} bytes of {media_type}",
+                subject="body",
+                reason="empty",
+                remedy="send the message in the body",
             )
         )
     return data
@@ -47,12 +54,17 @@ def binary_body(media_type: str, *, bytes_max: int) -> bytes:
 def json_body(model: type[T], *, bytes_max: int = 64 * 1024) -> T:
     """JSON body of the present request as `model` (pydantic; give it extra="forbid").
 
-    Strict JSON: no duplicate names, no NaN. Raises ProblemError: 415, 413, 400 for what is no JSON, 422
+    Strict JSON: UTF-8 without a mark, no duplicate names, no NaN, no endless numbers. Raises ProblemError: 415, 413, 400 for what is no JSON, 422
     naming the members at fault.
     """
     data = binary_body("application/json", bytes_max=bytes_max)
     try:
-        value = json.loads(data, object_pairs_hook=_no_duplicates, parse_constant=_no_constants)
+        value = json.loads(
+            data.decode("utf-8"),
+            object_pairs_hook=_no_duplicates,
+            parse_constant=_no_constants,
+            parse_int=_integer,
+        )
         return model.model_validate(value)
     except pydantic.ValidationError as error:
         raise ProblemError(invalid_body(error)) from None
@@ -62,7 +74,7 @@ def json_body(model: type[T], *, bytes_max: int = 64 * 1024) -> T:
                 status=400,
                 type="malformed-json",
                 title="Bad Request",
-                detail=f"the body is not JSON: {error}",
+                detail=f"the body is not JSON: {_why_not(error)}",
                 subject="body",
                 reason="json",
                 remedy="send one JSON object in UTF-8",
@@ -79,3 +91,17 @@ def _no_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 def _no_constants(constant: str) -> object:
     raise ValueError(f"{constant} is no JSON value")
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > _DIGITS_MAX:
+        raise ValueError(f"a number has more than {_DIGITS_MAX} digits")
+    return int(digits)
+
+
+def _why_not(error: ValueError | RecursionError) -> str:
+    if isinstance(error, UnicodeDecodeError):
+        return f"byte {error.start} is not UTF-8"
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    return str(error).partition(" (decode using")[0]

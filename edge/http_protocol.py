@@ -1,18 +1,24 @@
-"""One HTTP/1.1 connection, with the three things that uvicorn leaves to others.
+"""One HTTP/1.1 connection, with the four things that uvicorn leaves to others.
 
 1 The certificate that the peer proved in the TLS handshake reaches the application as the scope key
   `pva.peer_certificate` (DER). It is never a header: nothing that a client writes can become it.
 2 A request's head must arrive within a deadline that more bytes do not extend.
 3 A reader that stops reading is dropped, so that it cannot keep a worker.
+4 What is no HTTP/1.1 is answered like every other refusal, with a problem document that says what was wrong.
 
 To be deleted, item by item, when uvicorn ships the same.
 """
 
 import asyncio
 import ssl
+import sys
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast
 
+import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from edge.problem_document import CONTENT_TYPE, Problem
 
 PEER_CERTIFICATE = "pva.peer_certificate"
 HEADER_TIMEOUT_S = 10.0
@@ -53,6 +59,27 @@ class PeerCertificateProtocol(H11Protocol):
         self._write_deadline = None
         super().connection_lost(exc)
 
+    def send_400_response(self, msg: str) -> None:
+        """Say what was wrong, in place of uvicorn's bare text; uvicorn calls this where the parser refused."""
+        if self.conn.our_state not in {h11.IDLE, h11.SEND_RESPONSE}:
+            self.transport.close()  # an answer is under way: a second one would be read as a part of it
+            return
+        problem = _malformed(sys.exc_info()[1], otherwise=msg)
+        document = problem.encode()
+        head = h11.Response(
+            status_code=problem.status,
+            reason=problem.title.encode("ascii"),
+            headers=[
+                ("Content-Type", CONTENT_TYPE),
+                ("Content-Length", str(len(document))),
+                ("Cache-Control", "no-store"),
+                ("Connection", "close"),
+            ],
+        )
+        for event in (head, h11.Data(data=document), h11.EndOfMessage()):
+            self.transport.write(self.conn.send(event))
+        self.transport.close()
+
     def pause_writing(self) -> None:
         """The peer does not read fast enough: give it a while."""
         super().pause_writing()
@@ -68,6 +95,28 @@ class PeerCertificateProtocol(H11Protocol):
 
     def _expect_head(self) -> None:
         self._head_deadline = self.loop.call_later(self.header_timeout_s, self.transport.abort)
+
+
+def _malformed(error: BaseException | None, *, otherwise: str) -> Problem:
+    """Problem document of what the parser refused; the octets at fault, which it quotes, are left out."""
+    hint = error.error_status_hint if isinstance(error, h11.RemoteProtocolError) else HTTPStatus.BAD_REQUEST
+    status = HTTPStatus(hint)
+    if status is HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE:
+        subject, remedy = "header fields", "send less"
+    elif status is HTTPStatus.NOT_IMPLEMENTED:
+        subject, remedy = "Transfer-Encoding", "send Content-Length, or chunked and nothing else"
+    else:
+        subject, remedy = "request", "send one HTTP/1.1 request as RFC 9112 has it"
+    said = str(error or otherwise).partition(": bytearray(")[0].partition(": b'")[0]
+    return Problem(
+        status=status,
+        type="malformed-http",
+        title=status.phrase,
+        detail=f"this is not HTTP/1.1 as it is served here: {said}",
+        subject=subject,
+        reason="http",
+        remedy=remedy,
+    )
 
 
 def _cancel(timer: asyncio.TimerHandle | None) -> None:

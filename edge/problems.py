@@ -10,7 +10,7 @@ from http import HTTPStatus
 from typing import Any
 
 from flask import Flask, Response
-from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
 from edge.problem_document import CONTENT_TYPE, TYPE_PREFIX, Problem, ProblemError
 from edge.process import logger
@@ -65,7 +65,7 @@ def problem_of(error: Exception, table: ProblemTable) -> Problem:
             status, name = table[kind]
             return _from_attributes(error, status, name)
     if isinstance(error, HTTPException) and error.code is not None:
-        return _from_status(error.code, error.description or "")
+        return _from_http_exception(error, error.code)
     status_code = getattr(error, "status_code", None)
     if type(error).__module__.startswith("apiflask.") and isinstance(status_code, int):
         return _from_status(status_code, _fields(getattr(error, "detail", None)))
@@ -84,13 +84,26 @@ def _from_attributes(error: Exception, status: int, name: str) -> Problem:
     )
 
 
-def _from_status(status: int, detail: str) -> Problem:
+def _from_http_exception(error: HTTPException, status: int) -> Problem:
+    if isinstance(error, NotFound):
+        return _from_status(
+            status, "nothing is served at this path", remedy="check the path and the listener"
+        )
+    if isinstance(error, MethodNotAllowed) and error.valid_methods:
+        allowed = ", ".join(sorted(error.valid_methods))
+        return _from_status(status, f"this path takes {allowed}", remedy=f"use {allowed}")
+    return _from_status(status, error.description or "")
+
+
+def _from_status(status: int, detail: str, *, remedy: str = "") -> Problem:
     try:
         title = HTTPStatus(status).phrase
     except ValueError:
         title = "Error"
     name = title.lower().replace(" ", "-")
-    return Problem(status=status, type=name, title=title, detail=detail, reason=name)
+    return Problem(
+        status=status, type=name, title=title, detail=detail, subject="request", reason=name, remedy=remedy
+    )
 
 
 def _fields(detail: Any) -> str:

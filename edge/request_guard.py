@@ -5,9 +5,11 @@ limit and deadline, so a slow or endless sender costs a little memory for a whil
 """
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote
 
 from edge.problem_document import CONTENT_TYPE, Problem, body_too_large
 from edge.process import logger, monotonic_ms
@@ -22,6 +24,8 @@ DRAIN_TIMEOUT_S = 2.0
 DRAIN_BYTES_MAX = 4 << 20
 HEAD_BYTES_MAX = 16 * 1024
 LOGGED_PATH_MAX = 120
+_NAMED_IN_PATH = re.compile(r"[0-9A-Fa-f]{32,}")
+"""Digests and serial numbers: a log says which route was taken, not which device it was about (D21)."""
 
 
 class _RefusedError(Exception):
@@ -68,6 +72,7 @@ class RequestGuard:
         """Serve one request."""
         if scope["type"] != "http":
             return
+        scope = _in_origin_form(scope)
         started, status = monotonic_ms(), 0
 
         async def noting_send(message: Message) -> None:
@@ -87,7 +92,7 @@ class RequestGuard:
                 "request",
                 listener=self._listener,
                 method=scope["method"],
-                path=scope["path"][:LOGGED_PATH_MAX] if self._path_logged else None,
+                path=_logged(scope["path"]) if self._path_logged else None,
                 status=status,
                 ms=round(monotonic_ms() - started, 1),
             )
@@ -134,8 +139,30 @@ class RequestGuard:
             raise _RefusedError(_too_slow(self._limits.body_timeout_s)) from None
 
 
+def _in_origin_form(scope: Scope) -> Scope:
+    """The scope of a request whose target has a scheme and a host, without these (RFC 9112 section 3.2.2)."""
+    target: bytes = scope["raw_path"]
+    if not target.lower().startswith((b"http://", b"https://")):
+        return scope
+    _, slash, path = target.partition(b"://")[2].partition(b"/")
+    raw_path = slash + path or b"/"
+    return {**scope, "raw_path": raw_path, "path": unquote(raw_path.decode("ascii"))}
+
+
+def _logged(path: str) -> str:
+    return _NAMED_IN_PATH.sub("*", path[: 4 * LOGGED_PATH_MAX])[:LOGGED_PATH_MAX]
+
+
 def _check_head(scope: Scope) -> None:
-    """Limit the head also when it came in one piece: the parser limits only what is incomplete."""
+    """Refuse what has two lengths or another version; limit the head also when it came in one piece.
+
+    Length and Transfer-Encoding together are how a request is smuggled past a proxy that believes the other
+    (RFC 9112 section 6.1); the parser limits only heads that are incomplete.
+    """
+    if scope.get("http_version", "1.1") not in {"1.0", "1.1"}:
+        raise _RefusedError(_version_not_served(), unread=True)
+    if {b"content-length", b"transfer-encoding"} <= {name for name, _ in scope["headers"]}:
+        raise _RefusedError(_two_lengths(), unread=True)
     size = len(scope["raw_path"]) + len(scope["query_string"])
     size += sum(len(name) + len(value) + 4 for name, value in scope["headers"])
     if size > HEAD_BYTES_MAX:
@@ -204,6 +231,30 @@ async def _refuse(refusal: _RefusedError, receive: Receive, send: Send) -> None:
     except TimeoutError:
         pass
     await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def _two_lengths() -> Problem:
+    return Problem(
+        status=400,
+        type="malformed-http",
+        title="Bad Request",
+        detail="the request has both Content-Length and Transfer-Encoding",
+        subject="header fields",
+        reason="http",
+        remedy="send one of the two",
+    )
+
+
+def _version_not_served() -> Problem:
+    return Problem(
+        status=505,
+        type="malformed-http",
+        title="HTTP Version Not Supported",
+        detail="expected HTTP/1.1 or HTTP/1.0",
+        subject="request line",
+        reason="http",
+        remedy="send HTTP/1.1",
+    )
 
 
 def _overloaded() -> Problem:

@@ -3,6 +3,7 @@
 import contextlib
 import http.client
 import json
+import re
 import signal
 import socket
 import ssl
@@ -17,6 +18,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from edge.http_client import ClientTls, HttpClient, HttpError, UnreachableError, client_context
+from edge.problem_document import Problem
 from tests.contract.certificates import Certificates
 
 ROOT = Path(__file__).parents[2]
@@ -199,7 +201,10 @@ def test_refusals_of_the_room_carry_subject_reason_and_remedy(service: Service) 
         (b'{"amount": 1, "amount": 2}', "application/json", 400, "twice"),
         (b'{"amount": NaN}', "application/json", 400, "NaN"),
         (b"[" * 50_000, "application/json", 400, "JSON"),
-        (b"\xff\xfe{", "application/json", 400, "JSON"),
+        (b"\xff\xfe{", "application/json", 400, "byte 0 is not UTF-8"),
+        ('{"amount": 1}'.encode("utf-16"), "application/json", 400, "UTF-8"),
+        (b'\xef\xbb\xbf{"amount": 1}', "application/json", 400, "BOM"),
+        (b'{"amount": ' + b"9" * 5000 + b"}", "application/json", 400, "more than 40 digits"),
         (b"", "application/json", 400, "empty"),
         (b'{"amount": 1}', "text/plain", 415, "application/json"),
     ],
@@ -223,8 +228,11 @@ def test_an_unforeseen_error_says_nothing_about_the_inside(service: Service) -> 
         service.client("device").get("/nowhere")
     assert missing.value.status == 404
     assert missing.value.problem is not None
-    with pytest.raises(HttpError, match="405"):
+    assert missing.value.problem.remedy
+    with pytest.raises(HttpError, match="405") as other:
         service.client("device").post("/peer", b"x", content_type="a/b")
+    assert other.value.problem is not None
+    assert "GET" in other.value.problem.remedy
 
 
 def test_forty_connections_idle_before_the_handshake_hold_nobody_up(service: Service) -> None:
@@ -269,25 +277,69 @@ def test_a_chunked_body_within_the_limit_is_served(service: Service) -> None:
     assert answer.endswith(b"abcde")
 
 
+def answers(service: Service, sent: bytes) -> bytes:
+    """All that the public listener says to these octets until it closes the connection."""
+    said = b""
+    with service.connect("public") as tcp:
+        tcp.sendall(sent)
+        with contextlib.suppress(ConnectionResetError):
+            while part := tcp.recv(65_536):
+                said += part
+    return said
+
+
+POST = b"POST /echo HTTP/1.1\r\nHost: a\r\n"
+CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
+
+
 @pytest.mark.parametrize(
-    "head",
+    ("sent", "status", "word"),
     [
-        b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabc",
-        b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n",
-        b"\x16\x03\x01\x00\x05hello\r\n\r\n",
-        b"GET / FTP/1.1\r\n\r\n",
+        (POST + b"Content-Length: 3\r\nContent-Length: 4\r\n\r\nabc", 400, "Content-Length"),
+        (POST + b"Content-Length: -1\r\n\r\n", 400, "Content-Length"),
+        (POST + b"Content-Length: " + b"9" * 5000 + b"\r\n\r\n", 400, "Content-Length"),
+        (POST + b"Content-Length : 3\r\n\r\nabc", 400, "header line"),
+        (POST + b"Transfer-Encoding: gzip, chunked\r\n\r\n", 501, "chunked"),
+        (POST + b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + POST, 400, "both"),
+        (CHUNKED + b"zz\r\n", 400, "chunk header"),
+        (CHUNKED + b"3\r\nabc\r\n-1\r\n", 400, "chunk header"),
+        (b"GET /echo HTTP/1.1\r\n\r\n", 400, "Host"),
+        (b"GET /echo HTTP/2.0\r\nHost: a\r\n\r\n", 505, "HTTP/1.1"),
+        (b"\x16\x03\x01\x00\x05hello\r\n\r\n", 400, "request line"),
+        (b"GET / FTP/1.1\r\n\r\n", 400, "request line"),
+        (b"GET /\xff HTTP/1.1\r\nHost: a\r\n\r\n", 400, "request line"),
+        (b"GET /slow HTTP/1.1\r\nHost: a\r\nX: " + b"y" * 16_400 + b"\r\n\r\n", 431, ""),
+        (b"GET /slow HTTP/1.1\r\nHost: a\r\nX: " + b"y" * 60_000, 431, ""),
     ],
 )
-def test_what_is_not_http_is_refused(service: Service, head: bytes) -> None:
-    with service.connect("public") as tcp:
-        tcp.sendall(head)
-        assert b" 400 " in tcp.recv(4096)
+def test_what_is_not_http_is_refused_with_a_problem(
+    service: Service, sent: bytes, status: int, word: str
+) -> None:
+    said = answers(service, sent)
+    head, _, body = said.partition(b"\r\n\r\n")
+    assert head.split()[1] == str(status).encode()
+    assert (
+        len(re.findall(rb"HTTP/1\.1 \d{3} ", said)) == 1
+    )  # and nothing behind it was taken for a second request
+    assert b"application/problem+json" in head
+    problem = Problem.decode(body)
+    assert problem is not None
+    assert word in problem.detail
+    assert problem.subject
+    assert problem.reason
+    assert problem.remedy
+    assert "bytearray" not in problem.detail
 
 
-def test_a_head_over_the_limit_is_refused(service: Service) -> None:
-    with service.connect("public") as tcp:
-        tcp.sendall(b"GET /slow HTTP/1.1\r\nHost: a\r\nX: " + b"y" * 40_000 + b"\r\n\r\n")
-        assert tcp.recv(4096).split()[1] in {b"400", b"431"}
+def test_garbage_behind_an_answer_under_way_just_ends_the_connection(service: Service) -> None:
+    said = answers(service, CHUNKED + b"20000\r\n" + b"x" * 0x20000 + b"\r\nzz\r\n")
+    assert said.startswith(b"HTTP/1.1 413 ")
+    assert len(re.findall(rb"HTTP/1\.1 \d{3} ", said)) == 1
+
+
+def test_a_target_with_scheme_and_host_is_served(service: Service) -> None:
+    said = answers(service, b"GET http://a/slow HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+    assert said.endswith(b"done")
 
 
 def test_a_head_that_never_ends_is_cut_off(service: Service) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from edge.process import configure_logging
 from edge.request_guard import GuardLimits, Message, Receive, RequestGuard, Scope, Send
 
 
@@ -184,3 +185,12 @@ def test_what_is_not_http_is_ignored() -> None:
     exchange.scope["type"] = "websocket"
     play(exchange)
     assert exchange.sent == []
+
+
+def test_the_log_names_the_route_and_not_the_device(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging(role="test")
+    exchange = Exchange(part(b""))
+    exchange.scope["path"] = f"/v1/devices/{'a' * 64}/reopening"
+    play(exchange)
+    line = json.loads(capsys.readouterr().err.splitlines()[-1])
+    assert line["path"] == "/v1/devices/*/reopening"
