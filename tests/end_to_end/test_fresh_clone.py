@@ -60,6 +60,18 @@ def test_installing_and_running_leave_home_and_checkout_alone(checkout: Path, ho
     second = dev(checkout, home, "setup")
     assert (second.returncode, second.stdout, second.stderr) == (0, "", "")
 
+    for command in ("pva", "m2me", "m2me-tre"):
+        asked = subprocess.run(
+            [checkout / ".venv/bin" / command, "--help"],
+            cwd=checkout.parent,
+            env={"HOME": str(home), "PYTHONPYCACHEPREFIX": str(checkout / ".pva")},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert asked.returncode == 0, asked.stderr
+        assert asked.stdout.startswith("Usage:")
+
     run = subprocess.run(
         [checkout / ".venv/bin/python", "-c", "import ca, edge.http_server, messages.evidence, pva"],
         cwd=checkout.parent,
