@@ -1,0 +1,84 @@
+"""Every failure has words, a remedy and an exit code."""
+
+from pathlib import Path
+
+import pytest
+
+from cli.failures import REPORTED, Failure, explain, refused
+from clients.ca import CaAnswerError
+from clients.pva import PvaAnswerError
+from edge.http_client import HttpError, UnreachableError
+from edge.keys import KeyFileError
+from edge.problem_document import Problem
+from edge.settings import SettingsError
+
+URL = "https://ca.example.net/v1/x"
+PROBLEM = Problem(
+    status=409,
+    type="conflict",
+    title="Conflict",
+    detail="d",
+    subject="s",
+    reason="exists-already",
+    remedy="r",
+)
+BARE = Problem(status=400, type="bad-request", title="Bad Request")
+
+CASES: list[tuple[Exception, Failure]] = [
+    (
+        HttpError(URL, status=409, problem=PROBLEM),
+        Failure(code="exists-already", subject="s", reason="d", remedy="r"),
+    ),
+    (
+        SettingsError(source="cli.toml", faults=("ca_ulr: is not a setting", "key: is missing")),
+        Failure(
+            code="settings",
+            subject="settings from cli.toml",
+            reason="ca_ulr: is not a setting; key: is missing",
+            remedy="correct the file; docs/CLI.md lists its keys",
+        ),
+    ),
+    (
+        KeyFileError(Path("k"), reason="has mode 0644, expected 0600", remedy="chmod 600 k"),
+        Failure(code="key-file", subject="k", reason="has mode 0644, expected 0600", remedy="chmod 600 k"),
+    ),
+    (
+        refused("c", subject="s", reason="w", remedy="r"),
+        Failure(code="c", subject="s", reason="w", remedy="r"),
+    ),
+]
+
+
+@pytest.mark.negative
+@pytest.mark.parametrize(("error", "failure"), CASES, ids=lambda each: type(each).__name__)
+def test_failures_say_whom_why_and_what_to_do(error: Exception, failure: Failure) -> None:
+    assert explain(error) == failure
+    assert failure.exit_code == 1
+
+
+@pytest.mark.negative
+def test_who_is_not_reached_ends_with_4() -> None:
+    failure = explain(UnreachableError(URL, reason="Connection refused"))
+    assert (failure.code, failure.subject, failure.exit_code) == ("unreachable", URL, 4)
+
+
+@pytest.mark.negative
+@pytest.mark.parametrize(
+    "error",
+    [
+        HttpError(URL, status=502, problem=None),
+        HttpError(URL, status=400, problem=BARE),
+        CaAnswerError("/v1/x", "no JSON"),
+        PvaAnswerError("suppliers", "an array", "null"),
+    ],
+    ids=["no problem document", "a bare one", "CA", "PVA"],
+)
+def test_a_service_that_says_little_still_gives_a_whole_report(error: Exception) -> None:
+    failure = explain(error)
+    assert all((failure.code, failure.subject, failure.reason, failure.remedy))
+    assert failure.exit_code == 1
+
+
+def test_every_error_that_is_caught_has_words() -> None:
+    told = {type(error) for error, _ in CASES} | {UnreachableError, CaAnswerError, PvaAnswerError}
+    assert told == set(REPORTED)
