@@ -66,6 +66,12 @@ class Appraisal:
     accepted_svn: int | None
 
     @property
+    def window_ends_at(self) -> datetime | None:
+        """When the manifest's window closes, where it closes after this verdict."""
+        closes_at = None if self.reference is None else self.reference.manifest.valid_to
+        return None if closes_at is None or closes_at <= self.at else closes_at
+
+    @property
     def tier(self) -> Tier:
         """The worst tier of all scopes."""
         return max(self.tiers.values())

@@ -49,6 +49,8 @@ class RefusalCode(StrEnum):
     # requests of operators and suppliers
     NO_VALIDATION_PENDING = "no-validation-pending"
     PURPOSE_NOT_OFFERED = "purpose-not-offered"
+    AUDIENCE_WITHOUT_CALLER = "audience-without-caller"
+    REQUEST_UNANSWERABLE = "request-unanswerable"
     NONCE_REUSED = "nonce-reused"
     TOO_MANY_REQUESTS = "too-many-pending-requests"
     NOT_FOUND = "not-found"
@@ -192,6 +194,14 @@ REFUSALS: Mapping[RefusalCode, RefusalRule] = {
     ),
     RefusalCode.PURPOSE_NOT_OFFERED: RefusalRule(
         status=HTTPStatus.UNPROCESSABLE_ENTITY, remedy="ask with purpose 'validation'"
+    ),
+    RefusalCode.AUDIENCE_WITHOUT_CALLER: RefusalRule(
+        status=HTTPStatus.UNPROCESSABLE_ENTITY,
+        remedy="name yourself in the audience, as the PVA's table of principals names your tenant",
+    ),
+    RefusalCode.REQUEST_UNANSWERABLE: RefusalRule(
+        status=HTTPStatus.UNPROCESSABLE_ENTITY,
+        remedy="name each relying party once, in short printable text",
     ),
     RefusalCode.NONCE_REUSED: RefusalRule(
         status=HTTPStatus.CONFLICT, remedy="draw 32 new random bytes for every validation request"

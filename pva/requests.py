@@ -1,7 +1,8 @@
 """Use case: an operator asks for a validation of a device; the device fetches a challenge; the operator reads.
 
 Rule: an operator sees what it asked for itself and nothing else; a challenge is a signed token of which nothing
-is stored, so asking for one costs no memory and changes nothing.
+is stored, so asking for one costs no memory and changes nothing. A device answers its oldest request first, so a request
+that no TRE could answer is refused when it is made: it would stand in the way of everybody else's.
 
     pending --(result recorded)--> completed          pending --(time)--> expired
 A refused try leaves the request pending: whoever answers badly in a device's place must not end its validation.
@@ -18,11 +19,20 @@ from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 
 from edge.process import RandomBytes
 from messages.binding import NONCE_SIZE
-from messages.challenge import CHALLENGE_TYPE, PURPOSES, Challenge
+from messages.challenge import (
+    CHALLENGE_BYTES_MAX,
+    CHALLENGE_TYPE,
+    PURPOSES,
+    Challenge,
+    read_claims,
+)
+from messages.errors import MessageError
 from pva.refusals import RefusalCode, RefusalError
 from standards.pki.jws import sign_jws
 
 REQUEST_ID_BYTES = 16
+CHALLENGE_LIFE_MIN = timedelta(seconds=1)
+"""A request that ends sooner is not asked of a device any more: times in tokens are whole seconds."""
 
 
 @unique
@@ -118,13 +128,20 @@ class RequestDesk:
     def ask(self, wish: ValidationWish, *, tenant: str, requester: str, at: datetime) -> ValidationRequest:
         """Record an operator's request for a validation of a device.
 
-        Raises RefusalError: a purpose that is not offered, a nonce used before, too many open requests.
+        Raises RefusalError: a purpose that is not offered, an audience without the caller, a wish that fits into
+        no challenge, a nonce used before, too many open requests.
         """
         if wish.purpose not in PURPOSES:
             raise RefusalError(
                 RefusalCode.PURPOSE_NOT_OFFERED,
                 subject="purpose",
                 reason=f"expected {' or '.join(sorted(PURPOSES))}, got another",
+            )
+        if tenant not in wish.audience:
+            raise RefusalError(
+                RefusalCode.AUDIENCE_WITHOUT_CALLER,
+                subject="audience of the validation request",
+                reason=f"expected {tenant!r} among the names: a result is for who asked, and for whom it names",
             )
         request = ValidationRequest(
             id=self.random_bytes(REQUEST_ID_BYTES).hex(),
@@ -138,20 +155,24 @@ class RequestDesk:
             created_at=at,
             expires_at=at + self.request_life,
         )
+        self._refuse_unanswerable(request, at=at)
         self.store.add_request(request, pending_max=self.pending_max)
         return request
 
     def challenge(self, device_id: str, *, at: datetime) -> str:
         """A signed challenge for the oldest pending request of a device. Raises RefusalError if there is none."""
-        request = self.store.oldest_pending(device_id, at=at)
+        request = self.store.oldest_pending(device_id, at=at + CHALLENGE_LIFE_MIN)
         if request is None:
             raise RefusalError(
                 RefusalCode.NO_VALIDATION_PENDING,
                 subject=f"device {device_id}",
                 reason="no operator waits for a validation of this device",
             )
+        return self._signed(self._challenge(request, at=at))
+
+    def _challenge(self, request: ValidationRequest, *, at: datetime) -> Challenge:
         now = at.replace(microsecond=0)
-        challenge = Challenge(
+        return Challenge(
             nonce=self.random_bytes(NONCE_SIZE),
             device_id=request.device_id,
             purpose=request.purpose,
@@ -164,7 +185,22 @@ class RequestDesk:
             issued_at=now,
             expires_at=min(now + self.challenge_life, request.expires_at.replace(microsecond=0)),
         )
+
+    def _signed(self, challenge: Challenge) -> str:
         return sign_jws(challenge.claims(), key=self.signer.key, chain=self.signer.chain, typ=CHALLENGE_TYPE)
+
+    def _refuse_unanswerable(self, request: ValidationRequest, *, at: datetime) -> None:
+        """Read the challenge of a request as a TRE will, before the request can wait for an answer."""
+        challenge = self._challenge(request, at=at)
+        try:
+            read_claims(challenge.claims())
+            fault = None
+        except MessageError as error:
+            fault = str(error)
+        if fault is None and len(self._signed(challenge)) > CHALLENGE_BYTES_MAX:
+            fault = f"expected names that fit into a challenge of {CHALLENGE_BYTES_MAX} characters, got longer ones"
+        if fault is not None:
+            raise RefusalError(RefusalCode.REQUEST_UNANSWERABLE, subject="validation request", reason=fault)
 
     def progress(self, request_id: str, *, tenant: str, at: datetime) -> RequestProgress:
         """What came of a tenant's own request. Raises RefusalError where it has no such request."""

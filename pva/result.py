@@ -2,7 +2,7 @@
 
 Rule: a result says for whom it is, on whose nonce, and from what it was computed (evidence, policy, Platform
 Credential, manifest); it lives no longer than the policy allows, than the credential's status is known to be good,
-and than every certificate it stands on (A27, R81). Non-compliant platforms get a signed result too.
+than the manifest describes an approved state, and than every certificate it stands on (A27, R81). Non-compliant platforms get a signed result too.
 """
 
 from collections.abc import Sequence
@@ -100,6 +100,8 @@ def sign_result(
     """
     issued_at = appraisal.at.replace(microsecond=0)
     ends = [each.not_valid_after_utc for each in (*credential.path, *signer.chain)]
+    if appraisal.window_ends_at is not None:
+        ends.append(appraisal.window_ends_at)
     expires_at = min(appraisal.at + appraisal.policy.result_life, good_until, *ends).replace(microsecond=0)
     if expires_at <= issued_at:
         raise RefusalError(

@@ -75,7 +75,7 @@ def wish(service: Service, **changed: Any) -> dict[str, Any]:
         "device_id": service.world.device.device_id,
         "purpose": "validation",
         "nonce": encode_base64url(b"\x11" * 32),
-        "audience": ["sho-1", "dpf-1"],
+        "audience": ["t", "dpf-1"],
         **changed,
     }
 

@@ -55,7 +55,7 @@ class Site:
         return self.pva.operator("sho").request_validation(
             device_id=(device or self.device).device_id,
             nonce=self._asked.to_bytes(32, "big"),
-            audience=["sho-1", "dpf-1"],
+            audience=["t", "dpf-1"],
         )
 
     def evidence(self) -> EvidenceMessage:

@@ -11,6 +11,8 @@ from tests.unit.house.tree import ROOT
 OF_OPERATORS_ONLY = frozenset(
     {
         RefusalCode.PURPOSE_NOT_OFFERED,
+        RefusalCode.AUDIENCE_WITHOUT_CALLER,
+        RefusalCode.REQUEST_UNANSWERABLE,
         RefusalCode.NONCE_REUSED,
         RefusalCode.TOO_MANY_REQUESTS,
         RefusalCode.NOT_FOUND,

@@ -17,7 +17,7 @@ from standards.pki.jws import verify_jws
 from standards.rats.ear import RESULT_TYPE, AttestationResult, read_claims
 from tests.fakes.attesting_device import AttestingDevice
 from tests.fakes.credentials import CredentialPlan, FakeSupplier
-from tests.fakes.pki import EXPIRED, NOW, Validity, p256
+from tests.fakes.pki import EXPIRED, NOW
 from tests.fakes.pva_world import (
     AUDIENCE,
     POLICY,
@@ -399,6 +399,17 @@ def test_a_result_lives_no_longer_than_the_status_of_its_credential(world: World
     assert shorter.expires_at == NOW + timedelta(seconds=40)
 
 
+@pytest.mark.check("A27")
+def test_a_result_lives_no_longer_than_the_window_of_its_manifest(world: World) -> None:
+    closing = reference_manifest(world.device, id="closing", valid_to=NOW + timedelta(seconds=30))
+    imported = world.recognition.import_manifest(world.sign(closing), only_of=None, by="s", at=NOW)
+    state = ExpectedSystemState(manifest_id="closing", manifest_digest=imported.digest, svn=imported.svn)
+    token, challenge = world.challenge()
+    chain = world.chain(plan=CredentialPlan(state=state))
+    result = world.validate(world.device.evidence(challenge, token=token, chain=chain))
+    assert verified(world, result.token).expires_at == NOW + timedelta(seconds=30)
+
+
 @pytest.mark.negative
 @pytest.mark.check("A27")
 def test_a_result_without_any_life_left_is_not_signed(world: World) -> None:
@@ -445,47 +456,3 @@ def test_a_history_that_moved_meanwhile_takes_the_result_back(world: World) -> N
         world.validate(message)
     assert caught.value.code is RefusalCode.CONCURRENT_VALIDATION
     assert len(world.store.results) == 1
-
-
-@pytest.mark.negative
-@pytest.mark.check("A14")
-@pytest.mark.check("A24")
-def test_evidence_that_is_overtaken_while_the_responder_is_asked_is_no_finding(world: World) -> None:
-    world.validate(world.answer())
-    first = world.ask()
-    held_back = world.answer(world.device.later())
-    overtaking = replace(world.store.requests[first], id="second")
-
-    def slow_status(*_: object) -> Any:
-        if (
-            "second" not in world.store.requests
-        ):  # the first request expires, the next one is answered at once
-            world.store.requests["second"] = overtaking
-            late = world.store.requests.pop(first)
-            world.validate(world.answer(world.device.later(5000)))
-            world.store.requests[first] = late
-        return good(NOW)
-
-    slow = replace(world.verifier, status_of=slow_status)
-    with pytest.raises(RefusalError) as caught:
-        slow.validate_platform(encode_evidence(held_back), at=NOW)
-    assert caught.value.code is RefusalCode.CONCURRENT_VALIDATION
-    assert first not in world.store.results
-
-
-@pytest.mark.negative
-@pytest.mark.check("A26")
-def test_another_supplier_cannot_take_a_device_over(world: World) -> None:
-    world.validate(world.answer())
-    rival = FakeSupplier.make("Rival")
-    world.recognise(rival)
-    manifest = replace(reference_manifest(world.device), supplier="Rival")
-    signed = world.sign(manifest, by=rival)
-    imported = world.recognition.import_manifest(signed, only_of=None, by="rival", at=NOW)
-    state = ExpectedSystemState(manifest_id=imported.id, manifest_digest=imported.digest, svn=imported.svn)
-    newer = CredentialPlan(state=state, validity=Validity(before=timedelta(0)))
-    impostor = replace(world.device.later(), ak_key=p256())
-    token, challenge = world.challenge()
-    chain = world.chain(device=impostor, plan=newer, supplier=rival)
-    message = impostor.evidence(challenge, token=token, chain=chain)
-    assert refused(world, message).code is RefusalCode.IDENTITY_CONFLICT
