@@ -32,6 +32,7 @@ from lab.tpms import TpmMakerError
 CHECKOUT = Path(__file__).resolve().parent.parent
 STATE = Path(".pva") / "lab"
 WIDTH = 150
+CERTIFICATE = b"-----BEGIN CERTIFICATE-----"
 HIDDEN = {"keys", "tpm-makers"}  # copies for the CA's own use
 FAILURES = (ProcessError, UnexpectedEndError, TpmMakerError, HttpError, UnreachableError)
 
@@ -97,8 +98,9 @@ def _say_addresses(scene: Scene) -> None:
     for supplier, root in scene.roots.items():
         tell.remark(f"ES root of {supplier}: SHA-256 {root.fingerprint(hashes.SHA256()).hex()}")
     for path in sorted(scene.site.state.rglob("*.pem")):
-        if path.parent.name not in HIDDEN:
-            for certificate in x509.load_pem_x509_certificates(path.read_bytes()):
+        pem = path.read_bytes()
+        if path.parent.name not in HIDDEN and CERTIFICATE in pem:  # a TPM maker keeps its keys beside them
+            for certificate in x509.load_pem_x509_certificates(pem):
                 name = certificate.subject.rfc4514_string() or f"serial {certificate.serial_number:x}"
                 tell.remark(f"{os.path.relpath(path)}: {name}")
 
