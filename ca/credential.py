@@ -51,6 +51,18 @@ def check_clone(records: CredentialRecords, device_id: str, keys: DeviceKeys) ->
         )
 
 
+def check_not_held(records: CredentialRecords, device_id: str) -> None:
+    """Raise EnrollmentRefusedError while a PfC of the device is on hold: a new one would go round that (D6)."""
+    for pfc in records.certificates_of_device(device_id):
+        if pfc.reason is Reason.CERTIFICATE_HOLD:
+            raise EnrollmentRefusedError(
+                "platform-credential-on-hold",
+                subject=device_id,
+                detail="a PfC of the device is on hold since it was reopened",
+                remedy="have the hold lifted, or replaced by another reason, then enrol again",
+            )
+
+
 def check_enrollable(device: Device, keys: DeviceKeys) -> None:
     """Raise EnrollmentRefusedError unless the device may enrol now (D2: once, unless the supplier reopens it)."""
     if device.state in ENROLLABLE:

@@ -23,7 +23,7 @@ from typing import TypeVar
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from ca.credential import check_clone, check_enrollable, issue_credential, supply_of
+from ca.credential import check_clone, check_enrollable, check_not_held, issue_credential, supply_of
 from ca.device_keys import (
     DeviceKeys,
     EndorsementKey,
@@ -83,10 +83,11 @@ class Enrollment:
             # 3 AK, storage key and counter as the protocol has them (A10, A11, A30)
             keys = read_device_keys(request, subject=ek.device_id)
             with self.store.reading() as records:
-                # 4 listed in a batch and not enrolled, no key of another device (A26)
+                # 4 listed in a batch and not enrolled, not on hold, no key of another device (A26)
                 device = _listed_device(records, ek)
                 check_clone(records, device.device_id, keys)
                 check_enrollable(device, keys)
+                check_not_held(records, device.device_id)
                 # 5 a CA and a current manifest for its model
                 supply_of(records, device, at=at)
         except EnrollmentRefusedError as refusal:
@@ -158,8 +159,9 @@ class Enrollment:
             raise _not_listed(session.device_id)
         check_clone(records, device.device_id, keys)
         supply = supply_of(records, device, at=at)
-        # 6 use up the EK: an EK enrols once
+        # 6 use up the EK: an EK enrols once, and not past a hold
         check_enrollable(device, keys)
+        check_not_held(records, device.device_id)
         _consume_ek(records, device, keys)
         # 7 supersede what it had, 8 intent, sign, record, audit leaf
         pfc = issue_credential(records, device, keys, supply=supply, signing=self.signing, at=at)

@@ -17,7 +17,7 @@ from standards.pki.extensions import ExpectedSystemState, HardwareModuleName, tr
 from standards.tpm2.constants import Handle, ObjectAttributes
 from standards.tpm2.templates import AK_ECC_P256, GENERATION_COUNTER, STORAGE_ECC_P256
 from tests.fakes.attesting_device import p256, with_point
-from tests.fakes.ca import OCSP_URL, PUBLIC_URL, CaHouse, supplier
+from tests.fakes.ca import ADMIN, OCSP_URL, PUBLIC_URL, CaHouse, supplier
 from tests.fakes.enrolling_device import EnrollingDevice, TpmMaker
 
 ACME = supplier("acme")
@@ -363,6 +363,19 @@ def test_a_compromised_ak_is_never_certified_again(house: CaHouse, device: Enrol
     house.revocation.revoke(issued.ca_id, pfc.serial_number, reason="keyCompromise", caller=ACME)
     house.revocation.reopen(device.device_id, caller=ACME)
     assert refusal_to_begin(house, device.request()).reason == "ak-compromised"
+
+
+@pytest.mark.negative
+def test_a_hold_after_the_reopening_stops_the_enrolment(house: CaHouse, device: EnrollingDevice) -> None:
+    pfc = enroll(house, device)
+    with house.store.reading() as records:
+        issued = records.certificates_of_device(device.device_id)[0]
+    house.revocation.reopen(device.device_id, caller=ACME)
+    waiting = device.activation(begin(house, device))
+    house.revocation.revoke(issued.ca_id, pfc.serial_number, reason="certificateHold", caller=ADMIN)
+    assert refusal_to_activate(house, waiting).reason == "platform-credential-on-hold"
+    assert refusal_to_begin(house, device.request()).reason == "platform-credential-on-hold"
+    assert pfcs_of(house, device) == [(Status.REVOKED, Reason.CERTIFICATE_HOLD)]
 
 
 @pytest.mark.negative
