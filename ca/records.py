@@ -178,10 +178,11 @@ class ManifestRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RevocationList:
-    """A CRL as published."""
+    """A CRL as published; `status_seq` is the last revocation that it takes account of, 0 before the first."""
 
     ca_id: str
     number: int
     der: bytes
     this_update: datetime
     next_update: datetime
+    status_seq: int

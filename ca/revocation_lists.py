@@ -1,7 +1,11 @@
 """CRLs: building, signing and publishing them, one full list a CA (RFC 5280 section 5).
 
 The one rule: a list is complete for its CA at one moment. It is made in one transaction from the status rows, its
-number is one above the last, and it appears again whenever half of its life is over or a status changed.
+number is above the last, and it appears again whenever half of its life is over or a status changed.
+
+Whether a status changed is told by the number of its row, never by the time in it: a revocation that waited for
+the store carries a time before the list that it just missed. A list is numbered by the second in which it is made
+(or one above the last), so a CA that was set back to an older backup does not hand out a number twice.
 
 An entry stays until one list after the certificate's expiry has shown it (P15, RFC 5280 section 3.3).
 """
@@ -41,8 +45,8 @@ class RevocationListRecords(Protocol):
     def revoked_certificates(self, ca_id: str) -> list[Issued]:
         """Certificates of a CA whose present status is revoked, oldest first."""
 
-    def last_revocation_at(self, ca_id: str) -> datetime | None:
-        """When a certificate of a CA was last revoked."""
+    def last_revocation_seq(self, ca_id: str) -> int:
+        """Seq of the last revocation of a certificate of a CA, 0 before the first."""
 
     def newest_revocation_list(self, ca_id: str) -> RevocationList | None:
         """The CRL with the highest number."""
@@ -122,8 +126,7 @@ class RevocationLists:
         newest = records.newest_revocation_list(ca_id)
         if newest is None or at >= newest.this_update + self.life / 2:
             return True
-        changed_at = records.last_revocation_at(ca_id)
-        return changed_at is not None and changed_at > newest.this_update
+        return records.last_revocation_seq(ca_id) > newest.status_seq
 
     def _next(self, records: RevocationListRecords, authority: Authority, *, at: datetime) -> RevocationList:
         before = records.newest_revocation_list(authority.ca_id)
@@ -135,11 +138,16 @@ class RevocationLists:
         )
         shown_until = None if before is None else before.this_update
         at = at.replace(microsecond=0)
-        number = 1 if before is None else before.number + 1
+        number = max(int(at.timestamp()), 0 if before is None else before.number + 1)
         entries = still_listed(records.revoked_certificates(authority.ca_id), shown_until=shown_until)
         der = build_revocation_list(entries, issuer=issuer, number=number, at=at, life=self.life)
         made = RevocationList(
-            ca_id=authority.ca_id, number=number, der=der, this_update=at, next_update=at + self.life
+            ca_id=authority.ca_id,
+            number=number,
+            der=der,
+            this_update=at,
+            next_update=at + self.life,
+            status_seq=records.last_revocation_seq(authority.ca_id),
         )
         records.add_revocation_list(made)
         return made

@@ -54,14 +54,13 @@ class CertificateRows(Rows):
             tables.certificates.c.ca_id == ca_id, tables.certificate_status.c.status == str(Status.REVOKED)
         )
 
-    def last_revocation_at(self, ca_id: str) -> datetime | None:
-        """When a certificate of a CA was last revoked."""
+    def last_revocation_seq(self, ca_id: str) -> int:
+        """Seq of the last revocation of a certificate of a CA, 0 before the first."""
         history = tables.certificate_status
-        query = sa.select(sa.func.max(history.c.changed_at, type_=history.c.changed_at.type)).where(
+        query = sa.select(sa.func.max(history.c.seq)).where(
             history.c.ca_id == ca_id, history.c.status == str(Status.REVOKED)
         )
-        found: datetime | None = self._connection.execute(query).scalar_one()
-        return found
+        return int(self._connection.execute(query).scalar_one() or 0)
 
     def key_compromised(self, ak_name: bytes) -> bool:
         """Whether some PfC of this AK was ever revoked for keyCompromise."""

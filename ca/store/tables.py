@@ -134,6 +134,8 @@ revocation_lists = sa.Table(
     sa.Column("der", sa.LargeBinary, nullable=False),
     sa.Column("this_update", UtcTime, nullable=False),
     sa.Column("next_update", UtcTime, nullable=False),
+    # the last row of certificate_status that the list takes account of
+    sa.Column("status_seq", sa.BigInteger, nullable=False),
 )
 
 manifests = sa.Table(

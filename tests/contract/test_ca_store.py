@@ -140,7 +140,12 @@ def test_what_goes_in_comes_out(store: Store) -> None:
         imported_at=NOW,
     )
     published = RevocationList(
-        ca_id=ROOT.ca_id, number=7, der=b"crl", this_update=NOW, next_update=NOW + timedelta(days=1)
+        ca_id=ROOT.ca_id,
+        number=7,
+        der=b"crl",
+        this_update=NOW,
+        next_update=NOW + timedelta(days=1),
+        status_seq=3,
     )
     with store.writing() as records:
         records.add_manifest(manifest)

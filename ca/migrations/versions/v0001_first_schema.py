@@ -124,6 +124,7 @@ def upgrade() -> None:
         sa.Column("der", sa.LargeBinary(), nullable=False),
         sa.Column("this_update", sa.DateTime(timezone=True), nullable=False),
         sa.Column("next_update", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("status_seq", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(
             ["ca_id"], ["authorities.ca_id"], name=op.f("fk_revocation_lists_ca_id_authorities")
         ),

@@ -167,6 +167,25 @@ def test_crl_numbers_grow_and_an_empty_list_is_absent(house: CaHouse) -> None:
     assert len(crl) == 0
     assert crl.next_update_utc == NOW + timedelta(hours=24)
     assert house.lists.publish(root).number == first.number + 1
+    house.clock.advance(minutes=5)
+    later = house.lists.publish(root)
+    # by the clock: a store that was set back to a backup has forgotten which numbers it gave
+    assert later.number == int(house.clock().timestamp())
+
+
+@pytest.mark.check("P12")
+def test_a_revocation_that_waited_for_the_store_is_in_the_next_crl(house: CaHouse) -> None:
+    pfc = enrolled(house)
+    asked_at = house.clock()
+    house.clock.advance(seconds=2)
+    house.lists.publish(pfc.ca_id)  # another process was faster
+    with house.store.writing() as records:
+        issued = records.certificate(pfc.ca_id, pfc.serial)
+        assert issued is not None
+        records.change_status(issued, status=Status.REVOKED, reason=Reason.SUPERSEDED, at=asked_at)
+    # and was killed before it made the CRL
+    assert [each.ca_id for each in house.lists.publish_due()] == [pfc.ca_id]
+    assert pfc.serial in crl_of(house, pfc.ca_id)
 
 
 @pytest.mark.check("P9")
