@@ -110,6 +110,12 @@ class Revocation:
             found = records.status_changes(after=after, limit=limit + 1)
         return found[:limit], len(found) <= limit
 
+    def change_at(self, seq: int) -> StatusChange | None:
+        """The change of an issuing CA's certificate with this number: by it a reader knows his place again."""
+        with self.store.reading() as records:
+            found = records.status_changes(after=seq - 1, limit=1)
+        return found[0] if found and found[0].seq == seq else None
+
     def reopen(self, device_id: str, *, caller: Caller) -> Device:
         """Let an enrolled device enrol once more; its PfC stays good until the next one supersedes it."""
         at = self.clock()

@@ -56,8 +56,12 @@ class StatusChange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangePage:
-    """Changes in the order of `seq`; ask again after `next`; `complete` when there were no more."""
+    """Changes in the order of `seq`; ask again after `next`; `complete` when there were no more.
 
+    `previous` is the change after which was asked, as the CA has it: None where it has none of that number.
+    """
+
+    previous: StatusChange | None = field(repr=False)
     changes: tuple[StatusChange, ...] = field(repr=False)
     next: int
     complete: bool
@@ -87,6 +91,7 @@ class _Change(_Answer):
 
 
 class _Page(_Answer):
+    previous: _Change | None
     changes: list[_Change]
     next: int = Field(ge=0)
     complete: bool
@@ -135,10 +140,13 @@ class CaStatusClient:
         sequence = [after, *(each.seq for each in page.changes)]
         if any(later <= earlier for earlier, later in pairwise(sequence)):
             raise CaAnswerError(route, f"its changes are not in order after {after}")
-        if page.next < sequence[-1] or (not page.complete and page.next <= after):
-            raise CaAnswerError(route, f"it continues at {page.next}, which is not after {sequence[-1]}")
+        if page.next != sequence[-1] or (not page.complete and page.next <= after):
+            raise CaAnswerError(route, f"it continues at {page.next}, and its last change is {sequence[-1]}")
+        if page.previous is not None and page.previous.seq != after:
+            raise CaAnswerError(route, f"it repeats the change {page.previous.seq} instead of {after}")
         changes = tuple(_change(each, route) for each in page.changes)
-        return ChangePage(changes=changes, next=page.next, complete=page.complete)
+        previous = None if page.previous is None else _change(page.previous, route)
+        return ChangePage(previous=previous, changes=changes, next=page.next, complete=page.complete)
 
     def request_delegate(self, issuer: str, *, csr: x509.CertificateSigningRequest) -> x509.Certificate:
         """Ask the CA key `issuer` for an OCSP delegate certificate. NOT checked here: what it certifies."""

@@ -1,7 +1,8 @@
 """Follow the CA's change feed, so that a revocation is answered within a second of its commit.
 
 The one rule: the store is level with the feed as of the moment *before* the question that found nothing more;
-what the CA did later is not in it. While the CA is away the reader asks less and less often, and the store
+what the CA did later is not in it. A CA whose store was set back to a backup gives old numbers to new changes: the
+reader knows that by the change at its own place, and reads everything again. While the CA is away the reader asks less and less often, and the store
 keeps the moment at which it was last level.
 """
 
@@ -30,6 +31,12 @@ class ChangeStore(Protocol):
 
     def next_seq(self) -> int:
         """After which change to ask on."""
+
+    def follows(self, previous: StatusChange | None) -> bool:
+        """Whether `previous` is the change that was applied last."""
+
+    def start_over(self) -> None:
+        """Go back to the beginning of the feed; what is known stays known."""
 
     def apply(
         self, changes: Iterable[StatusChange], *, next_seq: int, as_of: datetime | None
@@ -77,6 +84,14 @@ class FeedReader:
             # 1 note the time, 2 ask, 3 apply: the page shows the CA as it was at that time or later
             asked_at = self._clock()
             page = self._feed.status_changes(after=self._store.next_seq())
+            if not self._store.follows(page.previous):
+                self._log.error(
+                    "feed-set-back",
+                    next_seq=self._store.next_seq(),
+                    remedy="the CA has forgotten changes: revoke again there what was revoked since its backup",
+                )
+                self._store.start_over()
+                continue
             level = asked_at if page.complete else None
             for refused in self._store.apply(page.changes, next_seq=page.next, as_of=level):
                 self._log.error(

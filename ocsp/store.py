@@ -7,7 +7,9 @@ between two pages continues exactly after the last one. Applying a page twice ch
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 from cryptography import x509
@@ -40,6 +42,8 @@ _FEED = sa.Table(
     METADATA,
     sa.Column("id", sa.Integer, primary_key=True),
     sa.Column("next_seq", sa.BigInteger, nullable=False),
+    # digest of the change with that number, None at the beginning
+    sa.Column("last_change", sa.String(64)),
     sa.Column("as_of", UtcTime),
 )
 _DELEGATES = sa.Table(
@@ -71,6 +75,7 @@ class SqlStatusStore:
         with transaction(engine, write=False) as connection:
             row = connection.execute(sa.select(_FEED)).one()
         self._next_seq = int(row.next_seq)
+        self._last_change: str | None = row.last_change
         self._as_of: datetime | None = row.as_of
         self._persisted_as_of = self._as_of
 
@@ -90,11 +95,24 @@ class SqlStatusStore:
             rows = connection.execute(query).all()
         return {int(row.serial, 16): _revocation(row.reason, row.revoked_at) for row in rows}
 
-    # what the reader of the feed writes
+    # what the reader of the feed reads and writes
 
     def next_seq(self) -> int:
         """After which change to ask on."""
         return self._next_seq
+
+    def follows(self, previous: StatusChange | None) -> bool:
+        """Whether `previous` is the change that was applied last; at the beginning nothing is compared."""
+        if self._last_change is None:
+            return True
+        return previous is not None and _digest(previous) == self._last_change
+
+    def start_over(self) -> None:
+        """Go back to the beginning of the feed; what is known stays known."""
+        with transaction(self._engine) as connection:
+            values = {"next_seq": 0, "last_change": None}
+            connection.execute(sa.update(_FEED).where(_FEED.c.id == _FEED_ROW).values(values))
+        self._next_seq, self._last_change = 0, None
 
     def apply(
         self, changes: Iterable[StatusChange], *, next_seq: int, as_of: datetime | None
@@ -105,16 +123,18 @@ class SqlStatusStore:
         """
         pending = list(changes)
         refused: list[StatusChange] = []
+        last_change = _digest(pending[-1]) if pending else self._last_change
         due = as_of is not None and (
             self._persisted_as_of is None or as_of - self._persisted_as_of >= PERSIST_EVERY
         )
         if pending or due or next_seq != self._next_seq:
             with transaction(self._engine) as connection:
                 refused = [each for each in pending if not _apply(connection, each)]
-                values = {"next_seq": next_seq} | ({} if as_of is None else {"as_of": as_of})
+                values: dict[str, Any] = {"next_seq": next_seq, "last_change": last_change}
+                values |= {} if as_of is None else {"as_of": as_of}
                 connection.execute(sa.update(_FEED).where(_FEED.c.id == _FEED_ROW).values(values))
             self._persisted_as_of = as_of or self._persisted_as_of
-        self._next_seq = next_seq
+        self._next_seq, self._last_change = next_seq, last_change
         self._as_of = as_of or self._as_of
         return refused
 
@@ -161,12 +181,34 @@ def _apply(connection: sa.Connection, change: StatusChange) -> bool:
     }
     if stored is None:
         connection.execute(sa.insert(_STATUSES).values(issuer=change.issuer, serial=serial, **values))
-    elif change.version > stored.version:
-        final = stored.reason is not None and stored.reason != RevocationReason.CERTIFICATE_HOLD.value
-        if final and change.revocation is None:
+    elif change.version > stored.version or _is_stricter(change, stored):
+        if _is_final(stored) and change.revocation is None:
             return False
         connection.execute(sa.update(_STATUSES).where(here).values(values))
     return True
+
+
+def _is_final(stored: sa.Row[Any]) -> bool:
+    return stored.reason is not None and stored.reason != RevocationReason.CERTIFICATE_HOLD.value
+
+
+def _is_stricter(change: StatusChange, stored: sa.Row[Any]) -> bool:
+    """Whether a CA that counts anew after a backup takes more back than is known, under the same version."""
+    return change.version == stored.version and change.revocation is not None and not _is_final(stored)
+
+
+def _digest(change: StatusChange) -> str:
+    """What tells a change from another one of the same number."""
+    revocation = change.revocation
+    told = (
+        change.seq,
+        change.issuer,
+        f"{change.serial:x}",
+        change.version,
+        None if revocation is None else (revocation.reason.value, int(revocation.at.timestamp())),
+        int(change.not_after.timestamp()),
+    )
+    return sha256(repr(told).encode("ascii")).hexdigest()
 
 
 def _revocation(reason: int | None, revoked_at: datetime | None) -> Revocation | None:

@@ -45,7 +45,13 @@ def status_routes(revocation: Revocation) -> Blueprint:
         after = number_of("after", default=0)
         found, complete = revocation.changes(after=after, limit=number_of("limit", default=CHANGES_LIMIT))
         last = found[-1].seq if found else after
-        body = {"changes": [bodies.change_body(each) for each in found], "next": last, "complete": complete}
+        previous = revocation.change_at(after)
+        body = {
+            "previous": None if previous is None else bodies.change_body(previous),
+            "changes": [bodies.change_body(each) for each in found],
+            "next": last,
+            "complete": complete,
+        }
         return body, 200
 
     return routes

@@ -100,7 +100,12 @@ class StandInCa:
             asked = {name: int(values[0]) for name, values in parse_qs(parts.query).items()}
             later = self.changes[asked["after"] :]
             page = later[: asked["limit"]]
-            return {"changes": page, "next": asked["after"] + len(page), "complete": len(page) == len(later)}
+            return {
+                "previous": self.changes[asked["after"] - 1] if asked["after"] else None,
+                "changes": page,
+                "next": asked["after"] + len(page),
+                "complete": len(page) == len(later),
+            }
         csr = x509.load_pem_x509_csr(body["csr"].encode())
         delegate = self.authorities[body["issuer"]].issue(
             "OCSP delegate",

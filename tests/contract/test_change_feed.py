@@ -1,6 +1,8 @@
 """The CA's own routes against the responder's own reader: delegation, feed, and what clients then hear."""
 
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,7 +74,10 @@ class World:
     """A CA and a responder that know each other by routes only."""
 
     def __init__(self, folder: Path, engine: sa.Engine) -> None:
-        self.house = CaHouse(responder_keys=frozenset({spki_sha256(KEY.public_key())}))
+        self.books = folder / "ca.db"
+        self.house = CaHouse(
+            database=f"sqlite:///{self.books}", responder_keys=frozenset({spki_sha256(KEY.public_key())})
+        )
         self.line = self.house.product_line().x509()
         self.revocation = Revocation(
             store=self.house.store, clock=self.house.clock, publish=self.house.lists.publish
@@ -231,6 +236,27 @@ def test_pages_and_restarts_lose_nothing(world: World) -> None:
     assert world.store.next_seq() == everything.next
     assert {each.serial for each in everything.changes} >= set(issued)
     assert set(world.store.statuses(ca_id(world.line), issued)) == set(issued)
+
+
+def copy_database(source: Path, target: Path) -> None:
+    """What an administrator does to make a backup, and to put it back."""
+    with closing(sqlite3.connect(source)) as books, closing(sqlite3.connect(target)) as copy:
+        books.backup(copy)
+
+
+@pytest.mark.negative
+def test_a_ca_that_was_set_back_to_a_backup_hides_no_revocation(world: World, tmp_path: Path) -> None:
+    known = world.issue()
+    backup = tmp_path / "backup.db"
+    copy_database(world.books, backup)
+    for _ in range(3):
+        world.issue()
+    world.follow()
+    copy_database(backup, world.books)
+    world.house.clock.advance(minutes=1)
+    world.revocation.revoke(ca_id(world.line), known.serial_number, reason="keyCompromise", caller=ADMIN)
+    world.follow()
+    assert world.hear(known).kind is StatusKind.REVOKED
 
 
 def test_a_new_product_line_is_served_before_its_first_certificate_is_asked_for(world: World) -> None:

@@ -53,6 +53,33 @@ def test_a_fresh_store_knows_nothing_and_was_never_level(engine: sa.Engine) -> N
     assert store.delegates() == ()
 
 
+def test_the_place_is_known_again_by_its_change(engine: sa.Engine) -> None:
+    store = SqlStatusStore(engine)
+    assert store.follows(None)
+    store.apply([change(1), change(2, serial=8, revocation=HOLD)], next_seq=2, as_of=NOW)
+    for each in (store, SqlStatusStore(engine)):
+        assert each.follows(change(2, serial=8, revocation=HOLD))
+        assert not each.follows(None)
+        assert not each.follows(change(2, serial=9, revocation=HOLD))
+        assert not each.follows(change(2, serial=8, revocation=FINAL))
+    store.apply([], next_seq=2, as_of=NOW + PERSIST_EVERY)
+    assert store.follows(change(2, serial=8, revocation=HOLD))
+    store.start_over()
+    again = SqlStatusStore(engine)
+    assert (again.next_seq(), again.follows(None)) == (0, True)
+    assert again.statuses(CA, [8]) == {8: HOLD}
+
+
+def test_a_ca_that_counts_anew_can_take_back_more_but_not_less(engine: sa.Engine) -> None:
+    store = SqlStatusStore(engine)
+    store.apply([change(1, version=2, revocation=HOLD)], next_seq=1, as_of=NOW)
+    store.start_over()
+    store.apply([change(1), change(2, version=2, revocation=FINAL)], next_seq=2, as_of=NOW)
+    assert store.statuses(CA, [7]) == {7: FINAL}
+    store.apply([change(3, version=2, revocation=HOLD)], next_seq=3, as_of=NOW)
+    assert store.statuses(CA, [7]) == {7: FINAL}
+
+
 def test_changes_and_place_survive_a_restart(engine: sa.Engine) -> None:
     store = SqlStatusStore(engine)
     assert store.apply([change(1), change(2, serial=8, revocation=HOLD)], next_seq=2, as_of=NOW) == []

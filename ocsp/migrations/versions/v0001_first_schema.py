@@ -26,6 +26,7 @@ def upgrade() -> None:
         "feed",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("next_seq", sa.BigInteger(), nullable=False),
+        sa.Column("last_change", sa.String(length=64), nullable=True),
         sa.Column("as_of", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_feed")),
     )

@@ -53,7 +53,7 @@ def change(seq: int, **changed: Any) -> dict[str, Any]:
 
 def page(*changes: dict[str, Any], **changed: Any) -> dict[str, Any]:
     last = changes[-1]["seq"] if changes else 0
-    return {"changes": list(changes), "next": last, "complete": True, **changed}
+    return {"previous": None, "changes": list(changes), "next": last, "complete": True, **changed}
 
 
 def pem(authority: Authority) -> str:
@@ -91,6 +91,9 @@ def test_the_place_is_asked_for() -> None:
         page(change(7), change(6)),
         page(change(6), change(6)),
         page(change(6), next=5),
+        page(change(6), next=7),
+        page(change(6), previous=change(4)),
+        {name: value for name, value in page(change(6)).items() if name != "previous"},
         page(next=5, complete=False),
         page(change(6, serial="xyz")),
         page(change(6, serial="0" * 41)),

@@ -38,6 +38,7 @@ class MemoryFeed:
     length: int = 5
     page: int = 2
     away: bool = False
+    life: int = 1
     asked: list[int] = field(default_factory=list)
 
     def status_changes(self, *, after: int) -> ChangePage:
@@ -46,8 +47,9 @@ class MemoryFeed:
             raise UnreachableError("https://ca.invalid", reason="refused")
         self.clock.now += timedelta(seconds=1)
         last = min(after + self.page, self.length)
-        changes = tuple(change(seq) for seq in range(after + 1, last + 1))
-        return ChangePage(changes=changes, next=last, complete=last == self.length)
+        changes = tuple(replace(change(seq), version=self.life) for seq in range(after + 1, last + 1))
+        previous = replace(change(after), version=self.life) if 0 < after <= self.length else None
+        return ChangePage(previous=previous, changes=changes, next=last, complete=last == self.length)
 
 
 @dataclass
@@ -57,6 +59,13 @@ class MemoryChangeStore:
     place: int = 0
     applied: list[int] = field(default_factory=list)
     as_of: datetime | None = None
+    last: StatusChange | None = None
+
+    def follows(self, previous: StatusChange | None) -> bool:
+        return self.last in {None, previous}
+
+    def start_over(self) -> None:
+        self.place, self.last = 0, None
 
     def next_seq(self) -> int:
         return self.place
@@ -64,7 +73,9 @@ class MemoryChangeStore:
     def apply(
         self, changes: Iterable[StatusChange], *, next_seq: int, as_of: datetime | None
     ) -> list[StatusChange]:
-        self.applied += [each.seq for each in changes]
+        for each in changes:
+            self.applied.append(each.seq)
+            self.last = each
         self.place, self.as_of = next_seq, as_of or self.as_of
         return []
 
@@ -97,6 +108,23 @@ def test_the_next_round_continues() -> None:
     reader.poll()
     assert store.applied == [1, 2, 3, 4, 5, 6]
     assert feed.asked[3:] == [5]
+
+
+@pytest.mark.negative
+@pytest.mark.parametrize("length", [3, 5, 8])
+def test_a_feed_that_was_set_back_is_read_again_from_its_beginning(length: int) -> None:
+    clock = Clock()
+    feed, store = MemoryFeed(clock), MemoryChangeStore()
+    reader = FeedReader(feed, store, clock=clock, heard_of=ignore)
+    reader.poll()
+    feed.length, feed.life, store.applied, store.as_of = length, 2, [], None
+    assert reader.poll()
+    assert store.applied == list(range(1, length + 1))
+    assert store.place == length
+    assert store.as_of is not None
+    store.applied = []
+    assert reader.poll()
+    assert store.applied == []
 
 
 @pytest.mark.negative
