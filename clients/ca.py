@@ -5,14 +5,14 @@ The one rule: an answer is decoded whole or refused whole (CaAnswerError); a ref
 The responder's routes (delegates, change feed) are in `clients.ca_status`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
-from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, PositiveInt, ValidationError
 
 from clients.ca_status import CaAnswerError
 from edge.http_client import HttpClient
@@ -24,6 +24,7 @@ from messages.enrollment import (
     EnrollmentResult,
 )
 from messages.errors import MessageError
+from standards.pki.oids import hw_type_of_model
 
 __all__ = [
     "AcceptedManifest",
@@ -55,12 +56,16 @@ class EsRoot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IssuingCa:
-    """An issuing CA; `certificate` is None and `csr` set while it waits for its imported root."""
+    """An issuing CA; `certificate` is None and `csr` set while it waits for its imported root.
+
+    `hw_types` is the name of a model -> the hwType (dotted OID) in Platform Credentials of its devices.
+    """
 
     ca_id: str
     supplier: str
     name: str
     models: tuple[str, ...]
+    hw_types: Mapping[str, str]
     tre_level: int
     state: str
     certificate: x509.Certificate | None
@@ -276,6 +281,7 @@ class _EsRootsBody(_Body):
 
 class _ModelBody(_Body):
     model: str
+    hw_type: PositiveInt
 
 
 class _IssuingCaBody(_Body):
@@ -352,6 +358,7 @@ def _issuing_ca(body: _IssuingCaBody) -> IssuingCa:
         supplier=body.supplier,
         name=body.name,
         models=tuple(each.model for each in body.models),
+        hw_types={each.model: hw_type_of_model(each.hw_type).dotted_string for each in body.models},
         tre_level=body.tre_level,
         state=body.state,
         certificate=None if body.certificate is None else _loaded(body.certificate),

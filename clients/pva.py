@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 from edge.http_client import HttpClient
 from standards.rats.fields import Fields, encode_base64url
@@ -63,11 +64,11 @@ class ValidationProgress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SupplierEntry:
-    """A recognised supplier."""
+    """A recognised supplier; `models` is the name of a model -> the hwType (dotted OID) of its devices."""
 
     supplier: str
     root_sha256: str
-    models: tuple[str, ...]
+    models: Mapping[str, str]
     ocsp_url: str
 
 
@@ -111,10 +112,10 @@ class PvaOperatorClient:
         self._http = http
 
     def recognise_supplier(
-        self, *, supplier: str, root_pem: str, models: Sequence[str], ocsp_url: str
+        self, *, supplier: str, root_pem: str, models: Mapping[str, str], ocsp_url: str
     ) -> SupplierEntry:
-        """Recognise a supplier's ES root, or change its models and status address (admin)."""
-        body = {"supplier": supplier, "root": root_pem, "models": list(models), "ocsp_url": ocsp_url}
+        """Recognise a supplier's ES root, or change its models (name -> hwType) and status address (admin)."""
+        body = {"supplier": supplier, "root": root_pem, "models": dict(models), "ocsp_url": ocsp_url}
         return _supplier(self._http.post_json("/v1/suppliers", body))
 
     def suppliers(self) -> tuple[SupplierEntry, ...]:
@@ -156,7 +157,7 @@ class PvaOperatorClient:
 
     def validation(self, request_id: str) -> ValidationProgress:
         """What came of a validation that the caller asked for (sho)."""
-        fields = _fields(self._http.get_json(f"/v1/validations/{request_id}"), "validation")
+        fields = _fields(self._http.get_json(f"/v1/validations/{quote(request_id, safe='')}"), "validation")
         refusals = fields.items("refusals", size_max=_LIST_MAX)
         return ValidationProgress(
             request_id=fields.text("request_id"),
@@ -181,10 +182,11 @@ def _refusal(value: object) -> Refusal:
 
 def _supplier(value: object) -> SupplierEntry:
     fields = _fields(value, "supplier")
+    models = fields.nested("models")
     return SupplierEntry(
         supplier=fields.text("supplier"),
         root_sha256=fields.hex("root_sha256", size_min=32, size_max=32).hex(),
-        models=fields.texts("models", size_max=_LIST_MAX),
+        models={str(model): models.text(model) for model in models.present()},
         ocsp_url=fields.text("ocsp_url"),
     )
 

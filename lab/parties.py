@@ -57,8 +57,15 @@ class Administrator:
         """Tell the PVA that this supplier's root may vouch for these models."""
         pva = PvaOperatorClient(self._services.http("pva", "operator", self._services.identity("admin")))
         pem = root.public_bytes(Encoding.PEM).decode()
+        allotted = {
+            name: hw_type
+            for line in self._ca.issuing_cas()
+            if line.supplier == supplier
+            for name, hw_type in line.hw_types.items()
+        }
+        permitted = {model: allotted[model] for model in models}
         pva.recognise_supplier(
-            supplier=supplier, root_pem=pem, models=models, ocsp_url=self._services.ocsp_url
+            supplier=supplier, root_pem=pem, models=permitted, ocsp_url=self._services.ocsp_url
         )
 
 

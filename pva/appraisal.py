@@ -42,11 +42,14 @@ _AFFIRMED: Mapping[Scope, Mapping[Claim, int]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReferenceManifest:
-    """A manifest as imported: its content, the SHA-256 of its signed form, and what its supplier may certify."""
+    """A manifest as imported: its content, the SHA-256 of its signed form, and what its supplier may certify.
+
+    `permitted_models` is the name of a model -> hwType of its devices, as recognised now.
+    """
 
     manifest: Manifest
     digest: bytes
-    permitted_models: tuple[str, ...]
+    permitted_models: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,15 +100,17 @@ def appraise(
             for scope in Scope
         ]
     else:
-        found += _manifest_findings(reference, at=seen.at)
+        found += _manifest_findings(reference, seen=seen)
         found += _register_findings(quote, boot=boot, manifest=reference.manifest)
         found += _tre_image_findings(quote, boot=boot, manifest=reference.manifest)
     return _verdict(quote, findings=found, reference=reference, policy=policy, at=seen.at)
 
 
-def _manifest_findings(reference: ReferenceManifest, *, at: datetime) -> Iterator[Finding]:
-    manifest = reference.manifest
+def _manifest_findings(reference: ReferenceManifest, *, seen: Sighting) -> Iterator[Finding]:
+    """Whether the manifest may be used, for this model of device, and now (A25)."""
+    manifest, at = reference.manifest, seen.at
     forbidden = sorted(set(manifest.models) - set(reference.permitted_models))
+    described = {reference.permitted_models.get(model) for model in manifest.models}
     window = f"{_moment(manifest.valid_from)} to {_moment(manifest.valid_to)}"
     for scope in Scope:
         if forbidden:
@@ -115,6 +120,14 @@ def _manifest_findings(reference: ReferenceManifest, *, at: datetime) -> Iterato
                 subject=f"models of manifest {manifest.id!r}",
                 expected=", ".join(reference.permitted_models) or "none",
                 measured=", ".join(forbidden),
+            )
+        if seen.hw_type not in described:
+            yield find(
+                FindingCode.MODEL_MISMATCH,
+                scope=scope,
+                subject="hwType of the Platform Credential",
+                expected=", ".join(sorted(each for each in described if each)) or "none",
+                measured=seen.hw_type,
             )
         code = _window_code(manifest, at=at)
         if code is not None:

@@ -22,11 +22,13 @@ from standards.tpm2.structures import ClockInfo
 class Sighting:
     """What one verified exchange says about a device.
 
-    `device_id` in hex, `supplier` whose root its credential leads to, Names as TPM Names, `at` the PVA's time.
+    `device_id` in hex, `supplier` whose root its credential leads to, `hw_type` its model's dotted OID, Names as TPM
+    Names, `at` the PVA's time.
     """
 
     device_id: str
     supplier: str
+    hw_type: str
     ak_name: bytes
     qualified_signer: bytes
     storage_key_name: bytes

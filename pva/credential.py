@@ -6,7 +6,7 @@ the evidence; the status is asked at the supplier's configured responder, never 
 NOT checked here: revocation of the issuing CA itself, beyond what its responder says about the credential.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -24,11 +24,14 @@ from standards.pki.paths import validate_path
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Supplier:
-    """An equipment supplier as recognised: its ES root, permitted models, and where its status is asked."""
+    """An equipment supplier as recognised: its ES root, permitted models, and where its status is asked.
+
+    `models` is the name of a model -> the hwType (dotted OID) that Platform Credentials of its devices carry.
+    """
 
     name: str
     root: x509.Certificate
-    models: tuple[str, ...]
+    models: Mapping[str, str]
     ocsp_url: str
 
 
@@ -36,12 +39,14 @@ class Supplier:
 class PlatformCredential:
     """A Platform Credential whose path is proven; its status is not part of it.
 
-    `path` is leaf first, anchor last; `device_id` 64 hex digits; `tre_level` the asserted security level.
+    `path` is leaf first, anchor last; `device_id` 64 hex digits; `hw_type` the model's dotted OID; `tre_level` the
+    asserted security level.
     """
 
     path: tuple[x509.Certificate, ...]
     supplier: Supplier
     device_id: str
+    hw_type: str
     expected_state: ExpectedSystemState
     tre_level: int | None
 
@@ -98,7 +103,12 @@ def validate_credential(
             reason=f"the Platform Credential that came is of device {module.serial.hex()}",
         )
     return PlatformCredential(
-        path=path, supplier=supplier, device_id=device_id, expected_state=state, tre_level=level
+        path=path,
+        supplier=supplier,
+        device_id=device_id,
+        hw_type=module.hw_type.dotted_string,
+        expected_state=state,
+        tre_level=level,
     )
 
 

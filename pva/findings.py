@@ -46,6 +46,7 @@ class FindingCode(StrEnum):
     SUPERSEDED_STATE = "superseded-state"
     MANIFEST_NOT_YET_VALID = "manifest-not-yet-valid"
     MODEL_NOT_PERMITTED = "model-not-permitted"
+    MODEL_MISMATCH = "model-mismatch"
     TRE_IMAGE_MISMATCH = "tre-image-mismatch"
     TRE_IMAGE_NOT_MEASURED = "tre-image-not-measured"
     TRE_IMAGE_UNPROVEN = "tre-image-unproven"
@@ -125,6 +126,14 @@ FINDINGS: Mapping[FindingCode, FindingRule] = {
         value=96,
         reason="the supplier is not recognised for this model any more",
         remedy="have an administrator of the PVA recognise the model for this supplier",
+    ),
+    FindingCode.MODEL_MISMATCH: FindingRule(
+        claim=Claim.INSTANCE_IDENTITY,
+        value=96,
+        reason="the Platform Credential is of a model that the manifest does not describe, or that the supplier is "
+        "not recognised for",
+        remedy="have an administrator compare the model's hwType with the supplier's recognition, or ask the "
+        "supplier for a Platform Credential that names a manifest of this model",
     ),
     FindingCode.TRE_IMAGE_MISMATCH: FindingRule(
         claim=Claim.EXECUTABLES, value=96, reason="the TRE that runs is not the approved one", remedy=_RESTORE

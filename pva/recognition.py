@@ -5,7 +5,7 @@ by a certificate made for signing manifests, for models that the supplier may ce
 the signed structure. Anything else is refused by name and changes nothing (R19, R28, A16, A25).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -85,13 +85,16 @@ class RecognitionDesk:
     policy: AppraisalPolicy
 
     def recognise(
-        self, *, name: str, root_pem: bytes, models: tuple[str, ...], ocsp_url: str, by: str, at: datetime
+        self, *, name: str, root_pem: bytes, models: Mapping[str, str], ocsp_url: str, by: str, at: datetime
     ) -> RecognisedSupplier:
-        """Recognise a supplier's ES root for some models; again with the same root to change models or address."""
+        """Recognise a supplier's ES root for some models; again with the same root to change models or address.
+
+        `models` is the name of a model -> the hwType (dotted OID) of its devices.
+        """
         supplier = RecognisedSupplier(
             name=name,
             root=_acceptable_root(root_pem, at=at),
-            models=models,
+            models=dict(models),
             ocsp_url=ocsp_url,
             recognised_by=by,
             recognised_at=at,

@@ -46,7 +46,7 @@ class ReferenceStore:
             "name": supplier.name,
             "root": certificate_der(supplier.root),
             "root_sha256": root_sha256,
-            "models": list(supplier.models),
+            "models": dict(supplier.models),
             "ocsp_url": supplier.ocsp_url,
             "recognised_by": supplier.recognised_by,
             "recognised_at": supplier.recognised_at,
@@ -71,7 +71,7 @@ class ReferenceStore:
                 subject=supplier.name,
                 record={
                     "root_sha256": root_sha256.hex(),
-                    "models": list(supplier.models),
+                    "models": dict(supplier.models),
                     "ocsp_url": supplier.ocsp_url,
                     "by": supplier.recognised_by,
                 },
@@ -154,7 +154,7 @@ class ReferenceStore:
                 reason="the stored bytes are not those that its digest names",
             )
         return ReferenceManifest(
-            manifest=verified.manifest, digest=digest, permitted_models=tuple(row["permitted"])
+            manifest=verified.manifest, digest=digest, permitted_models=dict(row["permitted"])
         )
 
     def _audit(
@@ -174,7 +174,7 @@ def _supplier_of(row: sa.RowMapping) -> RecognisedSupplier:
     return RecognisedSupplier(
         name=row["name"],
         root=x509.load_der_x509_certificate(row["root"]),
-        models=tuple(row["models"]),
+        models=dict(row["models"]),
         ocsp_url=row["ocsp_url"],
         recognised_by=row["recognised_by"],
         recognised_at=row["recognised_at"],

@@ -99,6 +99,7 @@ devices = sa.Table(
     metadata,
     sa.Column("device_id", sa.String(64), primary_key=True),
     sa.Column("supplier", sa.String(128), nullable=False),
+    sa.Column("hw_type", sa.String(255), nullable=False),
     sa.Column("ak_name", sa.LargeBinary(66), nullable=False, unique=True),
     sa.Column("qualified_signer", sa.LargeBinary(66), nullable=False),
     sa.Column("storage_key_name", sa.LargeBinary(66), nullable=False),

@@ -53,6 +53,7 @@ def history_of(row: sa.RowMapping) -> DeviceHistory:
         last=Sighting(
             device_id=row["device_id"],
             supplier=row["supplier"],
+            hw_type=row["hw_type"],
             ak_name=row["ak_name"],
             qualified_signer=row["qualified_signer"],
             storage_key_name=row["storage_key_name"],
@@ -81,6 +82,7 @@ def row_of_history(history: DeviceHistory) -> dict[str, Any]:
     return {
         "device_id": last.device_id,
         "supplier": last.supplier,
+        "hw_type": last.hw_type,
         "ak_name": last.ak_name,
         "qualified_signer": last.qualified_signer,
         "storage_key_name": last.storage_key_name,

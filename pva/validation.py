@@ -273,6 +273,7 @@ def _sighting(quote: PlatformQuote, *, credential: PlatformCredential, at: datet
     return Sighting(
         device_id=quote.device_id,
         supplier=credential.supplier.name,
+        hw_type=credential.hw_type,
         ak_name=quote.ak_name,
         qualified_signer=quote.qualified_signer,
         storage_key_name=quote.storage_key_name,

@@ -48,7 +48,13 @@ def import_root(invocation: Invocation, *, name: str, root: Path) -> None:
 @supplier.command("recognise")
 @click.argument("name")
 @click.option("--root", type=file_in, required=True, help="Its ES root (PEM); compare the fingerprint first.")
-@click.option("--model", "models", multiple=True, required=True, help="A model it may vouch for; repeat it.")
+@click.option(
+    "--model",
+    "models",
+    multiple=True,
+    required=True,
+    help="A model it may vouch for, as NAME, or as NAME=OID where this CA does not know its hwType; repeat it.",
+)
 @click.option("--ocsp-url", required=True, help="Where the status of its platform credentials is answered.")
 @pass_invocation
 def recognise(invocation: Invocation, *, name: str, root: Path, models: Sequence[str], ocsp_url: str) -> None:
@@ -58,7 +64,7 @@ def recognise(invocation: Invocation, *, name: str, root: Path, models: Sequence
     """
     root_pem = read_certificate(root).public_bytes(Encoding.PEM).decode()
     made = invocation.pva().recognise_supplier(
-        supplier=name, root_pem=root_pem, models=list(models), ocsp_url=ocsp_url
+        supplier=name, root_pem=root_pem, models=_hw_types(invocation, name, models), ocsp_url=ocsp_url
     )
     invocation.answer(
         Answer(
@@ -67,6 +73,25 @@ def recognise(invocation: Invocation, *, name: str, root: Path, models: Sequence
             next_step="the supplier imports his manifests: pva manifest import FILE",
         )
     )
+
+
+def _hw_types(invocation: Invocation, supplier_name: str, models: Sequence[str]) -> dict[str, str]:
+    """The hwType of each model: as given, or as this CA allotted it to a line of the supplier."""
+    given = {name: oid for name, _, oid in (each.rpartition("=") for each in models) if name}
+    named = [each for each in models if "=" not in each]
+    if not named:
+        return given
+    lines = [each for each in invocation.ca().issuing_cas() if each.supplier == supplier_name]
+    allotted = {model: hw_type for line in lines for model, hw_type in line.hw_types.items()}
+    unknown = sorted(set(named) - set(allotted))
+    if unknown:
+        raise refused(
+            "model-unknown",
+            subject=f"model {unknown[0]!r} of {supplier_name}",
+            reason="this CA has no issuing CA for it, so its hwType is not known here",
+            remedy=f"ask the supplier for the hwType in its platform credentials: --model {unknown[0]}=OID",
+        )
+    return given | {model: allotted[model] for model in named}
 
 
 @supplier.command("list")
@@ -137,7 +162,7 @@ def _recognition(entry: SupplierEntry) -> dict[str, Any]:
     return {
         "supplier": entry.supplier,
         "sha256": entry.root_sha256,
-        "models": list(entry.models),
+        "models": dict(entry.models),
         "ocsp_url": entry.ocsp_url,
     }
 

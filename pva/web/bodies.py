@@ -14,6 +14,7 @@ MODELS_MAX = 200
 Name = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f\x7f]+$")]
 DeviceId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+HwType = Annotated[str, StringConstraints(max_length=255, pattern=r"^[0-2](\.(0|[1-9][0-9]*))+$")]
 OcspUrl = Annotated[str, StringConstraints(max_length=500, pattern=r"^http://[A-Za-z0-9.:\[\]-]+(/[!-~]*)?$")]
 """OCSP answers are signed, so their transport is plain HTTP (RFC 6960, appendix A)."""
 
@@ -53,12 +54,22 @@ class ValidationBody(Body):
 
 
 class SupplierBody(Body):
-    """An administrator recognises a supplier; `root` is one PEM certificate."""
+    """An administrator recognises a supplier; `root` is one PEM certificate.
+
+    `models` is the name of a model -> the hwType (dotted OID) in Platform Credentials of its devices.
+    """
 
     supplier: Name
     root: Annotated[str, StringConstraints(min_length=1, max_length=16_384)]
-    models: Annotated[list[Name], Field(max_length=MODELS_MAX)]
+    models: Annotated[dict[Name, HwType], Field(max_length=MODELS_MAX)]
     ocsp_url: OcspUrl
+
+    @field_validator("models")
+    @classmethod
+    def _is_unambiguous(cls, value: dict[str, str]) -> dict[str, str]:
+        if len(set(value.values())) != len(value):
+            raise ValueError("expected a hwType of its own for each model")
+        return value
 
 
 def _decode(nonce: str) -> bytes:

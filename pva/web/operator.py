@@ -77,7 +77,7 @@ def _add_recognition(app: Flask, recognition: RecognitionDesk, clock: Clock) -> 
         supplier = recognition.recognise(
             name=body.supplier,
             root_pem=body.root.encode(),
-            models=tuple(body.models),
+            models=body.models,
             ocsp_url=body.ocsp_url,
             by=current_principal().name,
             at=clock(),
@@ -135,7 +135,7 @@ def _supplier(supplier: RecognisedSupplier) -> dict[str, Any]:
     return {
         "supplier": supplier.name,
         "root_sha256": certificate_sha256(supplier.root),
-        "models": list(supplier.models),
+        "models": dict(supplier.models),
         "ocsp_url": supplier.ocsp_url,
         "recognised_by": supplier.recognised_by,
         "recognised_at": _moment(supplier.recognised_at),

@@ -202,7 +202,7 @@ def test_a_supplier_keeps_its_root_and_may_change_its_models(world: World) -> No
     assert refused(caught) is RefusalCode.SUPPLIER_CONFLICT
     world.recognise(world.supplier, models=())
     (supplier,) = world.references.suppliers()
-    assert (supplier.name, supplier.models) == ("Acme", ())
+    assert (supplier.name, supplier.models) == ("Acme", {})
     assert supplier.root == world.supplier.root.certificate
 
 

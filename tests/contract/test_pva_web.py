@@ -247,7 +247,7 @@ def test_an_admin_recognises_and_a_supplier_sends_its_manifest(service: Service)
     body = {
         "supplier": "New",
         "root": pem(root).decode(),
-        "models": ["m"],
+        "models": {"m": "1.2.3"},
         "ocsp_url": "http://127.0.0.1:8102/",
     }
     recognised = service.call("root", "POST", "/v1/suppliers", json=body)
@@ -280,11 +280,20 @@ def test_a_supplier_speaks_only_for_itself(service: Service) -> None:
         {"ocsp_url": "ldap://x"},
         {"ocsp_url": ""},
         {"models": "m"},
+        {"models": ["m"]},
+        {"models": {"m": "not an OID"}},
+        {"models": {"m": "1.2.3", "n": "1.2.3"}},
         {"root": ""},
     ],
 )
 def test_malformed_recognitions(service: Service, changed: dict[str, Any]) -> None:
-    body = {"supplier": "New", "root": "-----", "models": ["m"], "ocsp_url": "http://127.0.0.1/", **changed}
+    body = {
+        "supplier": "New",
+        "root": "-----",
+        "models": {"m": "1.2.3"},
+        "ocsp_url": "http://127.0.0.1/",
+        **changed,
+    }
     assert service.call("root", "POST", "/v1/suppliers", json=body).status_code == 422
 
 

@@ -19,6 +19,7 @@ from standards.pki.paths import validate_path
 from standards.rats.corim import sign_manifest
 from tests.fakes.attesting_device import AttestingDevice
 from tests.fakes.ca import NOW, OCSP_URL, PUBLIC_URL, CaHouse, csr_for, supplier
+from tests.fakes.credentials import hw_type
 from tests.fakes.pki import p256
 from tests.fakes.pva_memory import MemoryReferences
 from tests.fakes.pva_world import POLICY, reference_manifest
@@ -62,7 +63,7 @@ def es_root(house: CaHouse) -> x509.Certificate:
 @pytest.mark.requirement("R74")
 def test_a_platform_credential_leads_to_the_recognised_root(house: CaHouse, line: Authority) -> None:
     credential = platform_credential(house, line)
-    acme = Supplier(name="acme", root=es_root(house), models=("gw-1",), ocsp_url=OCSP_URL)
+    acme = Supplier(name="acme", root=es_root(house), models={"gw-1": hw_type()}, ocsp_url=OCSP_URL)
     chain = [certificate_der(credential), certificate_der(line.x509())]
     validated = validate_credential(chain, suppliers=[acme], device_id=DEVICE.device_id, at=NOW)
     assert validated.expected_state == STATE
@@ -78,7 +79,7 @@ def test_a_hosted_root_is_recognised_and_its_manifest_signer_trusted(house: CaHo
     desk.recognise(
         name="acme",
         root_pem=es_root(house).public_bytes(Encoding.PEM),
-        models=("gw-1",),
+        models={"gw-1": hw_type()},
         ocsp_url=OCSP_URL,
         by="admin",
         at=NOW,

@@ -19,7 +19,7 @@ from standards.pki.extensions import ExpectedSystemState
 from standards.rats.ear import RESULT_TYPE, read_claims
 from tests.end_to_end.pva_service import ROOT, PvaService
 from tests.fakes.attesting_device import AttestingDevice
-from tests.fakes.credentials import MODEL
+from tests.fakes.credentials import MODEL, hw_type
 from tests.fakes.pki import p256
 from tests.fakes.pva_world import reference_manifest
 
@@ -41,7 +41,7 @@ class Site:
         )
         root = self.pva.supplier.root.certificate.public_bytes(Encoding.PEM).decode()
         self.pva.operator("admin").recognise_supplier(
-            supplier="t", root_pem=root, models=[MODEL], ocsp_url=self.pva.responder.url
+            supplier="t", root_pem=root, models={MODEL: hw_type()}, ocsp_url=self.pva.responder.url
         )
         entry = self.pva.operator("supplier").import_manifest(self.pva.sign(manifest))
         digest = bytes.fromhex(entry.digest)

@@ -13,6 +13,13 @@ from standards.pki.fingerprints import certificate_der
 from tests.fakes.pki import DEFAULT_VALIDITY, LEAF_USAGE, Authority, Validity
 
 MODEL = "gateway-1"
+
+
+def hw_type(number: int = 1) -> str:
+    """The hwType of a model by its number, as recognitions name it; that of MODEL is 1."""
+    return oids.hw_type_of_model(number).dotted_string
+
+
 STATE = ExpectedSystemState(manifest_id="release-1", manifest_digest=bytes(32), svn=3)
 
 
@@ -24,6 +31,7 @@ class CredentialPlan:
     purposes: Sequence[x509.ObjectIdentifier] = (oids.EKU_PLATFORM_CREDENTIAL, oids.EKU_TPM_AIK)
     validity: Validity = DEFAULT_VALIDITY
     named_device: bool = True
+    model_number: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +54,7 @@ class FakeSupplier:
         return Supplier(
             name=self.name,
             root=self.root.certificate,
-            models=models,
+            models={model: hw_type(number) for number, model in enumerate(models, start=1)},
             ocsp_url="http://127.0.0.1:1/",
         )
 
@@ -59,7 +67,9 @@ class FakeSupplier:
         if wanted.purposes:
             extensions.append((x509.ExtendedKeyUsage(list(wanted.purposes)), False))
         if wanted.named_device:
-            name = HardwareModuleName(hw_type=oids.hw_type_of_model(1), serial=bytes.fromhex(device_id))
+            name = HardwareModuleName(
+                hw_type=oids.hw_type_of_model(wanted.model_number), serial=bytes.fromhex(device_id)
+            )
             extensions.append((x509.SubjectAlternativeName([name.to_general_name()]), True))
         if wanted.state is not None:
             extensions.append((wanted.state.to_extension(), False))

@@ -93,6 +93,7 @@ def sighting(clock_info: ClockInfo) -> Sighting:
     return Sighting(
         device_id="aa" * 32,
         supplier="Acme",
+        hw_type="1.2.3",
         ak_name=b"ak",
         qualified_signer=b"signer",
         storage_key_name=b"storage",

@@ -124,6 +124,7 @@ def _create_devices() -> None:
         "devices",
         sa.Column("device_id", sa.String(64), nullable=False),
         sa.Column("supplier", sa.String(128), nullable=False),
+        sa.Column("hw_type", sa.String(255), nullable=False),
         sa.Column("ak_name", sa.LargeBinary(66), nullable=False),
         sa.Column("qualified_signer", sa.LargeBinary(66), nullable=False),
         sa.Column("storage_key_name", sa.LargeBinary(66), nullable=False),

@@ -15,6 +15,7 @@ from cli.app import main
 from edge.http_client import UnreachableError
 from edge.keys import load_private_key
 from edge.problem_document import Problem
+from standards.pki.oids import hw_type_of_model
 from tests.fakes.pki import Authority, p256
 from tests.unit.cli.person import Person
 
@@ -81,7 +82,12 @@ def test_no_command_takes_a_secret_among_its_arguments() -> None:
 
 
 def test_suppliers_are_joined_by_name_and_another_root_stands_out(tmp_path: Path) -> None:
-    other = {**ENTRY, "root_sha256": "00" * 32, "ocsp_url": "http://ocsp.example.net"}
+    other = {
+        **ENTRY,
+        "models": {"a": "1.2.3"},
+        "root_sha256": "00" * 32,
+        "ocsp_url": "http://ocsp.example.net",
+    }
     person = Person(
         folder=tmp_path,
         given={
@@ -98,22 +104,61 @@ def test_suppliers_are_joined_by_name_and_another_root_stands_out(tmp_path: Path
 
 
 def test_recognition_sends_one_certificate_and_what_it_is_for(tmp_path: Path) -> None:
-    answer = {**ENTRY, "root_sha256": "00" * 32, "ocsp_url": "http://o.example.net"}
+    answer = {**ENTRY, "models": {}, "root_sha256": "00" * 32, "ocsp_url": "http://o.example.net"}
     person = Person(folder=tmp_path, given={("POST", "/v1/suppliers"): answer})
     root = text_file(tmp_path, "root.pem", PEM)
-    words = ["supplier", "recognise", "supplier-1", "--root", root, "--model", "a", "--model", "b"]
+    words = [
+        "supplier",
+        "recognise",
+        "supplier-1",
+        "--root",
+        root,
+        "--model",
+        "a=1.2.3",
+        "--model",
+        "b=1.2.4",
+    ]
     assert person.run(*words, "--ocsp-url", "http://o.example.net").exit_code == 0
     assert json.loads(person.asked[0].body) == {
         "supplier": "supplier-1",
         "root": PEM,
-        "models": ["a", "b"],
+        "models": {"a": "1.2.3", "b": "1.2.4"},
         "ocsp_url": "http://o.example.net",
     }
     two = text_file(tmp_path, "two.pem", PEM + PEM)
-    done = person.run(*words[:3], "--root", two, "--model", "a", "--ocsp-url", "http://o.example.net")
+    done = person.run(*words[:3], "--root", two, "--model", "a=1.2.3", "--ocsp-url", "http://o.example.net")
     assert done.exit_code == 1
     assert "it holds 2" in done.stderr
     assert len(person.asked) == 1
+
+
+def test_the_hw_type_of_a_model_comes_from_the_ca_or_from_the_command(tmp_path: Path) -> None:
+    line = {
+        "ca_id": "0b" * 16,
+        "supplier": "supplier-1",
+        "name": "line",
+        "models": [{"model": "a", "hw_type": 7}],
+        "tre_level": 2,
+        "state": "active",
+        "certificate": PEM,
+        "csr": None,
+        "es_root": "0a" * 16,
+        "es_root_certificate": PEM,
+        "crl_url": "http://c.example.net",
+        "ocsp_url": "http://o.example.net",
+    }
+    answer = {**ENTRY, "models": {}, "root_sha256": "00" * 32, "ocsp_url": "http://o.example.net"}
+    given = {("GET", "/v1/issuing-cas"): {"issuing_cas": [line]}, ("POST", "/v1/suppliers"): answer}
+    person = Person(folder=tmp_path, given=given)
+    root = text_file(tmp_path, "root.pem", PEM)
+    words = ["supplier", "recognise", "supplier-1", "--root", root, "--ocsp-url", "http://o.example.net"]
+    assert person.run(*words, "--model", "a", "--model", "b=1.2.4").exit_code == 0
+    sent = json.loads(person.asked[-1].body)
+    assert sent["models"] == {"a": hw_type_of_model(7).dotted_string, "b": "1.2.4"}
+    done = person.run(*words, "--model", "c")
+    assert done.exit_code == 1
+    assert "--model c=OID" in done.stderr
+    assert len([each for each in person.asked if each.method == "POST"]) == 1
 
 
 def test_a_refusal_is_printed_with_its_remedy(tmp_path: Path) -> None:

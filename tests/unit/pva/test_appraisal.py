@@ -24,11 +24,12 @@ from tests.fakes.attesting_device import (
     command_line,
     measurements,
 )
-from tests.fakes.credentials import MODEL
+from tests.fakes.credentials import MODEL, hw_type
 from tests.fakes.pki import NOW
 from tests.fakes.pva_world import POLICY, SELECTION, reference_manifest
 
 GOOD = AttestingDevice()
+MODELS = {MODEL: hw_type()}
 OTHER_TRE = b"\x07" * 32
 
 
@@ -52,13 +53,14 @@ def appraised(
     manifest: Manifest | None,
     *,
     selections: Mapping[int, tuple[int, ...]] = SELECTION,
-    models: tuple[str, ...] = (MODEL,),
+    models: Mapping[str, str] = MODELS,
     policy: AppraisalPolicy = POLICY,
 ) -> Appraisal:
     quote = quote_of(device, selections)
     seen = Sighting(
         device_id=quote.device_id,
         supplier="Acme",
+        hw_type=hw_type(),
         ak_name=quote.ak_name,
         qualified_signer=quote.qualified_signer,
         storage_key_name=quote.storage_key_name,
@@ -288,9 +290,24 @@ def test_before_its_window_a_state_is_not_affirmed() -> None:
 @pytest.mark.check("A25")
 @pytest.mark.requirement("R28")
 def test_a_model_that_is_not_permitted_any_more_is_contraindicated() -> None:
-    appraisal = appraised(GOOD, reference_manifest(GOOD), models=())
+    appraisal = appraised(GOOD, reference_manifest(GOOD), models={})
     assert ("tre", "model-not-permitted") in found(appraisal)
     assert appraisal.tier is Tier.CONTRAINDICATED
+
+
+@pytest.mark.negative
+@pytest.mark.check("A25")
+@pytest.mark.requirement("R28")
+@pytest.mark.parametrize(
+    "models",
+    [{MODEL: hw_type(2)}, {MODEL: hw_type(2), "another": hw_type()}],
+    ids=["unknown", "of a model that the manifest is not for"],
+)
+def test_a_credential_of_another_model_than_the_manifest_describes(models: Mapping[str, str]) -> None:
+    appraisal = appraised(GOOD, reference_manifest(GOOD), models=models)
+    assert found(appraisal)[:2] == [("tre", "model-mismatch"), ("platform", "model-mismatch")]
+    assert appraisal.tier is Tier.CONTRAINDICATED
+    assert appraisal.accepted_svn is None
 
 
 def test_every_finding_lowers_its_claim_below_affirming_with_a_value_of_the_draft() -> None:

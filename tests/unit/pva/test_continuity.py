@@ -18,6 +18,7 @@ def sighting(**changed: Any) -> Sighting:
     base = Sighting(
         device_id="aa" * 32,
         supplier="Acme",
+        hw_type="1.2.3",
         ak_name=b"ak",
         qualified_signer=b"signer",
         storage_key_name=b"storage",

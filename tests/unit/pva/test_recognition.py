@@ -162,7 +162,7 @@ def test_a_signer_whose_certificate_is_over(world: World) -> None:
 
 def recognise(world: World, pem: bytes, *, name: str = "New") -> Any:
     return world.recognition.recognise(
-        name=name, root_pem=pem, models=("m",), ocsp_url="http://127.0.0.1/", by="admin", at=NOW
+        name=name, root_pem=pem, models={"m": "1.2.3"}, ocsp_url="http://127.0.0.1/", by="admin", at=NOW
     )
 
 

@@ -399,6 +399,17 @@ def test_a_result_lives_no_longer_than_the_status_of_its_credential(world: World
     assert shorter.expires_at == NOW + timedelta(seconds=40)
 
 
+@pytest.mark.negative
+@pytest.mark.check("A25")
+def test_the_model_is_read_from_the_credential(world: World) -> None:
+    token, challenge = world.challenge()
+    chain = world.chain(plan=CredentialPlan(state=world.state, model_number=2))
+    result = world.validate(world.device.evidence(challenge, token=token, chain=chain))
+    assert result.status == "contraindicated"
+    codes = {each.code for each in verified(world, result.token).submodules["platform"].findings}
+    assert codes == {"model-mismatch"}
+
+
 @pytest.mark.check("A27")
 def test_a_result_lives_no_longer_than_the_window_of_its_manifest(world: World) -> None:
     closing = reference_manifest(world.device, id="closing", valid_to=NOW + timedelta(seconds=30))
