@@ -50,6 +50,8 @@ def register_problems(app: Flask, table: ProblemTable, *, on_refusal: OnRefusal 
             response.headers["Allow"] = ", ".join(sorted(error.valid_methods))
         return response
 
+    # a redirect would be an HTML page that repeats the caller's Host; another path is simply not there
+    app.url_map.merge_slashes = False
     app.register_error_handler(Exception, answer)
     app.register_error_handler(HTTPException, answer)
     if hasattr(app, "error_callback"):  # APIFlask turns its own HTTPError into a response by this hook

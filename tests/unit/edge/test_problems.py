@@ -107,3 +107,18 @@ def test_apiflask_input_validation_becomes_a_problem_too() -> None:
     assert answer.content_type == "application/problem+json"
     assert b"amount" in answer.data
     assert isinstance(Body(amount=1), pydantic.BaseModel)
+
+
+@pytest.mark.negative
+def test_a_path_that_is_almost_right_is_a_problem_and_no_redirect() -> None:
+    app = Flask("room", static_folder=None)
+
+    @app.post("/v1/evidence")
+    def take() -> str:
+        return "taken"
+
+    register_problems(app, {})
+    answer = app.test_client().post("/v1//evidence", headers={"Host": "elsewhere.example"})
+    assert (answer.status_code, answer.content_type) == (404, "application/problem+json")
+    assert "Location" not in answer.headers
+    assert app.test_client().post("/v1/evidence").data == b"taken"
