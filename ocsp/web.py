@@ -16,6 +16,7 @@ from hashlib import sha256
 from http import HTTPStatus
 from typing import Any, Protocol
 
+from edge.problem_document import CONTENT_TYPE, Problem
 from edge.process import Clock, logger
 from ocsp.responder import Answer
 from standards.pki.ocsp import REQUEST_BYTES_MAX, ResponseStatus
@@ -48,10 +49,10 @@ def public_app(respond: Respond, *, clock: Clock) -> WsgiApp:
         elif method == "POST":
             refused = _refusal_of_post(environ)
             if refused is not None:
-                return _plain(start_response, refused)
+                return _problem(start_response, refused)
             request = _body(environ)
         else:
-            return _plain(start_response, HTTPStatus.METHOD_NOT_ALLOWED, [("Allow", "GET, HEAD, POST")])
+            return _problem(start_response, HTTPStatus.METHOD_NOT_ALLOWED, [("Allow", "GET, HEAD, POST")])
         now = clock()
         answer = respond(request, now=now)
         if answer.status is ResponseStatus.INTERNAL_ERROR:
@@ -65,7 +66,9 @@ def public_app(respond: Respond, *, clock: Clock) -> WsgiApp:
 
 def _from_path(path: str) -> bytes:
     """The request in a GET, octets of no sense where it holds none: the responder calls them malformed."""
-    encoded = path.removeprefix("/")
+    # A URL that ends in a slash gives two; a DER SEQUENCE in base64 begins with M, other slashes are its own.
+    bare = path.lstrip("/")
+    encoded = bare if bare.startswith("M") else path.removeprefix("/")
     # Some clients leave the padding out.
     padded = encoded + "=" * (-len(encoded) % _BASE64_GROUP)
     if len(padded) > REQUEST_BYTES_MAX * 2:
@@ -106,8 +109,18 @@ def _cache_headers(answer: Answer, *, now: datetime) -> Headers:
     ]
 
 
-def _plain(start_response: StartResponse, status: HTTPStatus, headers: Headers | None = None) -> list[bytes]:
-    body = f"{status.phrase}: this is an OCSP responder, see RFC 6960 appendix A\n".encode("ascii")
-    usual = [("Content-Type", "text/plain; charset=us-ascii"), ("Content-Length", str(len(body)))]
+def _problem(
+    start_response: StartResponse, status: HTTPStatus, headers: Headers | None = None
+) -> list[bytes]:
+    body = Problem(
+        status=status,
+        type=status.phrase.lower().replace(" ", "-"),
+        title=status.phrase,
+        detail="this is an OCSP responder, see RFC 6960 appendix A",
+        subject="request",
+        reason="http",
+        remedy=f"GET /<base64 of the request>, or POST it to / as {REQUEST_TYPE}, at most {REQUEST_BYTES_MAX} bytes",
+    ).encode()
+    usual = [("Content-Type", CONTENT_TYPE), ("Content-Length", str(len(body)))]
     start_response(f"{status.value} {status.phrase}", usual + (headers or []))
     return [body]

@@ -9,6 +9,7 @@ from urllib.parse import quote, unquote
 
 import pytest
 
+from edge.problem_document import Problem
 from ocsp.responder import Answer
 from ocsp.web import public_app
 from standards.pki.ocsp import ResponseStatus
@@ -78,6 +79,11 @@ def test_slashes_that_belong_to_the_request_stay() -> None:
     assert get("/////").asked == b"\xff\xff\xff"  # four slashes are three octets of ones
 
 
+def test_a_slash_too_many_is_no_part_of_the_request() -> None:
+    request_bytes = b"0\x03\xff\xff\xff"
+    assert get("//" + b64encode(request_bytes).decode()).asked == request_bytes
+
+
 @pytest.mark.negative
 @pytest.mark.parametrize("path", ["", "/", "/healthz.", "/a b", "/ä", "/AAAA=AAA", "/A", "/" + "A" * 20000])
 def test_a_path_that_holds_no_request_reaches_the_responder_as_nothing(path: str) -> None:
@@ -105,7 +111,10 @@ def test_requests_that_are_not_ocsp() -> None:
     ]:
         assert exchange.status.startswith(status)
         assert exchange.asked is None
-        assert exchange.headers["Content-Type"].startswith("text/plain")
+        assert exchange.headers["Content-Type"] == "application/problem+json"
+        problem = Problem.decode(exchange.body)
+        assert problem is not None
+        assert "application/ocsp-request" in problem.remedy
 
 
 def test_a_longer_body_than_announced_is_cut_where_the_responder_refuses_it() -> None:
