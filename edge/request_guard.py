@@ -154,13 +154,15 @@ def _logged(path: str) -> str:
 
 
 def _check_head(scope: Scope) -> None:
-    """Refuse what has two lengths or another version; limit the head also when it came in one piece.
+    """Refuse two lengths, another version, a path that no store can look up; limit the head also when it came in one piece.
 
     Length and Transfer-Encoding together are how a request is smuggled past a proxy that believes the other
     (RFC 9112 section 6.1); the parser limits only heads that are incomplete.
     """
     if scope.get("http_version", "1.1") not in {"1.0", "1.1"}:
         raise _RefusedError(_version_not_served(), unread=True)
+    if any(character < " " or character == "\x7f" for character in scope["path"]):
+        raise _RefusedError(_control_characters(), unread=True)
     if {b"content-length", b"transfer-encoding"} <= {name for name, _ in scope["headers"]}:
         raise _RefusedError(_two_lengths(), unread=True)
     size = len(scope["raw_path"]) + len(scope["query_string"])
@@ -242,6 +244,18 @@ def _two_lengths() -> Problem:
         subject="header fields",
         reason="http",
         remedy="send one of the two",
+    )
+
+
+def _control_characters() -> Problem:
+    return Problem(
+        status=400,
+        type="malformed-http",
+        title="Bad Request",
+        detail="the path holds control characters",
+        subject="request line",
+        reason="http",
+        remedy="leave them out",
     )
 
 

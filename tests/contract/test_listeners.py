@@ -307,6 +307,8 @@ CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
         (b"GET /echo HTTP/2.0\r\nHost: a\r\n\r\n", 505, "HTTP/1.1"),
         (b"\x16\x03\x01\x00\x05hello\r\n\r\n", 400, "request line"),
         (b"GET / FTP/1.1\r\n\r\n", 400, "request line"),
+        (b"GET /a%00b HTTP/1.1\r\nHost: a\r\n\r\n", 400, "control characters"),
+        (b"GET /a%0d%0ab HTTP/1.1\r\nHost: a\r\n\r\n", 400, "control characters"),
         (b"GET /\xff HTTP/1.1\r\nHost: a\r\n\r\n", 400, "request line"),
         (b"GET /slow HTTP/1.1\r\nHost: a\r\nX: " + b"y" * 16_400 + b"\r\n\r\n", 431, ""),
         (b"GET /slow HTTP/1.1\r\nHost: a\r\nX: " + b"y" * 60_000, 431, ""),
