@@ -24,6 +24,8 @@ _Extension = TypeVar("_Extension", bound=x509.ExtensionType)
 def read_csr(pem: str, *, subject: str) -> ec.EllipticCurvePublicKey | rsa.RSAPublicKey:
     """The public key of a PKCS#10 request whose signature proves possession; all else in it is ignored."""
     _check_size(pem, subject=subject)
+    if pem.count("-----BEGIN ") != 1:
+        raise _refused("csr-malformed", subject, "expected one PEM PKCS#10 request and nothing else")
     try:
         csr = x509.load_pem_x509_csr(pem.encode())
         key = csr.public_key()

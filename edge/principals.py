@@ -24,6 +24,8 @@ from edge.settings import Settings
 ROLES = frozenset(
     "sho dpf icf drf vno ccif ro-relay es overseer pva ocsp admin auditor".split()  # noqa: SIM905  # reads as the list of D12
 )
+NOT_REGISTERED = "principal-not-registered"
+"""Problem type for a proven certificate that nobody is registered with."""
 PUBLIC = "public"
 DEVICE = "device"
 _ACCESS = "pva_access"
@@ -234,7 +236,7 @@ def _access(view: Callable[..., Any]) -> tuple[str, ...]:
 def _unknown(detail: str, remedy: str) -> Problem:
     return Problem(
         status=403,
-        type="principal-not-registered",
+        type=NOT_REGISTERED,
         title="Forbidden",
         detail=detail,
         subject="client certificate",

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 
 from ca.proofs import PEM_CHARACTERS_MAX
 from ca.records import Authority, Issued, Model, StatusChange, serial_text
+from standards.pki.oids import POLICY_TRE_LEVELS
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 Pem = Annotated[str, StringConstraints(min_length=1, max_length=PEM_CHARACTERS_MAX)]
@@ -43,7 +44,7 @@ class NewIssuingCa(Body):
     supplier: Name
     name: Name
     models: Annotated[list[Name], Field(min_length=1, max_length=64)]
-    tre_level: int
+    tre_level: Annotated[int, Field(ge=min(POLICY_TRE_LEVELS), le=max(POLICY_TRE_LEVELS))]
 
 
 class IssuingCertificate(Body):

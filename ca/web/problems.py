@@ -17,9 +17,11 @@ from ca.errors import (
     NotFoundError,
     NotPermittedError,
 )
-from edge.principals import principal_or_none
+from edge.http_protocol import PEER_CERTIFICATE
+from edge.principals import NOT_REGISTERED, Principal, principal_or_none
 from edge.problems import Problem, ProblemTable
 from edge.process import Clock
+from standards.pki.fingerprints import decode_certificate, spki_sha256
 
 PROBLEMS: ProblemTable = {
     InvalidInputError: (422, "invalid-input"),
@@ -53,7 +55,7 @@ def refusal_recorder(store: AuditStore, *, clock: Clock) -> Callable[[Problem], 
     """Puts every refusal of a known principal on record (D15); the use case that refused wrote nothing."""
 
     def record(problem: Problem) -> None:
-        principal = principal_or_none()
+        principal = principal_or_none() or _unregistered(problem)
         if principal is None:
             return
         with store.writing() as records:
@@ -73,3 +75,12 @@ def refusal_recorder(store: AuditStore, *, clock: Clock) -> Callable[[Problem], 
             )
 
     return record
+
+
+def _unregistered(problem: Problem) -> Principal | None:
+    """Who proved a certificate that no principal is registered for: known by its key only, still on record."""
+    certificate = request.environ.get(PEER_CERTIFICATE)
+    if problem.type != NOT_REGISTERED or not isinstance(certificate, bytes):
+        return None
+    key = spki_sha256(decode_certificate(certificate))
+    return Principal(role="unregistered", tenant="", name=f"certificate key {key}")

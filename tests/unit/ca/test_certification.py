@@ -198,6 +198,7 @@ def test_weak_and_strange_keys_are_refused(house: CaHouse) -> None:
 def test_what_is_no_csr_is_refused(house: CaHouse, text: str) -> None:
     assert csr_refusal(house, text) == "csr-malformed"
     assert csr_refusal(house, "x" * 20_000) == "too-long"
+    assert csr_refusal(house, csr_for(p256()) + csr_for(p256())) == "csr-malformed"
 
 
 def csr_refusal(house: CaHouse, csr: str) -> str:

@@ -191,7 +191,6 @@ def test_a_refusal_of_somebody_known_is_on_record(desk: Desk, house: CaHouse) ->
     house.product_line()
     desk.call("sho", "POST", "/v1/es-roots", {"supplier": "x", "hosted": True})
     desk.call("admin", "POST", "/v1/es-roots", {"supplier": "acme", "hosted": True})
-    desk.call("stranger", "POST", "/v1/es-roots", {"supplier": "x", "hosted": True})
     desk.call("es", "POST", "/v1/batches", b"a.b.c", media_type="application/jose")
     assert refusals(house) == [("sho", "role"), ("admin", "exists-already"), ("es", "batch-signature")]
 
@@ -217,6 +216,23 @@ def test_another_supplier_sees_and_moves_nothing(desk: Desk, house: CaHouse) -> 
         status, answer = desk.call("es-other", method, path, sent)
         assert (status, answer["reason"]) == (403, "another-supplier"), path
     assert desk.call("es", "GET", f"/v1/platform-credentials/{ca_id}/{name}")[1]["status"] == "good"
+
+
+@pytest.mark.negative
+def test_who_is_not_registered_is_on_record_by_the_key(desk: Desk, house: CaHouse) -> None:
+    assert desk.call("stranger", "GET", "/v1/es-roots")[0] == 403
+    key = spki_sha256(x509.load_der_x509_certificate(desk.certificates["stranger"]))
+    assert refusals(house) == [(f"certificate key {key}", "not-registered")]
+
+
+@pytest.mark.negative
+@pytest.mark.parametrize("level", [0, 4, -1, 10**39, 2.0, "2", True])
+def test_a_level_that_no_tre_has_is_refused_without_repeating_it(desk: Desk, level: object) -> None:
+    line = {"supplier": "acme", "name": "gateways", "models": ["gw-1"], "tre_level": level}
+    status, answer = desk.call("admin", "POST", "/v1/issuing-cas", line)
+    assert (status, answer["reason"]) == (422, "schema")
+    assert answer["detail"].startswith("tre_level: ")
+    assert str(10**39) not in answer["detail"]
 
 
 @pytest.mark.negative
