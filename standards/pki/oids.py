@@ -3,8 +3,8 @@
 Own identifiers hang under an arc that is derived from a UUID, so no registry had to be asked:
 1.2.840.113556.1.8000.2554 followed by 8478f031-25be-4888-aa5b-05cd31777187 in seven pieces, an allocation
 that is implicit in the UUID. The other UUID arc, 2.25.<UUID as one integer>, needs a 128-bit element, and
-RFC 5280 appendix B obliges nobody to read elements of 2^28 or more: GnuTLS and several linters refuse every
-certificate that holds one. Retired numbers are never used again.
+RFC 5280 appendix B obliges nobody to read elements of 2^28 or more, so a certificate that holds one is not
+readable everywhere (ADR 0001). Retired numbers are never used again.
 """
 
 from typing import Final
