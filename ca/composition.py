@@ -89,6 +89,7 @@ def compose(settings: CaSettings) -> CertificationAuthority:
         random_bytes=system_random,
         session_life=settings.session_life,
     )
+    revocation = Revocation(store=store, clock=clock, publish=lists.publish)
     desk = OperatorDesk(
         catalogue=store,
         ledger=store,
@@ -100,9 +101,13 @@ def compose(settings: CaSettings) -> CertificationAuthority:
         ),
         batches=Batches(store=store, clock=clock),
         manifests=Manifests(store=store, clock=clock),
-        revocation=Revocation(store=store, clock=clock, publish=lists.publish),
+        revocation=revocation,
     )
-    principals = PrincipalTable.load(settings.operator.principals, anchors=settings.operator.client_anchors)
+    principals = PrincipalTable.load(
+        settings.operator.principals,
+        anchors=settings.operator.client_anchors,
+        is_revoked=revocation.is_revoked,
+    )
     return CertificationAuthority(
         public=public_app(newest_list=lists.published, certificate_of=lists.certificate_of, clock=clock),
         device=device_app(enrollment),

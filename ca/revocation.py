@@ -110,6 +110,12 @@ class Revocation:
             found = records.status_changes(after=after, limit=limit + 1)
         return found[:limit], len(found) <= limit
 
+    def is_revoked(self, certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+        """Whether a certificate that `issuer` signed is in this CA's books as revoked."""
+        with self.store.reading() as records:
+            issued = records.certificate(ca_id(issuer), certificate.serial_number)
+        return issued is not None and issued.status is Status.REVOKED
+
     def change_at(self, seq: int) -> StatusChange | None:
         """The change of an issuing CA's certificate with this number: by it a reader knows his place again."""
         with self.store.reading() as records:

@@ -26,12 +26,15 @@ ROLES = frozenset(
 )
 NOT_REGISTERED = "principal-not-registered"
 """Problem type for a proven certificate that nobody is registered with."""
+CERTIFICATE_REVOKED = "certificate-revoked"
+"""Problem type for a registered certificate that is revoked."""
 PUBLIC = "public"
 DEVICE = "device"
 _ACCESS = "pva_access"
 _TABLE_BYTES_MAX = 4 << 20
 _Digest = Field(pattern=r"^[0-9a-f]{64}$")
 
+IsRevoked = Callable[[x509.Certificate, x509.Certificate], bool]
 View = TypeVar("View", bound=Callable[..., Any])
 
 
@@ -74,9 +77,13 @@ class PrincipalTable:
     file that the listener verifies clients against, with every CA that issues to them directly.
     """
 
-    def __init__(self, path: Path, *, anchors: Path) -> None:
-        """Read both files; raises PrincipalTableError."""
+    def __init__(self, path: Path, *, anchors: Path, is_revoked: IsRevoked | None = None) -> None:
+        """Read both files; raises PrincipalTableError.
+
+        `is_revoked(certificate, issuer)` is asked at every request, by a service that can know.
+        """
         self._path = path
+        self._is_revoked = is_revoked
         self._issuers = _load_issuers(anchors)
         self._lock = threading.Lock()
         self._stamp: tuple[int, int, int] | None = None
@@ -84,9 +91,9 @@ class PrincipalTable:
         self._current()
 
     @classmethod
-    def load(cls, path: Path, *, anchors: Path) -> "PrincipalTable":
+    def load(cls, path: Path, *, anchors: Path, is_revoked: IsRevoked | None = None) -> "PrincipalTable":
         """Table from the files `path` (JSON) and `anchors` (PEM)."""
-        return cls(path, anchors=anchors)
+        return cls(path, anchors=anchors, is_revoked=is_revoked)
 
     def principal_of(self, certificate_der: bytes) -> Principal:
         """Principal of a certificate that the TLS handshake has verified.
@@ -104,6 +111,8 @@ class PrincipalTable:
         if principal is None:
             remedy = f"register issuer_sha256 {key[0]} with spki_sha256 {key[1]}, role, tenant and name"
             raise ProblemError(_unknown("no principal is registered for this certificate", remedy))
+        if self._is_revoked is not None and self._is_revoked(certificate, issuer):
+            raise ProblemError(_revoked(principal))
         return principal
 
     def _current(self) -> Mapping[tuple[str, str], Principal]:
@@ -242,6 +251,18 @@ def _unknown(detail: str, remedy: str) -> Problem:
         subject="client certificate",
         reason="not-registered",
         remedy=remedy or "use a certificate of this installation's TLS root",
+    )
+
+
+def _revoked(principal: Principal) -> Problem:
+    return Problem(
+        status=403,
+        type=CERTIFICATE_REVOKED,
+        title="Forbidden",
+        detail=f"the certificate of {principal.name} is revoked",
+        subject=principal.name,
+        reason="revoked",
+        remedy="have a new key certified and registered, and the old row removed",
     )
 
 

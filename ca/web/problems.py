@@ -18,7 +18,7 @@ from ca.errors import (
     NotPermittedError,
 )
 from edge.http_protocol import PEER_CERTIFICATE
-from edge.principals import NOT_REGISTERED, Principal, principal_or_none
+from edge.principals import CERTIFICATE_REVOKED, NOT_REGISTERED, Principal, principal_or_none
 from edge.problems import Problem, ProblemTable
 from edge.process import Clock
 from standards.pki.fingerprints import decode_certificate, spki_sha256
@@ -55,7 +55,7 @@ def refusal_recorder(store: AuditStore, *, clock: Clock) -> Callable[[Problem], 
     """Puts every refusal of a known principal on record (D15); the use case that refused wrote nothing."""
 
     def record(problem: Problem) -> None:
-        principal = principal_or_none() or _unregistered(problem)
+        principal = principal_or_none() or _not_admitted(problem)
         if principal is None:
             return
         with store.writing() as records:
@@ -77,10 +77,10 @@ def refusal_recorder(store: AuditStore, *, clock: Clock) -> Callable[[Problem], 
     return record
 
 
-def _unregistered(problem: Problem) -> Principal | None:
-    """Who proved a certificate that no principal is registered for: known by its key only, still on record."""
+def _not_admitted(problem: Problem) -> Principal | None:
+    """Who proved a certificate that is not registered or revoked: known by its key only, still on record."""
     certificate = request.environ.get(PEER_CERTIFICATE)
-    if problem.type != NOT_REGISTERED or not isinstance(certificate, bytes):
+    if problem.type not in {NOT_REGISTERED, CERTIFICATE_REVOKED} or not isinstance(certificate, bytes):
         return None
     key = spki_sha256(decode_certificate(certificate))
-    return Principal(role="unregistered", tenant="", name=f"certificate key {key}")
+    return Principal(role="not-admitted", tenant="", name=f"certificate key {key}")

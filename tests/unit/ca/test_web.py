@@ -19,7 +19,7 @@ from ca.web import OperatorDesk, device_app, operator_app, public_app
 from edge.http_protocol import PEER_CERTIFICATE
 from edge.principals import ROLES, PrincipalTable, certificate_digests, routes_of
 from messages.enrollment import ENROLLMENT_MEDIA_TYPE, EnrollmentChallenge, EnrollmentResult
-from standards.pki.fingerprints import spki_sha256
+from standards.pki.fingerprints import ca_id, spki_sha256
 from tests.fakes.ca import NOW, CaHouse, batch_of, csr_for, manifest_of
 from tests.fakes.enrolling_device import EnrollingDevice
 
@@ -77,7 +77,7 @@ class Desk:
                 manifests=house.manifests,
                 revocation=house.revocation,
             ),
-            principals=PrincipalTable.load(table, anchors=anchors),
+            principals=PrincipalTable.load(table, anchors=anchors, is_revoked=house.revocation.is_revoked),
         )
 
     def call(
@@ -223,6 +223,19 @@ def test_who_is_not_registered_is_on_record_by_the_key(desk: Desk, house: CaHous
     assert desk.call("stranger", "GET", "/v1/es-roots")[0] == 403
     key = spki_sha256(x509.load_der_x509_certificate(desk.certificates["stranger"]))
     assert refusals(house) == [(f"certificate key {key}", "not-registered")]
+
+
+@pytest.mark.negative
+def test_a_revoked_client_certificate_opens_no_door(desk: Desk, house: CaHouse) -> None:
+    stolen = x509.load_der_x509_certificate(desk.certificates["es"])
+    assert desk.call("es", "GET", "/v1/es-roots")[0] == 200
+    body = {"reason": "keyCompromise", "issuer": ca_id(house.hierarchy.make_root(Kind.TLS_ROOT).x509())}
+    path = f"/v1/certificates/{serial_text(stolen.serial_number)}/revocation"
+    assert desk.call("admin", "POST", path, body)[0] == 200
+    status, answer = desk.call("es", "GET", "/v1/es-roots")
+    assert (status, answer["type"]) == (403, "urn:pva:problem:certificate-revoked")
+    assert refusals(house) == [(f"certificate key {spki_sha256(stolen)}", "revoked")]
+    assert desk.call("admin", "GET", "/v1/es-roots")[0] == 200
 
 
 @pytest.mark.negative
