@@ -146,15 +146,12 @@ def device(view: View) -> View:
     return _declare((DEVICE,))(view)
 
 
-def enforce_access(
-    app: Flask, *, principals: PrincipalTable | None = None, also: Mapping[str, tuple[str, ...]] | None = None
-) -> None:
+def enforce_access(app: Flask, *, principals: PrincipalTable | None = None) -> None:
     """Make every route of `app` obey its declaration; call it last in the application's factory.
 
-    `also` declares endpoints that a library added (endpoint name -> roles). Raises
-    UndeclaredAccessError naming routes without access, and those with roles when there is no table.
+    Raises UndeclaredAccessError naming routes without access, and those with roles when there is no table.
     """
-    declared = {endpoint: _access(view) for endpoint, view in app.view_functions.items()} | dict(also or {})
+    declared = {endpoint: _access(view) for endpoint, view in app.view_functions.items()}
     missing = sorted(rule.rule for rule in app.url_map.iter_rules() if not declared.get(rule.endpoint))
     if missing:
         raise UndeclaredAccessError(

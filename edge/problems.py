@@ -7,7 +7,6 @@ exceptions carry `subject`, `reason` and `remedy` as attributes; their sentence 
 
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
-from typing import Any
 
 from flask import Flask, Response
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
@@ -54,8 +53,6 @@ def register_problems(app: Flask, table: ProblemTable, *, on_refusal: OnRefusal 
     app.url_map.merge_slashes = False
     app.register_error_handler(Exception, answer)
     app.register_error_handler(HTTPException, answer)
-    if hasattr(app, "error_callback"):  # APIFlask turns its own HTTPError into a response by this hook
-        app.error_callback = answer
 
 
 def problem_of(error: Exception, table: ProblemTable) -> Problem:
@@ -68,9 +65,6 @@ def problem_of(error: Exception, table: ProblemTable) -> Problem:
             return _from_attributes(error, status, name)
     if isinstance(error, HTTPException) and error.code is not None:
         return _from_http_exception(error, error.code)
-    status_code = getattr(error, "status_code", None)
-    if type(error).__module__.startswith("apiflask.") and isinstance(status_code, int):
-        return _from_status(status_code, _fields(getattr(error, "detail", None)))
     return Problem(status=500, type="internal", title="Internal Server Error", remedy="try again later")
 
 
@@ -106,11 +100,3 @@ def _from_status(status: int, detail: str, *, remedy: str = "") -> Problem:
     return Problem(
         status=status, type=name, title=title, detail=detail, subject="request", reason=name, remedy=remedy
     )
-
-
-def _fields(detail: Any) -> str:
-    if isinstance(detail, Mapping):
-        return "; ".join(f"{name}: {_fields(nested)}" for name, nested in detail.items())
-    if isinstance(detail, list | tuple):
-        return ", ".join(_fields(nested) for nested in detail)
-    return "" if detail is None else str(detail)

@@ -5,10 +5,9 @@ import os
 from pathlib import Path
 
 import pytest
-from apiflask import APIFlask
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
-from flask import Flask, g
+from flask import Flask
 from werkzeug.test import TestResponse
 
 from edge.http_protocol import PEER_CERTIFICATE
@@ -18,7 +17,6 @@ from edge.principals import (
     UndeclaredAccessError,
     certificate_digests,
     current_principal,
-    device,
     enforce_access,
     principal_or_none,
     public,
@@ -175,22 +173,6 @@ def test_the_route_table_can_be_walked(certificates: Certificates) -> None:
         ("GET", "/open", ("public",)),
         ("GET", "/who/<name>", ("admin",)),
     ]
-
-
-def test_an_apiflask_application_declares_its_library_routes() -> None:
-    app = APIFlask("test", docs_path=None, static_folder=None)  # type: ignore[arg-type]  # its annotation forgets None
-
-    @app.get("/a")
-    @device
-    def view() -> dict[str, bool]:
-        return {"known": "pva_principal" in g}
-
-    register_problems(app, {})
-    with pytest.raises(UndeclaredAccessError, match=r"openapi\.json"):
-        enforce_access(app)
-    enforce_access(app, also={"openapi.spec": ("public",)})
-    assert app.test_client().get("/a").json == {"known": False}
-    assert app.test_client().get("/absent").content_type == "application/problem+json"
 
 
 def test_the_key_of_a_row_is_two_digests(certificates: Certificates) -> None:

@@ -2,14 +2,11 @@
 
 import json
 
-import pydantic
 import pytest
-from apiflask import APIFlask
 from flask import Flask, abort
 
 from edge.problem_document import Problem, ProblemError
 from edge.problems import problem_of, register_problems
-from edge.settings import Settings
 
 
 class RoomError(Exception):
@@ -58,8 +55,8 @@ def test_what_is_no_problem_document_is_none(data: bytes) -> None:
     assert Problem.decode(data) is None
 
 
-@pytest.mark.parametrize("app", [Flask("f"), APIFlask("a")])
-def test_every_exception_is_answered_and_the_unforeseen_says_nothing(app: Flask) -> None:
+def test_every_exception_is_answered_and_the_unforeseen_says_nothing() -> None:
+    app = Flask("room")
     seen: list[int] = []
 
     @app.get("/<kind>")
@@ -88,25 +85,6 @@ def test_every_exception_is_answered_and_the_unforeseen_says_nothing(app: Flask)
     assert wrong.status_code == 405
     assert "GET" in wrong.headers["Allow"]
     assert seen == [403, 404, 410, 405]
-
-
-def test_apiflask_input_validation_becomes_a_problem_too() -> None:
-    class Body(Settings):
-        amount: int
-
-    app = APIFlask("a")
-
-    @app.post("/")
-    @app.input(Body)
-    def view(json_data: Body) -> dict[str, int]:
-        return {"amount": json_data.amount}
-
-    register_problems(app, {})
-    answer = app.test_client().post("/", json={"amount": "x"})
-    assert answer.status_code == 422
-    assert answer.content_type == "application/problem+json"
-    assert b"amount" in answer.data
-    assert isinstance(Body(amount=1), pydantic.BaseModel)
 
 
 @pytest.mark.negative
