@@ -4,7 +4,6 @@ The one rule: a status is never edited. A row with the next version is appended,
 audit leaf and its place in the change feed; the CRL follows at once, and again whenever it is due.
 """
 
-import contextlib
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from ca.errors import ConcurrentChangeError, ConflictError, NotFoundError
 from ca.lifecycle import Reason, Status, check_revocation, read_reason
 from ca.profiles import Kind
 from ca.records import Authority, Device, Issued, StatusChange, serial_text
-from edge.process import Clock
+from edge.process import Clock, logger
 from standards.pki.fingerprints import ca_id
 
 CHANGES_MAX = 1000
@@ -91,10 +90,18 @@ class Revocation:
             if issued.kind is Kind.ISSUING_CA:
                 records.retire_authority(_authority_of(issued))
             revoked = _found(records, issuer, serial)
-        # 5 the CRL follows; when another process makes one at this moment, the periodic work takes care
-        with contextlib.suppress(ConcurrentChangeError):
-            self.publish(issuer)
+        # 5 the CRL follows
+        self._publish(issuer)
         return revoked
+
+    def _publish(self, issuer: str) -> None:
+        """Make the CRL now; whatever keeps it back, the revocation stands and the periodic work tries again."""
+        try:
+            self.publish(issuer)
+        except ConcurrentChangeError:
+            pass  # another process makes one at this moment
+        except Exception as error:  # noqa: BLE001  # an error here would say that nothing was revoked
+            logger("ca").error("crl-not-made", ca_id=issuer, exc_info=error)
 
     def find(self, issuer: str, serial: int, *, caller: Caller) -> Issued:
         """One certificate with its status, for its supplier or an administrator."""

@@ -10,7 +10,9 @@ from ca.errors import ConflictError, InvalidInputError, NotFoundError, NotPermit
 from ca.lifecycle import REASON_CODES, Reason, Status
 from ca.profiles import Kind
 from ca.records import Issued
+from ca.revocation import Revocation
 from ca.revocation_lists import still_listed
+from edge.process import configure_logging
 from standards.pki.crl import verify_crl
 from tests.fakes.ca import ADMIN, NOW, CaHouse, csr_for, supplier
 from tests.fakes.enrolling_device import EnrollingDevice
@@ -103,6 +105,23 @@ def test_certificates_of_the_operators_are_for_administrators(house: CaHouse) ->
         with pytest.raises(NotPermittedError):
             house.revocation.revoke(root.ca_id, made.serial_number, reason="superseded", caller=caller)
     house.revocation.revoke(root.ca_id, made.serial_number, reason="superseded", caller=ADMIN)
+
+
+@pytest.mark.negative
+def test_a_crl_that_cannot_be_made_does_not_unsay_the_revocation(
+    house: CaHouse, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pfc = enrolled(house)
+
+    def fails(_: str) -> None:
+        raise OSError("no key today")
+
+    configure_logging(role="ca")
+    revocation = Revocation(store=house.store, clock=house.clock, publish=fails)
+    made = revocation.revoke(pfc.ca_id, pfc.serial, reason="superseded", caller=ACME)
+    assert made.status is Status.REVOKED
+    assert "crl-not-made" in capsys.readouterr().err
+    assert [each.ca_id for each in house.lists.publish_due()] == [pfc.ca_id]
 
 
 @pytest.mark.check("P13")
