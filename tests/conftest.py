@@ -1,14 +1,24 @@
-"""Tests keep what they remember in .pva, whoever started them."""
+"""Tests keep what they remember in .pva, whoever started them.
+
+Property tests try a few examples of each kind; `./dev test --deep` tries many.
+"""
 
 import os
+import sys
 from pathlib import Path
 
 from hypothesis import settings
 
-os.environ.setdefault(
-    "HYPOTHESIS_STORAGE_DIRECTORY", str(Path(__file__).parents[1] / ".pva" / "cache" / "hypothesis")
-)
+CACHE = Path(__file__).parents[1] / ".pva" / "cache"
+os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", str(CACHE / "hypothesis"))
+
+# hundreds of processes start in the tests: compiled modules are kept, here where they disturb nobody's checkout
+if "PYTHONPYCACHEPREFIX" not in os.environ:
+    os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix = str(CACHE / "python")
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # a busy machine is no fault of the code: time is limited for a whole test (pytest-timeout), not for one example
-settings.register_profile("project", deadline=None)
+settings.register_profile("project", deadline=None, max_examples=30)
+settings.register_profile("deep", deadline=None, max_examples=500)
 settings.load_profile("project")

@@ -1,10 +1,16 @@
-"""A certification authority in memory: real store, real signatures, a clock that stands still."""
+"""A certification authority in memory: real store, real signatures, a clock that stands still.
+
+Tests of one file share what happened before they begin: a fixture founds the CA once, each test gets a copy.
+"""
 
 import os
-from dataclasses import dataclass, field
+import sqlite3
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
+import sqlalchemy as sa
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -61,8 +67,12 @@ class FrozenClock:
 class MemoryKeys:
     """Port SigningKeys, without files."""
 
-    def __init__(self) -> None:
-        self._keys: dict[str, ec.EllipticCurvePrivateKey] = {}
+    def __init__(self, known: dict[str, ec.EllipticCurvePrivateKey] | None = None) -> None:
+        self._keys = dict(known or {})
+
+    def copy(self) -> "MemoryKeys":
+        """The same keys, in another place."""
+        return MemoryKeys(self._keys)
 
     def create(self) -> ec.EllipticCurvePrivateKey:
         """A new P-256 key."""
@@ -118,21 +128,37 @@ def batch_of(
     return BatchList(batch=batch, supplier=name, issued_at=at, devices=listed)
 
 
+@cache
+def empty_books() -> bytes:
+    """A store of the newest schema in which nothing has happened, as SQLite keeps it."""
+    engine = engine_for("sqlite://")
+    with transaction(engine) as connection:
+        tables.metadata.create_all(connection)
+    return _database(engine).serialize()
+
+
+def _database(engine: sa.Engine) -> sqlite3.Connection:
+    """The driver's one connection of an engine in memory."""
+    with engine.connect() as connection:
+        driver = connection.connection.driver_connection
+    assert isinstance(driver, sqlite3.Connection)
+    return driver
+
+
 @dataclass
 class CaHouse:
     """A CA with its use cases, over one in-memory store."""
 
     clock: FrozenClock = field(default_factory=FrozenClock)
     keys: MemoryKeys = field(default_factory=MemoryKeys)
-    database: str = "sqlite://"
+    books: bytes = field(default_factory=empty_books, repr=False)
     responder_keys: frozenset[str] = frozenset()
     maker: TpmMaker = field(default_factory=TpmMaker)
 
     def __post_init__(self) -> None:
-        engine = engine_for(self.database)
-        with transaction(engine) as connection:
-            tables.metadata.create_all(connection)
-        self.store = Store(engine, random_bytes=os.urandom)
+        self._engine = engine_for("sqlite://")
+        _database(self._engine).deserialize(self.books)
+        self.store = Store(self._engine, random_bytes=os.urandom)
         self.signing = Signing(
             keys=self.keys, random_bytes=os.urandom, public_url=PUBLIC_URL, ocsp_url=OCSP_URL
         )
@@ -141,6 +167,15 @@ class CaHouse:
         )
         self.hierarchy = Hierarchy(
             store=self.store, signing=self.signing, clock=self.clock, publish=self.lists.publish
+        )
+
+    def copy(self) -> "CaHouse":
+        """A CA with the same past, keys and time, and a future of its own."""
+        return replace(
+            self,
+            clock=FrozenClock(self.clock.at),
+            keys=self.keys.copy(),
+            books=_database(self._engine).serialize(),
         )
 
     @property

@@ -2,7 +2,7 @@
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ca.errors import EnrollmentRefusedError, InvalidInputError, MalformedMessageError, RefusedError
@@ -13,7 +13,6 @@ from tests.fakes.ca import CaHouse, csr_for, supplier
 from tests.fakes.enrolling_device import EnrollingDevice
 
 pytestmark = pytest.mark.negative
-FEW = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 OWN = (MalformedMessageError, EnrollmentRefusedError)
 
 
@@ -32,7 +31,6 @@ def device(house: CaHouse) -> EnrollingDevice:
     return made
 
 
-@FEW
 @given(data=st.binary(max_size=300))
 def test_random_bytes_begin_nothing(house: CaHouse, data: bytes) -> None:
     for handler in (house.enrollment.begin, house.enrollment.activate):
@@ -40,7 +38,6 @@ def test_random_bytes_begin_nothing(house: CaHouse, data: bytes) -> None:
             handler(data)
 
 
-@FEW
 @given(
     chain=st.lists(st.binary(max_size=80), max_size=3),
     keys=st.lists(st.binary(min_size=1, max_size=120), min_size=4, max_size=4),
@@ -59,7 +56,6 @@ def test_well_formed_messages_with_random_parts_begin_nothing(
         house.enrollment.begin(request.encode())
 
 
-@FEW
 @given(part=st.integers(0, 4), position=st.floats(0, 0.999), flip=st.integers(1, 255))
 def test_one_changed_byte_anywhere_is_refused_or_is_another_honest_device(
     house: CaHouse, device: EnrollingDevice, part: int, position: float, flip: int
@@ -82,7 +78,6 @@ def test_one_changed_byte_anywhere_is_refused_or_is_another_honest_device(
         house.enrollment.activate(answer.encode())
 
 
-@FEW
 @given(secret=st.binary(min_size=1, max_size=64), noise=st.binary(min_size=1, max_size=100))
 def test_random_activations_burn_their_session(
     house: CaHouse, device: EnrollingDevice, secret: bytes, noise: bytes
@@ -102,7 +97,6 @@ def test_random_activations_burn_their_session(
     assert caught.value.reason == "session-burned"
 
 
-@FEW
 @given(token=st.text(max_size=200), signed=st.binary(max_size=200))
 def test_random_lists_and_manifests_are_refused(house: CaHouse, token: str, signed: bytes) -> None:
     with pytest.raises(RefusedError):
@@ -111,7 +105,6 @@ def test_random_lists_and_manifests_are_refused(house: CaHouse, token: str, sign
         house.manifests.accept(signed, caller=supplier("acme"))
 
 
-@FEW
 @given(text=st.text(max_size=200))
 def test_random_text_is_no_csr_and_no_certificate(text: str) -> None:
     with pytest.raises(InvalidInputError):
@@ -120,7 +113,6 @@ def test_random_text_is_no_csr_and_no_certificate(text: str) -> None:
         read_certificate(text, subject="x")
 
 
-@FEW
 @given(position=st.integers(0, 10_000), character=st.characters())
 def test_a_changed_csr_is_refused_or_still_proves_its_key(position: int, character: str) -> None:
     pem = _CSR
@@ -132,7 +124,6 @@ def test_a_changed_csr_is_refused_or_still_proves_its_key(position: int, charact
     assert key == _KEY.public_key()
 
 
-@FEW
 @given(text=st.text(max_size=80))
 def test_names_are_plain_or_refused(text: str) -> None:
     try:
@@ -144,7 +135,6 @@ def test_names_are_plain_or_refused(text: str) -> None:
     assert 1 <= len(text) <= 40
 
 
-@FEW
 @given(dns=st.lists(st.text(max_size=80), max_size=3), addresses=st.lists(st.text(max_size=40), max_size=3))
 def test_network_names_are_valid_or_refused(dns: list[str], addresses: list[str]) -> None:
     try:

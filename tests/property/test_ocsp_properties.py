@@ -31,7 +31,7 @@ def test_random_requests_are_answered(data: bytes) -> None:
     ocsp.load_der_ocsp_response(told.der)
 
 
-@settings(max_examples=300)
+@settings(max_examples=3 * settings().max_examples)
 @given(st.integers(min_value=0, max_value=len(REQUEST.der) - 1), st.integers(min_value=1, max_value=255))
 def test_changed_requests_are_answered(at: int, change: int) -> None:
     changed = bytearray(REQUEST.der)
@@ -62,7 +62,7 @@ def test_good_only_while_the_store_is_young(age_ms: int) -> None:
         assert age_ms > 900_000
 
 
-@settings(max_examples=200)
+@settings(max_examples=2 * settings().max_examples)
 @given(st.integers(min_value=0, max_value=len(RESPONSE) - 1), st.integers(min_value=1, max_value=255))
 def test_changed_answers_are_refused_or_say_the_same(at: int, change: int) -> None:
     changed = bytearray(RESPONSE)

@@ -46,7 +46,7 @@ def test_extensions_from_random_bytes(data: bytes) -> None:
         assert decoded.encode() == data
 
 
-@settings(max_examples=200)
+@settings(max_examples=2 * settings().max_examples)
 @given(st.integers(min_value=0, max_value=len(EK.der) - 1), st.integers(min_value=1, max_value=255))
 def test_a_changed_byte_of_an_ek_certificate_is_refused(at: int, change: int) -> None:
     changed = bytearray(EK.der)
@@ -61,7 +61,7 @@ def test_a_changed_byte_of_an_ek_certificate_is_refused(at: int, change: int) ->
     assert decode_lenient(valid.path[0]).tbs == decode_lenient(EK.der).tbs
 
 
-@settings(max_examples=150)
+@settings(max_examples=2 * settings().max_examples)
 @given(st.integers(min_value=0, max_value=len(LEAF_DER) - 1), st.integers(min_value=1, max_value=255))
 def test_a_changed_byte_of_a_certificate_is_refused(at: int, change: int) -> None:
     changed = bytearray(LEAF_DER)
@@ -80,7 +80,7 @@ def test_a_changed_byte_of_a_certificate_is_refused(at: int, change: int) -> Non
     raise AssertionError("a changed certificate was accepted")
 
 
-@settings(max_examples=150)
+@settings(max_examples=2 * settings().max_examples)
 @given(st.integers(min_value=0, max_value=len(TOKEN) - 1), st.characters(codec="ascii"))
 def test_a_changed_token_is_refused(at: int, change: str) -> None:
     changed = TOKEN[:at] + change + TOKEN[at + 1 :]

@@ -60,7 +60,7 @@ def test_any_body_of_any_command_gives_a_response(code: CommandCode, sessions: b
     answered(bench, tag + (10 + len(body)).to_bytes(4, "big") + code.to_bytes(4, "big") + body)
 
 
-@settings(max_examples=300)
+@settings(max_examples=3 * settings().max_examples)
 @given(st.data())
 def test_a_mutated_command_is_answered_and_a_refused_one_changes_nothing(data: st.DataObject) -> None:
     bench, exchanges = recorded()

@@ -16,8 +16,8 @@ ONE, TWO, THREE = ("11" * 32, "22" * 32, "33" * 32)
 pytestmark = [pytest.mark.requirement("R78"), pytest.mark.requirement("R80")]
 
 
-@pytest.fixture
-def house() -> CaHouse:
+@pytest.fixture(scope="module")
+def founded() -> CaHouse:
     made = CaHouse()
     made.product_line("acme")
     made.product_line("other", models=("ap-9",))
@@ -25,8 +25,13 @@ def house() -> CaHouse:
 
 
 @pytest.fixture
-def signer(house: CaHouse) -> SupplierSigner:
-    return house.signer("batch-signing")
+def house(founded: CaHouse, signer: SupplierSigner) -> CaHouse:  # noqa: ARG001, the signer is certified first
+    return founded.copy()
+
+
+@pytest.fixture(scope="module")
+def signer(founded: CaHouse) -> SupplierSigner:
+    return founded.signer("batch-signing")
 
 
 def listed(house: CaHouse, *device_ids: str) -> list[str]:

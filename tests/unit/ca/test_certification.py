@@ -22,13 +22,18 @@ def p256() -> ec.EllipticCurvePrivateKey:
     return ec.generate_private_key(ec.SECP256R1())
 
 
-@pytest.fixture
-def house() -> CaHouse:
+@pytest.fixture(scope="module")
+def founded() -> CaHouse:
     made = CaHouse()
     made.hierarchy.make_root(Kind.OPERATORS_ROOT)
     made.hierarchy.make_root(Kind.TLS_ROOT)
     made.product_line()
     return made
+
+
+@pytest.fixture
+def house(founded: CaHouse) -> CaHouse:
+    return founded.copy()
 
 
 def purposes(certificate: x509.Certificate) -> list[x509.ObjectIdentifier]:

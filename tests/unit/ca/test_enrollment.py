@@ -23,19 +23,24 @@ from tests.fakes.enrolling_device import EnrollingDevice, TpmMaker
 ACME = supplier("acme")
 
 
-@pytest.fixture
-def house() -> CaHouse:
+@pytest.fixture(scope="module")
+def founded() -> CaHouse:
     made = CaHouse()
     made.product_line()
     made.publish_manifest()
     return made
 
 
-@pytest.fixture
-def device(house: CaHouse) -> EnrollingDevice:
-    made = EnrollingDevice(maker=house.maker)
-    house.list_devices(made)
+@pytest.fixture(scope="module")
+def device(founded: CaHouse) -> EnrollingDevice:
+    made = EnrollingDevice(maker=founded.maker)
+    founded.list_devices(made)
     return made
+
+
+@pytest.fixture
+def house(founded: CaHouse, device: EnrollingDevice) -> CaHouse:  # noqa: ARG001, the device is listed first
+    return founded.copy()
 
 
 def begin(house: CaHouse, device: EnrollingDevice) -> EnrollmentChallenge:

@@ -13,8 +13,8 @@ ACME = supplier("acme")
 pytestmark = pytest.mark.requirement("R79")
 
 
-@pytest.fixture
-def house() -> CaHouse:
+@pytest.fixture(scope="module")
+def founded() -> CaHouse:
     made = CaHouse()
     made.product_line("acme", models=("gw-1", "gw-2"))
     made.product_line("other", models=("ap-9",))
@@ -22,8 +22,13 @@ def house() -> CaHouse:
 
 
 @pytest.fixture
-def signer(house: CaHouse) -> SupplierSigner:
-    return house.signer("manifest-signing")
+def house(founded: CaHouse, signer: SupplierSigner) -> CaHouse:  # noqa: ARG001, the signer is certified first
+    return founded.copy()
+
+
+@pytest.fixture(scope="module")
+def signer(founded: CaHouse) -> SupplierSigner:
+    return founded.signer("manifest-signing")
 
 
 def refusal(house: CaHouse, signed: bytes) -> RefusedError:

@@ -20,13 +20,30 @@ from tests.fakes.enrolling_device import EnrollingDevice
 ACME, OTHER = supplier("acme"), supplier("other")
 
 
-@pytest.fixture
-def house() -> CaHouse:
+@pytest.fixture(scope="module")
+def founded() -> CaHouse:
     made = CaHouse()
     made.product_line("acme")
     made.product_line("other", models=("ap-9",))
     made.publish_manifest()
     return made
+
+
+@pytest.fixture(scope="module")
+def founded_with_device(founded: CaHouse) -> tuple[CaHouse, Issued]:
+    made = founded.copy()
+    return made, enrolled(made)
+
+
+@pytest.fixture
+def house(founded: CaHouse) -> CaHouse:
+    return founded.copy()
+
+
+@pytest.fixture
+def with_device(founded_with_device: tuple[CaHouse, Issued]) -> tuple[CaHouse, Issued]:
+    house, pfc = founded_with_device
+    return house.copy(), pfc
 
 
 def enrolled(house: CaHouse, batch: str = "batch-1") -> Issued:
@@ -50,8 +67,8 @@ def crl_of(house: CaHouse, ca_id: str) -> dict[int, tuple[int, str]]:
 @pytest.mark.requirement("R74")
 @pytest.mark.check("P10")
 @pytest.mark.parametrize("reason", [each for each in Reason if each is not Reason.CA_COMPROMISE])
-def test_a_revocation_is_in_status_feed_and_crl(house: CaHouse, reason: Reason) -> None:
-    pfc = enrolled(house)
+def test_a_revocation_is_in_status_feed_and_crl(with_device: tuple[CaHouse, Issued], reason: Reason) -> None:
+    house, pfc = with_device
     house.clock.advance(minutes=7)
     made = house.revocation.revoke(pfc.ca_id, pfc.serial, reason=str(reason), caller=ACME)
     assert (made.status, made.reason, made.version) == (Status.REVOKED, reason, 2)
@@ -68,8 +85,10 @@ def test_a_revocation_is_in_status_feed_and_crl(house: CaHouse, reason: Reason) 
 @pytest.mark.parametrize(
     "reason", ["unspecified", "7", "removeFromCRL", "aACompromise", "cACompromise", "", "KeyCompromise", "0"]
 )
-def test_a_reason_that_a_credential_cannot_have_is_refused(house: CaHouse, reason: str) -> None:
-    pfc = enrolled(house)
+def test_a_reason_that_a_credential_cannot_have_is_refused(
+    with_device: tuple[CaHouse, Issued], reason: str
+) -> None:
+    house, pfc = with_device
     with pytest.raises(InvalidInputError) as caught:
         house.revocation.revoke(pfc.ca_id, pfc.serial, reason=reason, caller=ACME)
     assert "keyCompromise(1)" in caught.value.remedy
@@ -77,8 +96,8 @@ def test_a_reason_that_a_credential_cannot_have_is_refused(house: CaHouse, reaso
 
 
 @pytest.mark.negative
-def test_another_supplier_can_neither_see_nor_revoke(house: CaHouse) -> None:
-    pfc = enrolled(house)
+def test_another_supplier_can_neither_see_nor_revoke(with_device: tuple[CaHouse, Issued]) -> None:
+    house, pfc = with_device
     with pytest.raises(NotPermittedError) as caught:
         house.revocation.revoke(pfc.ca_id, pfc.serial, reason="superseded", caller=OTHER)
     assert caught.value.reason == "another-supplier"
@@ -90,8 +109,8 @@ def test_another_supplier_can_neither_see_nor_revoke(house: CaHouse) -> None:
 
 
 @pytest.mark.negative
-def test_a_serial_number_means_nothing_without_its_issuer(house: CaHouse) -> None:
-    pfc = enrolled(house)
+def test_a_serial_number_means_nothing_without_its_issuer(with_device: tuple[CaHouse, Issued]) -> None:
+    house, pfc = with_device
     with pytest.raises(NotFoundError):
         house.revocation.revoke(house.es_root().ca_id, pfc.serial, reason="superseded", caller=ADMIN)
 
@@ -125,8 +144,8 @@ def test_a_crl_that_cannot_be_made_does_not_unsay_the_revocation(
 
 
 @pytest.mark.check("P13")
-def test_a_hold_is_replaced_by_a_real_reason_once(house: CaHouse) -> None:
-    pfc = enrolled(house)
+def test_a_hold_is_replaced_by_a_real_reason_once(with_device: tuple[CaHouse, Issued]) -> None:
+    house, pfc = with_device
     house.revocation.revoke(pfc.ca_id, pfc.serial, reason="certificateHold", caller=ACME)
     with pytest.raises(ConflictError):
         house.revocation.revoke(pfc.ca_id, pfc.serial, reason="certificateHold", caller=ACME)
@@ -140,8 +159,8 @@ def test_a_hold_is_replaced_by_a_real_reason_once(house: CaHouse) -> None:
 
 
 @pytest.mark.negative
-def test_a_held_device_is_not_reopened(house: CaHouse) -> None:
-    pfc = enrolled(house)
+def test_a_held_device_is_not_reopened(with_device: tuple[CaHouse, Issued]) -> None:
+    house, pfc = with_device
     house.revocation.revoke(pfc.ca_id, pfc.serial, reason="certificateHold", caller=ACME)
     with pytest.raises(ConflictError) as caught:
         house.revocation.reopen(pfc.device_id or "", caller=ACME)
@@ -208,8 +227,8 @@ def test_a_revocation_that_waited_for_the_store_is_in_the_next_crl(house: CaHous
 
 
 @pytest.mark.check("P9")
-def test_a_crl_is_due_at_half_of_its_life_or_after_a_change(house: CaHouse) -> None:
-    pfc = enrolled(house)
+def test_a_crl_is_due_at_half_of_its_life_or_after_a_change(with_device: tuple[CaHouse, Issued]) -> None:
+    house, pfc = with_device
     assert house.lists.publish_due() == []
     house.clock.advance(hours=12)
     assert len(house.lists.publish_due()) == 4
@@ -225,8 +244,8 @@ def test_a_crl_is_due_at_half_of_its_life_or_after_a_change(house: CaHouse) -> N
 
 
 @pytest.mark.check("P15")
-def test_an_entry_stays_for_one_crl_after_expiry(house: CaHouse) -> None:
-    pfc = enrolled(house)
+def test_an_entry_stays_for_one_crl_after_expiry(with_device: tuple[CaHouse, Issued]) -> None:
+    house, pfc = with_device
     house.revocation.revoke(pfc.ca_id, pfc.serial, reason="superseded", caller=ACME)
     house.clock.at = pfc.not_after + timedelta(hours=1)
     assert pfc.serial in crl_of_any_age(house, pfc.ca_id)

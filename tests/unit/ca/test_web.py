@@ -1,6 +1,7 @@
 """The three applications: routes, roles, schemas, problem documents, the record of refusals."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -45,26 +46,40 @@ ACCESS = {
 """The whole table: a route that is not in it fails the test."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Clients:
+    """One client certificate of every role, and the table that registers them."""
+
+    certificates: dict[str, bytes]
+    table: Path
+    anchors: Path
+
+
+def clients_of(house: CaHouse, folder: Path) -> Clients:
+    """Certify and register one client of every role, and a stranger that is not registered."""
+    root = house.hierarchy.make_root(Kind.TLS_ROOT).x509()
+    anchors, table = folder / "tls-root.pem", folder / "principals.json"
+    anchors.write_bytes(root.public_bytes(Encoding.PEM))
+    certificates: dict[str, bytes] = {}
+    rows = []
+    for role in sorted({*ROLES, "stranger", "es-other"}):
+        key = ec.generate_private_key(ec.SECP256R1())
+        made = house.certification.certify_tls("client", holder=role, csr=csr_for(key))
+        certificates[role] = made.public_bytes(Encoding.DER)
+        issuer, spki = certificate_digests(made, root)
+        tenant = "other" if role == "es-other" else TENANTS.get(role, "")
+        row = {"role": role.split("-other")[0], "tenant": tenant, "name": role}
+        if role != "stranger":
+            rows.append({**row, "issuer_sha256": issuer, "spki_sha256": spki})
+    table.write_text(json.dumps({"principals": rows}))
+    return Clients(certificates=certificates, table=table, anchors=anchors)
+
+
 class Desk:
     """The operator listener with one registered client of every role."""
 
-    def __init__(self, house: CaHouse, folder: Path) -> None:
-        self.house = house
-        root = house.hierarchy.make_root(Kind.TLS_ROOT).x509()
-        anchors, table = folder / "tls-root.pem", folder / "principals.json"
-        anchors.write_bytes(root.public_bytes(Encoding.PEM))
-        self.certificates: dict[str, bytes] = {}
-        rows = []
-        for role in sorted({*ROLES, "stranger", "es-other"}):
-            key = ec.generate_private_key(ec.SECP256R1())
-            made = house.certification.certify_tls("client", holder=role, csr=csr_for(key))
-            self.certificates[role] = made.public_bytes(Encoding.DER)
-            issuer, spki = certificate_digests(made, root)
-            tenant = "other" if role == "es-other" else TENANTS.get(role, "")
-            row = {"role": role.split("-other")[0], "tenant": tenant, "name": role}
-            if role != "stranger":
-                rows.append({**row, "issuer_sha256": issuer, "spki_sha256": spki})
-        table.write_text(json.dumps({"principals": rows}))
+    def __init__(self, house: CaHouse, clients: Clients) -> None:
+        self.certificates = clients.certificates
         self.app: Flask = operator_app(
             OperatorDesk(
                 catalogue=house.store,
@@ -77,7 +92,9 @@ class Desk:
                 manifests=house.manifests,
                 revocation=house.revocation,
             ),
-            principals=PrincipalTable.load(table, anchors=anchors, is_revoked=house.revocation.is_revoked),
+            principals=PrincipalTable.load(
+                clients.table, anchors=clients.anchors, is_revoked=house.revocation.is_revoked
+            ),
         )
 
     def call(
@@ -97,14 +114,24 @@ class Desk:
         return answer.status_code, json.loads(answer.data)
 
 
-@pytest.fixture
-def house() -> CaHouse:
+@pytest.fixture(scope="module")
+def founded() -> CaHouse:
     return CaHouse()
 
 
+@pytest.fixture(scope="module")
+def clients(founded: CaHouse, tmp_path_factory: pytest.TempPathFactory) -> Clients:
+    return clients_of(founded, tmp_path_factory.mktemp("clients"))
+
+
 @pytest.fixture
-def desk(house: CaHouse, tmp_path: Path) -> Desk:
-    return Desk(house, tmp_path)
+def house(founded: CaHouse, clients: Clients) -> CaHouse:  # noqa: ARG001, the clients are certified first
+    return founded.copy()
+
+
+@pytest.fixture
+def desk(house: CaHouse, clients: Clients) -> Desk:
+    return Desk(house, clients)
 
 
 def refusals(house: CaHouse) -> list[tuple[str, str]]:
@@ -300,12 +327,12 @@ def test_the_route_of_platform_credentials_is_for_them_only(desk: Desk, house: C
     assert desk.call("es", "POST", f"/v1/certificates/{serial}/revocation", body)[0] == 200
 
 
-def test_certificates_are_issued_over_http(house: CaHouse, tmp_path: Path) -> None:
+def test_certificates_are_issued_over_http(house: CaHouse, clients: Clients) -> None:
     house.hierarchy.make_root(Kind.OPERATORS_ROOT)
     issuing = house.product_line()
     key = ec.generate_private_key(ec.SECP256R1())
     house.responder_keys = frozenset({spki_sha256(key.public_key())})
-    desk, csr = Desk(house, tmp_path), csr_for(key)
+    desk, csr = Desk(house, clients), csr_for(key)
     for role, path, body in (
         ("es", "/v1/supplier-certificates", {"supplier": "acme", "purpose": "batch-signing", "csr": csr}),
         (

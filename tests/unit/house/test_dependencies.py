@@ -5,7 +5,7 @@ import re
 import sys
 from importlib.metadata import packages_distributions
 
-from tests.unit.house.tree import ROOT, pyproject, python_files
+from tests.unit.house.tree import ROOT, nodes_of_the_product, pyproject
 
 
 def canonical(name: str) -> str:
@@ -18,8 +18,8 @@ def names(requirements: list[str]) -> set[str]:
 
 def imported_distributions() -> set[str]:
     modules = set()
-    for path in python_files(tests=False):
-        for node in ast.walk(ast.parse((ROOT / path).read_text(encoding="utf-8"))):
+    for nodes in nodes_of_the_product().values():
+        for node in nodes:
             if isinstance(node, ast.Import):
                 modules |= {alias.name.split(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:

@@ -3,7 +3,7 @@
 import ast
 from collections.abc import Iterator
 
-from tests.unit.house.tree import ROOT, python_files
+from tests.unit.house.tree import ROOT, nodes_of_the_product, python_files
 
 FILE_LINES_MAX = 500
 FUNCTION_LINES_MAX = 70
@@ -14,10 +14,10 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 def functions_of_the_product() -> Iterator[tuple[str, Function]]:
     """Every function with its place; a migration is a table of columns and not counted."""
-    for path in python_files(tests=False):
+    for path, nodes in nodes_of_the_product().items():
         if "migrations" in path.parts:
             continue
-        for node in ast.walk(ast.parse((ROOT / path).read_text(encoding="utf-8"))):
+        for node in nodes:
             if isinstance(node, Function):
                 yield f"{path}:{node.lineno} {node.name}", node
 

@@ -1,5 +1,7 @@
-"""The checkout as these tests see it: files that belong to the project, read once."""
+"""The checkout as these tests see it: files that belong to the project, read and parsed once."""
 
+import ast
+import os
 import tomllib
 from functools import cache
 from pathlib import Path
@@ -12,13 +14,11 @@ NOT_OURS = {".git", ".venv", ".pva", "__pycache__", "dist", "vendor"}
 @cache
 def project_files() -> tuple[Path, ...]:
     """Every file of the project, relative to its root; caches and vendored assets are not."""
-    return tuple(
-        sorted(
-            path.relative_to(ROOT)
-            for path in ROOT.rglob("*")
-            if path.is_file() and not NOT_OURS & set(path.relative_to(ROOT).parts)
-        )
-    )
+    found = []
+    for place, folders, names in os.walk(ROOT):
+        folders[:] = set(folders) - NOT_OURS
+        found += [Path(place, name).relative_to(ROOT) for name in names if name not in NOT_OURS]
+    return tuple(sorted(path for path in found if (ROOT / path).is_file()))
 
 
 def python_files(*, tests: bool = True) -> list[Path]:
@@ -32,6 +32,16 @@ def pyproject() -> dict[str, Any]:
     return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
 
+@cache
+def nodes_of_the_product() -> dict[Path, tuple[ast.AST, ...]]:
+    """Every node of the syntax tree of each source that is no test."""
+    return {
+        path: tuple(ast.walk(ast.parse((ROOT / path).read_text(encoding="utf-8"))))
+        for path in python_files(tests=False)
+    }
+
+
+@cache
 def text_of(path: Path) -> str | None:
     """Text of a project file; None for a binary one."""
     try:

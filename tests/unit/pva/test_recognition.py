@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from functools import cache
 from typing import Any
 
 import cbor2
@@ -175,6 +176,7 @@ def test_a_root_is_recognised(world: World) -> None:
     assert [each.name for each in world.recognition.suppliers()] == ["Acme", "New"]
 
 
+@cache
 def unacceptable_roots() -> dict[str, bytes]:
     root = Authority.root("new root")
     weak = rsa.generate_private_key(public_exponent=65537, key_size=2048).public_key()

@@ -5,6 +5,7 @@ What a TPM would never sign can be signed here, so that each check is tried with
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
@@ -97,6 +98,12 @@ def ecc_key(
     )
 
 
+@cache
+def private_rsa_key(bits: int, exponent: int) -> rsa.RSAPrivateKey:
+    """Any RSA key of this shape: finding primes takes longer than all that is done with them."""
+    return rsa.generate_private_key(public_exponent=exponent, key_size=bits)
+
+
 def rsa_key(
     *,
     scheme: int = Algorithm.RSASSA,
@@ -105,7 +112,7 @@ def rsa_key(
     exponent: int = 65537,
 ) -> SoftwareKey:
     """An RSA AK."""
-    private = rsa.generate_private_key(public_exponent=exponent, key_size=bits)  # any RSA key will do
+    private = private_rsa_key(bits, exponent)
     modulus = private.public_key().public_numbers().n
     parameters = RsaParameters(
         symmetric=SymmetricDefinition(),
