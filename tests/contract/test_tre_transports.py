@@ -37,7 +37,7 @@ def listening(path: Path, serve: Callable[[socket.socket], None], *, connections
             with connection:
                 serve(connection)
 
-    thread = threading.Thread(target=accept)
+    thread = threading.Thread(target=accept, daemon=True)  # a failed test must not keep the run from ending
     thread.start()
     try:
         yield
@@ -90,13 +90,18 @@ def test_a_response_that_comes_in_pieces_is_whole(folder: Path) -> None:
 
 
 def test_a_tpm_that_closed_between_two_commands_is_connected_again(folder: Path) -> None:
+    closed = threading.Event()
+
     def serve(connection: socket.socket) -> None:
         connection.recv(len(COMMAND))
         connection.sendall(RESPONSE)
+        connection.close()
+        closed.set()
 
     with listening(folder / "tpm", serve, connections=2):
         transport = SocketTpm(folder / "tpm")
         assert transport.transmit(COMMAND) == RESPONSE
+        assert closed.wait(5)  # between two commands, and not while the second is on its way
         assert transport.transmit(COMMAND) == RESPONSE
         transport.close()
 
