@@ -34,7 +34,7 @@ from standards.tpm2.sessions import EMPTY_PASSWORD
 from standards.tpm2.structures import EccParameters, NvPublic, Public, Scheme, SymmetricDefinition
 from standards.tpm2.templates import AK_ECC_P256, AK_RSA_2048, EK_RSA_2048, STORAGE_ECC_P256
 from tests.contract.device_keys import AK_HANDLE, EK_HANDLES, counted, storage_of
-from tests.contract.tpm_devices import KINDS, make_persistent, manufacture, running
+from tests.contract.tpm_devices import KINDS, make_persistent, manufactured, running
 from tests.fakes.attesting_device import p256, with_point
 from tests.fakes.ca import CaHouse, FrozenClock, batch_of, manifest_of, supplier
 
@@ -151,7 +151,7 @@ def statement(made: Attestation) -> CertifiedStatement:
 def factory(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
     """A kind of TPM and its state as it leaves the factory; its maker's CA lies beside it."""
     kind = str(request.param)
-    return kind, manufacture(kind, tmp_path_factory.mktemp(f"ca-{kind}"))
+    return kind, manufactured(kind, tmp_path_factory)
 
 
 @pytest.fixture(scope="module")

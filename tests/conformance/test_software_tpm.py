@@ -13,7 +13,7 @@ from standards.tpm2.errors import Tpm2Error
 from standards.tpm2.return_codes import ReturnCode, base
 from standards.tpm2.structures import PcrSelection
 from standards.tpm2.templates import AK_ECC_P256, GENERATION_COUNTER, STORAGE_ECC_P256
-from tests.contract.tpm_devices import RunningTpm, manufacture, running
+from tests.contract.tpm_devices import RunningTpm, manufactured, running
 from tests.fakes.software_tpm import BenchTpm
 from tests.tools import absent
 
@@ -121,7 +121,7 @@ def _story(mutator: _Mutator) -> None:
 @pytest.fixture(scope="module")
 def swtpm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningTpm]:
     """swtpm, fresh from its factory."""
-    state: Path = manufacture("swtpm", tmp_path_factory.mktemp("swtpm"))
+    state: Path = manufactured("swtpm", tmp_path_factory)
     with running("swtpm", state) as tpm:
         tpm.start()
         yield tpm

@@ -29,7 +29,7 @@ from standards.tpm2.templates import (
     STORAGE_ECC_P256,
     without_unique,
 )
-from tests.contract.tpm_devices import manufacture_swtpm, running
+from tests.contract.tpm_devices import manufactured, running
 from tests.property.test_tpm2_structures import attest_values, nv_publics, signatures
 from tests.tools import absent
 from tests.unit.standards.tpm2.attester import EXTRA_DATA, ecc_key, quote_of, rsa_key
@@ -52,7 +52,7 @@ def pytss(module: str) -> Any:
 @pytest.fixture(scope="module")
 def tpm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TpmConnection]:
     """One swtpm for the judge of this file."""
-    with running("swtpm", manufacture_swtpm(tmp_path_factory.mktemp("swtpm"))) as device:
+    with running("swtpm", manufactured("swtpm", tmp_path_factory)) as device:
         yield device.start()
 
 

@@ -17,7 +17,7 @@ from standards.tpm2.marshal import Reader, tpm2b
 from standards.tpm2.sessions import EMPTY_PASSWORD
 from standards.tpm2.structures import Attest, EccPoint, PcrSelection, Public, QuoteInfo
 from standards.tpm2.templates import AK_ECC_P256, AK_RSA_2048
-from tests.contract.tpm_devices import manufacture_swtpm, running
+from tests.contract.tpm_devices import manufactured, running
 from tests.tools import need
 
 NONCE = bytes(range(32))
@@ -28,7 +28,7 @@ TEMPLATES = {"ECDSA": AK_ECC_P256, "RSASSA": AK_RSA_2048}
 @pytest.fixture(scope="module")
 def tpm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TpmConnection]:
     """One swtpm for the judges of this file."""
-    with running("swtpm", manufacture_swtpm(tmp_path_factory.mktemp("swtpm"))) as device:
+    with running("swtpm", manufactured("swtpm", tmp_path_factory)) as device:
         yield device.start()
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from standards.tpm2.connection import TpmConnection
-from tests.contract.tpm_devices import KINDS, RunningTpm, manufacture, running
+from tests.contract.tpm_devices import KINDS, RunningTpm, manufactured, running
 
 
 @pytest.fixture(scope="session", params=KINDS)
@@ -15,7 +15,7 @@ def manufactured_tpm(
 ) -> tuple[str, Path]:
     """A kind of TPM and its state as it leaves the factory."""
     kind = str(request.param)
-    return kind, manufacture(kind, tmp_path_factory.mktemp(kind))
+    return kind, manufactured(kind, tmp_path_factory)
 
 
 @pytest.fixture

@@ -1,7 +1,8 @@
-"""TPMs for the contract tests: swtpm and the software TPM of the lab, each a process on a UNIX socket.
+"""TPMs for the contract tests: swtpm and the software TPM of the lab, each behind a UNIX socket.
 
-A test gets the running process through `RunningTpm`; `restart` is a TPM reset. Manufacturing is done once
-a run, each test then works on a copy of that state.
+A test gets the running TPM through `RunningTpm`; `restart` is a TPM reset. Manufacturing is done once a run,
+each test then works on a copy of that state. swtpm is a process. The software TPM is served by a thread, with the
+lab's own server; as a process of its own ("software process") it runs where processes are the subject.
 """
 
 import contextlib
@@ -11,15 +12,20 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 from edge.process import system_clock, system_random
 from lab.software_tpm.manufacture import manufacture as manufacture_software_tpm
+from lab.software_tpm.server import Server, listen
+from lab.software_tpm.software_tpm import SoftwareTpm
+from lab.software_tpm.state_codec import decode_state
+from lab.software_tpm.state_store import STATE_FILE, MemoryStore
 from standards.tpm2.commands.objects import TpmObject
 from standards.tpm2.connection import TpmConnection
 from standards.tpm2.constants import Handle
@@ -71,35 +77,69 @@ class SocketTransport:
         return received
 
 
+class ServedTpm:
+    """The software TPM, served by a thread of this process; what it saves outlives `stop`, as on a disk."""
+
+    def __init__(self, state: Path) -> None:
+        self._store = MemoryStore(decode_state((state / STATE_FILE).read_bytes()))
+        self._thread: threading.Thread | None = None
+
+    def start(self, path: Path) -> None:
+        """TPM reset, Startup(CLEAR); served when this returns."""
+        tpm = SoftwareTpm(self._store, random_bytes=system_random, clock=system_clock)
+        self._server = Server(listen(path, owner=None), tpm.execute)
+        self._thread = threading.Thread(target=self._serve, name="software-tpm", daemon=True)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        with self._server:
+            self._server.serve()
+
+    def stop(self) -> None:
+        """Power off."""
+        if self._thread is not None:
+            self._server.stop()
+            self._thread.join(timeout=_START_TIMEOUT_S)
+            self._thread = None
+
+
 @dataclass(slots=True)
 class RunningTpm:
-    """A TPM process over `state`; its socket lies in a short folder, since a UNIX path ends at 107 bytes."""
+    """A TPM over `state`; its socket lies in a short folder, since a UNIX path ends at 107 bytes."""
 
     kind: str
     state: Path
     run_folder: Path
     process: "subprocess.Popen[bytes] | None" = None
     transport: SocketTransport | None = None
+    _served: ServedTpm | None = field(init=False, default=None)
 
     def start(self) -> TpmConnection:
         """Power on, Startup(CLEAR) included."""
         path = self.run_folder / "tpm"
         path.unlink(missing_ok=True)
+        if self.kind == "software":
+            self._served = self._served or ServedTpm(self.state)
+            self._served.start(path)
+            return self._connected(path)
         self.process = subprocess.Popen(
             self._command(path), cwd=REPOSITORY, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
         deadline = time.monotonic() + _START_TIMEOUT_S
         while time.monotonic() < deadline:
             with contextlib.suppress(OSError):
-                self.transport = SocketTransport(path)
-                return TpmConnection(self.transport, os.urandom, pause=time.sleep)
+                return self._connected(path)
             if self.process.poll() is not None:
                 break
             time.sleep(0.01)
         raise RuntimeError(f"{self.kind} did not start: exit status {self.process.poll()}")
 
+    def _connected(self, path: Path) -> TpmConnection:
+        self.transport = SocketTransport(path)
+        return TpmConnection(self.transport, os.urandom, pause=time.sleep)
+
     def _command(self, path: Path) -> list[str]:
-        if self.kind == "software":
+        if self.kind == "software process":
             return [
                 sys.executable,
                 "-m",
@@ -127,6 +167,8 @@ class RunningTpm:
         """Power off."""
         if self.transport:
             self.transport.close()
+        if self._served:
+            self._served.stop()
         if self.process:
             self.process.terminate()
             self.process.wait(timeout=_START_TIMEOUT_S)
@@ -175,9 +217,15 @@ def manufacture_software(folder: Path) -> Path:
     return made_in
 
 
-def manufacture(kind: str, folder: Path) -> Path:
-    """State of a TPM of this kind with its EKs and certificates."""
-    return {"swtpm": manufacture_swtpm, "software": manufacture_software}[kind](folder)
+_MADE: dict[str, Path] = {}
+
+
+def manufactured(kind: str, factory: pytest.TempPathFactory) -> Path:
+    """State of a TPM of this kind with its EKs and certificates, made once a run; `running` copies it."""
+    make = manufacture_swtpm if kind == "swtpm" else manufacture_software
+    if make.__name__ not in _MADE:
+        _MADE[make.__name__] = make(factory.mktemp(kind.split(maxsplit=1)[0]))
+    return _MADE[make.__name__]
 
 
 @contextlib.contextmanager

@@ -17,7 +17,7 @@ import pytest
 from edge.keys import read_passphrase
 from messages.evidence import decode_evidence
 from tests.contract.certificates import Certificates
-from tests.contract.tpm_devices import REPOSITORY, manufacture
+from tests.contract.tpm_devices import REPOSITORY, manufactured
 from tests.end_to_end.tre_process import AGENT_UID, ROOT, STRICT, TreProcess, made
 
 UID = 60124 if ROOT else AGENT_UID
@@ -130,8 +130,8 @@ class Agent:
 
 @pytest.fixture(scope="module")
 def agent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Agent]:
-    state = manufacture("software", tmp_path_factory.mktemp("software"))
-    with made(("software", state), tmp_path_factory.mktemp("device")) as device:
+    state = manufactured("software process", tmp_path_factory)
+    with made(("software process", state), tmp_path_factory.mktemp("device")) as device:
         device.settings["agent_uid"] = UID
         device.start()
         services = Services(device=device, certificates=Certificates(tmp_path_factory.mktemp("tls")))

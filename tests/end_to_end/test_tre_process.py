@@ -23,7 +23,7 @@ from standards.tpm2.attestation import (
     verify_quote,
 )
 from standards.tpm2.structures import NvPublic, PcrSelection, Public
-from tests.contract.tpm_devices import KINDS, REPOSITORY, manufacture
+from tests.contract.tpm_devices import KINDS, REPOSITORY, manufactured
 from tests.end_to_end.tre_process import (
     AGENT_UID,
     BASELINE,
@@ -43,12 +43,12 @@ def factory_state(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[str, Path]:
     kind = str(request.param)
-    return kind, manufacture(kind, tmp_path_factory.mktemp(kind))
+    return kind, manufactured(kind, tmp_path_factory)
 
 
 @pytest.fixture(scope="module")
 def software_state(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return manufacture("software", tmp_path_factory.mktemp("software"))
+    return manufactured("software", tmp_path_factory)
 
 
 @pytest.fixture
