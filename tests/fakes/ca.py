@@ -41,6 +41,7 @@ from tests.fakes.enrolling_device import EnrollingDevice, TpmMaker
 NOW = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
 PUBLIC_URL = "http://ca.example.net"
 OCSP_URL = "http://ocsp.example.net/"
+IN_MEMORY = "sqlite://"
 ADMIN = Caller(name="admin", role="admin", tenant="")
 
 
@@ -131,7 +132,7 @@ def batch_of(
 @cache
 def empty_books() -> bytes:
     """A store of the newest schema in which nothing has happened, as SQLite keeps it."""
-    engine = engine_for("sqlite://")
+    engine = engine_for(IN_MEMORY)
     with transaction(engine) as connection:
         tables.metadata.create_all(connection)
     return _database(engine).serialize()
@@ -147,17 +148,22 @@ def _database(engine: sa.Engine) -> sqlite3.Connection:
 
 @dataclass
 class CaHouse:
-    """A CA with its use cases, over one in-memory store."""
+    """A CA with its use cases, over one store; only a CA in memory can be copied."""
 
     clock: FrozenClock = field(default_factory=FrozenClock)
     keys: MemoryKeys = field(default_factory=MemoryKeys)
+    database: str = IN_MEMORY
     books: bytes = field(default_factory=empty_books, repr=False)
     responder_keys: frozenset[str] = frozenset()
     maker: TpmMaker = field(default_factory=TpmMaker)
 
     def __post_init__(self) -> None:
-        self._engine = engine_for("sqlite://")
-        _database(self._engine).deserialize(self.books)
+        self._engine = engine_for(self.database)
+        if self.database == IN_MEMORY:
+            _database(self._engine).deserialize(self.books)
+        else:
+            with transaction(self._engine) as connection:
+                tables.metadata.create_all(connection)
         self.store = Store(self._engine, random_bytes=os.urandom)
         self.signing = Signing(
             keys=self.keys, random_bytes=os.urandom, public_url=PUBLIC_URL, ocsp_url=OCSP_URL
