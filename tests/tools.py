@@ -6,6 +6,7 @@ green run there means that every judge has spoken.
 
 import os
 import shutil
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,12 @@ def need(tool: str) -> str:
     if path is None:
         absent(tool, remedy=f"apt-get install {PACKAGES.get(tool, tool)}")
     return str(path)
+
+
+def need_pkilint() -> None:
+    """The linter of certificates, CRLs and OCSP responses, which is a Python package."""
+    if find_spec("pkilint") is None:
+        absent("pkilint", remedy="pip install 'open-pva[conformance]'")
 
 
 def shared_vectors() -> Path:

@@ -18,7 +18,7 @@ from standards.pki import oids
 from standards.pki.extensions import ExpectedSystemState, HardwareModuleName
 from standards.pki.fingerprints import ca_id, spki_sha256
 from tests.fakes.ca import ADMIN, NOW, CaHouse, csr_for
-from tests.tools import need
+from tests.tools import need, need_pkilint
 
 pytestmark = [pytest.mark.check("P2"), pytest.mark.check("P3"), pytest.mark.check("P6")]
 
@@ -156,6 +156,7 @@ def test_pkilint_and_openssl_accept_every_crl(
 
 def _pkilint(linter: str, file: Path, *options: str) -> subprocess.CompletedProcess[str]:
     """Run as its user runs it: the exit status is the number of findings."""
+    need_pkilint()
     start = f"import sys; from pkilint.bin.{linter} import main; sys.exit(main())"
     command = [sys.executable, "-c", start, "lint", "-s", "WARNING", *options, str(file)]
     return subprocess.run(command, capture_output=True, text=True, check=False)

@@ -24,7 +24,7 @@ from standards.pki.ocsp_answer import StatusKind
 from tests.conformance.ocsp_service import LONG, OcspService, StandInCa, pem
 from tests.contract.certificates import Certificates
 from tests.fakes.pki import Authority, p256
-from tests.tools import absent, need
+from tests.tools import need, need_pkilint
 
 GOOD, REVOKED, HELD, NEVER = 0x51, 0x52, 0x53, 0x54
 KINDS = {"good": GOOD, "revoked": REVOKED, "held": HELD, "unknown": NEVER}
@@ -126,8 +126,7 @@ def test_ocsptool_accepts(world: World, nonce: str, name: str, words: str) -> No
 
 def test_pkilint_finds_nothing(world: World) -> None:
     linter = Path(sys.executable).parent / "lint_ocsp_response"
-    if not linter.exists():
-        absent("pkilint", remedy="pip install 'open-pva[conformance]'")
+    need_pkilint()
     client = HttpClient(world.service.url)
     sha1 = hashes.SHA1()  # noqa: S303  # a name, not protection
     for name, algorithm in [("good", sha1), ("revoked", None), ("unknown", None)]:
