@@ -142,7 +142,7 @@ def _decode(data: bytes) -> LenientCertificate:
     return LenientCertificate(
         der=data[:length],
         tbs=tbs.dump(),
-        signature=whole["signature_value"].native,
+        signature=_signature(whole["signature_value"]),
         signature_algorithm=_signature_algorithm(whole["signature_algorithm"]),
         serial=tbs["serial_number"].native,
         issuer=_name(tbs["issuer"]),
@@ -152,6 +152,13 @@ def _decode(data: bytes) -> LenientCertificate:
         spki=tbs["subject_public_key_info"].dump(),
         extensions=_extensions(tbs["extensions"]),
     )
+
+
+def _signature(encoded: Any) -> bytes:
+    signature = encoded.native
+    if encoded.unused_bits:  # not a matter of spelling: a signature is whole octets, whatever its last bit
+        raise DecodeError("certificate signature", expected="whole octets", got="unused bits at its end")
+    return bytes(signature)
 
 
 def _name(encoded: Any) -> Name:

@@ -146,7 +146,7 @@ def _database(engine: sa.Engine) -> sqlite3.Connection:
     return driver
 
 
-@dataclass
+@dataclass(repr=False)
 class CaHouse:
     """A CA with its use cases, over one store; only a CA in memory can be copied."""
 
@@ -174,6 +174,9 @@ class CaHouse:
         self.hierarchy = Hierarchy(
             store=self.store, signing=self.signing, clock=self.clock, publish=self.lists.publish
         )
+
+    def __repr__(self) -> str:
+        return f"CaHouse(database={self.database!r})"  # of a failing example: its books would hide the rest
 
     def copy(self) -> "CaHouse":
         """A CA with the same past, keys and time, and a future of its own."""

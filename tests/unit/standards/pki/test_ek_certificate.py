@@ -259,6 +259,18 @@ def test_k9_signatures() -> None:
 
 
 @pytest.mark.negative
+def test_k9_a_signature_is_whole_octets() -> None:
+    made = (Ek.under(ISSUING) for _ in range(64))
+    ek = next(each for each in made if each.der[-1] % 2 == 0)  # so that a dropped last bit changes no octet
+    signature = decode_lenient(ek.der).signature
+    at = len(ek.der) - len(signature) - 1
+    assert ek.der[at] == 0
+    shortened = ek.der[:at] + b"\x01" + ek.der[at + 1 :]
+    with pytest.raises(DecodeError, match="whole octets"):
+        decode_lenient(shortened)
+
+
+@pytest.mark.negative
 def test_k9_unknown_roots_and_roots_that_are_only_intermediates() -> None:
     assert refused(Ek.under(Authority.root("TPM maker root"))).fault is PathFault.UNTRUSTED
     only_intermediate = [certificate_der(ISSUING.certificate)]
