@@ -26,7 +26,7 @@ SUPPLIER_PURPOSES = {
     "manifest-signing": Kind.MANIFEST_SIGNING,
     "batch-signing": Kind.BATCH_SIGNING,
 }
-OPERATOR_PURPOSES = {"challenge": Kind.CHALLENGE, "attestation-result": Kind.ATTESTATION_RESULT}
+OPERATOR_PURPOSES = {kind.value: kind for kind in OPERATOR_ROLES}
 TLS_KINDS = {"server": Kind.TLS_SERVER, "client": Kind.TLS_CLIENT}
 
 

@@ -31,6 +31,12 @@ class Kind(StrEnum):
     BATCH_SIGNING = "batch-signing"
     CHALLENGE = "challenge"
     ATTESTATION_RESULT = "attestation-result"
+    STATE_APPROVAL = "state-approval"
+    SUBSCRIPTION = "subscription"
+    RESULT_ENCRYPTION = "result-encryption"
+    DELIVERY = "delivery"
+    DISCOVERY = "discovery"
+    CONNECTIVITY = "connectivity"
     TLS_SERVER = "tls-server"
     TLS_CLIENT = "tls-client"
     OCSP_DELEGATE = "ocsp-delegate"
@@ -113,8 +119,19 @@ def _end_entity(
     )
 
 
+def _of_operator(kind: Kind, *, purpose: x509.ObjectIdentifier, usage: str = "digital_signature") -> Profile:
+    """A service of an operator, under the operators' root, with its role and id."""
+    return Profile(
+        kind=kind,
+        issuers=frozenset({Kind.OPERATORS_ROOT}),
+        lifetime=YEAR,
+        key_usage=frozenset({usage}),
+        purposes=(purpose,),
+        variables=frozenset({Variable.SUBJECT, Variable.OPERATOR_ROLE}),
+    )
+
+
 _CA_USAGE = frozenset({"key_cert_sign", "crl_sign"})
-_ROLE = frozenset({Variable.OPERATOR_ROLE})
 _NAMES = frozenset({Variable.NETWORK_NAMES})
 
 PROFILES: dict[Kind, Profile] = {
@@ -148,20 +165,14 @@ PROFILES: dict[Kind, Profile] = {
         _end_entity(
             Kind.BATCH_SIGNING, issuer=Kind.ES_ROOT, lifetime=2 * YEAR, purpose=oids.EKU_BATCH_SIGNING
         ),
-        _end_entity(
-            Kind.CHALLENGE,
-            issuer=Kind.OPERATORS_ROOT,
-            lifetime=YEAR,
-            purpose=oids.EKU_CHALLENGE,
-            more=_ROLE,
-        ),
-        _end_entity(
-            Kind.ATTESTATION_RESULT,
-            issuer=Kind.OPERATORS_ROOT,
-            lifetime=YEAR,
-            purpose=oids.EKU_ATTESTATION_RESULT,
-            more=_ROLE,
-        ),
+        _of_operator(Kind.CHALLENGE, purpose=oids.EKU_CHALLENGE),
+        _of_operator(Kind.ATTESTATION_RESULT, purpose=oids.EKU_ATTESTATION_RESULT),
+        _of_operator(Kind.STATE_APPROVAL, purpose=oids.EKU_STATE_APPROVAL),
+        _of_operator(Kind.SUBSCRIPTION, purpose=oids.EKU_SUBSCRIPTION),
+        _of_operator(Kind.RESULT_ENCRYPTION, purpose=oids.EKU_RESULT_ENCRYPTION, usage="key_agreement"),
+        _of_operator(Kind.DELIVERY, purpose=oids.EKU_DELIVERY),
+        _of_operator(Kind.DISCOVERY, purpose=oids.EKU_DISCOVERY),
+        _of_operator(Kind.CONNECTIVITY, purpose=oids.EKU_CONNECTIVITY),
         _end_entity(
             Kind.TLS_SERVER,
             issuer=Kind.TLS_ROOT,
@@ -184,5 +195,11 @@ PROFILES: dict[Kind, Profile] = {
 OPERATOR_ROLES: dict[Kind, frozenset[str]] = {
     Kind.CHALLENGE: frozenset({"pva"}),
     Kind.ATTESTATION_RESULT: frozenset({"pva"}),
+    Kind.STATE_APPROVAL: frozenset({"pva"}),
+    Kind.SUBSCRIPTION: frozenset({"sho"}),
+    Kind.RESULT_ENCRYPTION: frozenset({"sho"}),
+    Kind.DELIVERY: frozenset({"dpf"}),
+    Kind.DISCOVERY: frozenset({"drf"}),
+    Kind.CONNECTIVITY: frozenset({"ccif"}),
 }
-"""Which operator role may hold which purpose: only a PVA challenges a TRE and signs results."""
+"""Which operator role may hold which purpose: only a PVA challenges a TRE, only an SHO speaks about subscriptions."""

@@ -12,7 +12,6 @@ import click
 
 from clients.ca_status import CaStatusClient
 from edge.database import engine_for, migrate
-from edge.http_client import ClientTls, HttpClient
 from edge.http_server import Listener, ListenerError, serve
 from edge.keys import KeyFileError, load_private_key
 from edge.periodic import Periodic
@@ -36,7 +35,7 @@ def run(settings: OcspSettings) -> None:
     engine = engine_for(settings.database)
     migrate(engine, MIGRATIONS)
     store = SqlStatusStore(engine)
-    ca = CaStatusClient(_ca_http(settings))
+    ca = CaStatusClient(settings.ca.client())
     keeper = DelegateKeeper(ca, store, key=key, clock=system_clock)
     reader = FeedReader(ca, store, clock=system_clock, heard_of=keeper.expect)
     policy = settings.policy()
@@ -67,16 +66,6 @@ def run(settings: OcspSettings) -> None:
 
 def _poll(reader: FeedReader) -> None:
     reader.poll()
-
-
-def _ca_http(settings: OcspSettings) -> HttpClient:
-    tls = ClientTls(
-        anchors=settings.ca.anchors,
-        certificate=settings.ca.certificate,
-        key=settings.ca.key,
-        passphrase_file=settings.ca.passphrase_file,
-    )
-    return HttpClient(settings.ca.url, tls=tls, timeout_s=settings.ca.timeout_s)
 
 
 @click.command()

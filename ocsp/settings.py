@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import Field
 
 from edge.settings import Settings, SettingsPath
+from edge.upstream_settings import UpstreamSettings
 from ocsp.responder import LIFETIME_MAX, AnswerPolicy, NeverIssued
 
 _LIFETIME_MAX_S = int(LIFETIME_MAX.total_seconds())
@@ -25,17 +26,6 @@ class ResponderKey(Settings):
     passphrase_file: SettingsPath
 
 
-class CaAccess(Settings):
-    """The CA's operator listener, over mutual TLS in the role `ocsp`."""
-
-    url: str
-    anchors: SettingsPath
-    certificate: SettingsPath
-    key: SettingsPath
-    passphrase_file: SettingsPath
-    timeout_s: float = Field(default=5.0, gt=0, le=60)
-
-
 class OcspSettings(Settings):
     """The whole; times in seconds. Why `feed_age_max_s` matters stands in `ocsp.responder`."""
 
@@ -44,7 +34,7 @@ class OcspSettings(Settings):
     database: str
     public: PublicListener
     key: ResponderKey
-    ca: CaAccess
+    ca: UpstreamSettings
     feed_interval_s: float = Field(default=0.25, ge=0.05, le=60)
     feed_age_max_s: int = Field(default=900, ge=10, le=86400)
     answer_lifetime_s: int = Field(default=_LIFETIME_MAX_S, ge=30, le=_LIFETIME_MAX_S)

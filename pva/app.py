@@ -5,28 +5,26 @@ are signed with two different keys; the process refuses to start with one key in
 """
 
 import sys
-from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import click
-from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 
 from edge.database import engine_for, migrate
 from edge.http_server import Listener, ListenerError, serve
-from edge.keys import KeyFileError, load_private_key
+from edge.keys import KeyFileError
 from edge.principals import PrincipalTable, PrincipalTableError
 from edge.process import configure_logging, system_clock, system_random
 from edge.settings import SettingsError, load_settings
+from edge.signing_keys import SigningKeyError
 from messages.evidence import EVIDENCE_BYTES_MAX
 from pva.credential_status import CredentialStatusSource
 from pva.recognition import RecognitionDesk
 from pva.reference_store import ReferenceStore
 from pva.requests import ChallengeSigner, RequestDesk
 from pva.result import ResultSigner
-from pva.settings import PvaSettings, SigningKeySettings
+from pva.settings import PvaSettings
 from pva.store import Store
 from pva.validation import Verifier
 from pva.web.device import device_app
@@ -35,7 +33,6 @@ from pva.web.refusal_answers import AnonymousRefusals
 from standards.pki import oids
 from standards.pki.errors import PkiError
 from standards.pki.fingerprints import decode_pem_certificates, spki_der
-from standards.pki.paths import validate_path
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 _USAGE_OR_SETTINGS = 2
@@ -60,6 +57,7 @@ def main(config: Path) -> None:
         KeyFileError,
         PrincipalTableError,
         ListenerError,
+        SigningKeyError,
         PkiError,
         WiringError,
         OSError,
@@ -76,11 +74,11 @@ def build_listeners(settings: PvaSettings) -> tuple[Listener, ...]:
     references = ReferenceStore(engine, random_bytes=system_random)
     anchors = decode_pem_certificates(settings.operators_root.read_bytes())
     now = system_clock()
-    challenge_key, challenge_chain = _signing_key(
-        settings.challenge_key, anchors=anchors, eku=oids.EKU_CHALLENGE, at=now
+    challenge_key, challenge_chain = settings.challenge_key.load(
+        anchors=anchors, eku=oids.EKU_CHALLENGE, at=now
     )
-    result_key, result_chain = _signing_key(
-        settings.result_key, anchors=anchors, eku=oids.EKU_ATTESTATION_RESULT, at=now
+    result_key, result_chain = settings.result_key.load(
+        anchors=anchors, eku=oids.EKU_ATTESTATION_RESULT, at=now
     )
     if spki_der(challenge_key.public_key()) == spki_der(result_key.public_key()):
         raise WiringError("challenge_key and result_key are one key: make a second one (D14)")
@@ -139,22 +137,6 @@ def build_listeners(settings: PvaSettings) -> tuple[Listener, ...]:
             body_bytes_max=MANIFEST_BYTES_MAX,
         ),
     )
-
-
-def _signing_key(
-    settings: SigningKeySettings,
-    *,
-    anchors: Sequence[x509.Certificate],
-    eku: x509.ObjectIdentifier,
-    at: datetime,
-) -> tuple[EllipticCurvePrivateKey, tuple[x509.Certificate, ...]]:
-    """A signing key with its path under the operators' root, proven to belong together before it signs."""
-    key = load_private_key(settings.key, passphrase_file=settings.passphrase_file)
-    chain = tuple(decode_pem_certificates(settings.certificate.read_bytes()))
-    validate_path(chain[0], intermediates=chain[1:], anchors=anchors, at=at, eku=eku)
-    if spki_der(chain[0]) != spki_der(key.public_key()):
-        raise WiringError(f"{settings.certificate} is not the certificate of {settings.key}")
-    return key, chain
 
 
 def _build() -> str:

@@ -12,6 +12,7 @@ from pydantic import Field, StringConstraints, field_validator
 
 from edge.listener_settings import OperatorListenerSettings, TlsListenerSettings
 from edge.settings import Settings, SettingsPath
+from edge.signing_keys import SigningKeySettings
 from messages.pcr import PCR_INDEX_MAX, PcrSelections
 from pva.policy import FORBIDDEN_PCRS, AppraisalPolicy
 from standards.boot_log.algorithms import BANKS_BY_NAME, SHA1
@@ -19,14 +20,6 @@ from standards.boot_log.algorithms import BANKS_BY_NAME, SHA1
 _SELECTION = re.compile(
     r"(?P<bank>[a-z0-9_]+):(?P<indices>[0-9]{1,2}(?:-[0-9]{1,2})?(?:,[0-9]{1,2}(?:-[0-9]{1,2})?)*)"
 )
-
-
-class SigningKeySettings(Settings):
-    """An encrypted signing key and its certificate path (PEM, leaf first, without the root)."""
-
-    key: SettingsPath
-    passphrase_file: SettingsPath
-    certificate: SettingsPath
 
 
 class PvaSettings(Settings):

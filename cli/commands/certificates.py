@@ -47,7 +47,18 @@ def for_supplier(invocation: Invocation, *, supplier: str, purpose: str, csr: Pa
 @click.argument("service")
 @click.option(
     "--purpose",
-    type=click.Choice(["challenge", "attestation-result"]),
+    type=click.Choice(
+        [
+            "challenge",
+            "attestation-result",
+            "state-approval",
+            "subscription",
+            "result-encryption",
+            "delivery",
+            "discovery",
+            "connectivity",
+        ]
+    ),
     required=True,
     help="What the service signs with it.",
 )

@@ -20,6 +20,12 @@ EKU_ATTESTATION_RESULT: Final = ObjectIdentifier(f"{_ARC}.1.2")
 EKU_CHALLENGE: Final = ObjectIdentifier(f"{_ARC}.1.3")
 EKU_MANIFEST_SIGNING: Final = ObjectIdentifier(f"{_ARC}.1.4")
 EKU_BATCH_SIGNING: Final = ObjectIdentifier(f"{_ARC}.1.5")
+EKU_SUBSCRIPTION: Final = ObjectIdentifier(f"{_ARC}.1.6")  # SHO: orders, requests, authorisations, packages
+EKU_DELIVERY: Final = ObjectIdentifier(f"{_ARC}.1.7")  # DPF
+EKU_DISCOVERY: Final = ObjectIdentifier(f"{_ARC}.1.8")  # DRF
+EKU_STATE_APPROVAL: Final = ObjectIdentifier(f"{_ARC}.1.9")  # PVA: its day key for TPM policies
+EKU_RESULT_ENCRYPTION: Final = ObjectIdentifier(f"{_ARC}.1.10")  # SHO: results that are relayed
+EKU_CONNECTIVITY: Final = ObjectIdentifier(f"{_ARC}.1.11")  # CCIF: PCIDs for devices
 
 # 2: certificate policies, the security level of a TRE (TR 33.812, 5.2.2.5.2)
 POLICY_TRE_LEVELS: Final = {level: ObjectIdentifier(f"{_ARC}.2.{level}") for level in (1, 2, 3)}

@@ -1,0 +1,59 @@
+"""Instructions to a TRE about a MID, signed by the MID's owner (R37, R58, D17).
+
+Rule: an instruction answers one nonce that this TRE has given out, so it can be neither replayed nor prepared; the TRE
+judges no wall-clock time. `activate` is what the owner says after its AuC accepts the new identity (step 14).
+"""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from messages.errors import MessageError, refusal
+from messages.operator_token import TokenKind
+from messages.order import DIGEST_SIZE, ID_MAX
+from standards.pki import oids
+from standards.rats.fields import Fields, encode_base64url
+
+INSTRUCTION_KIND: Final = TokenKind(
+    typ="pva-instruction+jwt", eku=oids.EKU_SUBSCRIPTION, roles=frozenset({"sho"})
+)
+ACTIVATE: Final = "activate"
+ACTIONS: Final = frozenset({ACTIVATE})
+TRE_NONCE_SIZE: Final = 32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instruction:
+    """What is to be done: `sho` the owner, `mid_id` the MID, `tre_nonce` the nonce of the receipt that it answers."""
+
+    sho: str
+    action: str
+    device_id: str
+    mid_id: str
+    tre_nonce: bytes
+
+    def claims(self) -> dict[str, Any]:
+        """JWT claims but `iss`, which the signer sets; `read_claims` takes them back."""
+        return {
+            "sub": self.device_id,
+            "nonce": encode_base64url(self.tre_nonce),
+            "pva_action": self.action,
+            "pva_mid_id": self.mid_id,
+        }
+
+
+def read_claims(claims: object) -> Instruction:
+    """Read verified claims. Raises MessageError."""
+    fields = Fields(claims, what="instruction", refusal=refusal)
+    instruction = Instruction(
+        sho=fields.text("iss", size_max=ID_MAX),
+        action=fields.text("pva_action", size_max=32),
+        device_id=fields.hex("sub", size_min=DIGEST_SIZE, size_max=DIGEST_SIZE).hex(),
+        mid_id=fields.text("pva_mid_id", size_max=ID_MAX),
+        tre_nonce=fields.base64url("nonce", size_min=TRE_NONCE_SIZE, size_max=TRE_NONCE_SIZE),
+    )
+    fields.close()
+    if instruction.action not in ACTIONS:
+        raise MessageError(
+            what="instruction.pva_action", expected=" or ".join(sorted(ACTIONS)), got="another"
+        )
+    return instruction

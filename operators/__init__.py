@@ -1,0 +1,1 @@
+"""The network's roles, one folder each: they meet only over their APIs."""

@@ -1,0 +1,1 @@
+"""The connectivity credentials issuing function: PCIDs and their keys."""

@@ -1,0 +1,1 @@
+"""The download and provisioning function: the last gate before a MID leaves."""

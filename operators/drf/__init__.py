@@ -1,0 +1,1 @@
+"""The discovery and registration function: finds the operator of a device and takes it there."""

@@ -1,0 +1,1 @@
+"""The initial connectivity function: authentication vectors and attachments of PCIDs."""

@@ -1,0 +1,1 @@
+"""The selected home operator: orders, subscriptions, and the word that releases them."""
