@@ -281,10 +281,8 @@ def encrypt_content(content: bytes, *, key: bytes, nonce: bytes, bound_to: bytes
 def decrypt_content(encrypted: bytes, *, key: bytes, header: PackageHeader) -> bytes:
     """The content, if it was encrypted under this key for this very package. Raises MessageError."""
     try:
-        if len(key) != CONTENT_KEY_SIZE:
-            raise InvalidTag
         return AESGCM(key).decrypt(header.content_nonce, encrypted, header.additional_data)
-    except InvalidTag:
+    except (InvalidTag, ValueError):  # ValueError: no AES key
         raise MessageError(
             what="content of the package",
             expected="content encrypted for this device, order, operator and version",
