@@ -95,7 +95,10 @@ def serve(
     if profile == "lab":
         _refuse_reachable_hosts(listeners)
     _raise_file_limit()
-    contexts = [None if listener.tls is None else tls_context(listener) for listener in listeners]
+    contexts = [
+        None if listener.tls is None else server_context(listener.tls, name=listener.name)
+        for listener in listeners
+    ]
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(_bound(listener)) for listener in listeners]
         servers = [
@@ -109,9 +112,8 @@ def serve(
         asyncio.run(_serve_all(servers, lambda: ready(role, urls)))
 
 
-def tls_context(listener: Listener) -> ssl.SSLContext:
-    """TLS 1.2 or better with forward secrecy; mutual when the listener names client anchors."""
-    tls = cast("ServerTls", listener.tls)
+def server_context(tls: ServerTls, *, name: str) -> ssl.SSLContext:
+    """TLS 1.2 or better with forward secrecy; mutual where client anchors are named. `name` is for errors."""
     check_private_file(tls.key)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -125,7 +127,7 @@ def tls_context(listener: Listener) -> ssl.SSLContext:
             context.load_verify_locations(tls.client_anchors)
     except OSError as error:  # ssl.SSLError is one
         raise ListenerError(
-            f"listener {listener.name}: certificate {tls.certificate}, key {tls.key} or client anchors "
+            f"listener {name}: certificate {tls.certificate}, key {tls.key} or client anchors "
             f"{tls.client_anchors} cannot be used: {error}"
         ) from error
     if tls.client_anchors is not None:

@@ -7,7 +7,7 @@ run its agent, take bytes that the agent sees. It never reaches into the TRE.
 import json
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,9 @@ from lab.configuration import write_toml
 from lab.processes import Processes, environment, python_command
 from lab.site import DeviceIdentities, Identity, Site, give, identities
 from lab.tpms import SOCKET, TpmMaker
+from m2me_agent import tre_protocol
 from m2me_agent.tre.transports import SocketTpm
+from m2me_agent.tre_protocol import Operation, Request, decode_response, encode_request
 from standards.boot_log.encode import encode_event_log
 from standards.tpm2.connection import TpmConnection
 from standards.tpm2.structures import Public
@@ -156,9 +158,22 @@ class Device:
 
     def evidence_for(self, token: str) -> bytes | Refusal:
         """Hand the TRE a challenge token, as its agent could: evidence, or the TRE's refusal."""
+        answer = self.ask_tre(Operation.ATTEST, {"challenge_token": token})
+        return answer if isinstance(answer, Refusal) else bytes(answer["evidence"])
+
+    def ask_tre(
+        self, operation: Operation, parameters: Mapping[str, Any] | None = None
+    ) -> Mapping[str, Any] | Refusal:
+        """Ask the TRE for anything that its agent may ask for: the result, or the TRE's refusal."""
+        request = encode_request(Request(operation=operation, parameters=parameters or {}))
         arguments = ["--socket", "tre.sock", *_as(self._agent_user)]
-        done = self._run(python_command("lab.carrier", *arguments), token.encode())
-        return done.stdout if done.returncode == 0 else Refusal(**_last_json(done.stderr))
+        done = self._run(python_command("lab.carrier", *arguments), request)
+        answer = decode_response(done.stdout, operation=operation)
+        if isinstance(answer, tre_protocol.Refusal):
+            return Refusal(
+                code=answer.code, subject=answer.subject, reason=answer.reason, remedy=answer.remedy
+            )
+        return answer
 
     def _run(self, command: list[str], standard_input: bytes) -> "subprocess.CompletedProcess[bytes]":
         done = subprocess.run(  # noqa: S603 - our own modules with fixed arguments
