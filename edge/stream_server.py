@@ -84,6 +84,16 @@ def bound_stream(listener: StreamListener, *, profile: str) -> Iterator[BoundStr
         yield BoundStream(listener, bound)
 
 
+async def close_writer(writer: asyncio.StreamWriter) -> None:
+    """Close a connection; what a peer does not take within a moment is dropped, or it would hold on for ever."""
+    writer.close()
+    try:
+        async with asyncio.timeout(SHUTDOWN_TIMEOUT_S):
+            await writer.wait_closed()
+    except (OSError, TimeoutError):
+        writer.transport.abort()
+
+
 class _Running:
     """The event loop's side: accepts, counts, and ends what is open."""
 
@@ -131,5 +141,5 @@ class _Running:
         except Exception as error:  # noqa: BLE001 - one bad connection must not end the others
             logger("stream").error("unexpected", exc_info=error)
         finally:
+            await close_writer(writer)
             self._tasks.discard(task)
-            writer.close()
