@@ -37,8 +37,8 @@ class Meter:
         self._lock = asyncio.Lock()
         self._left = 0
 
-    async def count(self, size: int) -> bool:
-        """Count `size` bytes before they flow; False if they may not."""
+    async def count(self, size: int) -> int:
+        """Count `size` bytes before they flow: how many of them may; less than `size` are the last ones."""
         async with self._lock:
             while self._left < size:
                 wanted = max(BLOCK_BYTES, size - self._left)
@@ -46,10 +46,11 @@ class Meter:
                     self._book.set_aside, self._bearer_id, bytes_wanted=wanted, at=self._clock()
                 )
                 if not granted:
-                    return False
+                    break
                 self._left += granted
-            self._left -= size
-            return True
+            allowed = min(size, self._left)
+            self._left -= allowed
+            return allowed
 
     async def close(self) -> None:
         """Give back what did not flow."""
@@ -101,13 +102,14 @@ async def _carry(
 ) -> None:
     data = early or await reader.read(CHUNK_BYTES)
     while data:
-        if not await meter.count(len(data)):
-            return
+        allowed = await meter.count(len(data))
         moved.at = asyncio.get_running_loop().time()
-        writer.write(data)
+        writer.write(data[:allowed])
         try:
             await writer.drain()
         except ConnectionError:
+            return
+        if allowed < len(data):
             return
         data = await reader.read(CHUNK_BYTES)
 
