@@ -12,6 +12,8 @@ from datetime import datetime
 
 from edge.process import RandomBytes
 
+BLOCK_BYTES = 256 * 1024
+TUNNELS_BESIDE = 8
 ID_BYTES = 8
 SECRET_BYTES = 32
 _NOBODY = bytes(32)
@@ -59,3 +61,8 @@ def is_proven(bearer: Bearer | None, secret: str) -> bool:
     """Whether a secret is that of a bearer; takes the same time for a bearer that does not exist."""
     expected = _NOBODY if bearer is None else bearer.secret_sha256
     return hmac.compare_digest(expected, secret_digest(secret)) and bearer is not None
+
+
+def block_of(left: int, *, needed: int) -> int:
+    """How many bytes a tunnel sets aside at a time: few writes, but something is left for the tunnels beside it."""
+    return min(left, max(needed, min(BLOCK_BYTES, left // TUNNELS_BESIDE)))

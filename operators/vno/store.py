@@ -15,7 +15,7 @@ from edge.ledger import SALT_BYTES
 from edge.problem_document import Problem
 from edge.process import RandomBytes
 from operators.vno import schema
-from operators.vno.bearers import Bearer
+from operators.vno.bearers import Bearer, block_of
 
 REFUSALS_MAX = 64
 """Refusals put on record for one bearer; more cost no storage."""
@@ -69,7 +69,7 @@ class Store:
         values = {name: row[name] for name in row if name not in {"refusals", "destinations"}}
         return Bearer(**values, destinations=tuple(row["destinations"]))
 
-    def set_aside(self, bearer_id: str, *, bytes_wanted: int, at: datetime) -> int:
+    def set_aside(self, bearer_id: str, *, bytes_needed: int, at: datetime) -> int:
         """See `operators.vno.tunnel.QuotaBook`."""
         with transaction(self._engine) as connection:
             row = connection.execute(
@@ -77,7 +77,8 @@ class Store:
                     _TABLE.c.id == bearer_id, _TABLE.c.expires_at > at
                 )
             ).first()
-            granted = 0 if row is None else max(0, min(bytes_wanted, row.quota_bytes - row.used_bytes))
+            left = 0 if row is None else max(0, row.quota_bytes - row.used_bytes)
+            granted = block_of(left, needed=bytes_needed)
             if granted:
                 connection.execute(
                     sa.update(_TABLE)

@@ -12,15 +12,14 @@ from typing import Protocol
 from edge.process import Clock
 
 CHUNK_BYTES = 16 * 1024
-BLOCK_BYTES = 256 * 1024
 IDLE_S = 300.0
 
 
 class QuotaBook(Protocol):
     """What a tunnel needs of the store; called in a thread."""
 
-    def set_aside(self, bearer_id: str, *, bytes_wanted: int, at: datetime) -> int:
-        """Count at most `bytes_wanted` as used: how many; 0 when nothing is left or the bearer has ended."""
+    def set_aside(self, bearer_id: str, *, bytes_needed: int, at: datetime) -> int:
+        """Count a block as used (`operators.vno.bearers.block_of`): how many bytes; 0 when the bearer has ended."""
 
     def give_back(self, bearer_id: str, *, bytes_unused: int) -> None:
         """Uncount what was set aside and did not flow."""
@@ -41,9 +40,9 @@ class Meter:
         """Count `size` bytes before they flow: how many of them may; less than `size` are the last ones."""
         async with self._lock:
             while self._left < size:
-                wanted = max(BLOCK_BYTES, size - self._left)
+                needed = size - self._left
                 granted = await asyncio.to_thread(
-                    self._book.set_aside, self._bearer_id, bytes_wanted=wanted, at=self._clock()
+                    self._book.set_aside, self._bearer_id, bytes_needed=needed, at=self._clock()
                 )
                 if not granted:
                     break
