@@ -1,0 +1,93 @@
+"""`python -m operators.icf.app --config FILE`: reads the settings, opens keys and store, wires and serves the ICF.
+
+Rule: the only place of this room that reads settings, the clock and the random generator.
+"""
+
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+import click
+
+from clients.drf import DrfOperatorClient
+from edge.database import engine_for, migrate
+from edge.http_server import Listener, ListenerError, serve
+from edge.keys import KeyFileError
+from edge.principals import PrincipalTable, PrincipalTableError
+from edge.process import configure_logging, system_clock, system_random
+from edge.refusals import AnonymousRefusals, CallerRefusals
+from edge.secret_store import SecretStore
+from edge.settings import SettingsError, load_settings
+from operators.icf import schema
+from operators.icf.attachments import AttachmentDesk
+from operators.icf.settings import IcfSettings
+from operators.icf.store import Store
+from operators.icf.subscribers import SubscriberDesk
+from operators.icf.vectors import VectorDesk
+from operators.icf.web import BODY_BYTES_MAX, Desks, operator_app
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+_USAGE_OR_SETTINGS = 2
+"""Exit status of a process that cannot be started as asked."""
+
+
+@click.command()
+@click.option("--config", type=click.Path(path_type=Path, dir_okay=False), required=True)
+def main(config: Path) -> None:
+    """Run the initial connectivity function until SIGTERM."""
+    try:
+        settings = load_settings(IcfSettings, path=config)
+        configure_logging(role="icf", level=settings.log_level)
+        serve(build_listeners(settings), role="icf", profile=settings.profile)
+    except (SettingsError, KeyFileError, PrincipalTableError, ListenerError, OSError, ValueError) as error:
+        click.echo(f"icf: {error}", err=True)
+        sys.exit(_USAGE_OR_SETTINGS)
+
+
+def build_listeners(settings: IcfSettings) -> tuple[Listener, ...]:
+    """Build everything that the settings describe; serves nothing yet."""
+    secrets = SecretStore.load(settings.subscriber_key_file, random_bytes=system_random)
+    engine = engine_for(settings.database)
+    migrate(engine, MIGRATIONS)
+    store = Store(engine, secrets=secrets, random_bytes=system_random)
+    desks = Desks(
+        vectors=VectorDesk(
+            store,
+            random_bytes=system_random,
+            batch=settings.vectors_per_batch,
+            vector_life=timedelta(seconds=settings.vector_life_s),
+        ),
+        attachments=AttachmentDesk(store, discovery=DrfOperatorClient(settings.drf.client())),
+        subscribers=SubscriberDesk(store),
+    )
+    refusals = CallerRefusals(
+        engine,
+        schema.ledger,
+        random_bytes=system_random,
+        clock=system_clock,
+        anonymous=AnonymousRefusals(),
+    )
+    app = operator_app(
+        desks,
+        principals=PrincipalTable.load(
+            settings.operator.principals, anchors=settings.operator.client_anchors
+        ),
+        clock=system_clock,
+        on_refusal=refusals.record,
+    )
+    operator = settings.operator
+    return (
+        Listener(
+            name="operator",
+            host=operator.host,
+            port=operator.port,
+            app=app,
+            tls=operator.tls(client_anchors=operator.client_anchors),
+            body_bytes_max=BODY_BYTES_MAX,
+            path_logged=False,  # a path holds a PCID
+        ),
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,106 @@
+"""`python -m operators.vno.app --config FILE`: reads the settings, opens the store, wires and serves the VNO.
+
+Rule: the only place of this room that reads settings, the clock and the random generator. The gateway has its address
+before the attach listener is built, because devices are told it; it serves in a thread of its own.
+"""
+
+import sys
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+
+import click
+
+from clients.icf import IcfClient
+from edge.database import engine_for, migrate
+from edge.http_server import Listener, ListenerError, serve
+from edge.keys import KeyFileError
+from edge.process import configure_logging, print_ready, system_clock, system_random
+from edge.refusals import AnonymousRefusals
+from edge.settings import SettingsError, load_settings
+from edge.stream_server import StreamListener, bound_stream
+from operators.vno.attachment import AttachmentDesk, AttachmentRules
+from operators.vno.gateway import Gateway, GatewayRules
+from operators.vno.sessions import Sessions
+from operators.vno.settings import VnoSettings
+from operators.vno.store import Store
+from operators.vno.web import BODY_BYTES_MAX, device_app
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+_USAGE_OR_SETTINGS = 2
+"""Exit status of a process that cannot be started as asked."""
+
+
+@click.command()
+@click.option("--config", type=click.Path(path_type=Path, dir_okay=False), required=True)
+def main(config: Path) -> None:
+    """Run the visited network until SIGTERM."""
+    try:
+        settings = load_settings(VnoSettings, path=config)
+        configure_logging(role="vno", level=settings.log_level)
+        run(settings)
+    except (SettingsError, KeyFileError, ListenerError, OSError, ValueError) as error:
+        click.echo(f"vno: {error}", err=True)
+        sys.exit(_USAGE_OR_SETTINGS)
+
+
+def run(settings: VnoSettings) -> None:
+    """Serve attach listener and gateway until SIGTERM; both are named in the ready line."""
+    anonymous = AnonymousRefusals()
+    engine = engine_for(settings.database)
+    migrate(engine, MIGRATIONS)
+    store = Store(engine, random_bytes=system_random)
+    gateway = Gateway(
+        store,
+        rules=GatewayRules(networks=settings.gateway.networks),
+        clock=system_clock,
+        anonymous=anonymous,
+    )
+    with bound_stream(_stream_listener(settings), profile=settings.profile) as bound:
+        address = settings.gateway.public_address or bound.address
+        listener = build_listener(settings, store=store, gateway=address, anonymous=anonymous)
+
+        def ready(role: str, urls: Mapping[str, str]) -> None:
+            print_ready(role, {**urls, "gateway": f"https://{bound.address}"})
+
+        with bound.serving(gateway.serve):
+            serve([listener], role="vno", profile=settings.profile, ready=ready)
+
+
+def build_listener(
+    settings: VnoSettings, *, store: Store, gateway: str, anonymous: AnonymousRefusals
+) -> Listener:
+    """The attach listener; serves nothing yet."""
+    desk = AttachmentDesk(
+        store,
+        homes={network: IcfClient(icf.client()) for network, icf in settings.networks().items()},
+        sessions=Sessions(sessions_max=settings.sessions_max),
+        rules=AttachmentRules(
+            serving_network=settings.serving_network,
+            session_life=timedelta(seconds=settings.session_life_s),
+        ),
+        random_bytes=system_random,
+    )
+    return Listener(
+        name="device",
+        host=settings.device.host,
+        port=settings.device.port,
+        app=device_app(desk, gateway=gateway, clock=system_clock, anonymous=anonymous),
+        tls=settings.device.tls(),
+        body_bytes_max=BODY_BYTES_MAX,
+    )
+
+
+def _stream_listener(settings: VnoSettings) -> StreamListener:
+    gateway = settings.gateway
+    return StreamListener(
+        name="gateway",
+        host=gateway.host,
+        port=gateway.port,
+        tls=gateway.tls(),
+        connections_max=gateway.connections_max,
+    )
+
+
+if __name__ == "__main__":
+    main()
