@@ -306,6 +306,7 @@ class World:
             new_subscription=self.maker.make,
             random_bytes=self.random_bytes,
             wake=self.wake,
+            wait=timedelta(days=7),
         )
         self.validation = Validation(
             store=self.store,
