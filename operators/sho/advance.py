@@ -1,0 +1,154 @@
+"""Whatever an order needs next, done until it waits for somebody else: the one engine behind all orders.
+
+Rule: the state in the store says what is next, never memory; every step may be repeated. So a process that is killed
+anywhere goes on where it was, and a push only has to wake this up. An order whose step fails waits a little longer
+each time and holds up no other.
+
+    ordered     announce it to the DRF
+    registered  ask a PVA
+    validating  hand the request in, look for the result; pack, once a result permits release
+    packaged    authorise it at the DPF
+    all         expire, once nobody can use it any more
+"""
+
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final, Protocol
+
+from edge.process import Clock, logger
+from edge.refused import RefusedError
+from operators.sho.order_states import OrderRecord, OrderState
+from operators.sho.provisioning import Provisioning
+from operators.sho.refusals import PeerError
+from operators.sho.registration import Registrar
+from operators.sho.validation import Validation, ValidationRequest
+
+AT_ONCE: Final = 100
+"""Orders looked at in one round."""
+STEPS_MAX: Final = 8
+_EXPIRABLE: Final = frozenset(
+    {
+        OrderState.ORDERED,
+        OrderState.REGISTERED,
+        OrderState.VALIDATING,
+        OrderState.REFUSED,
+        OrderState.PACKAGED,
+        OrderState.AUTHORIZED,
+    }
+)
+_OURS: Final = frozenset({OrderState.REGISTERED, OrderState.VALIDATING, OrderState.PACKAGED})
+"""States in which the next step is this operator's."""
+_POLLED_SLOWEST_S: Final = 5.0
+_FAILED_FIRST_S: Final = 0.5
+_FAILED_SLOWEST_S: Final = 60.0
+_SLOWER: Final = 1.3
+
+
+class AdvanceStore(Protocol):
+    """What the engine needs of a store."""
+
+    def due(self, *, at: datetime, limit: int) -> Sequence[OrderRecord]:
+        """Orders that are to be looked at, the longest waiting first."""
+
+    def order(self, order_id: str) -> OrderRecord | None:
+        """One order."""
+
+    def accepted_request(self, order_id: str) -> ValidationRequest | None:
+        """The request whose result this order rests on."""
+
+    def expire(self, order_id: str, *, before: OrderState, at: datetime) -> None:
+        """Let an order expire, if it is in this state still."""
+
+    def postpone(self, order: OrderRecord, *, due_at: datetime) -> None:
+        """Look at an order again later, if it has not changed meanwhile."""
+
+    def note(self, order_id: str, *, code: str, reason: str, at: datetime) -> None:
+        """Audit leaf: what another service gave for an order was refused."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Engine:
+    """Advances orders; `poll_s` is how soon a PVA is asked first what came of a request."""
+
+    store: AdvanceStore
+    registrar: Registrar
+    validation: Validation
+    provisioning: Provisioning
+    clock: Clock
+    poll_s: float
+
+    def advance(self, order: OrderRecord) -> None:
+        """Take every step that can be taken now, then say when to look again."""
+        try:
+            for _ in range(STEPS_MAX):
+                if not self._step(order):
+                    break
+                order = self.store.order(order.id) or order
+                if order.due_at is None:
+                    return
+            self._wait(order, first_s=self.poll_s, slowest_s=_POLLED_SLOWEST_S)
+        except PeerError as error:
+            logger("orders").warning("service-unavailable", service=error.service, reason=error.reason)
+            self._wait_failed(order)
+        except RefusedError as refusal:
+            self.store.note(order.id, code=refusal.code, reason=refusal.reason, at=self.clock())
+            self._wait_failed(order)
+        except Exception as error:  # noqa: BLE001  # one order that fails must not hold up the others
+            logger("orders").error("order-not-advanced", order_id=order.id, exc_info=error)
+            self._wait_failed(order)
+
+    def _step(self, order: OrderRecord) -> bool:
+        """The next step of an order; whether there may be another one now."""
+        at = self.clock()
+        if order.expires_at <= at and order.state in _EXPIRABLE:
+            self.store.expire(order.id, before=order.state, at=at)
+            return True
+        match order.state:
+            case OrderState.ORDERED:
+                self.registrar.announce(order, at=at)
+                changed = False
+            case OrderState.REGISTERED:
+                changed = self.validation.ask(order, at=at)
+            case OrderState.VALIDATING:
+                accepted = self.store.accepted_request(order.id)
+                if accepted is None:
+                    changed = self.validation.pursue(order, at=at)
+                else:
+                    changed = self.provisioning.pack(order, request=accepted, at=at)
+            case OrderState.PACKAGED:
+                changed = self.provisioning.authorize(order, at=at)
+            case _:
+                changed = False
+        return changed
+
+    def _wait(self, order: OrderRecord, *, first_s: float, slowest_s: float) -> None:
+        """Later each time; an order that only its user or its device can bring on waits until it expires."""
+        at = self.clock()
+        pause_s = min(slowest_s, first_s * _SLOWER ** min(order.tries, 64))
+        due_at = at + timedelta(seconds=pause_s)
+        if order.state not in _OURS and (order.announced or order.state is not OrderState.ORDERED):
+            due_at = max(order.expires_at, due_at)
+        self.store.postpone(order, due_at=due_at)
+
+    def _wait_failed(self, order: OrderRecord) -> None:
+        self._wait(order, first_s=max(self.poll_s, _FAILED_FIRST_S), slowest_s=_FAILED_SLOWEST_S)
+
+
+class Rounds:
+    """Runs the engine: at once when woken, and again whenever `poll_s` has passed."""
+
+    def __init__(self, engine: Engine, *, woken: threading.Event, workers: int) -> None:
+        """Work with `workers` threads; starts nothing."""
+        self._engine = engine
+        self._woken = woken
+        self._pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="order")
+
+    def run_once(self) -> None:
+        """One round: wait to be woken, but no longer than `poll_s`, then advance what is due."""
+        self._woken.wait(self._engine.poll_s)
+        self._woken.clear()
+        due = self._engine.store.due(at=self._engine.clock(), limit=AT_ONCE)
+        list(self._pool.map(self._engine.advance, due))

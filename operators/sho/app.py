@@ -1,0 +1,258 @@
+"""`python -m operators.sho.app --config FILE`: reads the settings, opens keys and store, wires and serves the SHO.
+
+Rule: the only place of this room that reads settings, the clock and the random generator. The policy root, which is
+in every package, is not the key that signs tokens, and the process refuses to start with one key in both places (D14).
+"""
+
+import sys
+import threading
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import click
+import sqlalchemy as sa
+from cryptography import x509
+
+from clients.dpf import DpfOperatorClient
+from clients.drf import DrfOperatorClient
+from clients.pva import PvaOperatorClient
+from edge.database import engine_for, migrate
+from edge.http_server import Listener, ListenerError, serve
+from edge.keys import KeyFileError
+from edge.periodic import Periodic
+from edge.principals import PrincipalTable, PrincipalTableError
+from edge.process import configure_logging, system_clock, system_random
+from edge.refused import AnonymousRefusals
+from edge.settings import SettingsError, load_settings
+from edge.signing_keys import SigningKeyError
+from messages.operator_token import OperatorSigner
+from operators.sho.advance import Engine, Rounds
+from operators.sho.approvals import PolicyRoot, is_token_key
+from operators.sho.provisioning import Provisioning
+from operators.sho.receipts import ReceiptDesk
+from operators.sho.registration import Operator, Registrar
+from operators.sho.settings import ShoSettings
+from operators.sho.store import Store
+from operators.sho.subscriber_secrets import SubscriberSecrets
+from operators.sho.subscriptions import AuthenticationCentre, NumberPlan, SubscriptionMaker
+from operators.sho.upstream import (
+    DirectRoute,
+    DpfDeliveryPoint,
+    DrfAnnouncer,
+    PvaApprovals,
+    RelayedRoute,
+)
+from operators.sho.validation import Pva, Validation
+from operators.sho.web.operator import BODY_BYTES_MAX, BearerTerms, Desks, operator_app
+from operators.sho.web.public import ORDER_BYTES_MAX, public_app
+from standards.pki import oids
+from standards.pki.errors import PkiError
+from standards.pki.extensions import OperatorRole
+from standards.pki.fingerprints import decode_pem_certificates
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+_USAGE_OR_SETTINGS = 2
+"""Exit status of a process that cannot be started as asked."""
+_BETWEEN_ROUNDS_S = 0.001
+"""A round waits by itself, and can be woken."""
+
+
+class WiringError(Exception):
+    """The settings are well-formed, but what they name does not fit together."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What several use cases share."""
+
+    settings: ShoSettings
+    store: Store
+    anchors: tuple[x509.Certificate, ...]
+    signer: OperatorSigner
+    maker: SubscriptionMaker
+    drf: DrfOperatorClient
+    woken: threading.Event
+
+
+@click.command()
+@click.option("--config", type=click.Path(path_type=Path, dir_okay=False), required=True)
+def main(config: Path) -> None:
+    """Run the selected home operator until SIGTERM."""
+    try:
+        settings = load_settings(ShoSettings, path=config)
+        configure_logging(role="sho", level=settings.log_level)
+        listeners, periodic = build(settings)
+        serve(listeners, role="sho", profile=settings.profile, periodic=periodic)
+    except (
+        SettingsError,
+        KeyFileError,
+        PrincipalTableError,
+        ListenerError,
+        SigningKeyError,
+        PkiError,
+        WiringError,
+        OSError,
+    ) as error:
+        click.echo(f"sho: {error}", err=True)
+        sys.exit(_USAGE_OR_SETTINGS)
+
+
+def build(settings: ShoSettings) -> tuple[tuple[Listener, ...], tuple[Periodic, ...]]:
+    """Build everything that the settings describe; serves nothing yet."""
+    engine = engine_for(settings.database)
+    migrate(engine, MIGRATIONS)
+    parts = _parts(settings, engine)
+    registrar, validation = _registrar(parts), _validation(parts)
+    engine_of_orders = Engine(
+        store=parts.store,
+        registrar=registrar,
+        validation=validation,
+        provisioning=_provisioning(parts, validation),
+        clock=system_clock,
+        poll_s=settings.poll_s,
+    )
+    rounds = Rounds(engine_of_orders, woken=parts.woken, workers=settings.workers)
+    orders = Periodic(name="orders", interval_s=_BETWEEN_ROUNDS_S, work=rounds.run_once)
+    return _listeners(parts, registrar, validation), (orders,)
+
+
+def _parts(settings: ShoSettings, engine: sa.Engine) -> Parts:
+    anchors = tuple(decode_pem_certificates(settings.operators_root.read_bytes()))
+    key, chain = settings.subscription_key.load(anchors=anchors, eku=oids.EKU_SUBSCRIPTION, at=system_clock())
+    named = OperatorRole.of(chain[0])
+    if named != OperatorRole(role="sho", id=settings.id):
+        raise WiringError(f"subscription_key: its certificate is not that of the SHO {settings.id!r}")
+    subscribers = settings.subscribers
+    return Parts(
+        settings=settings,
+        store=Store(engine, random_bytes=system_random),
+        anchors=anchors,
+        signer=OperatorSigner(key=key, chain=chain, issuer=settings.id),
+        maker=SubscriptionMaker(
+            numbers=NumberPlan(mcc=subscribers.mcc, mnc=subscribers.mnc),
+            secrets=SubscriberSecrets(key=subscribers.key(), random_bytes=system_random),
+            random_bytes=system_random,
+        ),
+        drf=DrfOperatorClient(settings.drf.client()),
+        woken=threading.Event(),
+    )
+
+
+def _registrar(parts: Parts) -> Registrar:
+    settings = parts.settings
+    return Registrar(
+        store=parts.store,
+        announcer=DrfAnnouncer(client=parts.drf, sho_name=settings.name),
+        operator=Operator(
+            id=settings.id, name=settings.name, dpf=settings.dpf_id, products=settings.products
+        ),
+        suppliers=[each.load() for each in settings.suppliers],
+        signer=parts.signer,
+        secrets=parts.maker.secrets,
+        new_subscription=parts.maker.make,
+        random_bytes=system_random,
+        wake=parts.woken.set,
+        wait=timedelta(seconds=settings.order_wait_s),
+        life=timedelta(seconds=settings.order_life_s),
+    )
+
+
+def _validation(parts: Parts) -> Validation:
+    settings = parts.settings
+    pvas = []
+    for each in settings.pvas:
+        relayed = each.route == "relay"
+        route = (
+            RelayedRoute(pva=each.id, client=parts.drf)
+            if relayed
+            else DirectRoute(pva=each.id, client=PvaOperatorClient(each.operator.client()))
+        )
+        pvas.append(Pva(id=each.id, route=route, relayed=relayed))
+    return Validation(
+        store=parts.store,
+        pvas=pvas,
+        operator=settings.id,
+        dpf=settings.dpf_id,
+        signer=parts.signer,
+        anchors=parts.anchors,
+        opener=None if settings.result_key is None else settings.result_key.opener(),
+        random_bytes=system_random,
+        wake=parts.woken.set,
+        request_life=timedelta(seconds=settings.request_life_s),
+    )
+
+
+def _provisioning(parts: Parts, validation: Validation) -> Provisioning:
+    settings = parts.settings
+    policy_root = PolicyRoot(key=settings.policy_root.load())
+    if is_token_key(policy_root, parts.signer.key):
+        raise WiringError("policy_root and subscription_key are one key: make a second one (D14)")
+    if policy_root.key.curve.name != "secp256r1":
+        raise WiringError("policy_root: expected a key on P-256, which every TPM can load")
+    clients = {each.id: PvaOperatorClient(each.operator.client()) for each in settings.pvas}
+    return Provisioning(
+        store=parts.store,
+        validation=validation,
+        pvas=PvaApprovals(clients=clients),
+        dpf=DpfDeliveryPoint(client=DpfOperatorClient(settings.dpf.client())),
+        suppliers=[each.load() for each in settings.suppliers],
+        signer=parts.signer,
+        policy_root=policy_root,
+        maker=parts.maker,
+        anchors=parts.anchors,
+        random_bytes=system_random,
+        ims_domain=settings.subscribers.ims_domain,
+        authorization_life=timedelta(seconds=settings.authorization_life_s),
+    )
+
+
+def _listeners(parts: Parts, registrar: Registrar, validation: Validation) -> tuple[Listener, ...]:
+    settings, anonymous = parts.settings, AnonymousRefusals()
+    subscribers, operator = settings.subscribers, settings.operator
+    desks = Desks(
+        registrar=registrar,
+        validation=validation,
+        receipts=ReceiptDesk(store=parts.store, signer=parts.signer, anchors=parts.anchors),
+        authentication=AuthenticationCentre(
+            store=parts.store,
+            maker=parts.maker,
+            random_bytes=system_random,
+            amf=bytes.fromhex(subscribers.amf),
+            batch=subscribers.vectors,
+        ),
+        bearer=BearerTerms(
+            apn=subscribers.apn,
+            destinations=subscribers.destinations,
+            quota_bytes=subscribers.quota_bytes,
+            life_s=subscribers.life_s,
+        ),
+    )
+    return (
+        Listener(
+            name="public",
+            host=settings.public.host,
+            port=settings.public.port,
+            app=public_app(registrar, clock=system_clock, random_bytes=system_random, anonymous=anonymous),
+            tls=settings.public.tls(),
+            body_bytes_max=ORDER_BYTES_MAX,
+        ),
+        Listener(
+            name="operator",
+            host=operator.host,
+            port=operator.port,
+            app=operator_app(
+                desks,
+                callers=parts.store,
+                principals=PrincipalTable.load(operator.principals, anchors=operator.client_anchors),
+                clock=system_clock,
+                anonymous=anonymous,
+            ),
+            tls=operator.tls(client_anchors=operator.client_anchors),
+            body_bytes_max=BODY_BYTES_MAX,
+        ),
+    )
+
+
+if __name__ == "__main__":
+    main()

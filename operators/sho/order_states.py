@@ -1,0 +1,140 @@
+"""The life of an order: its states, and every way from one to the next.
+
+Rule: a change that is not in the table does not happen. The network knows the subscription in `active` alone, and
+the only way there leads through a receipt that this operator has verified itself (R62, R99).
+
+    ordered     the user has ordered; a device with this code may register
+    registered  bound to one device and AK; K, OPc and IMSI exist, and the AuC refuses them
+    validating  a PVA has been asked, or its good result is being turned into a package
+    refused     the PVA says that the platform is not in an approved state
+    packaged    the package exists and is on its way to the DPF
+    authorized  the DPF has it, and may deliver once it has had the platform validated again
+    installed   the TRE has signed that the MID is in it
+    active      the AuC accepts the subscriber; the user has been told
+    failed      the TRE has signed a failure that a new try cannot mend
+    expired     the order or its token has lapsed, or a newer order for the same device took its place
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum, unique
+
+
+@unique
+class OrderState(StrEnum):
+    """States of an order."""
+
+    ORDERED = "ordered"
+    REGISTERED = "registered"
+    VALIDATING = "validating"
+    REFUSED = "refused"
+    PACKAGED = "packaged"
+    AUTHORIZED = "authorized"
+    INSTALLED = "installed"
+    ACTIVE = "active"
+    FAILED = "failed"
+    EXPIRED = "expired"
+
+
+TRANSITIONS: Mapping[OrderState, frozenset[OrderState]] = {
+    OrderState.ORDERED: frozenset({OrderState.REGISTERED, OrderState.EXPIRED}),
+    OrderState.REGISTERED: frozenset({OrderState.VALIDATING, OrderState.EXPIRED}),
+    # back to registered where the request, or its result, has lapsed before it could be used
+    OrderState.VALIDATING: frozenset(
+        {OrderState.PACKAGED, OrderState.REFUSED, OrderState.REGISTERED, OrderState.EXPIRED}
+    ),
+    # the device registers again, in a better state
+    OrderState.REFUSED: frozenset({OrderState.REGISTERED, OrderState.EXPIRED}),
+    OrderState.PACKAGED: frozenset({OrderState.AUTHORIZED, OrderState.REGISTERED, OrderState.EXPIRED}),
+    # back to registered where the device registers again after the authorisation has lapsed
+    OrderState.AUTHORIZED: frozenset(
+        {OrderState.INSTALLED, OrderState.FAILED, OrderState.REGISTERED, OrderState.EXPIRED}
+    ),
+    OrderState.INSTALLED: frozenset({OrderState.ACTIVE}),
+    OrderState.ACTIVE: frozenset(),
+    OrderState.FAILED: frozenset(),
+    OrderState.EXPIRED: frozenset(),
+}
+
+REPLACEABLE = frozenset(
+    {OrderState.ORDERED, OrderState.REGISTERED, OrderState.VALIDATING, OrderState.REFUSED}
+)
+"""Nothing has been released: a newer order for the same device takes the place of an order in these states."""
+UNDER_WAY = frozenset({OrderState.PACKAGED, OrderState.AUTHORIZED, OrderState.INSTALLED})
+"""A package may be at the device: these orders are finished before a newer one begins."""
+
+
+class TransitionError(Exception):
+    """A change of state that is not in the table: a fault of this program, never of a caller."""
+
+
+def check_transition(before: OrderState, after: OrderState) -> None:
+    """Raise TransitionError unless the table has this change."""
+    if after not in TRANSITIONS[before]:
+        raise TransitionError(f"an order does not go from {before.value} to {after.value}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderRecord:
+    """An order as stored; what comes with the registration of a device is None before it.
+
+    `subscriber` is the pseudonym; `token` the signed order, `digest` its digest; `expires_at` is when an order lapses
+    for which nobody came, later that of the token; `due_at` is when the operator has to look at it next.
+    """
+
+    id: str
+    device_code: str
+    product: str
+    subscriber: str
+    order_code: str
+    state: OrderState
+    created_at: datetime
+    expires_at: datetime
+    announced: bool
+    due_at: datetime | None
+    tries: int
+    device_id: str | None = None
+    ak_name: bytes | None = None
+    ak_public: bytes | None = None
+    es_root_sha256: str | None = None
+    token: str | None = None
+    digest: bytes | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoundOrder:
+    """What an order is about once a device has registered: everything later is compared with this."""
+
+    id: str
+    device_id: str
+    ak_name: bytes
+    ak_public: bytes
+    es_root_sha256: str
+    token: str
+    digest: bytes
+
+
+def bound(order: OrderRecord) -> BoundOrder:
+    """The binding of an order that a device has registered with; TransitionError for one without."""
+    parts = (order.device_id, order.ak_name, order.ak_public, order.es_root_sha256, order.token, order.digest)
+    device_id, ak_name, ak_public, es_root_sha256, token, digest = parts
+    if (
+        device_id is None
+        or ak_name is None
+        or ak_public is None
+        or es_root_sha256 is None
+        or token is None
+        or digest is None
+    ):
+        raise TransitionError(f"order {order.id} is {order.state.value} and bound to no device")
+    return BoundOrder(
+        id=order.id,
+        device_id=device_id,
+        ak_name=ak_name,
+        ak_public=ak_public,
+        es_root_sha256=es_root_sha256,
+        token=token,
+        digest=digest,
+    )

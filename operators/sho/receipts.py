@@ -1,0 +1,250 @@
+"""Steps 13 and 14: the TRE says what came of the package; only then does the network know the subscriber (R98, R99).
+
+Rule: this operator verifies the TRE's own signature, whoever brought it. AuC, order and the word to the user change in
+one transaction or not at all, so that nobody is told of a subscription that does not work (R12). A receipt that says
+"failed" never opens the AuC.
+
+    1 the message is one, and the order that it names has been authorised
+    2 the fresh result: a PVA's under this operator's anchors, for this operator, and it permits release
+    3 it is about the device, order, AK and storage key of the package
+    4 the statement is a quote by this AK over the package's own receipt nonce, in the state of the fresh result
+    5 it speaks of this device, order, package and MID
+    6 installed: AuC, order and user, in one transaction; the signed instruction is the answer
+      failed: the order stays authorised where a new try can mend it, and has failed otherwise
+"""
+
+import hashlib
+import hmac
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, Protocol
+
+from cryptography import x509
+
+from messages.encoding import decode_fields
+from messages.errors import MessageError
+from messages.instruction import ACTIVATE, INSTRUCTION_KIND, Instruction
+from messages.operator_token import OperatorSigner
+from messages.order import DIGEST_SIZE
+from messages.reliance import (
+    RESULT_BYTES_MAX,
+    Expected,
+    check_answers,
+    permits_release,
+    verify_result,
+)
+from messages.statement import (
+    STATEMENT_BYTES_MAX,
+    Receipt,
+    SignedStatement,
+    StateChangedError,
+    decode_receipt,
+    decode_statement,
+    verify_statement,
+)
+from operators.sho.order_states import BoundOrder, OrderRecord, OrderState, bound
+from operators.sho.packages import Package
+from operators.sho.refusals import RefusalCode, RefusalError
+from standards.rats.ear import AttestationResult
+
+RECEIPT_MESSAGE_BYTES_MAX: Final = RESULT_BYTES_MAX + STATEMENT_BYTES_MAX + 256
+RETRYABLE: Final = frozenset({"state-refused", "storage"})
+"""Failures that a new try can mend: the order stays authorised."""
+_WITH_PACKAGE: Final = frozenset({OrderState.AUTHORIZED, OrderState.ACTIVE, OrderState.FAILED})
+INFORMED: Final = "The subscription is installed in your device and active."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceiptMessage:
+    """What the DPF sends; nothing in it is proven."""
+
+    order_digest: bytes
+    statement: bytes
+    result: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceiptAnswer:
+    """What the DPF gets: the order's state, and the instruction for the TRE once the subscription is active."""
+
+    state: OrderState
+    instruction: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TakenReceipt:
+    """A verified receipt as recorded; `digest` is SHA-256 of the statement as it came."""
+
+    digest: bytes
+    order_id: str
+    receipt: Receipt
+    answer: ReceiptAnswer
+
+
+class ReceiptStore(Protocol):
+    """What receipts need of a store; each call is one transaction with its audit leaf."""
+
+    def order_of_digest(self, digest: bytes) -> OrderRecord | None:
+        """The order with this digest."""
+
+    def package(self, order_id: str) -> Package | None:
+        """The newest package of an order."""
+
+    def answer_to(self, digest: bytes) -> ReceiptAnswer | None:
+        """The answer that a receipt got before."""
+
+    def activate(self, taken: TakenReceipt, *, informed: str, at: datetime) -> None:
+        """AuC and order become active, the user is informed, the receipt is kept: all of it or nothing.
+
+        An order that is active already only keeps the receipt. Raises RefusalError where the order has changed.
+        """
+
+    def keep_failure(self, taken: TakenReceipt, *, at: datetime) -> None:
+        """Keep a receipt of a failure; the order goes to the state of its answer. Raises RefusalError."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceiptDesk:
+    """The use case and what it works with."""
+
+    store: ReceiptStore
+    signer: OperatorSigner
+    anchors: Sequence[x509.Certificate]
+
+    def take(self, data: bytes, *, at: datetime) -> ReceiptAnswer:
+        """Take a receipt; the same again gets the same answer. Raises RefusalError."""
+        message, statement = _decoded(data)
+        order = self._order(message)
+        package = self.store.package(order.id)
+        if order.state not in _WITH_PACKAGE or package is None:  # 1
+            raise RefusalError(
+                RefusalCode.ORDER_NOT_AUTHORIZED,
+                subject=f"order {order.id}",
+                reason=f"it is {order.state.value}",
+            )
+        digest = hashlib.sha256(message.statement).digest()
+        known = self.store.answer_to(digest)
+        if known is not None:
+            return known
+        binding = bound(order)
+        fresh = self._fresh(message.result, order=binding, package=package, at=at)  # 2, 3
+        receipt = _verified(statement, fresh=fresh, order=binding, package=package)  # 4, 5
+        answer = self._answer(receipt, order=order)
+        taken = TakenReceipt(digest=digest, order_id=order.id, receipt=receipt, answer=answer)
+        if answer.state is OrderState.ACTIVE and receipt.installed:  # 6
+            self.store.activate(taken, informed=INFORMED, at=at)
+        else:
+            self.store.keep_failure(taken, at=at)
+        return answer
+
+    def _order(self, message: ReceiptMessage) -> OrderRecord:
+        order = self.store.order_of_digest(message.order_digest)
+        if order is None:
+            raise RefusalError(
+                RefusalCode.ORDER_UNKNOWN,
+                subject="order of the receipt",
+                reason="this operator has none such",
+            )
+        return order
+
+    def _fresh(self, token: str, *, order: BoundOrder, package: Package, at: datetime) -> AttestationResult:
+        try:
+            fresh = verify_result(token, anchors=self.anchors, at=at)
+        except MessageError as error:
+            raise RefusalError(
+                RefusalCode.RESULT_INVALID, subject="fresh result", reason=str(error)
+            ) from None
+        expected = Expected(
+            audience=self.signer.issuer,
+            device_id=order.device_id,
+            order_digest=order.digest,
+            ak_name=order.ak_name,
+            storage_key_name=package.storage_key_name,
+        )
+        try:
+            check_answers(fresh, expected)
+        except MessageError as error:
+            raise RefusalError(
+                RefusalCode.RESULT_MISMATCH, subject="fresh result", reason=str(error)
+            ) from None
+        if not permits_release(fresh):
+            raise RefusalError(
+                RefusalCode.RESULT_NOT_AFFIRMING,
+                subject="fresh result",
+                reason=f"it says {fresh.status.value} for the purpose {fresh.purpose}",
+            )
+        return fresh
+
+    def _answer(self, receipt: Receipt, *, order: OrderRecord) -> ReceiptAnswer:
+        if receipt.installed:
+            if order.state is OrderState.FAILED:
+                raise RefusalError(
+                    RefusalCode.ORDER_NOT_AUTHORIZED,
+                    subject=f"order {order.id}",
+                    reason="its TRE has signed before that the package failed for good",
+                )
+            return ReceiptAnswer(state=OrderState.ACTIVE, instruction=self._instruction(receipt))
+        if order.state is OrderState.AUTHORIZED and receipt.outcome not in RETRYABLE:
+            return ReceiptAnswer(state=OrderState.FAILED, instruction=None)
+        return ReceiptAnswer(state=order.state, instruction=None)
+
+    def _instruction(self, receipt: Receipt) -> str:
+        instruction = Instruction(
+            sho=self.signer.issuer,
+            action=ACTIVATE,
+            device_id=receipt.device_id,
+            mid_id=receipt.mid_id,
+            tre_nonce=receipt.tre_nonce,
+        )
+        return self.signer.sign(instruction.claims(), typ=INSTRUCTION_KIND.typ)
+
+
+def _decoded(data: bytes) -> tuple[ReceiptMessage, SignedStatement]:
+    try:
+        fields = decode_fields(data, what="receipt message", bytes_max=RECEIPT_MESSAGE_BYTES_MAX)
+        message = ReceiptMessage(
+            order_digest=fields.octets(1, size_min=DIGEST_SIZE, size_max=DIGEST_SIZE),
+            statement=fields.octets(2, size_min=1, size_max=STATEMENT_BYTES_MAX),
+            result=fields.text(3, size_max=RESULT_BYTES_MAX),
+        )
+        fields.close()
+        return message, decode_statement(message.statement)
+    except MessageError as error:
+        raise RefusalError(RefusalCode.RECEIPT_MALFORMED, subject="receipt", reason=str(error)) from None
+
+
+def _verified(
+    statement: SignedStatement, *, fresh: AttestationResult, order: BoundOrder, package: Package
+) -> Receipt:
+    """What the TRE says, proven to be its word about this package (4, 5)."""
+    try:
+        body = verify_statement(
+            statement,
+            nonce=package.receipt_nonce,
+            ak_name=order.ak_name,
+            pcr_selections=fresh.pcr_selections,
+            pcr_digest=fresh.pcr_digest,
+        )
+        receipt = decode_receipt(body)
+    except StateChangedError as error:
+        raise RefusalError(RefusalCode.STATE_CHANGED, subject="receipt", reason=str(error)) from None
+    except MessageError as error:
+        raise RefusalError(RefusalCode.RECEIPT_INVALID, subject="receipt", reason=str(error)) from None
+    wrong = [
+        name
+        for name, same in {
+            "device": receipt.device_id == order.device_id,
+            "order": hmac.compare_digest(receipt.order_digest, order.digest),
+            "package": hmac.compare_digest(receipt.package_digest, package.digest),
+            "MID": receipt.mid_id == package.mid_id,
+        }.items()
+        if not same
+    ]
+    if wrong:
+        raise RefusalError(
+            RefusalCode.RECEIPT_MISMATCH,
+            subject="receipt",
+            reason=f"it speaks of another {', another '.join(wrong)}",
+        )
+    return receipt

@@ -1,0 +1,139 @@
+"""Every way in which the SHO says "refused": stable codes, HTTP status and remedy.
+
+Rule: nothing is signed, released or activated with a refusal. A platform in a bad state is not refused here: its
+order becomes `refused`, with the PVA's findings as the reason.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum, unique
+from http import HTTPStatus
+
+from edge.refused import RefusalRule, RefusedError
+
+
+@unique
+class RefusalCode(StrEnum):
+    """Stable reason codes: names in problem types and in the audit log."""
+
+    # orders of users
+    DEVICE_CODE_INVALID = "device-code-invalid"
+    PRODUCT_UNKNOWN = "product-unknown"
+    IDEMPOTENCY_KEY_INVALID = "idempotency-key-invalid"
+    IDEMPOTENCY_CONFLICT = "idempotency-conflict"
+    ORDER_UNKNOWN = "order-unknown"
+    # registration of devices
+    NO_ORDER = "no-order"
+    ORDER_TAKEN = "order-taken"
+    AK_UNACCEPTABLE = "ak-unacceptable"
+    AK_MISMATCH = "ak-mismatch"
+    PFC_INVALID = "pfc-invalid"
+    PFC_WRONG_PURPOSE = "pfc-wrong-purpose"
+    SUPPLIER_NOT_RECOGNISED = "supplier-not-recognised"
+    MODEL_NOT_RECOGNISED = "model-not-recognised"
+    DEVICE_MISMATCH = "device-mismatch"
+    # results and approvals
+    RESULT_INVALID = "result-invalid"
+    RESULT_MISMATCH = "result-mismatch"
+    RESULT_NOT_AFFIRMING = "result-not-affirming"
+    APPROVAL_UNACCEPTABLE = "approval-unacceptable"
+    # receipts
+    RECEIPT_MALFORMED = "receipt-malformed"
+    RECEIPT_INVALID = "receipt-invalid"
+    RECEIPT_MISMATCH = "receipt-mismatch"
+    STATE_CHANGED = "state-changed"
+    ORDER_NOT_AUTHORIZED = "order-not-authorized"
+    # subscriptions
+    SUBSCRIPTION_UNKNOWN = "subscription-unknown"
+    SUBSCRIPTION_NOT_ACTIVE = "subscription-not-active"
+    RESYNCHRONISATION_INVALID = "resynchronisation-invalid"
+    SEQUENCE_USED_UP = "sequence-used-up"
+    # the moment
+    CONCURRENT_CHANGE = "concurrent-change"
+
+
+class RefusalError(RefusedError):
+    """The SHO refuses, by one of its codes."""
+
+    def __init__(
+        self, code: RefusalCode, *, subject: str, reason: str, retry_after_s: int | None = None
+    ) -> None:
+        """Take status and remedy from the table."""
+        super().__init__(
+            code.value, REFUSALS[code], subject=subject, reason=reason, retry_after_s=retry_after_s
+        )
+
+
+class PeerError(Exception):
+    """Another service could not be used: which one and why; what was under way is tried again later."""
+
+    def __init__(self, service: str, *, reason: str) -> None:
+        """Keep both."""
+        super().__init__(f"{service}: {reason}")
+        self.service = service
+        self.reason = reason
+
+
+def _rule(status: HTTPStatus, remedy: str) -> RefusalRule:
+    return RefusalRule(status=status, remedy=remedy)
+
+
+_FORBIDDEN = HTTPStatus.FORBIDDEN
+_CREDENTIAL = "send the device's own Platform Credential with its issuing CA certificates, leaf first"
+_PVA = "send the signed result as the PVA made it, for the request of this operator"
+_TRE_SAYS = "send the receipt that the TRE signed for this package, unaltered, with the fresh result"
+
+REFUSALS: Mapping[RefusalCode, RefusalRule] = {
+    RefusalCode.DEVICE_CODE_INVALID: _rule(
+        HTTPStatus.UNPROCESSABLE_ENTITY, "type the device code as the label of the device has it"
+    ),
+    RefusalCode.PRODUCT_UNKNOWN: _rule(HTTPStatus.UNPROCESSABLE_ENTITY, "choose one of the products offered"),
+    RefusalCode.IDEMPOTENCY_KEY_INVALID: _rule(
+        HTTPStatus.BAD_REQUEST,
+        "send Idempotency-Key with 16 to 128 letters, digits, - or _ of your own choice",
+    ),
+    RefusalCode.IDEMPOTENCY_CONFLICT: _rule(
+        HTTPStatus.CONFLICT, "use a new Idempotency-Key for another order"
+    ),
+    RefusalCode.ORDER_UNKNOWN: _rule(HTTPStatus.NOT_FOUND, "check the order's id and its secret"),
+    RefusalCode.NO_ORDER: _rule(HTTPStatus.NOT_FOUND, "order a subscription for this device's code first"),
+    RefusalCode.ORDER_TAKEN: _rule(
+        HTTPStatus.CONFLICT, "order anew: an order belongs to the device that registered with it"
+    ),
+    RefusalCode.AK_UNACCEPTABLE: _rule(_FORBIDDEN, "register with the AK that the device was enrolled with"),
+    RefusalCode.AK_MISMATCH: _rule(_FORBIDDEN, _CREDENTIAL),
+    RefusalCode.PFC_INVALID: _rule(_FORBIDDEN, _CREDENTIAL),
+    RefusalCode.PFC_WRONG_PURPOSE: _rule(_FORBIDDEN, _CREDENTIAL),
+    RefusalCode.SUPPLIER_NOT_RECOGNISED: _rule(
+        _FORBIDDEN, "use equipment of a supplier that this operator recognises"
+    ),
+    RefusalCode.MODEL_NOT_RECOGNISED: _rule(_FORBIDDEN, "use a model that this operator recognises"),
+    RefusalCode.DEVICE_MISMATCH: _rule(_FORBIDDEN, _CREDENTIAL),
+    RefusalCode.RESULT_INVALID: _rule(_FORBIDDEN, _PVA),
+    RefusalCode.RESULT_MISMATCH: _rule(_FORBIDDEN, _PVA),
+    RefusalCode.RESULT_NOT_AFFIRMING: _rule(
+        _FORBIDDEN, "bring the platform back into the approved state and validate it again"
+    ),
+    RefusalCode.APPROVAL_UNACCEPTABLE: _rule(
+        HTTPStatus.BAD_GATEWAY, "tell the PVA's operator; the order waits and is tried again"
+    ),
+    RefusalCode.RECEIPT_MALFORMED: _rule(
+        HTTPStatus.BAD_REQUEST, "send CBOR as docs/FOURTEEN-STEPS.md lays it out"
+    ),
+    RefusalCode.RECEIPT_INVALID: _rule(_FORBIDDEN, _TRE_SAYS),
+    RefusalCode.RECEIPT_MISMATCH: _rule(_FORBIDDEN, _TRE_SAYS),
+    RefusalCode.STATE_CHANGED: _rule(
+        HTTPStatus.CONFLICT, "validate the platform afresh and ask the TRE for its receipt again"
+    ),
+    RefusalCode.ORDER_NOT_AUTHORIZED: _rule(
+        HTTPStatus.CONFLICT, "nothing was released for this order, or its delivery is closed: order anew"
+    ),
+    RefusalCode.SUBSCRIPTION_UNKNOWN: _rule(HTTPStatus.NOT_FOUND, "check the IMSI"),
+    RefusalCode.SUBSCRIPTION_NOT_ACTIVE: _rule(
+        _FORBIDDEN, "wait until the device's receipt of the subscription has come in"
+    ),
+    RefusalCode.RESYNCHRONISATION_INVALID: _rule(
+        _FORBIDDEN, "send RAND and AUTS of one authentication, as the device answered it"
+    ),
+    RefusalCode.SEQUENCE_USED_UP: _rule(_FORBIDDEN, "give the subscriber a new subscription"),
+    RefusalCode.CONCURRENT_CHANGE: _rule(HTTPStatus.SERVICE_UNAVAILABLE, "send the request again"),
+}

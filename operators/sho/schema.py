@@ -1,0 +1,113 @@
+"""Tables of the SHO's store (D13): one metadata, one Alembic history in `operators/sho/migrations`.
+
+Rule: what must happen at most once stands under a unique key here: an idempotency key, the subscription of an order,
+an order's digest, a nonce, a receipt. K, OPc and the name of a subscriber are there sealed, never in clear.
+"""
+
+import sqlalchemy as sa
+
+from edge.database import NAMING, UtcTime
+from edge.ledger import LedgerTable
+
+metadata = sa.MetaData(naming_convention=NAMING)
+ledger = LedgerTable(metadata)
+_NUMBER = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+
+
+orders = sa.Table(
+    "orders",
+    metadata,
+    sa.Column("number", _NUMBER, primary_key=True),
+    sa.Column("id", sa.String(64), nullable=False, unique=True),
+    sa.Column("idempotency_key", sa.String(128), nullable=False, unique=True),
+    sa.Column("request_digest", sa.LargeBinary(32), nullable=False),
+    sa.Column("sealed_subscriber", sa.LargeBinary, nullable=False),
+    sa.Column("subscriber", sa.String(64), nullable=False),
+    sa.Column("device_code", sa.String(32), nullable=False, index=True),
+    sa.Column("product", sa.String(64), nullable=False),
+    sa.Column("order_code", sa.String(16), nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("reason", sa.String(1000), nullable=True),
+    sa.Column("created_at", UtcTime, nullable=False),
+    sa.Column("expires_at", UtcTime, nullable=False),
+    sa.Column("announced", sa.Boolean, nullable=False),
+    sa.Column("due_at", UtcTime, nullable=True, index=True),
+    sa.Column("tries", sa.BigInteger, nullable=False),
+    sa.Column("device_id", sa.String(64), nullable=True),
+    sa.Column("ak_name", sa.LargeBinary(66), nullable=True),
+    sa.Column("ak_public", sa.LargeBinary, nullable=True),
+    sa.Column("es_root_sha256", sa.String(64), nullable=True),
+    sa.Column("token", sa.Text, nullable=True),
+    sa.Column("digest", sa.LargeBinary(32), nullable=True, unique=True),
+    sqlite_autoincrement=True,
+)
+
+informed = sa.Table(
+    "informed",
+    metadata,
+    sa.Column("number", _NUMBER, primary_key=True),
+    sa.Column("order_id", sa.String(64), sa.ForeignKey("orders.id"), nullable=False, index=True),
+    sa.Column("text", sa.String(500), nullable=False),
+    sa.Column("at", UtcTime, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+subscriptions = sa.Table(
+    "subscriptions",
+    metadata,
+    sa.Column("number", _NUMBER, primary_key=True),
+    sa.Column("imsi", sa.String(15), nullable=False, unique=True),
+    sa.Column("order_id", sa.String(64), sa.ForeignKey("orders.id"), nullable=False, unique=True),
+    sa.Column("sealed", sa.LargeBinary, nullable=False),
+    sa.Column("active", sa.Boolean, nullable=False),
+    sa.Column("seq", sa.BigInteger, nullable=False),
+    sa.Column("ind", sa.BigInteger, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+validation_requests = sa.Table(
+    "validation_requests",
+    metadata,
+    sa.Column("jti", sa.String(64), primary_key=True),
+    sa.Column("order_id", sa.String(64), sa.ForeignKey("orders.id"), nullable=False),
+    sa.Column("attempt", sa.BigInteger, nullable=False),
+    sa.Column("pva", sa.String(255), nullable=False),
+    sa.Column("rp_nonce", sa.LargeBinary(64), nullable=False, unique=True),
+    sa.Column("token", sa.Text, nullable=False),
+    sa.Column("created_at", UtcTime, nullable=False),
+    sa.Column("expires_at", UtcTime, nullable=False),
+    sa.Column("request_id", sa.String(64), nullable=True),
+    sa.Column("result_id", sa.String(64), nullable=True),
+    sa.Column("result", sa.Text, nullable=True),
+    sa.Column("accepted", sa.Boolean, nullable=False),
+    sa.UniqueConstraint("order_id", "attempt", name="uq_validation_requests_order_attempt"),
+)
+
+packages = sa.Table(
+    "packages",
+    metadata,
+    sa.Column("package_id", sa.String(64), primary_key=True),
+    sa.Column("order_id", sa.String(64), sa.ForeignKey("orders.id"), nullable=False),
+    sa.Column("version", sa.BigInteger, nullable=False),
+    sa.Column("mid_id", sa.String(64), nullable=False),
+    sa.Column("token", sa.Text, nullable=False),
+    sa.Column("digest", sa.LargeBinary(32), nullable=False, unique=True),
+    sa.Column("content", sa.LargeBinary, nullable=False),
+    sa.Column("receipt_nonce", sa.LargeBinary(32), nullable=False),
+    sa.Column("storage_key_name", sa.LargeBinary(66), nullable=False),
+    sa.Column("result_id", sa.String(64), nullable=False),
+    sa.Column("authorization", sa.Text, nullable=False),
+    sa.Column("expires_at", UtcTime, nullable=False),
+    sa.UniqueConstraint("order_id", "version", name="uq_packages_order_version"),
+)
+
+receipts = sa.Table(
+    "receipts",
+    metadata,
+    sa.Column("digest", sa.LargeBinary(32), primary_key=True),
+    sa.Column("order_id", sa.String(64), sa.ForeignKey("orders.id"), nullable=False, index=True),
+    sa.Column("outcome", sa.String(64), nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("instruction", sa.Text, nullable=True),
+    sa.Column("at", UtcTime, nullable=False),
+)

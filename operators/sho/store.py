@@ -1,0 +1,389 @@
+"""The SHO's store on SQLAlchemy: satisfies the ports that the use cases declare.
+
+Rule: one method, one transaction; a change of an order's state goes through `OrderBook.move`. What an operator's own
+people see of orders is in the audit leaves.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+
+from edge.database import transaction
+from edge.serialization import repeated
+from operators.sho import schema
+from operators.sho.order_book import Move, OrderBook
+from operators.sho.order_states import REPLACEABLE, OrderRecord, OrderState
+from operators.sho.packages import Package
+from operators.sho.receipts import ReceiptAnswer, TakenReceipt
+from operators.sho.refusals import RefusalCode, RefusalError
+from operators.sho.registration import Binding, NewOrder
+from operators.sho.store_rows import (
+    order_of,
+    package_of,
+    request_of,
+    row_of_order,
+    row_of_receipt,
+    row_of_request,
+    subscription_of,
+)
+from operators.sho.subscriptions import StoredSubscription
+from operators.sho.validation import ValidationRequest
+from standards.aka.sequence import HomeSequence
+from standards.rats.ear import AttestationResult
+
+
+class Store(OrderBook):
+    """Orders, subscriptions, validation requests, packages, receipts."""
+
+    # orders
+
+    @repeated
+    def add_order(self, order: NewOrder) -> OrderRecord:
+        """See `operators.sho.registration.RegistrationStore`."""
+        table = schema.orders
+        with transaction(self.engine) as connection:
+            query = sa.select(table).where(table.c.idempotency_key == order.idempotency_key)
+            known = connection.execute(query).mappings().first()
+            if known is None:
+                connection.execute(sa.insert(table).values(**row_of_order(order)))
+                record = {"product": order.record.product, "device_code": order.record.device_code}
+                self.audit(connection, "order-taken", order.record.id, record, at=order.record.created_at)
+                return order.record
+        if known["request_digest"] != order.request_digest:
+            raise RefusalError(
+                RefusalCode.IDEMPOTENCY_CONFLICT,
+                subject="Idempotency-Key",
+                reason="another order was placed with it",
+            )
+        return order_of(known)
+
+    def due(self, *, at: datetime, limit: int) -> Sequence[OrderRecord]:
+        """See `operators.sho.advance.AdvanceStore`."""
+        table = schema.orders
+        return self.orders(sa.select(table).where(table.c.due_at <= at).order_by(table.c.due_at).limit(limit))
+
+    def informed(self, order_id: str) -> tuple[str, ...]:
+        """See `operators.sho.registration.RegistrationStore`."""
+        table = schema.informed
+        query = sa.select(table.c.text).where(table.c.order_id == order_id).order_by(table.c.number)
+        with transaction(self.engine, write=False) as connection:
+            return tuple(connection.scalars(query))
+
+    @repeated
+    def announced(self, order_id: str, *, at: datetime) -> None:
+        """See `operators.sho.registration.RegistrationStore`."""
+        table = schema.orders
+        with transaction(self.engine) as connection:
+            changed = connection.execute(
+                sa.update(table).where(table.c.id == order_id, ~table.c.announced).values(announced=True)
+            )
+            if changed.rowcount == 1:
+                self.audit(connection, "order-announced", order_id, {}, at=at)
+
+    @repeated
+    def postpone(self, order: OrderRecord, *, due_at: datetime) -> None:
+        """See `operators.sho.advance.AdvanceStore`."""
+        table = schema.orders
+        unchanged = sa.and_(
+            table.c.id == order.id,
+            table.c.state == order.state.value,
+            table.c.due_at == order.due_at,
+            table.c.tries == order.tries,
+        )
+        with transaction(self.engine) as connection:
+            connection.execute(sa.update(table).where(unchanged).values(due_at=due_at, tries=order.tries + 1))
+
+    @repeated
+    def note(self, order_id: str, *, code: str, reason: str, at: datetime) -> None:
+        """See `operators.sho.advance.AdvanceStore`."""
+        with transaction(self.engine) as connection:
+            self.audit(connection, "peer-refused", order_id, {"code": code, "reason": reason[:2000]}, at=at)
+
+    @repeated
+    def record_caller_refusal(self, *, caller: str, route: str, code: str, detail: str, at: datetime) -> None:
+        """Audit leaf for a request of an authenticated caller that was refused."""
+        record = {"route": route[:200], "code": code, "detail": detail[:2000]}
+        with transaction(self.engine) as connection:
+            self.audit(connection, "request-refused", caller[:200], record, at=at)
+
+    @repeated
+    def expire(self, order_id: str, *, before: OrderState, at: datetime) -> None:
+        """See `operators.sho.advance.AdvanceStore`."""
+        with transaction(self.engine) as connection:
+            self.move(
+                connection,
+                Move(order_id=order_id, before=before, after=OrderState.EXPIRED, reason="it has lapsed"),
+                at=at,
+            )
+
+    @repeated
+    def restart(self, order_id: str, *, before: OrderState, at: datetime) -> None:
+        """See `operators.sho.validation.ValidationStore`."""
+        table = schema.validation_requests
+        with transaction(self.engine) as connection:
+            move = Move(order_id=order_id, before=before, after=OrderState.REGISTERED)
+            if self.move(connection, move, at=at):
+                connection.execute(
+                    sa.update(table).where(table.c.order_id == order_id).values(accepted=False)
+                )
+
+    @repeated
+    def refuse(self, order_id: str, *, before: OrderState, reason: str, at: datetime) -> None:
+        """See `operators.sho.provisioning.ProvisioningStore`."""
+        with transaction(self.engine) as connection:
+            move = Move(order_id=order_id, before=before, after=OrderState.REFUSED, reason=reason)
+            self.move(connection, move, at=at)
+
+    # registration
+
+    @repeated
+    def register(self, order_id: str, binding: Binding, *, replaced: Sequence[str], at: datetime) -> bool:
+        """See `operators.sho.registration.RegistrationStore`."""
+        values = {
+            **asdict(binding.device),
+            "token": binding.token,
+            "digest": binding.digest,
+            "expires_at": binding.expires_at,
+            "tries": 0,
+        }
+        with transaction(self.engine) as connection:
+            move = Move(
+                order_id=order_id, before=OrderState.ORDERED, after=OrderState.REGISTERED, values=values
+            )
+            if not self.move(connection, move, at=at):
+                return False
+            table = schema.subscriptions
+            number = (connection.scalar(sa.select(sa.func.max(table.c.number))) or 0) + 1
+            made = binding.subscription(number)
+            connection.execute(
+                sa.insert(table).values(
+                    number=number,
+                    imsi=made.imsi,
+                    order_id=order_id,
+                    sealed=made.sealed,
+                    active=False,
+                    seq=0,
+                    ind=0,
+                )
+            )
+            for other in replaced:
+                self._replace(connection, other, by=order_id, at=at)
+            return True
+
+    def authorization_lapsed(self, order_id: str, *, at: datetime) -> bool:
+        """See `operators.sho.registration.RegistrationStore`."""
+        package = self.package(order_id)
+        return package is None or package.expires_at <= at
+
+    # validation
+
+    @repeated
+    def add_request(self, request: ValidationRequest, *, before: OrderState, at: datetime) -> bool:
+        """See `operators.sho.validation.ValidationStore`."""
+        try:
+            with transaction(self.engine) as connection:
+                move = Move(order_id=request.order_id, before=before, after=OrderState.VALIDATING)
+                # to be asked again, elsewhere, is no change of state
+                if before is not move.after and not self.move(connection, move, at=at):
+                    return False
+                connection.execute(sa.insert(schema.validation_requests).values(**row_of_request(request)))
+                record = {"pva": request.pva, "attempt": request.attempt, "jti": request.jti}
+                self.audit(connection, "validation-asked", request.order_id, record, at=at)
+        except IntegrityError:  # the same attempt was stored by another thread
+            return False
+        return True
+
+    @repeated
+    def submitted(self, jti: str, *, request_id: str) -> None:
+        """See `operators.sho.validation.ValidationStore`."""
+        table = schema.validation_requests
+        with transaction(self.engine) as connection:
+            connection.execute(sa.update(table).where(table.c.jti == jti).values(request_id=request_id))
+
+    def latest_request(self, order_id: str) -> ValidationRequest | None:
+        """See `operators.sho.validation.ValidationStore`."""
+        table = schema.validation_requests
+        query = sa.select(table).where(table.c.order_id == order_id).order_by(table.c.attempt.desc())
+        return self._one_request(query.limit(1))
+
+    def accepted_request(self, order_id: str) -> ValidationRequest | None:
+        """See `operators.sho.provisioning.ProvisioningStore`."""
+        table = schema.validation_requests
+        return self._one_request(sa.select(table).where(table.c.order_id == order_id, table.c.accepted))
+
+    def request_of_nonce(self, rp_nonce: bytes) -> ValidationRequest | None:
+        """See `operators.sho.validation.ValidationStore`."""
+        table = schema.validation_requests
+        return self._one_request(sa.select(table).where(table.c.rp_nonce == rp_nonce))
+
+    @repeated
+    def accept_result(self, jti: str, *, result: AttestationResult, token: str, at: datetime) -> bool:
+        """See `operators.sho.validation.ValidationStore`."""
+        orders, requests = schema.orders, schema.validation_requests
+        with transaction(self.engine) as connection:
+            order_id = connection.scalar(sa.select(requests.c.order_id).where(requests.c.jti == jti))
+            has_one = sa.select(requests.c.jti).where(requests.c.order_id == order_id, requests.c.accepted)
+            if connection.scalar(has_one) is not None:
+                return False
+            changed = connection.execute(
+                sa.update(orders)
+                .where(orders.c.id == order_id, orders.c.state == OrderState.VALIDATING.value)
+                .values(due_at=at, tries=0)
+            )
+            if changed.rowcount != 1:
+                return False
+            self._keep_result(connection, jti, result, token, accepted=True, at=at)
+            return True
+
+    @repeated
+    def refuse_result(
+        self, jti: str, *, result: AttestationResult, token: str, reason: str, at: datetime
+    ) -> bool:
+        """See `operators.sho.validation.ValidationStore`."""
+        requests = schema.validation_requests
+        with transaction(self.engine) as connection:
+            order_id = connection.scalar(sa.select(requests.c.order_id).where(requests.c.jti == jti)) or ""
+            move = Move(
+                order_id=order_id, before=OrderState.VALIDATING, after=OrderState.REFUSED, reason=reason
+            )
+            if not self.move(connection, move, at=at):
+                return False
+            self._keep_result(connection, jti, result, token, accepted=False, at=at)
+            return True
+
+    # provisioning and receipts
+
+    def package(self, order_id: str) -> Package | None:
+        """See `operators.sho.provisioning.ProvisioningStore`."""
+        table = schema.packages
+        query = sa.select(table).where(table.c.order_id == order_id).order_by(table.c.version.desc()).limit(1)
+        with transaction(self.engine, write=False) as connection:
+            row = connection.execute(query).mappings().first()
+        return None if row is None else package_of(row)
+
+    @repeated
+    def save_package(self, order_id: str, package: Package, *, at: datetime) -> None:
+        """See `operators.sho.provisioning.ProvisioningStore`."""
+        with transaction(self.engine) as connection:
+            move = Move(order_id=order_id, before=OrderState.VALIDATING, after=OrderState.PACKAGED)
+            if self.move(connection, move, at=at):
+                connection.execute(sa.insert(schema.packages).values(order_id=order_id, **asdict(package)))
+
+    @repeated
+    def authorized(self, order_id: str, *, at: datetime) -> None:
+        """See `operators.sho.provisioning.ProvisioningStore`."""
+        with transaction(self.engine) as connection:
+            move = Move(order_id=order_id, before=OrderState.PACKAGED, after=OrderState.AUTHORIZED)
+            self.move(connection, move, at=at)
+
+    def answer_to(self, digest: bytes) -> ReceiptAnswer | None:
+        """See `operators.sho.receipts.ReceiptStore`."""
+        table = schema.receipts
+        with transaction(self.engine, write=False) as connection:
+            row = connection.execute(sa.select(table).where(table.c.digest == digest)).mappings().first()
+        if row is None:
+            return None
+        return ReceiptAnswer(state=OrderState(row["state"]), instruction=row["instruction"])
+
+    @repeated
+    def activate(self, taken: TakenReceipt, *, informed: str, at: datetime) -> None:
+        """See `operators.sho.receipts.ReceiptStore`."""
+        order_id = taken.order_id
+        subscriptions = schema.subscriptions
+        with transaction(self.engine) as connection:
+            installed = Move(order_id=order_id, before=OrderState.AUTHORIZED, after=OrderState.INSTALLED)
+            if self.move(connection, installed, at=at):
+                connection.execute(
+                    sa.update(subscriptions).where(subscriptions.c.order_id == order_id).values(active=True)
+                )
+                active = Move(order_id=order_id, before=OrderState.INSTALLED, after=OrderState.ACTIVE)
+                self.move(connection, active, at=at)
+                connection.execute(sa.insert(schema.informed).values(order_id=order_id, text=informed, at=at))
+                self.audit(connection, "user-informed", order_id, {"text": informed}, at=at)
+            else:
+                self.check_state(connection, order_id, OrderState.ACTIVE)
+            self._keep_receipt(connection, taken, at=at)
+
+    @repeated
+    def keep_failure(self, taken: TakenReceipt, *, at: datetime) -> None:
+        """See `operators.sho.receipts.ReceiptStore`."""
+        state, reason = taken.answer.state, f"{taken.receipt.outcome}: {taken.receipt.detail}"
+        with transaction(self.engine) as connection:
+            move = Move(
+                order_id=taken.order_id, before=OrderState.AUTHORIZED, after=OrderState.FAILED, reason=reason
+            )
+            if state is not OrderState.FAILED or not self.move(connection, move, at=at):
+                self.check_state(connection, taken.order_id, state)
+            self._keep_receipt(connection, taken, at=at)
+
+    # subscriptions
+
+    def subscription_of(self, order_id: str) -> StoredSubscription | None:
+        """See `operators.sho.provisioning.ProvisioningStore`."""
+        table = schema.subscriptions
+        with transaction(self.engine, write=False) as connection:
+            row = connection.execute(sa.select(table).where(table.c.order_id == order_id)).mappings().first()
+        return None if row is None else subscription_of(row)
+
+    @repeated
+    def take_sequence(
+        self, imsi: str, *, advance: Callable[[StoredSubscription], HomeSequence]
+    ) -> StoredSubscription | None:
+        """See `operators.sho.subscriptions.SubscriptionStore`."""
+        table = schema.subscriptions
+        with transaction(self.engine) as connection:
+            row = connection.execute(sa.select(table).where(table.c.imsi == imsi)).mappings().first()
+            if row is None:
+                return None
+            before = subscription_of(row)
+            after = advance(before)
+            connection.execute(
+                sa.update(table).where(table.c.imsi == imsi).values(seq=after.seq, ind=after.ind)
+            )
+            return before
+
+    def _replace(self, connection: sa.Connection, order_id: str, *, by: str, at: datetime) -> None:
+        state = connection.scalar(sa.select(schema.orders.c.state).where(schema.orders.c.id == order_id))
+        if state is None or OrderState(state) not in REPLACEABLE:
+            return
+        reason = f"order {by} for the same device took its place"
+        move = Move(order_id=order_id, before=OrderState(state), after=OrderState.EXPIRED, reason=reason)
+        self.move(connection, move, at=at)
+
+    def _keep_result(
+        self,
+        connection: sa.Connection,
+        jti: str,
+        result: AttestationResult,
+        token: str,
+        *,
+        accepted: bool,
+        at: datetime,
+    ) -> None:
+        table = schema.validation_requests
+        connection.execute(
+            sa.update(table)
+            .where(table.c.jti == jti)
+            .values(result=token, result_id=result.result_id, accepted=accepted)
+        )
+        record = {"result_id": result.result_id, "status": result.status.value, "pva": result.issuer}
+        self.audit(connection, "result-taken", result.device_id, record, at=at)
+
+    def _keep_receipt(self, connection: sa.Connection, taken: TakenReceipt, *, at: datetime) -> None:
+        connection.execute(sa.insert(schema.receipts).values(**row_of_receipt(taken, at=at)))
+        record = {
+            "outcome": taken.receipt.outcome,
+            "detail": taken.receipt.detail,
+            "statement": taken.digest.hex(),
+            "instructed": int(taken.answer.instruction is not None),
+        }
+        self.audit(connection, "receipt-taken", taken.order_id, record, at=at)
+
+    def _one_request(self, query: sa.Select[Any]) -> ValidationRequest | None:
+        with transaction(self.engine, write=False) as connection:
+            row = connection.execute(query).mappings().first()
+        return None if row is None else request_of(row)

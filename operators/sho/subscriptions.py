@@ -1,0 +1,153 @@
+"""The authentication centre: subscribers from the moment that a device registers, served from `active` on (R62).
+
+Rule: K and OPc leave their sealed rows for the making of a vector or a package only, and no vector is made before
+the order is active. Sequence numbers go up in the transaction that gives them out, so no two vectors share one.
+Source: TS 33.102, 6.3 and annex C; TS 35.206.
+
+    1 the subscriber exists, and its order is active
+    2 resynchronisation: AUTS is verified before its number is believed
+    3 the sequence numbers are taken, atomically
+    4 the vectors are made
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from edge.process import RandomBytes
+from operators.sho.refusals import RefusalCode, RefusalError
+from operators.sho.subscriber_secrets import SubscriberSecrets
+from standards.aka.errors import AkaError, SequenceError
+from standards.aka.milenage import AMF_SIZE, KEY_SIZE, RAND_SIZE, MilenageKey
+from standards.aka.sequence import HomeSequence
+from standards.aka.vectors import AuthenticationVector, make_vector, verify_auts
+
+IMSI_DIGITS: Final = 15
+VECTORS_MAX: Final = 32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewSubscription:
+    """A subscription as its registration makes it; `sealed` holds K and OPc."""
+
+    imsi: str
+    sealed: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredSubscription:
+    """A subscriber in the AuC. Whether `active` decides everything."""
+
+    imsi: str
+    order_id: str
+    active: bool
+    sequence: HomeSequence
+    sealed: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resynchronisation:
+    """What a device answered to a vector whose sequence number it did not take."""
+
+    rand: bytes
+    auts: bytes
+
+
+class SubscriptionStore(Protocol):
+    """What the AuC needs of a store."""
+
+    def take_sequence(
+        self, imsi: str, *, advance: Callable[[StoredSubscription], HomeSequence]
+    ) -> StoredSubscription | None:
+        """Store what `advance` makes of the subscriber, in one transaction; the subscriber as it was before.
+
+        None where there is none. What `advance` raises leaves everything as it was.
+        """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NumberPlan:
+    """Where IMSIs come from: MCC and MNC of this operator and a number that is counted up."""
+
+    mcc: str
+    mnc: str
+
+    def imsi(self, number: int) -> str:
+        """The IMSI of the n-th subscription."""
+        digits = IMSI_DIGITS - len(self.mcc) - len(self.mnc)
+        if not 0 < number < 10**digits:
+            raise ValueError(f"this operator has {10**digits - 1} IMSIs, number {number} is none of them")
+        return f"{self.mcc}{self.mnc}{number:0{digits}d}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubscriptionMaker:
+    """Makes K, OPc and IMSI of new subscribers, and opens them for packages."""
+
+    numbers: NumberPlan
+    secrets: SubscriberSecrets
+    random_bytes: RandomBytes = field(repr=False)
+
+    def make(self, number: int) -> NewSubscription:
+        """The n-th subscription, with K and OPc that nobody had before."""
+        imsi = self.numbers.imsi(number)
+        keys = self.random_bytes(KEY_SIZE) + self.random_bytes(KEY_SIZE)
+        return NewSubscription(imsi=imsi, sealed=self.secrets.seal(keys, bound_to=imsi))
+
+    def open(self, imsi: str, sealed: bytes) -> MilenageKey:
+        """K and OPc of a subscriber."""
+        keys = self.secrets.open(sealed, bound_to=imsi)
+        return MilenageKey(k=keys[:KEY_SIZE], opc=keys[KEY_SIZE:])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuthenticationCentre:
+    """The use case; `amf` 2 bytes, `batch` vectors are given at once."""
+
+    store: SubscriptionStore
+    maker: SubscriptionMaker
+    random_bytes: RandomBytes = field(repr=False)
+    amf: bytes = bytes(AMF_SIZE)
+    batch: int = 2
+
+    def vectors(
+        self, imsi: str, *, resynchronisation: Resynchronisation | None = None
+    ) -> tuple[AuthenticationVector, ...]:
+        """Vectors in the order of their use. Raises RefusalError."""
+
+        def advance(subscriber: StoredSubscription) -> HomeSequence:
+            return self._from(subscriber, resynchronisation).after(self.batch)
+
+        try:
+            subscriber = self.store.take_sequence(imsi, advance=advance)  # 1, 2, 3
+            if subscriber is None:
+                raise RefusalError(
+                    RefusalCode.SUBSCRIPTION_UNKNOWN, subject="IMSI", reason="nobody has this number here"
+                )
+            numbers = self._from(subscriber, resynchronisation).batch(self.batch)
+        except SequenceError as error:
+            raise RefusalError(
+                RefusalCode.SEQUENCE_USED_UP, subject="subscription", reason=str(error)
+            ) from None
+        key = self.maker.open(subscriber.imsi, subscriber.sealed)
+        return tuple(
+            make_vector(key, rand=self.random_bytes(RAND_SIZE), sqn=sqn, amf=self.amf) for sqn in numbers
+        )  # 4
+
+    def _from(self, subscriber: StoredSubscription, asked: Resynchronisation | None) -> HomeSequence:
+        """Where the numbers of this subscriber go on; refused before the order is active."""
+        if not subscriber.active:
+            raise RefusalError(
+                RefusalCode.SUBSCRIPTION_NOT_ACTIVE,
+                subject=f"subscription of order {subscriber.order_id}",
+                reason="its device has not yet shown that the subscription is installed",
+            )
+        if asked is None:
+            return subscriber.sequence
+        try:
+            key = self.maker.open(subscriber.imsi, subscriber.sealed)
+            return subscriber.sequence.resynchronised(verify_auts(key, rand=asked.rand, auts=asked.auts))
+        except AkaError as error:
+            raise RefusalError(
+                RefusalCode.RESYNCHRONISATION_INVALID, subject="AUTS", reason=str(error)
+            ) from None

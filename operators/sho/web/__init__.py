@@ -1,0 +1,1 @@
+"""The SHO's two listeners as WSGI applications with disjoint routes (D12)."""

@@ -1,0 +1,80 @@
+"""Bodies of the public and operator listeners, checked before a use case sees them."""
+
+import base64
+from typing import Annotated, Final
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+
+from messages.evidence import CERTIFICATE_SIZE_MAX, CHAIN_LENGTH_MAX, PUBLIC_SIZE_MAX
+from messages.reliance import RESULT_BYTES_MAX
+from standards.rats.fields import encode_base64url
+
+SUBSCRIBER_MAX: Final = 128
+DEVICE_CODE_MAX: Final = 64
+_PRINTABLE = r"^[^\x00-\x1f\x7f]+$"
+
+
+def _one_spelling(value: str) -> str:
+    if encode_base64url(decode_base64url(value)) != value:
+        raise ValueError("expected base64url without padding")
+    return value
+
+
+def decode_base64url(value: str) -> bytes:
+    """Bytes of a member that the schema has checked."""
+    return base64.urlsafe_b64decode(value + "=" * (-len(value) % 4))
+
+
+def _octets(size_max: int) -> StringConstraints:
+    return StringConstraints(min_length=1, max_length=(size_max * 4 + 2) // 3, pattern=r"^[A-Za-z0-9_-]+$")
+
+
+Certificate = Annotated[str, _octets(CERTIFICATE_SIZE_MAX), AfterValidator(_one_spelling)]
+TpmPublic = Annotated[str, _octets(PUBLIC_SIZE_MAX), AfterValidator(_one_spelling)]
+Subscriber = Annotated[str, StringConstraints(min_length=1, max_length=SUBSCRIBER_MAX, pattern=_PRINTABLE)]
+DeviceCode = Annotated[str, StringConstraints(min_length=1, max_length=DEVICE_CODE_MAX, pattern=_PRINTABLE)]
+Product = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=_PRINTABLE)]
+Octets16 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
+
+
+class Body(BaseModel):
+    """A body: unknown members are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class OrderBody(Body):
+    """A user orders."""
+
+    subscriber: Subscriber
+    device_code: DeviceCode
+    product: Product
+
+
+class RegistrationBody(Body):
+    """A device registers, as the DRF hands it on."""
+
+    device_id: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+    pfc_chain: Annotated[list[Certificate], Field(min_length=1, max_length=CHAIN_LENGTH_MAX)]
+    ak_public: TpmPublic
+
+
+class ResultBody(Body):
+    """A PVA pushes a result."""
+
+    result: Annotated[str, StringConstraints(min_length=1, max_length=RESULT_BYTES_MAX, pattern=r"^[!-~]+$")]
+
+
+class ResynchronisationBody(Body):
+    """A device did not take a sequence number."""
+
+    rand: Octets16
+    auts: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{28}$")]
+
+
+class VectorsBody(Body):
+    """A VNO wants to authenticate a subscriber; the IMSI stands where the ICF's route has a PCID."""
+
+    pcid: Annotated[str, StringConstraints(pattern=r"^[0-9]{6,15}$")]
+    serving_network: Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=_PRINTABLE)]
+    resynchronisation: ResynchronisationBody | None = None

@@ -1,0 +1,167 @@
+"""The operator listener, mutual TLS: registrations, results, receipts, authentication vectors (D12).
+
+Rule: each route serves one role; results and receipts are believed for their signatures, not for who brought them.
+Every refusal of a caller that is known becomes an audit record.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from http import HTTPStatus
+from typing import Any, Protocol
+
+from flask import Flask, Response, jsonify, request
+
+from edge.bodies import binary_body, json_body
+from edge.principals import PrincipalTable, enforce_access, principal_or_none, require
+from edge.problem_document import Problem
+from edge.process import Clock
+from edge.refused import AnonymousRefusals, register_refusals
+from messages.evidence import CERTIFICATE_SIZE_MAX, CHAIN_LENGTH_MAX
+from messages.reliance import RESULT_BYTES_MAX
+from operators.sho.receipts import RECEIPT_MESSAGE_BYTES_MAX, ReceiptDesk
+from operators.sho.registration import Registrar
+from operators.sho.subscriptions import AuthenticationCentre, Resynchronisation
+from operators.sho.validation import Validation
+from operators.sho.web.bodies import RegistrationBody, ResultBody, VectorsBody, decode_base64url
+from standards.aka.vectors import AuthenticationVector
+
+CBOR = "application/cbor"
+BODY_BYTES_MAX = RECEIPT_MESSAGE_BYTES_MAX
+_REGISTRATION_BYTES_MAX = 2 * CHAIN_LENGTH_MAX * CERTIFICATE_SIZE_MAX
+
+
+class CallerRefusals(Protocol):
+    """Takes the audit record of a refused caller that is known."""
+
+    def record_caller_refusal(self, *, caller: str, route: str, code: str, detail: str, at: datetime) -> None:
+        """Append an audit leaf."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BearerTerms:
+    """What a subscriber's bearer may do, as the VNO is told with the vectors."""
+
+    apn: str
+    destinations: tuple[str, ...]
+    quota_bytes: int
+    life_s: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desks:
+    """The use cases behind this listener."""
+
+    registrar: Registrar
+    validation: Validation
+    receipts: ReceiptDesk
+    authentication: AuthenticationCentre
+    bearer: BearerTerms
+
+
+def operator_app(
+    desks: Desks,
+    *,
+    callers: CallerRefusals,
+    principals: PrincipalTable,
+    clock: Clock,
+    anonymous: AnonymousRefusals,
+) -> Flask:
+    """Application of the operator listener; each request is judged at one time of `clock`."""
+    app = Flask("sho.operator", static_folder=None)
+    _add_orders(app, desks, clock)
+    _add_vectors(app, desks)
+
+    def on_refusal(problem: Problem) -> None:
+        caller = principal_or_none()
+        if caller is None:
+            anonymous.count(problem)
+            return
+        callers.record_caller_refusal(
+            caller=f"{caller.role}:{caller.tenant}:{caller.name}",
+            route=f"{request.method} {request.path}",
+            code=problem.reason or problem.type,
+            detail=f"{problem.subject}: {problem.detail}",
+            at=clock(),
+        )
+
+    register_refusals(app, on_refusal=on_refusal)
+    enforce_access(app, principals=principals)
+    return app
+
+
+def _add_orders(app: Flask, desks: Desks, clock: Clock) -> None:
+    @app.post("/v1/registrations")
+    @require("drf")
+    def register_device() -> Response:
+        body = json_body(RegistrationBody, bytes_max=_REGISTRATION_BYTES_MAX)
+        token = desks.registrar.register(
+            device_id=body.device_id,
+            pfc_chain=[decode_base64url(each) for each in body.pfc_chain],
+            ak_public=decode_base64url(body.ak_public),
+            at=clock(),
+        )
+        return _fresh(order=token)
+
+    @app.post("/v1/results")
+    @require("pva")
+    def take_result() -> tuple[str, int]:
+        body = json_body(ResultBody, bytes_max=RESULT_BYTES_MAX + 64)
+        # a result that answers none of this operator's requests (the DPF asks too) changes nothing
+        desks.validation.take(body.result, at=clock())
+        return "", HTTPStatus.NO_CONTENT
+
+    @app.post("/v1/receipts")
+    @require("dpf")
+    def take_receipt() -> Response:
+        data = binary_body(CBOR, bytes_max=RECEIPT_MESSAGE_BYTES_MAX)
+        answer = desks.receipts.take(data, at=clock())
+        shown = {"state": answer.state.value}
+        if answer.instruction is not None:
+            shown["instruction"] = answer.instruction
+        return _fresh(**shown)
+
+
+def _add_vectors(app: Flask, desks: Desks) -> None:
+    @app.post("/v1/authentication-vectors")
+    @require("vno")
+    def give_vectors() -> Response:
+        body = json_body(VectorsBody, bytes_max=1024)
+        asked = body.resynchronisation
+        vectors = desks.authentication.vectors(
+            body.pcid,
+            resynchronisation=(
+                None
+                if asked is None
+                else Resynchronisation(rand=bytes.fromhex(asked.rand), auts=bytes.fromhex(asked.auts))
+            ),
+        )
+        bearer = desks.bearer
+        return _fresh(
+            vectors=_shown(vectors),
+            bearer={
+                "apn": bearer.apn,
+                "destinations": list(bearer.destinations),
+                "quota_bytes": bearer.quota_bytes,
+                "life_s": bearer.life_s,
+            },
+        )
+
+
+def _shown(vectors: Sequence[AuthenticationVector]) -> list[dict[str, str]]:
+    return [
+        {
+            "rand": each.rand.hex(),
+            "autn": each.autn.hex(),
+            "xres": each.xres.hex(),
+            "ck": each.ck.hex(),
+            "ik": each.ik.hex(),
+        }
+        for each in vectors
+    ]
+
+
+def _fresh(**members: Any) -> Response:
+    answer = jsonify(**members)
+    answer.headers["Cache-Control"] = "no-store"
+    return answer

@@ -1,0 +1,140 @@
+"""The public listener: the page where a user orders for a device, and the same as an API (R10, R50).
+
+Rule: no session and no cookie, so a foreign page can send nothing in a user's name; whoever reads an order's state
+shows the secret that came with the order. The page is plain HTML: it works without scripts, and texts are escaped.
+"""
+
+import re
+from http import HTTPStatus
+from typing import Any, Final
+
+import pydantic
+from flask import Flask, Response, jsonify, make_response, render_template, request
+
+from edge.bodies import json_body
+from edge.principals import enforce_access, public
+from edge.process import Clock, RandomBytes
+from edge.refused import AnonymousRefusals, problem_of_refusal, register_refusals
+from operators.sho.order_states import OrderRecord
+from operators.sho.refusals import RefusalCode, RefusalError
+from operators.sho.registration import OrderWish, Registrar
+from operators.sho.web.bodies import OrderBody
+
+ORDER_BYTES_MAX: Final = 4_096
+_KEY: Final = re.compile(r"[A-Za-z0-9_-]{16,128}")
+_FORM_KEY_SIZE: Final = 16
+_BEARER: Final = "Bearer "
+_POLICY: Final = (
+    "default-src 'none'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; style-src 'none'"
+)
+_FIELD_OF: Final = {
+    RefusalCode.DEVICE_CODE_INVALID.value: "device_code",
+    RefusalCode.PRODUCT_UNKNOWN.value: "product",
+}
+_SENTENCES: Final = {
+    "device_code": "This is not a device code. Please type it as the label of the device has it.",
+    "product": "Please choose one of the products.",
+    "subscriber": "Please tell us who you are, with at most 128 letters.",
+    "idempotency_key": "Please open this page again and fill it in once more.",
+}
+
+
+def public_app(
+    registrar: Registrar, *, clock: Clock, random_bytes: RandomBytes, anonymous: AnonymousRefusals
+) -> Flask:
+    """Application of the public listener; each request is judged at one time of `clock`."""
+    app = Flask("operators.sho.web", static_folder=None)
+    _add_orders(app, registrar, clock)
+    _add_page(app, registrar, clock, random_bytes)
+
+    @app.after_request
+    def say_what_is_allowed(response: Response) -> Response:
+        response.headers["Content-Security-Policy"] = _POLICY
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        response.headers["Referrer-Policy"] = "no-referrer"
+        response.headers["Cache-Control"] = "no-store"
+        return response
+
+    register_refusals(app, on_refusal=anonymous.count)
+    enforce_access(app)
+    return app
+
+
+def _add_orders(app: Flask, registrar: Registrar, clock: Clock) -> None:
+    @app.post("/v1/orders")
+    @public
+    def place_order() -> tuple[Response, int]:
+        body = json_body(OrderBody, bytes_max=ORDER_BYTES_MAX)
+        key = _checked_key(request.headers.get("Idempotency-Key", ""))
+        wish = OrderWish(**body.model_dump(), idempotency_key=key)
+        order = registrar.place(wish, at=clock())
+        answer = jsonify(
+            order_id=order.id,
+            order_code=order.order_code,
+            state=order.state.value,
+            secret=registrar.secrets.order_secret(order.id),
+        )
+        return answer, HTTPStatus.CREATED
+
+    @app.get("/v1/orders/<order_id>")
+    @public
+    def show_order(order_id: str) -> Response:
+        header = request.headers.get("Authorization", "")
+        secret = header.removeprefix(_BEARER) if header.startswith(_BEARER) else ""
+        order, informed = registrar.state(order_id, secret=secret)
+        return jsonify(order_id=order.id, state=order.state.value, informed=list(informed))
+
+
+def _add_page(app: Flask, registrar: Registrar, clock: Clock, random_bytes: RandomBytes) -> None:
+    operator = registrar.operator
+
+    def form(values: dict[str, str], faults: dict[str, str]) -> Response:
+        known = values.get("idempotency_key", "")
+        key = known if _KEY.fullmatch(known) else random_bytes(_FORM_KEY_SIZE).hex()
+        page = render_template(
+            "register.html", operator=operator, values={**values, "idempotency_key": key}, faults=faults
+        )
+        return make_response(page, HTTPStatus.UNPROCESSABLE_ENTITY if faults else HTTPStatus.OK)
+
+    @app.get("/register")
+    @public
+    def show_form() -> Response:
+        return form({}, {})
+
+    @app.post("/register")
+    @public
+    def take_form() -> Response:
+        names = ("subscriber", "device_code", "product", "idempotency_key")
+        values = {name: request.form.get(name, "").strip() for name in names}
+        try:
+            body = OrderBody.model_validate({name: values[name] for name in names[:-1]})
+            wish = OrderWish(**body.model_dump(), idempotency_key=_checked_key(values["idempotency_key"]))
+            order = registrar.place(wish, at=clock())
+        except pydantic.ValidationError as error:
+            return form(
+                values, {str(each["loc"][0]): _SENTENCES[str(each["loc"][0])] for each in error.errors()}
+            )
+        except RefusalError as refusal:
+            field = _FIELD_OF.get(problem_of_refusal(refusal).type, "idempotency_key")
+            fresh = {**values, "idempotency_key": ""} if field == "idempotency_key" else values
+            return form(fresh, {field: _SENTENCES[field]})
+        return _placed(registrar, order)
+
+
+def _placed(registrar: Registrar, order: OrderRecord) -> Response:
+    shown: dict[str, Any] = {
+        "operator": registrar.operator,
+        "order": order,
+        "secret": registrar.secrets.order_secret(order.id),
+    }
+    return make_response(render_template("ordered.html", **shown), HTTPStatus.CREATED)
+
+
+def _checked_key(key: str) -> str:
+    if not _KEY.fullmatch(key):
+        raise RefusalError(
+            RefusalCode.IDEMPOTENCY_KEY_INVALID,
+            subject="Idempotency-Key",
+            reason=f"expected 16 to 128 letters, digits, - or _, got {len(key)} characters",
+        )
+    return key
