@@ -1,0 +1,216 @@
+"""Typed client of the selected home operator: one method a route.
+
+Rule: refusals come as `edge.http_client.HttpError`, whose problem carries the SHO's stable code in `type` and
+`reason`; an answer of another shape is a `ShoAnswerError`. What an answer *says* is not verified here: a TRE checks
+order and instruction by their signatures.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+from urllib.parse import quote
+
+from edge.http_client import HttpClient
+from messages.encoding import encode_deterministic
+from standards.rats.fields import Fields, encode_base64url
+
+CBOR: Final = "application/cbor"
+_JSON: Final = "application/json"
+_TOKEN_MAX: Final = 1 << 16
+_LIST_MAX: Final = 100
+_KEY_SIZE: Final = 16
+
+
+class ShoAnswerError(Exception):
+    """The SHO answered with something that is not what this route returns."""
+
+    def __init__(self, what: str, expected: str, got: str) -> None:
+        """Keep what was wrong, what was expected and what came."""
+        super().__init__(f"answer of the SHO, {what}: expected {expected}, got {got}")
+        self.what = what
+        self.expected = expected
+        self.got = got
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlacedOrder:
+    """An order that was taken: `order_code` is what the device will show, `secret` reads the order's state."""
+
+    order_id: str
+    order_code: str
+    state: str
+    secret: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderState:
+    """Where an order stands; `informed` is what its user has been told."""
+
+    order_id: str
+    state: str
+    informed: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceiptAnswer:
+    """What the SHO makes of a receipt: the order's state, and its signed instruction if it gives one."""
+
+    state: str
+    instruction: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vector:
+    """One authentication vector; only RAND and AUTN may be shown."""
+
+    rand: bytes
+    autn: bytes
+    xres: bytes = field(repr=False)
+    ck: bytes = field(repr=False)
+    ik: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BearerTerms:
+    """What the subscriber's bearer may do: destinations as host:port, bytes and seconds at most."""
+
+    apn: str
+    destinations: tuple[str, ...]
+    quota_bytes: int
+    life_s: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VectorBatch:
+    """Vectors in the order of their use, and the terms of the bearer."""
+
+    vectors: tuple[Vector, ...]
+    bearer: BearerTerms
+
+
+class ShoPublicClient:
+    """The public listener: orders of users."""
+
+    def __init__(self, http: HttpClient) -> None:
+        """Talk to the public listener that `http` points at."""
+        self._http = http
+
+    def order(self, *, subscriber: str, device_code: str, product: str, idempotency_key: str) -> PlacedOrder:
+        """Order a product for the device with this code; the same key and order again give the same answer."""
+        body = {"subscriber": subscriber, "device_code": device_code, "product": product}
+        response = self._http.post(
+            "/v1/orders",
+            json.dumps(body, ensure_ascii=False).encode(),
+            content_type=_JSON,
+            accept=_JSON,
+            headers={"Idempotency-Key": idempotency_key},
+        )
+        fields = _fields(_decoded(response.body), "order")
+        return PlacedOrder(
+            order_id=fields.text("order_id", size_max=64),
+            order_code=fields.text("order_code", size_max=16),
+            state=fields.text("state", size_max=32),
+            secret=fields.text("secret", size_max=128),
+        )
+
+    def order_state(self, order_id: str, *, secret: str) -> OrderState:
+        """Where an order stands, for whoever has its secret."""
+        response = self._http.get(
+            f"/v1/orders/{quote(order_id, safe='')}",
+            accept=_JSON,
+            headers={"Authorization": f"Bearer {secret}"},
+        )
+        fields = _fields(_decoded(response.body), "order")
+        return OrderState(
+            order_id=fields.text("order_id", size_max=64),
+            state=fields.text("state", size_max=32),
+            informed=fields.texts("informed", size_max=_LIST_MAX),
+        )
+
+
+class ShoOperatorClient:
+    """The operator listener, with the caller's certificate in `http`."""
+
+    def __init__(self, http: HttpClient) -> None:
+        """Talk to the operator listener that `http` points at."""
+        self._http = http
+
+    def register(self, *, device_id: str, pfc_chain: Sequence[bytes], ak_public: bytes) -> str:
+        """Register a device with the order that waits for it, and get the order token (drf).
+
+        `pfc_chain` is DER, PfC first, without the root; `ak_public` a TPMT_PUBLIC. Repeats give the same token.
+        """
+        body = {
+            "device_id": device_id,
+            "pfc_chain": [encode_base64url(each) for each in pfc_chain],
+            "ak_public": encode_base64url(ak_public),
+        }
+        answer = _fields(self._http.post_json("/v1/registrations", body), "registration")
+        return answer.text("order", size_max=_TOKEN_MAX)
+
+    def push_result(self, token: str) -> None:
+        """Bring a signed result to the operator that asked for it (pva)."""
+        self._http.post_json("/v1/results", {"result": token})
+
+    def receipt(self, *, order_digest: bytes, statement: bytes, result: str) -> ReceiptAnswer:
+        """Bring a TRE's receipt, unmodified, with the fresh result that it is to be compared with (dpf)."""
+        body = encode_deterministic({1: order_digest, 2: statement, 3: result})
+        response = self._http.post("/v1/receipts", body, content_type=CBOR, accept=_JSON)
+        fields = _fields(_decoded(response.body), "receipt")
+        return ReceiptAnswer(
+            state=fields.text("state", size_max=32),
+            instruction=fields.text("instruction", size_max=_TOKEN_MAX) if "instruction" in fields else None,
+        )
+
+    def authentication_vectors(
+        self, imsi: str, *, serving_network: str, resynchronisation: tuple[bytes, bytes] | None = None
+    ) -> VectorBatch:
+        """Vectors of a subscriber (vno); `resynchronisation` is (RAND, AUTS). Refused before the order is active.
+
+        The IMSI stands where the ICF's route has a PCID: a VNO asks both in the same words.
+        """
+        body: dict[str, Any] = {"pcid": imsi, "serving_network": serving_network}
+        if resynchronisation is not None:
+            rand, auts = resynchronisation
+            body["resynchronisation"] = {"rand": rand.hex(), "auts": auts.hex()}
+        return _batch(self._http.post_json("/v1/authentication-vectors", body))
+
+
+def _batch(value: object) -> VectorBatch:
+    fields = _fields(value, "vectors")
+    bearer = fields.nested("bearer")
+    return VectorBatch(
+        vectors=tuple(_vector(each) for each in fields.items("vectors", size_min=1, size_max=_LIST_MAX)),
+        bearer=BearerTerms(
+            apn=bearer.text("apn", size_max=100),
+            destinations=bearer.texts("destinations", size_max=_LIST_MAX),
+            quota_bytes=bearer.integer("quota_bytes"),
+            life_s=bearer.integer("life_s"),
+        ),
+    )
+
+
+def _vector(value: object) -> Vector:
+    fields = _fields(value, "vector")
+    return Vector(
+        rand=fields.hex("rand", size_min=_KEY_SIZE, size_max=_KEY_SIZE),
+        autn=fields.hex("autn", size_min=_KEY_SIZE, size_max=_KEY_SIZE),
+        xres=fields.hex("xres", size_min=4, size_max=_KEY_SIZE),
+        ck=fields.hex("ck", size_min=_KEY_SIZE, size_max=_KEY_SIZE),
+        ik=fields.hex("ik", size_min=_KEY_SIZE, size_max=_KEY_SIZE),
+    )
+
+
+def _fields(value: object, what: str) -> Fields:
+    return Fields(value, what=what, refusal=ShoAnswerError)
+
+
+def _decoded(body: bytes) -> Mapping[str, Any]:
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        raise ShoAnswerError("body", "JSON", f"{len(body)} other bytes") from None
+    if not isinstance(value, dict):
+        raise ShoAnswerError("body", "a JSON object", type(value).__name__)
+    return value
