@@ -1,1 +1,1 @@
-"""Migrations of the DPF's store."""
+"""Alembic history of the DPF's store."""

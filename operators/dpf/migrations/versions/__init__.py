@@ -1,1 +1,1 @@
-"""Revisions of the DPF's store."""
+"""Revisions, oldest first by their number."""

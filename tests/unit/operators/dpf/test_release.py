@@ -178,8 +178,7 @@ def test_a_malformed_authorisation_is_refused(room: DpfRoom, body: bytes) -> Non
 @pytest.mark.requirement("R60")
 def test_nobody_else_is_served(room: DpfRoom) -> None:
     authorize(room)
-    other = {"device_id": "ab" * 32}
-    assert refused(lambda: come(room, **other)) == RefusalCode.NOTHING_AUTHORIZED
+    assert refused(lambda: come(room, device_id="ab" * 32)) == RefusalCode.NOTHING_AUTHORIZED
     assert refused(lambda: come(room, order_digest=b"\x01" * 32)) == RefusalCode.NOTHING_AUTHORIZED
     assert refused(lambda: room.releases.progress("no delivery", at=NOW)) == RefusalCode.NOT_FOUND
     assert refused(lambda: room.releases.content("none", offset=0, at=NOW)) == RefusalCode.NOT_FOUND
@@ -374,8 +373,8 @@ def test_a_new_authorisation_takes_the_place_of_the_one_before(room: DpfRoom) ->
     first = authorize(room)
     delivery, _ = granted(room)
     second = authorize(room, WORLD.parts(changed={"authorization": {"jti": "authorization-2"}}))
-    content = lambda at: room.releases.content(delivery.id, offset=0, at=at)  # noqa: E731
-    assert refused(lambda: content(NOW)) == RefusalCode.DELIVERY_CLOSED
+    content = lambda: room.releases.content(delivery.id, offset=0, at=NOW)  # noqa: E731
+    assert refused(content) == RefusalCode.DELIVERY_CLOSED
     shown, _ = room.authorizations.show(first.id, sho=SHO)
     assert shown.status is AuthorizationStatus.CLOSED
     later: datetime = NOW + SECOND
