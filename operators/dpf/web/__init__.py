@@ -1,0 +1,1 @@
+"""The DPF's two listeners as applications."""

@@ -1,0 +1,54 @@
+"""JSON bodies of the operator and device listeners, checked before a use case sees them."""
+
+import base64
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
+
+from messages.reliance import RESULT_BYTES_MAX
+from operators.dpf.credential import PFC_BYTES_MAX, PFC_CHAIN_MAX
+from standards.rats.fields import encode_base64url
+
+DeviceId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Certificate = Annotated[
+    str, StringConstraints(min_length=1, max_length=PFC_BYTES_MAX * 4 // 3 + 4, pattern=r"^[A-Za-z0-9_-]+$")
+]
+DELIVERY_BODY_BYTES_MAX = PFC_CHAIN_MAX * (PFC_BYTES_MAX * 4 // 3 + 8) + 512
+
+
+class Body(BaseModel):
+    """A body: unknown members are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class DeliveryBody(Body):
+    """A device asks for its delivery; `pfc_chain` is DER in base64url, leaf first."""
+
+    device_id: DeviceId
+    order_digest: Digest
+    pfc_chain: Annotated[list[Certificate], Field(min_length=1, max_length=PFC_CHAIN_MAX)]
+
+    @field_validator("pfc_chain")
+    @classmethod
+    def _is_base64url(cls, value: list[str]) -> list[str]:
+        for each in value:
+            if encode_base64url(_decoded(each)) != each:
+                raise ValueError("expected certificates in base64url without padding")
+        return value
+
+    @property
+    def certificates(self) -> tuple[bytes, ...]:
+        """The chain as bytes."""
+        return tuple(_decoded(each) for each in self.pfc_chain)
+
+
+class ResultBody(Body):
+    """The PVA brings a signed result."""
+
+    result: Annotated[str, StringConstraints(min_length=1, max_length=RESULT_BYTES_MAX)]
+
+
+def _decoded(text: str) -> bytes:
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))

@@ -1,0 +1,109 @@
+"""The operator listener, mutual TLS: authorisations by SHOs, results by PVAs (D12).
+
+Rule: whose word counts is the tenant of the certificate; a result is believed for its signature, not for who brought
+it. Every refusal of a caller that is known becomes an audit record.
+"""
+
+from datetime import datetime
+from http import HTTPStatus
+from typing import Any, Protocol
+
+from flask import Flask, Response, jsonify, request
+
+from edge.bodies import binary_body, json_body
+from edge.principals import PrincipalTable, current_principal, enforce_access, principal_or_none, require
+from edge.problem_document import Problem
+from edge.process import Clock
+from edge.refused import AnonymousRefusals, register_refusals
+from messages.reliance import RESULT_BYTES_MAX
+from operators.dpf.authorizations import AUTHORIZATION_BYTES_MAX, AuthorizationDesk
+from operators.dpf.records import AuthorizationRecord, RecordedRefusal
+from operators.dpf.results import ResultDesk
+from operators.dpf.web.bodies import ResultBody
+
+CBOR = "application/cbor"
+
+
+class CallerRefusals(Protocol):
+    """Takes the audit record of a refused caller that is known."""
+
+    def record_caller_refusal(self, *, caller: str, route: str, code: str, detail: str, at: datetime) -> None:
+        """Append an audit leaf."""
+
+
+def operator_app(
+    *,
+    desk: AuthorizationDesk,
+    results: ResultDesk,
+    callers: CallerRefusals,
+    principals: PrincipalTable,
+    clock: Clock,
+    anonymous: AnonymousRefusals,
+) -> Flask:
+    """Application of the operator listener; each request is judged at one time of `clock`."""
+    app = Flask("operators.dpf.operator", static_folder=None)
+    _add_authorizations(app, desk, clock)
+
+    @app.post("/v1/results")
+    @require("pva")
+    def take_result() -> tuple[Response, int]:
+        body = json_body(ResultBody, bytes_max=RESULT_BYTES_MAX + 64)
+        results.take(body.result, at=clock())
+        return Response(), HTTPStatus.NO_CONTENT
+
+    def on_refusal(problem: Problem) -> None:
+        caller = principal_or_none()
+        if caller is None:
+            anonymous.count(problem)
+            return
+        callers.record_caller_refusal(
+            caller=f"{caller.role}:{caller.tenant}:{caller.name}",
+            route=f"{request.method} {request.path}",
+            code=problem.reason or problem.type,
+            detail=f"{problem.subject}: {problem.detail}",
+            at=clock(),
+        )
+
+    register_refusals(app, on_refusal=on_refusal)
+    enforce_access(app, principals=principals)
+    return app
+
+
+def _add_authorizations(app: Flask, desk: AuthorizationDesk, clock: Clock) -> None:
+    @app.post("/v1/authorizations")
+    @require("sho")
+    def accept_authorization() -> tuple[Response, int]:
+        body = binary_body(CBOR, bytes_max=AUTHORIZATION_BYTES_MAX)
+        record, is_new = desk.accept(body, sho=current_principal().tenant, at=clock())
+        return jsonify(_authorization(record)), HTTPStatus.CREATED if is_new else HTTPStatus.OK
+
+    @app.get("/v1/authorizations/<authorization_id>")
+    @require("sho")
+    def show_authorization(authorization_id: str) -> Response:
+        record, refusals = desk.show(authorization_id, sho=current_principal().tenant)
+        answer = jsonify({**_authorization(record), "refusals": [_refusal(each) for each in refusals]})
+        answer.headers["Cache-Control"] = "no-store"
+        return answer
+
+
+def _authorization(record: AuthorizationRecord) -> dict[str, Any]:
+    return {
+        "authorization_id": record.id,
+        "state": record.status.value,
+        "grants": record.grants,
+        "expires_at": _moment(record.expires_at),
+    }
+
+
+def _refusal(refusal: RecordedRefusal) -> dict[str, Any]:
+    return {
+        "at": _moment(refusal.at),
+        "code": refusal.code,
+        "subject": refusal.subject,
+        "reason": refusal.reason,
+        "remedy": refusal.remedy,
+    }
+
+
+def _moment(at: datetime) -> str:
+    return f"{at:%Y-%m-%dT%H:%M:%SZ}"

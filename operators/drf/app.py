@@ -1,0 +1,136 @@
+"""`python -m operators.drf.app --config FILE`: reads the settings, opens key and store, wires and serves the DRF.
+
+Rule: the only place of this room that reads settings, the clock and the random generator.
+"""
+
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+import click
+
+from clients.pva import PvaOperatorClient
+from clients.sho import ShoOperatorClient
+from edge.database import engine_for, migrate
+from edge.http_server import Listener, ListenerError, serve
+from edge.keys import KeyFileError
+from edge.principals import PrincipalTable, PrincipalTableError
+from edge.process import configure_logging, system_clock, system_random
+from edge.refused import AnonymousRefusals
+from edge.settings import SettingsError, load_settings
+from edge.signing_keys import SigningKeyError
+from messages.operator_token import OperatorSigner
+from operators.drf.attachments import AttachmentDesk
+from operators.drf.counterparts import RelayVerifiers, ShoRegistrations
+from operators.drf.discovery import DiscoveryDesk
+from operators.drf.registrations import RegistrationDesk
+from operators.drf.relay import RelayDesk
+from operators.drf.settings import DrfSettings
+from operators.drf.store import Store
+from operators.drf.web.bodies import DEVICE_BODY_BYTES_MAX
+from operators.drf.web.device import device_app
+from operators.drf.web.operator import operator_app
+from standards.pki import oids
+from standards.pki.errors import PkiError
+from standards.pki.extensions import OperatorRole
+from standards.pki.fingerprints import decode_pem_certificates
+
+ROLE = "drf"
+MIGRATIONS = Path(__file__).parent / "migrations"
+_USAGE_OR_SETTINGS = 2
+"""Exit status of a process that cannot be started as asked."""
+
+
+class WiringError(Exception):
+    """The settings are well-formed, but what they name does not fit together."""
+
+
+@click.command()
+@click.option("--config", type=click.Path(path_type=Path, dir_okay=False), required=True)
+def main(config: Path) -> None:
+    """Run the discovery and registration function until SIGTERM."""
+    try:
+        settings = load_settings(DrfSettings, path=config)
+        configure_logging(role=ROLE, level=settings.log_level)
+        listeners = build_listeners(settings)
+        serve(listeners, role=ROLE, profile=settings.profile)
+    except (
+        SettingsError,
+        KeyFileError,
+        PrincipalTableError,
+        ListenerError,
+        SigningKeyError,
+        PkiError,
+        WiringError,
+        OSError,
+        ValueError,
+    ) as error:
+        click.echo(f"drf: {error}", err=True)
+        sys.exit(_USAGE_OR_SETTINGS)
+
+
+def build_listeners(settings: DrfSettings) -> tuple[Listener, ...]:
+    """Build everything that the settings describe; serves nothing yet."""
+    engine = engine_for(settings.database)
+    migrate(engine, MIGRATIONS)
+    store = Store(engine, random_bytes=system_random)
+    operators = settings.operators()
+    attachments = AttachmentDesk(store=store, life_max=timedelta(seconds=settings.attachment_life_max_s))
+    discovery = DiscoveryDesk(
+        store=store,
+        operators=operators,
+        defaults=settings.supplier_defaults,
+        signer=_signer(settings),
+        order_life=timedelta(seconds=settings.order_life_s),
+        answer_life=timedelta(seconds=settings.answer_life_s),
+    )
+    shos = {name: ShoOperatorClient(each.upstream.client()) for name, each in settings.shos.items()}
+    pvas = {name: PvaOperatorClient(each.client()) for name, each in settings.pvas.items()}
+    relayed = {name: pvas[each.pva] for name, each in settings.shos.items() if each.pva is not None}
+    device = Listener(
+        name="device",
+        host=settings.device.host,
+        port=settings.device.port,
+        app=device_app(
+            attachments=attachments,
+            discovery=discovery,
+            registrations=RegistrationDesk(
+                store=store, operators=ShoRegistrations(shos), known=frozenset(operators)
+            ),
+            devices=store,
+            clock=system_clock,
+            anonymous=AnonymousRefusals(),
+        ),
+        tls=settings.device.tls(),
+        body_bytes_max=DEVICE_BODY_BYTES_MAX,
+    )
+    operator = Listener(
+        name="operator",
+        host=settings.operator.host,
+        port=settings.operator.port,
+        app=operator_app(
+            attachments=attachments,
+            discovery=discovery,
+            relay=RelayDesk(store=store, verifiers=RelayVerifiers(relayed)),
+            callers=store,
+            principals=PrincipalTable.load(
+                settings.operator.principals, anchors=settings.operator.client_anchors
+            ),
+            clock=system_clock,
+        ),
+        tls=settings.operator.tls(client_anchors=settings.operator.client_anchors),
+    )
+    return device, operator
+
+
+def _signer(settings: DrfSettings) -> OperatorSigner:
+    anchors = decode_pem_certificates(settings.operators_root.read_bytes())
+    key, chain = settings.discovery_key.load(anchors=anchors, eku=oids.EKU_DISCOVERY, at=system_clock())
+    named = OperatorRole.of(chain[0])
+    if named != OperatorRole(role=ROLE, id=settings.id):
+        raise WiringError(f"discovery_key: expected a certificate for {ROLE} {settings.id!r}, got {named}")
+    return OperatorSigner(key=key, chain=chain, issuer=settings.id)
+
+
+if __name__ == "__main__":
+    main()

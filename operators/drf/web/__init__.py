@@ -1,0 +1,1 @@
+"""The DRF's two listeners as applications."""

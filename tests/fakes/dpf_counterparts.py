@@ -1,0 +1,118 @@
+"""The DPF's counterparts in memory: a PVA that answers when told to, a responder, an SHO that may be away."""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from edge.database import engine_for
+from messages.validation_request import SignedRequest
+from operators.dpf import schema
+from operators.dpf.authorizations import AuthorizationDesk
+from operators.dpf.credential import PlatformCredential
+from operators.dpf.drafts import Drafts
+from operators.dpf.receipts import NotTakenError, ReceiptDesk
+from operators.dpf.records import ReceiptRecord
+from operators.dpf.refusals import RefusalCode, RefusalError
+from operators.dpf.release import ReleaseDesk
+from operators.dpf.results import ResultDesk
+from operators.dpf.store import Store
+from standards.pki.ocsp_answer import CertStatus
+from tests.fakes.dpf_world import DpfWorld
+from tests.fakes.pva_world import CountingBytes, good
+
+
+@dataclass
+class FakePva:
+    """Takes the DPF's questions; `answers` by request id; silent while `away`."""
+
+    world: DpfWorld
+    asked: dict[str, SignedRequest] = field(default_factory=dict)
+    answers: dict[str, str] = field(default_factory=dict)
+    tokens: dict[str, str] = field(default_factory=dict)
+    away: bool = False
+
+    def submit(self, pva: str, request: str) -> str:
+        assert pva == "pva-1"
+        self._speak()
+        question = self.world.asked(request)
+        request_id = self.tokens.setdefault(request, f"request-{len(self.tokens) + 1}")
+        self.asked[request_id] = question
+        return request_id
+
+    def answer(self, pva: str, request_id: str) -> str | None:
+        assert pva == "pva-1"
+        self._speak()
+        return self.answers.get(request_id)
+
+    def _speak(self) -> None:
+        if self.away:
+            raise RefusalError(RefusalCode.PVA_UNAVAILABLE, subject="PVA pva-1", reason="silence")
+
+
+@dataclass
+class FakeSho:
+    """Takes receipts unless it is away."""
+
+    instruction: str | None = "an instruction"
+    away: bool = False
+    brought: list[ReceiptRecord] = field(default_factory=list)
+
+    def bring_receipt(self, receipt: ReceiptRecord) -> str | None:
+        if self.away:
+            raise NotTakenError(receipt.sho)
+        self.brought.append(receipt)
+        return self.instruction
+
+
+class DpfRoom:
+    """A DPF over a store in memory, with its counterparts."""
+
+    def __init__(self, world: DpfWorld) -> None:
+        """Everything open, nothing authorised."""
+        self.world, self.pva, self.sho = world, FakePva(world), FakeSho()
+        self.status: CertStatus | RefusalError | None = None
+        self.random_bytes = CountingBytes()
+        self.engine = engine_for("sqlite://")
+        schema.metadata.create_all(self.engine)
+        self.suppliers = [world.recognised()]
+        self.store = Store(self.engine, random_bytes=self.random_bytes)
+
+    def status_of(self, credential: PlatformCredential) -> CertStatus:
+        """What the supplier's responder says; good unless a test has set `status`."""
+        assert credential.certificate == self.world.credential
+        if isinstance(self.status, RefusalError):
+            raise self.status
+        return self.status or good(self.world.at, life=timedelta(hours=1))
+
+    @property
+    def authorizations(self) -> AuthorizationDesk:
+        """Where SHOs authorise."""
+        return AuthorizationDesk(store=self.store, trust=self.world.trust)
+
+    @property
+    def results(self) -> ResultDesk:
+        """Where PVAs push."""
+        return ResultDesk(store=self.store, trust=self.world.trust)
+
+    @property
+    def releases(self) -> ReleaseDesk:
+        """The gate's use case; a new one every time, as after a restart."""
+        return ReleaseDesk(
+            store=self.store,
+            validation=self.pva,
+            status_of=self.status_of,
+            trust=self.world.trust,
+            suppliers=self.suppliers,
+            drafts=Drafts(
+                signer=self.world.dpf,
+                random_bytes=self.random_bytes,
+                validation_life=timedelta(minutes=5),
+                grant_life=timedelta(minutes=4),
+            ),
+            pause=timedelta(seconds=1),
+            chunk_bytes=1000,
+        )
+
+    @property
+    def receipts(self) -> ReceiptDesk:
+        """Where receipts come."""
+        return ReceiptDesk(store=self.store, operators=self.sho, trust=self.world.trust)
