@@ -15,10 +15,11 @@ from edge.ledger import verify_entry
 from edge.process import system_random
 from messages.evidence import encode_evidence
 from pva import schema
+from pva.approval_store import ApprovalStore
 from pva.continuity import advance
 from pva.reference_store import ReferenceStore
 from pva.refusals import RefusalCode, RefusalError
-from pva.requests import RequestState
+from pva.requests import RelyingParty, RequestState
 from pva.store import UNAUTHENTICATED_REFUSALS_MAX, Store
 from pva.store_rows import history_of, row_of_history
 from standards.rats.errors import RatsError
@@ -66,7 +67,11 @@ def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
         engine = sqlite_engine(tmp_path)
     else:
         engine = migrated(request.getfixturevalue("postgresql").new_database())
-    yield World(store=AuditedStore(engine), references=ReferenceStore(engine, random_bytes=system_random))
+    yield World(
+        store=AuditedStore(engine),
+        references=ReferenceStore(engine, random_bytes=system_random),
+        approvals=ApprovalStore(engine, random_bytes=system_random),
+    )
     engine.dispose()
 
 
@@ -96,11 +101,10 @@ def test_the_oldest_pending_request_comes_first_and_ends_with_its_time(world: Wo
     first = world.ask()
     world.ask(at=NOW + timedelta(seconds=1))
     device_id = world.device.device_id
-    pending = world.store.oldest_pending(device_id, at=NOW + timedelta(seconds=2))
-    assert pending is not None
+    (pending,) = world.store.oldest_of_each(device_id, at=NOW + timedelta(seconds=2))
     assert pending.id == first
     assert pending.device_id == device_id
-    assert world.store.oldest_pending(device_id, at=NOW + timedelta(hours=1)) is None
+    assert world.store.oldest_of_each(device_id, at=NOW + timedelta(hours=1)) == ()
     progress = world.desk.progress(first, tenant=TENANT, at=NOW + timedelta(hours=1))
     assert progress.state is RequestState.EXPIRED
 
@@ -109,7 +113,8 @@ def test_the_oldest_pending_request_comes_first_and_ends_with_its_time(world: Wo
 @pytest.mark.requirement("R40")
 def test_a_tenant_sees_only_its_own_requests(world: World) -> None:
     request_id = world.ask()
-    assert world.store.progress(request_id, tenant="sho-2", at=NOW) is None
+    assert world.store.progress(request_id, role="sho", tenant="sho-2", at=NOW) is None
+    assert world.store.progress(request_id, role="dpf", tenant=TENANT, at=NOW) is None
     with pytest.raises(RefusalError) as caught:
         world.desk.progress(request_id, tenant="sho-2", at=NOW)
     assert refused(caught) is RefusalCode.NOT_FOUND
@@ -122,7 +127,8 @@ def test_a_relying_partys_nonce_is_used_once(world: World) -> None:
     with pytest.raises(RefusalError) as caught:
         world.store.add_request(replace(asked, id="another"), pending_max=8)
     assert refused(caught) is RefusalCode.NONCE_REUSED
-    world.store.add_request(replace(asked, id="another", tenant="sho-2"), pending_max=8)
+    other = RelyingParty(role="sho", tenant="sho-2", name="another")
+    world.store.add_request(replace(asked, id="another", party=other), pending_max=8)
 
 
 @pytest.mark.negative
@@ -166,8 +172,7 @@ def test_a_result_on_an_outdated_history_leaves_nothing_behind(world: World) -> 
     assert history is not None
     after = advance(history, history.last, accepted_svn=None)
     audited = tuple(world.store.audit_kinds())
-    request = world.store.oldest_pending(world.device.device_id, at=NOW)
-    assert request is not None
+    (request,) = world.store.oldest_of_each(world.device.device_id, at=NOW)
     second = replace(first, request_id=request.id, result=replace(first.result, result_id="second"))
     for revision in (None, history.revision + 1):
         with pytest.raises(RefusalError) as caught:

@@ -58,6 +58,11 @@ certificate = "challenge.pem"
 key = "keys/result.key"
 passphrase_file = "keys/passphrase"
 certificate = "result.pem"
+
+[approval_key]
+key = "keys/approval.key"
+passphrase_file = "keys/passphrase"
+certificate = "approval.pem"
 """
 
 
@@ -76,6 +81,7 @@ class PvaService:
         (folder / "operators-root.pem").write_bytes(self.operators.certificate.public_bytes(Encoding.PEM))
         self.write_signing_key("challenge", p256(), oids.EKU_CHALLENGE)
         self.write_signing_key("result", p256(), oids.EKU_ATTESTATION_RESULT)
+        self.write_signing_key("approval", p256(), oids.EKU_STATE_APPROVAL)
         self.supplier = FakeSupplier.make("t", validity=LIFE)
         self._issued: dict[int, x509.Certificate] = {}
         self.responder = FakeResponder(self.supplier.issuing, issued=self._issued)
