@@ -94,6 +94,7 @@ class World:
     references: Any = field(default_factory=MemoryReferences)
     random_bytes: Callable[[int], bytes] = field(default_factory=CountingBytes)
     approvals: Any = None
+    outbox: Any = None
     announced: list[SignedResult] = field(default_factory=list)
     status: CertStatus | RefusalError | None = None
     policy: AppraisalPolicy = POLICY

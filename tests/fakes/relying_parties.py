@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
@@ -35,11 +35,27 @@ AGREEMENT = x509.KeyUsage(
 )
 
 
-@dataclass
-class RelyingParties:
-    """SHO and DPF of one world; `requests` counts, so that every question has a nonce and an id of its own."""
+class Certified(Protocol):
+    """Issues a certificate of a service under the operators' root."""
 
-    world: World
+    def __call__(
+        self,
+        key: EllipticCurvePrivateKey,
+        eku: x509.ObjectIdentifier,
+        *,
+        role: str,
+        name: str,
+        **options: Any,
+    ) -> x509.Certificate:
+        """The certificate of `key` for a purpose."""
+
+
+@dataclass
+class Askers:
+    """An SHO and a DPF with their keys; `requests` counts, so that every question has a nonce and an id of its own."""
+
+    certified: Certified
+    device_id: str
     encryption_key: EllipticCurvePrivateKey = field(default_factory=p256)
     requests: int = 0
 
@@ -53,7 +69,7 @@ class RelyingParties:
     def signer(self, role: str, name: str, eku: x509.ObjectIdentifier) -> OperatorSigner:
         """A key of a service, certified for a purpose."""
         key = p256()
-        certificate = self.world.certified(key, eku, role=role, name=name)
+        certificate = self.certified(key, eku, role=role, name=name)
         return OperatorSigner(key=key, chain=(certificate,), issuer=name)
 
     def encrypt_to(
@@ -66,9 +82,7 @@ class RelyingParties:
     ) -> bytes:
         """A certificate to encrypt results to (DER)."""
         extensions = [(usage, True), (OperatorRole(role=role, id=name).to_extension(), False)]
-        certificate = self.world.certified(
-            self.encryption_key, eku, role=role, name=name, extensions=extensions
-        )
+        certificate = self.certified(self.encryption_key, eku, role=role, name=name, extensions=extensions)
         return certificate.public_bytes(Encoding.DER)
 
     def question(self, *, role: str = "sho", at: datetime = NOW, **changed: Any) -> SignedRequest:
@@ -78,7 +92,7 @@ class RelyingParties:
             "requester": self.signers[role].issuer,
             "pva": ISSUER,
             "jti": f"request-{self.requests}",
-            "device_id": self.world.device.device_id,
+            "device_id": self.device_id,
             "purpose": "validation",
             "rp_nonce": self.requests.to_bytes(32, "little"),
             "order_digest": ORDER,
@@ -93,6 +107,15 @@ class RelyingParties:
         """A signed question."""
         asked = self.question(role=role, at=at, **changed)
         return self.signers[role].sign(asked.claims(), typ=VALIDATION_REQUEST_OF_SHO.typ)
+
+
+class RelyingParties(Askers):
+    """SHO and DPF of one world, which hand in what they ask."""
+
+    def __init__(self, *, world: World) -> None:
+        """Have them certified by the world's operators' root."""
+        self.world = world
+        super().__init__(certified=world.certified, device_id=world.device.device_id)
 
     def ask(self, *, at: datetime = NOW, **changed: Any) -> str:
         """Hand in a question of the SHO; the request id."""
