@@ -46,9 +46,9 @@ class Administrator:
         return root.certificate
 
     def certify_pva(self) -> None:
-        """Make and certify the PVA's two keys, in its own folder: for challenges and for results."""
+        """Make and certify the PVA's three keys, in its own folder: for challenges, results and approvals."""
         folder = self._services.site.role("pva")
-        for purpose in ("challenge", "attestation-result"):
+        for purpose in ("challenge", "attestation-result", "state-approval"):
             csr = request_for(make_key(folder, purpose))
             made = self._ca.certify_operator("pva", service=PVA_ISSUER, purpose=purpose, csr=csr)
             (folder / f"{purpose}.pem").write_bytes(made.public_bytes(Encoding.PEM))

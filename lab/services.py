@@ -85,7 +85,7 @@ class Services:
         self._start("ocsp", "ocsp.app")
 
     def start_pva(self) -> None:
-        """The PVA; its challenge and result keys and certificates must lie in its folder."""
+        """The PVA; its three signing keys and their certificates must lie in its folder."""
         self._pva_toml()
         self._start("pva", "pva.app")
 
@@ -193,7 +193,7 @@ class Services:
                 "passphrase_file": folder / "passphrase",
                 "certificate": folder / f"{name}.pem",
             }
-            for name in ("challenge", "attestation-result")
+            for name in ("challenge", "attestation-result", "state-approval")
         }
         write_toml(
             folder / "pva.toml",
@@ -206,6 +206,7 @@ class Services:
                 "operator": self.server_side("pva", "operator") | self.clients_of("pva"),
                 "challenge_key": signing["challenge"],
                 "result_key": signing["attestation-result"],
+                "approval_key": signing["state-approval"],
             },
         )
 

@@ -1,40 +1,54 @@
 """`python -m pva.app --config FILE`: reads the settings, opens keys and store, wires and serves the PVA.
 
-Rule: the only place of this room that reads settings, the clock and the random generator. Challenges and results
-are signed with two different keys; the process refuses to start with one key in both places (D14).
+Rule: the only place of this room that reads settings, the clock and the random generator. Challenges, results and
+approvals are signed with three different keys; the process refuses to start with one key in two places (D14).
 """
 
 import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import click
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 
+from clients.result_receiver import ResultReceiverClient
 from edge.database import engine_for, migrate
 from edge.http_server import Listener, ListenerError, serve
 from edge.keys import KeyFileError
+from edge.periodic import Periodic
 from edge.principals import PrincipalTable, PrincipalTableError
 from edge.process import configure_logging, system_clock, system_random
 from edge.settings import SettingsError, load_settings
-from edge.signing_keys import SigningKeyError
+from edge.signing_keys import SigningKeyError, SigningKeySettings
 from messages.evidence import EVIDENCE_BYTES_MAX
+from pva.approval_store import ApprovalStore
+from pva.approvals import ApprovalDesk, DayKey
 from pva.credential_status import CredentialStatusSource
+from pva.outbox_store import OutboxStore
+from pva.pushing import Courier, PostRoom
 from pva.recognition import RecognitionDesk
 from pva.reference_store import ReferenceStore
 from pva.requests import ChallengeSigner, RequestDesk
 from pva.result import ResultSigner
 from pva.settings import PvaSettings
+from pva.signed_requests import SignedRequestDesk
 from pva.store import Store
 from pva.validation import Verifier
 from pva.web.device import device_app
-from pva.web.operator import MANIFEST_BYTES_MAX, operator_app
+from pva.web.operator import MANIFEST_BYTES_MAX, CallerRefusals, OperatorDesks, operator_app
 from pva.web.refusal_answers import AnonymousRefusals
 from standards.pki import oids
 from standards.pki.errors import PkiError
 from standards.pki.fingerprints import decode_pem_certificates, spki_der
 
 MIGRATIONS = Path(__file__).parent / "migrations"
+CLAIM_MARGIN_S = 5
+CALL_PARTS = 3
+"""Connection, request and answer of a callback are bounded each."""
 _USAGE_OR_SETTINGS = 2
 """Exit status of a process that cannot be started as asked."""
 
@@ -50,8 +64,8 @@ def main(config: Path) -> None:
     try:
         settings = load_settings(PvaSettings, path=config)
         configure_logging(role="pva", level=settings.log_level)
-        listeners = build_listeners(settings)
-        serve(listeners, role="pva", profile=settings.profile)
+        service = build_service(settings)
+        serve(service.listeners, role="pva", profile=settings.profile, periodic=service.periodic)
     except (
         SettingsError,
         KeyFileError,
@@ -66,25 +80,39 @@ def main(config: Path) -> None:
         sys.exit(_USAGE_OR_SETTINGS)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PvaService:
+    """What the process runs: its listeners, and the couriers beside them."""
+
+    listeners: tuple[Listener, ...]
+    periodic: tuple[Periodic, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _SigningKey:
+    key: EllipticCurvePrivateKey
+    chain: tuple[x509.Certificate, ...]
+
+
 def build_listeners(settings: PvaSettings) -> tuple[Listener, ...]:
+    """The listeners alone, for who wants to look at their routes."""
+    return build_service(settings).listeners
+
+
+def build_service(settings: PvaSettings) -> PvaService:
     """Build everything that the settings describe; serves nothing yet."""
     engine = engine_for(settings.database)
     migrate(engine, MIGRATIONS)
-    store = Store(engine, random_bytes=system_random)
+    store = Store(engine, random_bytes=system_random, callbacks=frozenset(settings.callbacks))
     references = ReferenceStore(engine, random_bytes=system_random)
     anchors = decode_pem_certificates(settings.operators_root.read_bytes())
-    now = system_clock()
-    challenge_key, challenge_chain = settings.challenge_key.load(
-        anchors=anchors, eku=oids.EKU_CHALLENGE, at=now
-    )
-    result_key, result_chain = settings.result_key.load(
-        anchors=anchors, eku=oids.EKU_ATTESTATION_RESULT, at=now
-    )
-    if spki_der(challenge_key.public_key()) == spki_der(result_key.public_key()):
-        raise WiringError("challenge_key and result_key are one key: make a second one (D14)")
-    desk = RequestDesk(
+    keys = _signing_keys(settings, anchors)
+    post_room = _post_room(settings, OutboxStore(engine))
+    requests = RequestDesk(
         store=store,
-        signer=ChallengeSigner(key=challenge_key, chain=challenge_chain, issuer=settings.issuer),
+        signer=ChallengeSigner(
+            key=keys["challenge_key"].key, chain=keys["challenge_key"].chain, issuer=settings.issuer
+        ),
         random_bytes=system_random,
         pcr_selections=settings.pcr_selections,
         request_life=timedelta(seconds=settings.request_life_s),
@@ -97,25 +125,48 @@ def build_listeners(settings: PvaSettings) -> tuple[Listener, ...]:
             timeout_s=settings.ocsp_timeout_s, random_bytes=system_random, clock=system_clock
         ),
         policy=settings.policy(),
-        challenge_certificate=challenge_chain[0],
+        challenge_certificate=keys["challenge_key"].chain[0],
         challenge_anchors=anchors,
         issuer=settings.issuer,
         signer=ResultSigner(
-            key=result_key,
-            chain=result_chain,
+            key=keys["result_key"].key,
+            chain=keys["result_key"].chain,
             issuer=settings.issuer,
             developer=settings.developer,
             build=_build(),
             random_bytes=system_random,
         ),
+        announce=post_room.announce,
     )
+    desks = OperatorDesks(
+        requests=requests,
+        signed_requests=SignedRequestDesk(requests=requests, anchors=anchors, issuer=settings.issuer),
+        approvals=ApprovalDesk(
+            records=ApprovalStore(engine, random_bytes=system_random),
+            day_key=DayKey(key=keys["approval_key"].key, chain=keys["approval_key"].chain),
+            anchors=anchors,
+        ),
+        recognition=RecognitionDesk(store=references, policy=settings.policy()),
+    )
+    return PvaService(
+        listeners=_listeners(settings, desks=desks, verifier=verifier, callers=store),
+        periodic=tuple(
+            Periodic(name=f"push-{audience}", interval_s=0, work=courier.wait_and_deliver)
+            for audience, courier in post_room.couriers.items()
+        ),
+    )
+
+
+def _listeners(
+    settings: PvaSettings, *, desks: OperatorDesks, verifier: Verifier, callers: CallerRefusals
+) -> tuple[Listener, ...]:
     anonymous = AnonymousRefusals()
     return (
         Listener(
             name="device",
             host=settings.device.host,
             port=settings.device.port,
-            app=device_app(desk=desk, verifier=verifier, clock=system_clock, anonymous=anonymous),
+            app=device_app(desk=desks.requests, verifier=verifier, clock=system_clock, anonymous=anonymous),
             tls=settings.device.tls(),
             body_bytes_max=EVIDENCE_BYTES_MAX,
         ),
@@ -124,9 +175,8 @@ def build_listeners(settings: PvaSettings) -> tuple[Listener, ...]:
             host=settings.operator.host,
             port=settings.operator.port,
             app=operator_app(
-                desk=desk,
-                recognition=RecognitionDesk(store=references, policy=settings.policy()),
-                callers=store,
+                desks=desks,
+                callers=callers,
                 principals=PrincipalTable.load(
                     settings.operator.principals, anchors=settings.operator.client_anchors
                 ),
@@ -136,6 +186,42 @@ def build_listeners(settings: PvaSettings) -> tuple[Listener, ...]:
             tls=settings.operator.tls(client_anchors=settings.operator.client_anchors),
             body_bytes_max=MANIFEST_BYTES_MAX,
         ),
+    )
+
+
+def _signing_keys(settings: PvaSettings, anchors: Sequence[x509.Certificate]) -> Mapping[str, _SigningKey]:
+    """The three signing keys by their settings, each for its purpose, no two the same."""
+    purposes = {
+        "challenge_key": oids.EKU_CHALLENGE,
+        "result_key": oids.EKU_ATTESTATION_RESULT,
+        "approval_key": oids.EKU_STATE_APPROVAL,
+    }
+    now = system_clock()
+    keys: dict[str, _SigningKey] = {}
+    owners: dict[bytes, str] = {}
+    for name, eku in purposes.items():
+        loaded: SigningKeySettings = getattr(settings, name)
+        key, chain = loaded.load(anchors=anchors, eku=eku, at=now)
+        owner = owners.setdefault(spki_der(key.public_key()), name)
+        if owner != name:
+            raise WiringError(f"{owner} and {name} are one key: make another one (D14)")
+        keys[name] = _SigningKey(key=key, chain=chain)
+    return keys
+
+
+def _post_room(settings: PvaSettings, outbox: OutboxStore) -> PostRoom:
+    """A courier for each callback of the settings."""
+    return PostRoom(
+        couriers={
+            audience: Courier(
+                audience=audience,
+                outbox=outbox,
+                push=ResultReceiverClient(callback.client()).push_result,
+                clock=system_clock,
+                claim_life=timedelta(seconds=CLAIM_MARGIN_S + CALL_PARTS * callback.timeout_s),
+            )
+            for audience, callback in settings.callbacks.items()
+        }
     )
 
 

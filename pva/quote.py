@@ -45,7 +45,8 @@ _QUOTE_CODES: Mapping[str, RefusalCode] = {
 class PlatformQuote:
     """What the TPM of the challenged device signed for this exchange.
 
-    `pcr_values` is bank -> index -> value, covered by the signed digest; Names are TPM Names.
+    `pcr_values` is bank -> index -> value, covered by the signed digest; Names are TPM Names; `storage_public` is the
+    certified storage key's TPMT_PUBLIC.
     """
 
     device_id: str
@@ -56,6 +57,7 @@ class PlatformQuote:
     clock_info: ClockInfo
     firmware_version: int
     storage_key_name: bytes
+    storage_public: bytes
     generation_counter_name: bytes
     generation_counter: int
 
@@ -88,6 +90,7 @@ def verify_platform_quote(
         clock_info=quote.attest.clock_info,
         firmware_version=quote.attest.firmware_version,
         storage_key_name=storage_key.name,
+        storage_public=storage_key.encode(),
         generation_counter_name=index.name,
         generation_counter=counter,
     )

@@ -54,6 +54,21 @@ class RefusalCode(StrEnum):
     NONCE_REUSED = "nonce-reused"
     TOO_MANY_REQUESTS = "too-many-pending-requests"
     NOT_FOUND = "not-found"
+    ORDER_NEEDS_SIGNATURE = "order-needs-signature"
+    REQUEST_UNTRUSTED = "request-untrusted"
+    REQUEST_OUT_OF_TIME = "request-out-of-time"
+    REQUEST_FOR_ANOTHER_PVA = "request-for-another-pva"
+    REQUEST_OF_ANOTHER = "request-of-another"
+    REQUEST_CONFLICT = "request-conflict"
+    ENCRYPTION_KEY_UNACCEPTABLE = "encryption-key-unacceptable"
+    # approvals
+    ORDER_MISMATCH = "order-mismatch"
+    RESULT_EXPIRED = "result-expired"
+    RESULT_NOT_AFFIRMING = "result-not-affirming"
+    RESULT_SUPERSEDED = "result-superseded"
+    ORDER_CLOSED = "order-closed"
+    CONCURRENT_CHANGE = "concurrent-change"
+    # suppliers
     ROOT_UNACCEPTABLE = "root-unacceptable"
     SUPPLIER_CONFLICT = "supplier-conflict"
     MANIFEST_UNTRUSTED = "manifest-untrusted"
@@ -211,6 +226,53 @@ REFUSALS: Mapping[RefusalCode, RefusalRule] = {
     ),
     RefusalCode.NOT_FOUND: RefusalRule(
         status=HTTPStatus.NOT_FOUND, remedy="check the id; each operator sees only what it asked for itself"
+    ),
+    RefusalCode.ORDER_NEEDS_SIGNATURE: RefusalRule(
+        status=HTTPStatus.UNPROCESSABLE_ENTITY,
+        remedy="leave the order out to look at a device, or POST a signed request to /v1/validation-requests",
+    ),
+    RefusalCode.REQUEST_UNTRUSTED: RefusalRule(
+        status=HTTPStatus.FORBIDDEN,
+        remedy="sign the request with a certificate for subscriptions (SHO) or deliveries (DPF) under the "
+        "operators' root",
+    ),
+    RefusalCode.REQUEST_OUT_OF_TIME: RefusalRule(
+        status=HTTPStatus.FORBIDDEN, remedy="sign a new request with a new nonce, and look at both clocks"
+    ),
+    RefusalCode.REQUEST_FOR_ANOTHER_PVA: RefusalRule(
+        status=HTTPStatus.FORBIDDEN, remedy="hand the request in at the PVA that it names"
+    ),
+    RefusalCode.REQUEST_OF_ANOTHER: RefusalRule(
+        status=HTTPStatus.FORBIDDEN,
+        remedy="hand in your own requests; those of others come through a relay that the PVA knows",
+    ),
+    RefusalCode.REQUEST_CONFLICT: RefusalRule(
+        status=HTTPStatus.CONFLICT, remedy="give every signed request an id (jti) of its own"
+    ),
+    RefusalCode.ENCRYPTION_KEY_UNACCEPTABLE: RefusalRule(
+        status=HTTPStatus.UNPROCESSABLE_ENTITY,
+        remedy="name your own certificate for result encryption, in date, under the operators' root",
+    ),
+    RefusalCode.ORDER_MISMATCH: RefusalRule(
+        status=HTTPStatus.FORBIDDEN,
+        remedy="ask for approvals on the result of your own signed request with this order's digest",
+    ),
+    RefusalCode.RESULT_EXPIRED: RefusalRule(
+        status=HTTPStatus.CONFLICT, remedy="have the device validated again with a new signed request"
+    ),
+    RefusalCode.RESULT_NOT_AFFIRMING: RefusalRule(
+        status=HTTPStatus.FORBIDDEN,
+        remedy="no state of this platform is approved: do what the findings of the result advise first",
+    ),
+    RefusalCode.RESULT_SUPERSEDED: RefusalRule(
+        status=HTTPStatus.CONFLICT, remedy="have the device validated again: it changed since this result"
+    ),
+    RefusalCode.ORDER_CLOSED: RefusalRule(
+        status=HTTPStatus.CONFLICT,
+        remedy="what was approved for this order is spent; the subscriber needs a new order",
+    ),
+    RefusalCode.CONCURRENT_CHANGE: RefusalRule(
+        status=HTTPStatus.SERVICE_UNAVAILABLE, remedy="wait as Retry-After says, then ask again"
     ),
     RefusalCode.ROOT_UNACCEPTABLE: RefusalRule(
         status=HTTPStatus.UNPROCESSABLE_ENTITY,

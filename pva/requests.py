@@ -1,8 +1,9 @@
 """Use case: an operator asks for a validation of a device; the device fetches a challenge; the operator reads.
 
 Rule: an operator sees what it asked for itself and nothing else; a challenge is a signed token of which nothing
-is stored, so asking for one costs no memory and changes nothing. A device answers its oldest request first, so a request
-that no TRE could answer is refused when it is made: it would stand in the way of everybody else's.
+is stored, so asking for one costs no memory and changes nothing. No relying party can keep a device from another: of
+each only the oldest request waits for its turn, lots are drawn between them, and a request that no TRE could answer is
+refused when it is made.
 
     pending --(result recorded)--> completed          pending --(time)--> expired
 A refused try leaves the request pending: whoever answers badly in a device's place must not end its validation.
@@ -31,6 +32,7 @@ from pva.refusals import RefusalCode, RefusalError
 from standards.pki.jws import sign_jws
 
 REQUEST_ID_BYTES = 16
+LOT_BYTES = 8
 CHALLENGE_LIFE_MIN = timedelta(seconds=1)
 """A request that ends sooner is not asked of a device any more: times in tokens are whole seconds."""
 
@@ -56,14 +58,43 @@ class ValidationWish:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RelyingParty:
+    """Whose request it is: `role` sho or dpf, `tenant` its id, `name` who asked in its name, for the record."""
+
+    role: str
+    tenant: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignedOrigin:
+    """The signed request that a request on record came from.
+
+    `content` is a digest of its claims (a signature can be rewritten by anybody); `encrypt_to` a DER certificate of
+    the signer for answers that are relayed, `ends_at` when the signer's own question ends.
+    """
+
+    jti: str
+    token: str
+    content: bytes
+    encrypt_to: bytes | None
+    ends_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ValidationRequest(ValidationWish):
-    """A wish on record; `tenant` whose it is, `requester` who asked."""
+    """A wish on record; `party` whose it is; `origin` where it was signed, None where it was asked directly."""
 
     id: str
-    tenant: str
-    requester: str
+    party: RelyingParty
+    origin: SignedOrigin | None
     created_at: datetime
     expires_at: datetime
+
+    @property
+    def tenant(self) -> str:
+        """Whose it is."""
+        return self.party.tenant
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,28 +111,39 @@ class RecordedRefusal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestProgress:
-    """A request with what came of it: the signed result once completed, and the refused tries."""
+    """A request with what came of it: the signed result once completed, and the refused tries.
+
+    `passes` says whether the result permits the release of a subscription, None without a result.
+    """
 
     request: ValidationRequest
     state: RequestState
     result: str | None
+    passes: bool | None
     refusals: tuple[RecordedRefusal, ...]
 
 
 class RequestStore(Protocol):
     """What this use case needs of a store; each call is one transaction."""
 
-    def add_request(self, request: ValidationRequest, *, pending_max: int) -> None:
-        """Add a request and its audit leaf.
+    def add_request(
+        self, request: ValidationRequest, *, pending_max: int, relay: str | None = None
+    ) -> ValidationRequest:
+        """Add a request and its audit leaf, and note the relay that brought it; the request that is on record now.
 
-        Raises RefusalError: the tenant used this nonce before, or has `pending_max` open for the device.
+        A signed request that is there already (same party, same `jti`, same content) is the one on record. Raises
+        RefusalError: this `jti` with other content, a nonce that the party used before, or `pending_max` open for
+        the device.
         """
 
-    def oldest_pending(self, device_id: str, *, at: datetime) -> ValidationRequest | None:
-        """The oldest request for a device that has neither result nor expired."""
+    def oldest_of_each(self, device_id: str, *, at: datetime) -> Sequence[ValidationRequest]:
+        """Of each relying party the oldest request for a device that has neither result nor expired, oldest first."""
 
-    def progress(self, request_id: str, *, tenant: str, at: datetime) -> RequestProgress | None:
-        """A tenant's own request and what came of it."""
+    def progress(self, request_id: str, *, role: str, tenant: str, at: datetime) -> RequestProgress | None:
+        """A relying party's own request and what came of it."""
+
+    def relayed_progress(self, request_id: str, *, relay: str, at: datetime) -> RequestProgress | None:
+        """A request that this relay handed in, and what came of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,10 +168,32 @@ class RequestDesk:
     pending_max: int = 8
 
     def ask(self, wish: ValidationWish, *, tenant: str, requester: str, at: datetime) -> ValidationRequest:
-        """Record an operator's request for a validation of a device.
+        """Record a home operator's direct request for a look at a device; an order needs a signed request.
 
-        Raises RefusalError: a purpose that is not offered, an audience without the caller, a wish that fits into
-        no challenge, a nonce used before, too many open requests.
+        Raises RefusalError: a wish with an order, and whatever `enter` refuses.
+        """
+        if wish.order_digest is not None:
+            raise RefusalError(
+                RefusalCode.ORDER_NEEDS_SIGNATURE,
+                subject="order of the validation request",
+                reason="an order is validated only for the signature of its operator",
+            )
+        asked, _ = self.enter(wish, party=RelyingParty(role="sho", tenant=tenant, name=requester), at=at)
+        return asked
+
+    def enter(
+        self,
+        wish: ValidationWish,
+        *,
+        party: RelyingParty,
+        at: datetime,
+        origin: SignedOrigin | None = None,
+        relay: str | None = None,
+    ) -> tuple[ValidationRequest, bool]:
+        """Record a relying party's request, or find it on record where it was signed and came before.
+
+        Returns the request on record, and whether it is new. Raises RefusalError: a purpose that is not offered, an audience without the party, a wish that fits into no
+        challenge, and whatever the store refuses.
         """
         if wish.purpose not in PURPOSES:
             raise RefusalError(
@@ -137,38 +201,48 @@ class RequestDesk:
                 subject="purpose",
                 reason=f"expected {' or '.join(sorted(PURPOSES))}, got another",
             )
-        if tenant not in wish.audience:
+        if party.tenant not in wish.audience:
             raise RefusalError(
                 RefusalCode.AUDIENCE_WITHOUT_CALLER,
                 subject="audience of the validation request",
-                reason=f"expected {tenant!r} among the names: a result is for who asked, and for whom it names",
+                reason=f"expected {party.tenant!r} among the names: a result is for who asked, and for whom it names",
             )
+        ends_at = at + self.request_life
         request = ValidationRequest(
             id=self.random_bytes(REQUEST_ID_BYTES).hex(),
-            tenant=tenant,
-            requester=requester,
+            party=party,
+            origin=origin,
             device_id=wish.device_id,
             purpose=wish.purpose,
             rp_nonce=wish.rp_nonce,
             order_digest=wish.order_digest,
             audience=wish.audience,
             created_at=at,
-            expires_at=at + self.request_life,
+            expires_at=ends_at if origin is None else min(ends_at, origin.ends_at),
         )
         self._refuse_unanswerable(request, at=at)
-        self.store.add_request(request, pending_max=self.pending_max)
-        return request
+        recorded = self.store.add_request(request, pending_max=self.pending_max, relay=relay)
+        return recorded, recorded.id == request.id
 
     def challenge(self, device_id: str, *, at: datetime) -> str:
-        """A signed challenge for the oldest pending request of a device. Raises RefusalError if there is none."""
-        request = self.store.oldest_pending(device_id, at=at + CHALLENGE_LIFE_MIN)
-        if request is None:
+        """A signed challenge for a pending request of a device: whose, is drawn by lot where several parties wait.
+
+        Raises RefusalError if nobody waits.
+        """
+        waiting = self.store.oldest_of_each(device_id, at=at + CHALLENGE_LIFE_MIN)
+        if not waiting:
             raise RefusalError(
                 RefusalCode.NO_VALIDATION_PENDING,
                 subject=f"device {device_id}",
                 reason="no operator waits for a validation of this device",
             )
-        return self._signed(self._challenge(request, at=at))
+        return self._signed(self._challenge(self._drawn(waiting), at=at))
+
+    def _drawn(self, waiting: Sequence[ValidationRequest]) -> ValidationRequest:
+        """One of them; a request that its TRE will not answer then holds up another party's by chance, never for good."""
+        if len(waiting) == 1:
+            return waiting[0]
+        return waiting[int.from_bytes(self.random_bytes(LOT_BYTES), "big") % len(waiting)]
 
     def _challenge(self, request: ValidationRequest, *, at: datetime) -> Challenge:
         now = at.replace(microsecond=0)
@@ -203,12 +277,17 @@ class RequestDesk:
             raise RefusalError(RefusalCode.REQUEST_UNANSWERABLE, subject="validation request", reason=fault)
 
     def progress(self, request_id: str, *, tenant: str, at: datetime) -> RequestProgress:
-        """What came of a tenant's own request. Raises RefusalError where it has no such request."""
-        progress = self.store.progress(request_id, tenant=tenant, at=at)
+        """What came of a home operator's own request. Raises RefusalError where it has no such request."""
+        progress = self.store.progress(request_id, role="sho", tenant=tenant, at=at)
         if progress is None:
-            raise RefusalError(
-                RefusalCode.NOT_FOUND,
-                subject="validation request",
-                reason="no request with this id belongs to the caller",
-            )
+            raise not_found()
         return progress
+
+
+def not_found() -> RefusalError:
+    """The refusal of a caller that has no such request."""
+    return RefusalError(
+        RefusalCode.NOT_FOUND,
+        subject="validation request",
+        reason="no request with this id belongs to the caller",
+    )

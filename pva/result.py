@@ -19,6 +19,7 @@ from messages.challenge import Challenge
 from pva.appraisal import Appraisal
 from pva.credential import PlatformCredential
 from pva.findings import Scope
+from pva.quote import PlatformQuote
 from pva.refusals import RefusalCode, RefusalError
 from standards.pki.fingerprints import certificate_sha256
 from standards.pki.jws import sign_jws
@@ -47,11 +48,12 @@ class ResultSigner:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignedResult:
-    """A result and its token (JWT), with the request that it answers."""
+    """A result and its token (JWT), with the request that it answers and the quote that it was computed from."""
 
     result: AttestationResult
     request_id: str
     token: str
+    quote: PlatformQuote
 
     @property
     def id(self) -> str:
@@ -120,7 +122,7 @@ def sign_result(
         evidence_digest=evidence_digest,
     )
     token = sign_jws(result.claims(), key=signer.key, chain=signer.chain, typ=RESULT_TYPE)
-    return SignedResult(result=result, request_id=challenge.request_id, token=token)
+    return SignedResult(result=result, request_id=challenge.request_id, token=token, quote=appraisal.quote)
 
 
 def _attestation_result(

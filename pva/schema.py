@@ -1,7 +1,8 @@
 """Tables of the PVA's store (D13): one metadata, one Alembic history in `pva/migrations`.
 
 Rule: what must happen at most once stands under a unique key here, so that no code above can forget it: a
-challenge's digest, an operator's nonce, the result of a request, the device of an AK.
+challenge's digest, an operator's nonce, the id of a signed request, the result of a request, the device of an AK, the
+counter value at which an order was approved.
 """
 
 import sqlalchemy as sa
@@ -52,7 +53,22 @@ validation_requests = sa.Table(
     sa.Column("audience", sa.JSON, nullable=False),
     sa.Column("created_at", UtcTime, nullable=False),
     sa.Column("expires_at", UtcTime, nullable=False),
+    sa.Column("role", sa.String(16), nullable=False, server_default="sho"),
+    # of a signed request only
+    sa.Column("jti", sa.String(64), nullable=True),
+    sa.Column("token", sa.Text, nullable=True),
+    sa.Column("content", sa.LargeBinary(32), nullable=True),
+    sa.Column("encrypt_to", sa.LargeBinary, nullable=True),
+    sa.Column("ends_at", UtcTime, nullable=True),
     sa.UniqueConstraint("tenant", "rp_nonce", name="uq_validation_requests_tenant_nonce"),
+    sa.Index("uq_validation_requests_party_jti", "role", "tenant", "jti", unique=True),
+)
+
+request_relays = sa.Table(
+    "request_relays",
+    metadata,
+    sa.Column("request_id", sa.String(64), sa.ForeignKey("validation_requests.id"), primary_key=True),
+    sa.Column("relay", sa.String(128), primary_key=True),
 )
 
 redeemed_challenges = sa.Table(
@@ -76,6 +92,42 @@ results = sa.Table(
     sa.Column("evidence_digest", sa.LargeBinary(32), nullable=False),
     sa.Column("issued_at", UtcTime, nullable=False),
     sa.Column("expires_at", UtcTime, nullable=False),
+    # NULL in results older than these columns; what follows `revision` is out of the verified quote, for approvals
+    sa.Column("passes", sa.Boolean, nullable=True),
+    sa.Column("revision", sa.BigInteger, nullable=True),
+    sa.Column("pcr_values", sa.LargeBinary, nullable=True),
+    sa.Column("storage_public", sa.LargeBinary, nullable=True),
+    sa.Column("counter_name", sa.LargeBinary(66), nullable=True),
+    sa.Column("counter", sa.LargeBinary(8), nullable=True),
+)
+
+result_deliveries = sa.Table(
+    "result_deliveries",
+    metadata,
+    sa.Column("result_id", sa.String(64), sa.ForeignKey("results.id"), primary_key=True),
+    sa.Column("audience", sa.String(128), primary_key=True),
+    sa.Column("next_at", UtcTime, nullable=False),
+    sa.Column("tries", sa.BigInteger, nullable=False),
+    sa.Index("ix_result_deliveries_audience", "audience", "next_at"),
+)
+
+order_approvals = sa.Table(
+    "order_approvals",
+    metadata,
+    sa.Column("sho", sa.String(128), primary_key=True),
+    sa.Column("order_digest", sa.LargeBinary(32), primary_key=True),
+    sa.Column("device_id", sa.String(64), nullable=False),
+    sa.Column("counter", sa.LargeBinary(8), nullable=False),
+    sa.Column("approved_at", UtcTime, nullable=False),
+)
+
+given_approvals = sa.Table(
+    "given_approvals",
+    metadata,
+    sa.Column("result_id", sa.String(64), sa.ForeignKey("results.id"), primary_key=True),
+    sa.Column("approvals", sa.JSON, nullable=False),
+    sa.Column("day_key_chain", sa.JSON, nullable=False),
+    sa.Column("given_at", UtcTime, nullable=False),
 )
 
 refusals = sa.Table(

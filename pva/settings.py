@@ -1,7 +1,8 @@
 """Settings of the PVA's process (TOML and `PVA_*`); relative paths are taken from the file's folder.
 
 Rule: read once, in `pva.app`; an unknown key is an error that names it. What a device must quote, and how long
-challenges, requests and results live, is a setting; what is checked is not.
+challenges, requests and results live, is a setting; what is checked is not. Results are pushed to the `callbacks`
+(relying party as in the audience -> its operator listener) and to no other address.
 """
 
 import re
@@ -13,6 +14,7 @@ from pydantic import Field, StringConstraints, field_validator
 from edge.listener_settings import OperatorListenerSettings, TlsListenerSettings
 from edge.settings import Settings, SettingsPath
 from edge.signing_keys import SigningKeySettings
+from edge.upstream_settings import UpstreamSettings
 from messages.pcr import PCR_INDEX_MAX, PcrSelections
 from pva.policy import FORBIDDEN_PCRS, AppraisalPolicy
 from standards.boot_log.algorithms import BANKS_BY_NAME, SHA1
@@ -34,6 +36,10 @@ class PvaSettings(Settings):
     operator: OperatorListenerSettings
     challenge_key: SigningKeySettings
     result_key: SigningKeySettings
+    approval_key: SigningKeySettings
+    callbacks: dict[Annotated[str, StringConstraints(min_length=1, max_length=128)], UpstreamSettings] = (
+        Field(default_factory=dict)
+    )
     operators_root: SettingsPath
     pcr_selection: tuple[str, ...] = ("sha256:0-9,14",)
     request_life_s: Annotated[int, Field(ge=10, le=86_400)] = 900

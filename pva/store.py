@@ -4,7 +4,7 @@ Rule: one method, one transaction; what is decided on the content of the store i
 keys or under the writer's lock, and the audit leaf is written in the same transaction.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -20,7 +20,7 @@ from pva.refusals import RefusalCode, RefusalError
 from pva.requests import RecordedRefusal, RequestProgress, RequestState, ValidationRequest
 from pva.result import SignedResult
 from pva.serialization import repeated
-from pva.store_rows import history_of, request_of, row_of_history, row_of_request
+from pva.store_rows import history_of, request_of, row_of_history, row_of_request, row_of_result
 
 UNAUTHENTICATED_REFUSALS_MAX = 16
 AUTHENTICATED_REFUSALS_MAX = 64
@@ -33,78 +33,86 @@ REDEEMED_KEPT = timedelta(hours=1)
 class Store:
     """Requests, challenges, results, refusals and device histories."""
 
-    def __init__(self, engine: sa.Engine, *, random_bytes: RandomBytes) -> None:
-        """Work on an engine whose schema is migrated; `random_bytes` salts audit leaves."""
+    def __init__(
+        self, engine: sa.Engine, *, random_bytes: RandomBytes, callbacks: frozenset[str] = frozenset()
+    ) -> None:
+        """Work on an engine whose schema is migrated.
+
+        `random_bytes` salts audit leaves; results are to be pushed to the audience members in `callbacks`.
+        """
         self._engine = engine
         self._random_bytes = random_bytes
+        self._callbacks = callbacks
 
     # requests
 
-    @repeated
-    def add_request(self, request: ValidationRequest, *, pending_max: int) -> None:
+    def add_request(
+        self, request: ValidationRequest, *, pending_max: int, relay: str | None = None
+    ) -> ValidationRequest:
         """See `pva.requests.RequestStore`."""
-        with transaction(self._engine) as connection:
-            self._refuse_reused_nonce(connection, request)
-            if self._pending_count(connection, request) >= pending_max:
-                raise RefusalError(
-                    RefusalCode.TOO_MANY_REQUESTS,
-                    subject=f"device {request.device_id}",
-                    reason=f"{pending_max} validations of this device are pending already",
-                )
-            connection.execute(sa.insert(schema.validation_requests).values(**row_of_request(request)))
-            self._audit(
-                connection,
-                kind="validation-requested",
-                subject=request.device_id,
-                record={
-                    "request_id": request.id,
-                    "tenant": request.tenant,
-                    "requester": request.requester,
-                    "purpose": request.purpose,
-                    "audience": list(request.audience),
-                    "order_digest": None if request.order_digest is None else request.order_digest.hex(),
-                },
-                at=request.created_at,
-            )
+        try:
+            return self._add_request(request, pending_max=pending_max, relay=relay)
+        except IntegrityError:  # the same one came twice at once: now it is on record
+            return self._add_request(request, pending_max=pending_max, relay=relay)
 
-    def oldest_pending(self, device_id: str, *, at: datetime) -> ValidationRequest | None:
+    @repeated
+    def _add_request(
+        self, request: ValidationRequest, *, pending_max: int, relay: str | None
+    ) -> ValidationRequest:
+        with transaction(self._engine) as connection:
+            known = self._same_request(connection, request)
+            if known is None:
+                self._insert_request(connection, request, pending_max=pending_max, relay=relay)
+            if relay is not None:
+                self._note_relay(connection, (known or request).id, relay)
+        return known or request
+
+    def oldest_of_each(self, device_id: str, *, at: datetime) -> Sequence[ValidationRequest]:
         """See `pva.requests.RequestStore`."""
         table = schema.validation_requests
         query = (
-            _open_requests(at)
-            .where(table.c.device_id == device_id)
-            .order_by(table.c.created_at, table.c.id)
-            .limit(1)
+            _open_requests(at).where(table.c.device_id == device_id).order_by(table.c.created_at, table.c.id)
         )
-        return self._one_request(query)
+        with transaction(self._engine, write=False) as connection:
+            waiting = [request_of(row) for row in connection.execute(query).mappings()]
+        oldest: dict[tuple[str, str], ValidationRequest] = {}
+        for each in waiting:
+            oldest.setdefault((each.party.role, each.party.tenant), each)
+        return tuple(oldest.values())
 
     def open_request(self, request_id: str, *, at: datetime) -> ValidationRequest | None:
         """See `pva.validation.ValidationStore`."""
         return self._one_request(_open_requests(at).where(schema.validation_requests.c.id == request_id))
 
-    def progress(self, request_id: str, *, tenant: str, at: datetime) -> RequestProgress | None:
+    def progress(self, request_id: str, *, role: str, tenant: str, at: datetime) -> RequestProgress | None:
         """See `pva.requests.RequestStore`."""
         table = schema.validation_requests
+        own = sa.select(table).where(table.c.id == request_id, table.c.role == role, table.c.tenant == tenant)
+        return self._progress(own, at=at)
+
+    def relayed_progress(self, request_id: str, *, relay: str, at: datetime) -> RequestProgress | None:
+        """See `pva.requests.RequestStore`."""
+        table, relays = schema.validation_requests, schema.request_relays
+        handed_in = sa.exists().where(relays.c.request_id == table.c.id, relays.c.relay == relay)
+        return self._progress(sa.select(table).where(table.c.id == request_id, handed_in), at=at)
+
+    def _progress(self, query: sa.Select[Any], *, at: datetime) -> RequestProgress | None:
+        results, refusals = schema.results, schema.refusals
         with transaction(self._engine, write=False) as connection:
-            row = (
-                connection.execute(sa.select(table).where(table.c.id == request_id, table.c.tenant == tenant))
-                .mappings()
-                .first()
-            )
+            row = connection.execute(query).mappings().first()
             if row is None:
                 return None
-            token = connection.scalar(
-                sa.select(schema.results.c.token).where(schema.results.c.request_id == request_id)
-            )
+            answer = connection.execute(
+                sa.select(results.c.token, results.c.passes).where(results.c.request_id == row["id"])
+            ).first()
             refused = connection.execute(
-                sa.select(schema.refusals)
-                .where(schema.refusals.c.request_id == request_id)
-                .order_by(schema.refusals.c.number)
+                sa.select(refusals).where(refusals.c.request_id == row["id"]).order_by(refusals.c.number)
             ).mappings()
             return RequestProgress(
                 request=request_of(row),
-                state=_state(row, token, at=at),
-                result=token,
+                state=_state(row, answered=answer is not None, at=at),
+                result=None if answer is None else answer.token,
+                passes=None if answer is None else bool(answer.passes),
                 refusals=tuple(_refusal_of(each) for each in refused),
             )
 
@@ -148,17 +156,9 @@ class Store:
             with transaction(self._engine) as connection:
                 self._save_history(connection, history, expected_revision=expected_revision)
                 connection.execute(
-                    sa.insert(schema.results).values(
-                        id=result.id,
-                        request_id=result.request_id,
-                        device_id=result.result.device_id,
-                        status=result.status,
-                        token=result.token,
-                        evidence_digest=result.result.evidence_digest,
-                        issued_at=result.result.issued_at,
-                        expires_at=result.result.expires_at,
-                    )
+                    sa.insert(schema.results).values(**row_of_result(result, revision=history.revision))
                 )
+                self._post(connection, result, at=at)
                 self._audit(
                     connection,
                     kind="validation-result",
@@ -222,6 +222,80 @@ class Store:
                 at=at,
             )
 
+    def _same_request(
+        self, connection: sa.Connection, request: ValidationRequest
+    ) -> ValidationRequest | None:
+        """The request on record with the same `jti` of the same party; another content of it is refused."""
+        if request.origin is None:
+            return None
+        table = schema.validation_requests
+        row = (
+            connection.execute(
+                sa.select(table).where(
+                    table.c.role == request.party.role,
+                    table.c.tenant == request.party.tenant,
+                    table.c.jti == request.origin.jti,
+                )
+            )
+            .mappings()
+            .first()
+        )
+        if row is None:
+            return None
+        if row["content"] != request.origin.content:
+            raise RefusalError(
+                RefusalCode.REQUEST_CONFLICT,
+                subject=f"validation request {request.origin.jti!r}",
+                reason="its signer used this id for another request before",
+            )
+        return request_of(row)
+
+    def _insert_request(
+        self, connection: sa.Connection, request: ValidationRequest, *, pending_max: int, relay: str | None
+    ) -> None:
+        self._refuse_reused_nonce(connection, request)
+        if self._pending_count(connection, request) >= pending_max:
+            raise RefusalError(
+                RefusalCode.TOO_MANY_REQUESTS,
+                subject=f"device {request.device_id}",
+                reason=f"{pending_max} validations of this device are pending already",
+            )
+        connection.execute(sa.insert(schema.validation_requests).values(**row_of_request(request)))
+        self._audit(
+            connection,
+            kind="validation-requested",
+            subject=request.device_id,
+            record={
+                "request_id": request.id,
+                "role": request.party.role,
+                "tenant": request.party.tenant,
+                "requester": request.party.name,
+                "relay": relay,
+                "purpose": request.purpose,
+                "audience": list(request.audience),
+                "order_digest": None if request.order_digest is None else request.order_digest.hex(),
+                "token": None if request.origin is None else request.origin.token,
+            },
+            at=request.created_at,
+        )
+
+    def _note_relay(self, connection: sa.Connection, request_id: str, relay: str) -> None:
+        table = schema.request_relays
+        noted = connection.scalar(
+            sa.select(table.c.relay).where(table.c.request_id == request_id, table.c.relay == relay)
+        )
+        if noted is None:
+            connection.execute(sa.insert(table).values(request_id=request_id, relay=relay))
+
+    def _post(self, connection: sa.Connection, result: SignedResult, *, at: datetime) -> None:
+        """Put a result into the outbox of every member of its audience that has a callback (R81, R95)."""
+        for audience in sorted(self._callbacks & set(result.result.audience)):
+            connection.execute(
+                sa.insert(schema.result_deliveries).values(
+                    result_id=result.id, audience=audience, next_at=at, tries=0
+                )
+            )
+
     def _save_history(
         self, connection: sa.Connection, history: DeviceHistory, *, expected_revision: int | None
     ) -> None:
@@ -247,7 +321,7 @@ class Store:
         table = schema.validation_requests
         used = connection.scalar(
             sa.select(table.c.id).where(
-                table.c.tenant == request.tenant, table.c.rp_nonce == request.rp_nonce
+                table.c.tenant == request.party.tenant, table.c.rp_nonce == request.rp_nonce
             )
         )
         if used is not None:
@@ -260,7 +334,8 @@ class Store:
     def _pending_count(self, connection: sa.Connection, request: ValidationRequest) -> int:
         pending = _open_requests(request.created_at).where(
             schema.validation_requests.c.device_id == request.device_id,
-            schema.validation_requests.c.tenant == request.tenant,
+            schema.validation_requests.c.role == request.party.role,
+            schema.validation_requests.c.tenant == request.party.tenant,
         )
         return connection.scalar(sa.select(sa.func.count()).select_from(pending.subquery())) or 0
 
@@ -292,8 +367,8 @@ def _refusals_max(*, authenticated: bool) -> int:
     return AUTHENTICATED_REFUSALS_MAX if authenticated else UNAUTHENTICATED_REFUSALS_MAX
 
 
-def _state(row: sa.RowMapping, token: str | None, *, at: datetime) -> RequestState:
-    if token is not None:
+def _state(row: sa.RowMapping, *, answered: bool, at: datetime) -> RequestState:
+    if answered:
         return RequestState.COMPLETED
     return RequestState.EXPIRED if row["expires_at"] <= at else RequestState.PENDING
 

@@ -4,23 +4,30 @@ Rule: a row becomes a value that its use case declared, or nothing; 64-bit unsig
 8 bytes, big-endian.
 """
 
+from dataclasses import asdict
 from typing import Any
 
 import sqlalchemy as sa
 
+from messages.encoding import decode_deterministic, encode_deterministic
+from messages.pcr import decode_values, encode_values
+from messages.reliance import permits_release
+from pva.approvals import ProvenState
 from pva.continuity import DeviceHistory, Sighting
-from pva.requests import ValidationRequest
+from pva.requests import RelyingParty, SignedOrigin, ValidationRequest
+from pva.result import SignedResult
 from standards.tpm2.structures import ClockInfo
 
 _U64_BYTES = 8
+_PCR_VALUES_BYTES_MAX = 16_384
 
 
 def request_of(row: sa.RowMapping) -> ValidationRequest:
     """A validation request out of its row."""
     return ValidationRequest(
         id=row["id"],
-        tenant=row["tenant"],
-        requester=row["requester"],
+        party=RelyingParty(role=row["role"], tenant=row["tenant"], name=row["requester"]),
+        origin=None if row["jti"] is None else _origin_of(row),
         device_id=row["device_id"],
         purpose=row["purpose"],
         rp_nonce=row["rp_nonce"],
@@ -31,12 +38,23 @@ def request_of(row: sa.RowMapping) -> ValidationRequest:
     )
 
 
+def _origin_of(row: sa.RowMapping) -> SignedOrigin:
+    return SignedOrigin(
+        jti=row["jti"],
+        token=row["token"],
+        content=row["content"],
+        encrypt_to=row["encrypt_to"],
+        ends_at=row["ends_at"],
+    )
+
+
 def row_of_request(request: ValidationRequest) -> dict[str, Any]:
     """The row of a validation request."""
-    return {
+    row = {
         "id": request.id,
-        "tenant": request.tenant,
-        "requester": request.requester,
+        "role": request.party.role,
+        "tenant": request.party.tenant,
+        "requester": request.party.name,
         "device_id": request.device_id,
         "purpose": request.purpose,
         "rp_nonce": request.rp_nonce,
@@ -45,6 +63,43 @@ def row_of_request(request: ValidationRequest) -> dict[str, Any]:
         "created_at": request.created_at,
         "expires_at": request.expires_at,
     }
+    if request.origin is not None:
+        row |= asdict(request.origin)
+    return row
+
+
+def row_of_result(result: SignedResult, *, revision: int) -> dict[str, Any]:
+    """The row of a result, with what approvals are made from; `revision` is that of the device's history."""
+    quote = result.quote
+    return {
+        "id": result.id,
+        "request_id": result.request_id,
+        "device_id": result.result.device_id,
+        "status": result.status,
+        "token": result.token,
+        "evidence_digest": result.result.evidence_digest,
+        "issued_at": result.result.issued_at,
+        "expires_at": result.result.expires_at,
+        "passes": permits_release(result.result),
+        "revision": revision,
+        "pcr_values": encode_deterministic(encode_values(quote.pcr_values)),
+        "storage_public": quote.storage_public,
+        "counter_name": quote.generation_counter_name,
+        "counter": quote.generation_counter.to_bytes(_U64_BYTES, "big"),
+    }
+
+
+def state_of(row: sa.RowMapping) -> ProvenState | None:
+    """What a device proved when a result was made, None where the result is older than approvals."""
+    if row["pcr_values"] is None:
+        return None
+    values = decode_deterministic(row["pcr_values"], bytes_max=_PCR_VALUES_BYTES_MAX)
+    return ProvenState(
+        pcr_values=decode_values(values, what="stored PCR values"),
+        storage_public=row["storage_public"],
+        counter_name=row["counter_name"],
+        counter=int.from_bytes(row["counter"], "big"),
+    )
 
 
 def history_of(row: sa.RowMapping) -> DeviceHistory:

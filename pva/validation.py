@@ -99,7 +99,10 @@ class _Attempt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verifier:
-    """The use case and what it works with; `challenge_anchors` is the operators' root."""
+    """The use case and what it works with; `challenge_anchors` is the operators' root.
+
+    `announce` hears of every result that is on record; it must neither wait nor fail.
+    """
 
     store: ValidationStore
     references: References
@@ -109,6 +112,7 @@ class Verifier:
     challenge_anchors: Sequence[x509.Certificate]
     issuer: str
     signer: ResultSigner
+    announce: Callable[[SignedResult], None]
 
     def validate_platform(self, body: bytes, *, at: datetime) -> SignedResult:
         """Validate one platform at the time `at`, which judges everything in this try.
@@ -147,6 +151,7 @@ class Verifier:
                 expected_revision=None if history is None else history.revision,
                 at=at,
             )
+        self.announce(result)
         return result
 
     def _own_challenge(self, token: str, *, at: datetime) -> Challenge:

@@ -6,6 +6,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
 from messages.challenge import AUDIENCE_MAX
+from messages.operator_token import TOKEN_BYTES_MAX
 from standards.rats.fields import encode_base64url
 
 NONCE_BYTES = 32
@@ -32,7 +33,10 @@ class ChallengeBody(Body):
 
 
 class ValidationBody(Body):
-    """An operator asks for a validation; `nonce` is 32 bytes in base64url, `order_digest` SHA-256 in hex."""
+    """An operator asks for a look at a device; `nonce` is 32 bytes in base64url.
+
+    `order_digest` (SHA-256 in hex) is read to be refused with its own reason: orders need a signed request.
+    """
 
     device_id: DeviceId
     purpose: Annotated[str, StringConstraints(min_length=1, max_length=32, pattern=r"^[a-z-]+$")]
@@ -51,6 +55,19 @@ class ValidationBody(Body):
     def rp_nonce(self) -> bytes:
         """The relying party's nonce as bytes."""
         return _decode(self.nonce)
+
+
+class SignedRequestBody(Body):
+    """A relying party or its relay hands in a signed validation request."""
+
+    request: Annotated[str, StringConstraints(min_length=1, max_length=TOKEN_BYTES_MAX)]
+
+
+class ApprovalBody(Body):
+    """An SHO asks for approvals on its own result, for its order."""
+
+    result_id: Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[0-9a-f]+$")]
+    order_digest: Digest
 
 
 class SupplierBody(Body):

@@ -1,9 +1,10 @@
-"""The operator listener, mutual TLS: suppliers, manifests, validations (D12).
+"""The operator listener, mutual TLS: suppliers, manifests, looks at devices, and what relying parties need (D12).
 
 Rule: every lookup is scoped by the caller's tenant, every refusal of a caller that is known becomes an audit
 record.
 """
 
+from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
 from typing import Any, Protocol
@@ -20,10 +21,13 @@ from edge.principals import (
 )
 from edge.problem_document import Problem
 from edge.process import Clock
+from pva.approvals import ApprovalDesk
 from pva.recognition import ImportedManifest, RecognisedSupplier, RecognitionDesk
 from pva.requests import RequestDesk, RequestProgress, ValidationWish
+from pva.signed_requests import SignedRequestDesk, refusal_members
 from pva.web.bodies import SupplierBody, ValidationBody
 from pva.web.refusal_answers import AnonymousRefusals, register_refusals
+from pva.web.relying_parties import add_approvals, add_signed_requests
 from standards.pki.fingerprints import certificate_sha256
 
 MANIFEST_CONTENT_TYPE = "application/rim+cose"
@@ -37,10 +41,19 @@ class CallerRefusals(Protocol):
         """Append an audit leaf."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperatorDesks:
+    """The use cases that the operator listener serves."""
+
+    requests: RequestDesk
+    signed_requests: SignedRequestDesk
+    approvals: ApprovalDesk
+    recognition: RecognitionDesk
+
+
 def operator_app(
     *,
-    desk: RequestDesk,
-    recognition: RecognitionDesk,
+    desks: OperatorDesks,
     callers: CallerRefusals,
     principals: PrincipalTable,
     clock: Clock,
@@ -48,8 +61,10 @@ def operator_app(
 ) -> Flask:
     """Application of the operator listener; each request is judged at one time of `clock`."""
     app = Flask("pva.operator", static_folder=None)
-    _add_recognition(app, recognition, clock)
-    _add_validations(app, desk, clock)
+    _add_recognition(app, desks.recognition, clock)
+    _add_validations(app, desks.requests, clock)
+    add_signed_requests(app, desks.signed_requests, clock)
+    add_approvals(app, desks.approvals, clock)
 
     def on_refusal(problem: Problem) -> None:
         caller = principal_or_none()
@@ -162,17 +177,7 @@ def _progress(progress: RequestProgress) -> dict[str, Any]:
         "purpose": asked.purpose,
         "state": progress.state.value,
         "expires_at": _moment(asked.expires_at),
-        "refusals": [
-            {
-                "at": _moment(each.at),
-                "code": each.code,
-                "subject": each.subject,
-                "reason": each.reason,
-                "remedy": each.remedy,
-                "authenticated": each.authenticated,
-            }
-            for each in progress.refusals
-        ],
+        "refusals": [refusal_members(each) for each in progress.refusals],
     }
     if progress.result is not None:
         shown["result"] = progress.result

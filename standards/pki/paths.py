@@ -11,7 +11,7 @@ extensions are the library's work. It was made for the web, so these checks are 
   made for one purpose cannot vouch for another);
 * X4 the leaf is not a CA;
 * X5 the leaf has the asked purpose by name: anyExtendedKeyUsage does not count;
-* X6 a leaf with a keyUsage has digitalSignature in it, all keys here being signing keys;
+* X6 a leaf with a keyUsage has digitalSignature in it, or keyAgreement where the purpose is to be encrypted to;
 * X7 an empty subject comes with a critical subjectAltName (RFC 5280 4.1.2.6).
 
 NOT checked here: revocation. certificatePolicies are read by callers (no user-initial-policy-set).
@@ -37,6 +37,7 @@ from standards.pki.errors import PathError, PathFault
 
 ISSUERS_MAX = 6
 INTERMEDIATES_MAX = 16
+_KEY_AGREEMENT_PURPOSES = frozenset({oids.EKU_RESULT_ENCRYPTION})
 _Path = tuple[x509.Certificate, ...]
 
 
@@ -138,9 +139,11 @@ def _check_leaf(leaf: x509.Certificate, *, eku: ObjectIdentifier | None) -> None
             reason = f"expected the extended key usage {eku.dotted_string}, got {got}"
             raise PathError(_name(leaf), reason, fault=PathFault.PURPOSE)  # X5
     usage = values.get(x509.KeyUsage)
-    if isinstance(usage, x509.KeyUsage) and not usage.digital_signature:
-        reason = "its keyUsage lacks digitalSignature"
-        raise PathError(_name(leaf), reason, fault=PathFault.PURPOSE)  # X6
+    if isinstance(usage, x509.KeyUsage):
+        agrees = eku in _KEY_AGREEMENT_PURPOSES
+        if not (usage.key_agreement if agrees else usage.digital_signature):
+            reason = f"its keyUsage lacks {'keyAgreement' if agrees else 'digitalSignature'}"
+            raise PathError(_name(leaf), reason, fault=PathFault.PURPOSE)  # X6
     san = extensions.get(x509.SubjectAlternativeName.oid)
     if not list(leaf.subject) and (san is None or not san.critical):
         reason = "its subject is empty without a critical subjectAltName"

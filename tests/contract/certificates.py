@@ -1,10 +1,12 @@
 """A small TLS hierarchy on disk for tests of listeners: root, server, clients, a foreign root."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
+from types import MappingProxyType
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -89,13 +91,24 @@ class Certificates:
         """A new client certificate; of the listener's root unless told otherwise."""
         return self.issue(name, ExtendedKeyUsageOID.CLIENT_AUTH, authority or self.root)
 
-    def register(self, rows: dict[str, tuple[str, x509.Certificate]]) -> None:
-        """Write principals.json: name -> (role, certificate)."""
+    def register(
+        self,
+        rows: dict[str, tuple[str, x509.Certificate]],
+        *,
+        tenants: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        """Write principals.json: name -> (role, certificate); the tenant is "t" where `tenants` names no other."""
         principals = []
         for name, (role, certificate) in rows.items():
             issuer, spki = certificate_digests(certificate, self.root.certificate)
             principals.append(
-                {"role": role, "tenant": "t", "name": name, "issuer_sha256": issuer, "spki_sha256": spki}
+                {
+                    "role": role,
+                    "tenant": tenants.get(name, "t"),
+                    "name": name,
+                    "issuer_sha256": issuer,
+                    "spki_sha256": spki,
+                }
             )
         (self.folder / "principals.json").write_text(json.dumps({"principals": principals}))
 

@@ -9,26 +9,35 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
 
 from edge.database import engine_for, migrate, schema_differences, transaction
 from edge.ledger import verify_entry
 from edge.process import system_random
 from messages.evidence import encode_evidence
+from messages.validation_request import VALIDATION_REQUEST_OF_SHO
 from pva import schema
+from pva.approval_store import ApprovalStore
+from pva.approvals import GivenApprovals
 from pva.continuity import advance
+from pva.outbox_store import OutboxStore
 from pva.reference_store import ReferenceStore
 from pva.refusals import RefusalCode, RefusalError
-from pva.requests import RequestState
+from pva.requests import RelyingParty, RequestState
 from pva.store import UNAUTHENTICATED_REFUSALS_MAX, Store
-from pva.store_rows import history_of, row_of_history
+from pva.store_rows import history_of, row_of_history, row_of_request, row_of_result
 from standards.rats.errors import RatsError
 from tests.contract.postgresql import postgresql
-from tests.fakes.attesting_device import AttestingDevice
+from tests.fakes.attesting_device import AttestingDevice, measurements
 from tests.fakes.credentials import FakeSupplier
 from tests.fakes.pki import NOW
+from tests.fakes.pva_memory import MemoryStore
 from tests.fakes.pva_world import TENANT, World, reference_manifest
+from tests.fakes.relying_parties import DPF, ORDER, RELAY, SHO, RelyingParties
 
 __all__ = ["postgresql"]
+CALLBACKS = frozenset({"sho-1", "dpf-1"})
 MIGRATIONS = Path(__file__).parents[2] / "pva" / "migrations"
 
 
@@ -37,7 +46,7 @@ class AuditedStore(Store):
 
     def __init__(self, engine: sa.Engine) -> None:
         """Work on `engine`."""
-        super().__init__(engine, random_bytes=system_random)
+        super().__init__(engine, random_bytes=system_random, callbacks=CALLBACKS)
         self.engine = engine
 
     def audit_kinds(self) -> tuple[str, ...]:
@@ -60,13 +69,18 @@ def sqlite_engine(folder: Path) -> sa.Engine:
 @pytest.fixture(params=["memory", "sqlite", "postgresql"])
 def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
     if request.param == "memory":
-        yield World()
+        yield World(store=MemoryStore(callbacks=CALLBACKS))
         return
     if request.param == "sqlite":
         engine = sqlite_engine(tmp_path)
     else:
         engine = migrated(request.getfixturevalue("postgresql").new_database())
-    yield World(store=AuditedStore(engine), references=ReferenceStore(engine, random_bytes=system_random))
+    yield World(
+        store=AuditedStore(engine),
+        references=ReferenceStore(engine, random_bytes=system_random),
+        approvals=ApprovalStore(engine, random_bytes=system_random),
+        outbox=OutboxStore(engine),
+    )
     engine.dispose()
 
 
@@ -96,11 +110,10 @@ def test_the_oldest_pending_request_comes_first_and_ends_with_its_time(world: Wo
     first = world.ask()
     world.ask(at=NOW + timedelta(seconds=1))
     device_id = world.device.device_id
-    pending = world.store.oldest_pending(device_id, at=NOW + timedelta(seconds=2))
-    assert pending is not None
+    (pending,) = world.store.oldest_of_each(device_id, at=NOW + timedelta(seconds=2))
     assert pending.id == first
     assert pending.device_id == device_id
-    assert world.store.oldest_pending(device_id, at=NOW + timedelta(hours=1)) is None
+    assert world.store.oldest_of_each(device_id, at=NOW + timedelta(hours=1)) == ()
     progress = world.desk.progress(first, tenant=TENANT, at=NOW + timedelta(hours=1))
     assert progress.state is RequestState.EXPIRED
 
@@ -109,7 +122,8 @@ def test_the_oldest_pending_request_comes_first_and_ends_with_its_time(world: Wo
 @pytest.mark.requirement("R40")
 def test_a_tenant_sees_only_its_own_requests(world: World) -> None:
     request_id = world.ask()
-    assert world.store.progress(request_id, tenant="sho-2", at=NOW) is None
+    assert world.store.progress(request_id, role="sho", tenant="sho-2", at=NOW) is None
+    assert world.store.progress(request_id, role="dpf", tenant=TENANT, at=NOW) is None
     with pytest.raises(RefusalError) as caught:
         world.desk.progress(request_id, tenant="sho-2", at=NOW)
     assert refused(caught) is RefusalCode.NOT_FOUND
@@ -122,7 +136,8 @@ def test_a_relying_partys_nonce_is_used_once(world: World) -> None:
     with pytest.raises(RefusalError) as caught:
         world.store.add_request(replace(asked, id="another"), pending_max=8)
     assert refused(caught) is RefusalCode.NONCE_REUSED
-    world.store.add_request(replace(asked, id="another", tenant="sho-2"), pending_max=8)
+    other = RelyingParty(role="sho", tenant="sho-2", name="another")
+    world.store.add_request(replace(asked, id="another", party=other), pending_max=8)
 
 
 @pytest.mark.negative
@@ -166,8 +181,7 @@ def test_a_result_on_an_outdated_history_leaves_nothing_behind(world: World) -> 
     assert history is not None
     after = advance(history, history.last, accepted_svn=None)
     audited = tuple(world.store.audit_kinds())
-    request = world.store.oldest_pending(world.device.device_id, at=NOW)
-    assert request is not None
+    (request,) = world.store.oldest_of_each(world.device.device_id, at=NOW)
     second = replace(first, request_id=request.id, result=replace(first.result, result_id="second"))
     for revision in (None, history.revision + 1):
         with pytest.raises(RefusalError) as caught:
@@ -224,7 +238,167 @@ def test_two_manifests_of_one_version_are_refused(world: World) -> None:
     assert refused(caught) is RefusalCode.MANIFEST_CONFLICT
 
 
+@pytest.mark.requirement("R93")
+def test_a_signed_request_is_one_request_however_often_it_comes(world: World) -> None:
+    parties = RelyingParties(world=world)
+    token = parties.token(encrypt_to=parties.encrypt_to())
+    desk = world.signed_desk
+    first, new = desk.submit(token, caller=SHO, at=NOW)
+    assert new
+    assert desk.submit(token, caller=SHO, at=NOW) == (first, False)
+    with pytest.raises(RefusalError) as caught:
+        desk.relayed(first.id, relay="ro-1", at=NOW)
+    assert refused(caught) is RefusalCode.NOT_FOUND
+    for _ in range(2):
+        assert desk.submit(token, caller=RELAY, at=NOW) == (first, False)
+    assert desk.relayed(first.id, relay="ro-1", at=NOW).state is RequestState.PENDING
+    assert desk.progress(first.id, caller=SHO, at=NOW).request == first
+    assert world.store.audit_kinds().count("validation-requested") == 1
+    other = parties.question(jti="request-1", order_digest=bytes(32))
+    signed = parties.signers["sho"].sign(other.claims(), typ=VALIDATION_REQUEST_OF_SHO.typ)
+    with pytest.raises(RefusalError) as caught:
+        desk.submit(signed, caller=SHO, at=NOW)
+    assert refused(caught) is RefusalCode.REQUEST_CONFLICT
+    world.validate(world.answer())
+    assert desk.relayed(first.id, relay="ro-1", at=NOW).outcome == "pass"
+
+
+def test_of_each_relying_party_the_oldest_request_waits(world: World) -> None:
+    parties = RelyingParties(world=world)
+    first = parties.ask()
+    parties.ask(at=NOW + timedelta(seconds=1))
+    token = parties.token(role="dpf", at=NOW + timedelta(seconds=2))
+    second, _ = world.signed_desk.submit(token, caller=DPF, at=NOW + timedelta(seconds=2))
+    waiting = world.store.oldest_of_each(world.device.device_id, at=NOW + timedelta(seconds=3))
+    assert [each.id for each in waiting] == [first, second.id]
+
+
+@pytest.mark.requirement("R81")
+@pytest.mark.requirement("R95")
+def test_a_result_is_posted_with_its_record_and_claimed_once(world: World) -> None:
+    outbox = world.outbox or world.store
+    result = world.validate(world.answer())
+    for audience in ("sho-1", "dpf-1"):
+        (posted,) = outbox.due(audience, at=NOW, count_max=8)
+        assert (posted.result_id, posted.token, posted.tries) == (result.id, result.token, 0)
+        assert posted.expires_at == result.result.expires_at
+        assert outbox.claim(posted, until=NOW + timedelta(seconds=20))
+        assert not outbox.claim(posted, until=NOW + timedelta(seconds=20))
+        assert outbox.due(audience, at=NOW, count_max=8) == ()
+        outbox.postpone(posted, until=NOW + timedelta(seconds=1))
+        (again,) = outbox.due(audience, at=NOW + timedelta(seconds=1), count_max=8)
+        assert again.tries == 1
+        outbox.remove(again)
+        assert outbox.due(audience, at=NOW + timedelta(hours=1), count_max=8) == ()
+    assert outbox.due("elsewhere", at=NOW, count_max=8) == ()
+
+
+@pytest.mark.negative
+def test_a_result_that_is_not_recorded_is_not_posted(world: World) -> None:
+    outbox = world.outbox or world.store
+    first = world.validate(world.answer())
+    history = world.store.device_history(world.device.device_id)
+    request_id = world.ask()
+    second = replace(first, request_id=request_id, result=replace(first.result, result_id="second"))
+    with pytest.raises(RefusalError):
+        world.store.record_result(second, history=history, expected_revision=None, at=NOW)
+    assert [each.result_id for each in outbox.due("sho-1", at=NOW, count_max=8)] == [first.id]
+
+
+@pytest.mark.requirement("R76")
+def test_approvals_are_given_once_and_an_order_has_one_counter_value(world: World) -> None:
+    parties = RelyingParties(world=world)
+    first = parties.validated()
+    desk = world.approval_desk
+    given = desk.approve(first.id, order_digest=ORDER, sho="sho-1", at=NOW)
+    assert desk.approve(first.id, order_digest=ORDER, sho="sho-1", at=NOW) == given
+    assert given.storage_public == world.device.storage.encode()
+    assert world.store.audit_kinds().count("state-approved") == 1
+    with pytest.raises(RefusalError) as caught:
+        desk.approve(first.id, order_digest=ORDER, sho="sho-2", at=NOW)
+    assert refused(caught) is RefusalCode.NOT_FOUND
+    again = parties.validated(device=world.device.later())
+    assert len(desk.approve(again.id, order_digest=ORDER, sho="sho-1", at=NOW).given.approvals) == 3
+    raised = parties.validated(device=replace(world.device.later(2000), counter_value=2))
+    for result in (raised, again, first):
+        with pytest.raises(RefusalError) as caught:
+            desk.approve(result.id, order_digest=ORDER, sho="sho-1", at=NOW)
+        assert refused(caught) is RefusalCode.ORDER_CLOSED
+
+
+@pytest.mark.negative
+def test_a_newer_result_that_is_not_affirming_is_seen(world: World) -> None:
+    parties = RelyingParties(world=world)
+    good = parties.validated()
+    changed = replace(world.device.later(), boot=tuple(measurements(kernel=b"another kernel")))
+    parties.validated(device=changed)
+    with pytest.raises(RefusalError) as caught:
+        world.approval_desk.approve(good.id, order_digest=ORDER, sho="sho-1", at=NOW)
+    assert refused(caught) is RefusalCode.RESULT_SUPERSEDED
+
+
+@pytest.mark.negative
+def test_what_changed_meanwhile_is_not_recorded(world: World) -> None:
+    parties = RelyingParties(world=world)
+    result = parties.validated()
+    records = world.approvals or world.store
+    facts = records.approval_facts(result.id, sho="sho-1")
+    given = GivenApprovals(approvals=(b"never recorded",), day_key_chain=())
+    with pytest.raises(RefusalError) as caught:
+        records.record_approvals(given, facts=replace(facts, counter_seen=2), sho="sho-1", at=NOW)
+    assert refused(caught) is RefusalCode.CONCURRENT_CHANGE
+    assert records.approval_facts(result.id, sho="sho-1") == facts
+
+
 # what only the real store can show
+
+
+@pytest.mark.negative
+@pytest.mark.parametrize("world", ["sqlite", "postgresql"], indirect=True)
+def test_of_many_at_once_one_claims_and_all_get_the_same_approvals(world: World) -> None:
+    parties = RelyingParties(world=world)
+    result = parties.validated()
+    (posted,) = world.outbox.due("sho-1", at=NOW, count_max=8)
+    claims: list[bool] = []
+    answers: list[Any] = []
+
+    def both() -> None:
+        claims.append(world.outbox.claim(posted, until=NOW + timedelta(seconds=20)))
+        answers.append(world.approval_desk.approve(result.id, order_digest=ORDER, sho="sho-1", at=NOW))
+
+    threads = [threading.Thread(target=both) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(claims) == [False] * 7 + [True]
+    assert len(answers) == 8
+    assert all(each == answers[0] for each in answers)
+
+
+def test_results_of_an_older_schema_stay(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'old.db'}"
+    engine = engine_for(url)
+    world = World()
+    request_id = world.ask()
+    result = world.validate(world.answer())
+    request = row_of_request(world.store.requests[request_id])
+    with transaction(engine) as connection:
+        config = Config()
+        config.set_main_option("script_location", str(MIGRATIONS))
+        config.set_main_option("path_separator", "os")
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        for table, row in (("validation_requests", request), ("results", row_of_result(result, revision=1))):
+            known = sa.Table(table, sa.MetaData(), autoload_with=connection)
+            values = {name: value for name, value in row.items() if name in known.c}
+            connection.execute(sa.insert(schema.metadata.tables[table]).values(**values))
+    migrate(engine, MIGRATIONS)
+    store = Store(engine, random_bytes=system_random)
+    progress = store.progress(request_id, role="sho", tenant=TENANT, at=NOW)
+    assert progress is not None
+    assert (progress.result, progress.passes) == (result.token, False)
+    engine.dispose()
 
 
 @pytest.mark.requirement("R94")

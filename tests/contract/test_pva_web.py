@@ -14,7 +14,7 @@ from messages.evidence import encode_evidence
 from pva.recognition import RecognitionDesk
 from pva.refusals import REFUSALS, RefusalCode, RefusalError
 from pva.web.device import device_app
-from pva.web.operator import operator_app
+from pva.web.operator import OperatorDesks, operator_app
 from pva.web.refusal_answers import AnonymousRefusals
 from standards.rats.fields import encode_base64url
 from tests.contract.certificates import Certificates
@@ -41,8 +41,12 @@ class Service:
         self.peers["nobody"] = certificates.client("nobody").public_bytes(_DER)
         table = PrincipalTable.load(folder / "principals.json", anchors=folder / "anchors.pem")
         self.operator: Flask = operator_app(
-            desk=self.world.desk,
-            recognition=RecognitionDesk(store=self.world.references, policy=self.world.policy),
+            desks=OperatorDesks(
+                requests=self.world.desk,
+                signed_requests=self.world.signed_desk,
+                approvals=self.world.approval_desk,
+                recognition=RecognitionDesk(store=self.world.references, policy=self.world.policy),
+            ),
             callers=self.world.store,
             principals=table,
             clock=lambda: NOW,
@@ -100,9 +104,12 @@ def test_routes_of_the_two_listeners_are_disjoint_and_declared(service: Service)
     assert operator == [
         ("GET", "/v1/manifests", ("admin", "auditor", "es", "sho", "dpf")),
         ("GET", "/v1/suppliers", ("admin", "auditor", "es", "sho", "dpf")),
+        ("GET", "/v1/validation-requests/<request_id>", ("sho", "dpf", "ro-relay")),
         ("GET", "/v1/validations/<request_id>", ("sho",)),
+        ("POST", "/v1/approvals", ("sho",)),
         ("POST", "/v1/manifests", ("es", "admin")),
         ("POST", "/v1/suppliers", ("admin",)),
+        ("POST", "/v1/validation-requests", ("sho", "dpf", "ro-relay")),
         ("POST", "/v1/validations", ("sho",)),
     ]
     assert not {rule for _, rule, _ in device} & {rule for _, rule, _ in operator}
@@ -213,6 +220,13 @@ def test_malformed_requests_of_operators(service: Service, changed: dict[str, An
     assert response.status_code == 422
     assert not service.world.store.requests
     assert service.world.store.audit_kinds() == ("request-refused",)
+
+
+@pytest.mark.negative
+def test_an_order_is_validated_only_for_a_signature(service: Service) -> None:
+    asked = service.call("sho", "POST", "/v1/validations", json=wish(service, order_digest="0d" * 32))
+    problem(asked, RefusalCode.ORDER_NEEDS_SIGNATURE)
+    assert not service.world.store.requests
 
 
 @pytest.mark.negative

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -18,7 +19,7 @@ from edge.process import system_clock
 from messages.challenge import CHALLENGE_TYPE, Challenge, read_claims
 from messages.evidence import EvidenceMessage
 from standards.pki import oids
-from standards.pki.extensions import ExpectedSystemState
+from standards.pki.extensions import ExpectedSystemState, OperatorRole
 from standards.pki.jws import verify_jws
 from standards.rats.corim import Manifest, sign_manifest
 from tests.contract.certificates import Certificates
@@ -27,6 +28,8 @@ from tests.fakes.credentials import CredentialPlan, FakeSupplier
 from tests.fakes.ocsp_responder import FakeResponder
 from tests.fakes.pki import LEAF_USAGE, Authority, Validity, p256
 
+PARTIES = {"sho-1": "sho", "dpf-1": "dpf", "ro-1": "ro-relay"}
+"""Relying parties and a relay, each its own tenant."""
 ROOT = Path(__file__).parents[2]
 LIFE = Validity(before=timedelta(days=1), after=timedelta(days=365 * 50))
 """From the fixed time of the fakes until long after today."""
@@ -58,28 +61,35 @@ certificate = "challenge.pem"
 key = "keys/result.key"
 passphrase_file = "keys/passphrase"
 certificate = "result.pem"
+
+[approval_key]
+key = "keys/approval.key"
+passphrase_file = "keys/passphrase"
+certificate = "approval.pem"
 """
 
 
 class PvaService:
     """A running PVA, its people, one supplier with its responder."""
 
-    def __init__(self, folder: Path) -> None:
-        """Write keys, certificates and settings below `folder`; `start` starts the process."""
+    def __init__(self, folder: Path, *, more: str = "") -> None:
+        """Write keys, certificates and settings (and `more` of them) below `folder`; `start` starts the process."""
         self.folder = folder
         self.certificates = Certificates(folder)
-        roles = {"admin": "admin", "supplier": "es", "sho": "sho"}
+        roles = {"admin": "admin", "supplier": "es", "sho": "sho"} | PARTIES
         self.certificates.register(
-            {name: (role, self.certificates.client(name)) for name, role in roles.items()}
+            {name: (role, self.certificates.client(name)) for name, role in roles.items()},
+            tenants={name: name for name in PARTIES},
         )
         self.operators = Authority.root("operators' root", validity=LIFE)
         (folder / "operators-root.pem").write_bytes(self.operators.certificate.public_bytes(Encoding.PEM))
         self.write_signing_key("challenge", p256(), oids.EKU_CHALLENGE)
         self.write_signing_key("result", p256(), oids.EKU_ATTESTATION_RESULT)
+        self.write_signing_key("approval", p256(), oids.EKU_STATE_APPROVAL)
         self.supplier = FakeSupplier.make("t", validity=LIFE)
         self._issued: dict[int, x509.Certificate] = {}
         self.responder = FakeResponder(self.supplier.issuing, issued=self._issued)
-        (folder / "pva.toml").write_text(CONFIG.format(folder=folder))
+        (folder / "pva.toml").write_text(CONFIG.format(folder=folder) + more)
         self.log = (folder / "log").open("ab")
 
     def start(self) -> None:
@@ -163,13 +173,30 @@ class PvaService:
         """The present moment."""
         return system_clock()
 
+    def certified(
+        self,
+        key: ec.EllipticCurvePrivateKey,
+        eku: x509.ObjectIdentifier,
+        *,
+        role: str,
+        name: str,
+        **options: Any,
+    ) -> x509.Certificate:
+        """A certificate of an operator's service under the operators' root."""
+        extensions = [(LEAF_USAGE, True), (OperatorRole(role=role, id=name).to_extension(), False)]
+        return self.operators.issue(
+            f"{role} {name}",
+            key=key.public_key(),
+            eku=eku,
+            validity=LIFE,
+            **{"extensions": extensions, **options},
+        )
+
     def write_signing_key(
         self, name: str, key: ec.EllipticCurvePrivateKey, eku: x509.ObjectIdentifier
     ) -> None:
         """Put one of the PVA's signing keys and its certificate where the settings name them."""
-        certificate = self.operators.issue(
-            f"PVA {name}", key=key.public_key(), eku=eku, extensions=[(LEAF_USAGE, True)], validity=LIFE
-        )
+        certificate = self.certified(key, eku, role="pva", name="pva-1")
         (self.folder / f"{name}.pem").write_bytes(certificate.public_bytes(Encoding.PEM))
         path = self.folder / "keys" / f"{name}.key"
         path.unlink(missing_ok=True)

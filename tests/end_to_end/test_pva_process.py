@@ -27,9 +27,9 @@ from tests.fakes.pva_world import reference_manifest
 class Site:
     """A PVA that knows one supplier and the release of its devices."""
 
-    def __init__(self, folder: Path) -> None:
-        """Start everything and enrol one device."""
-        self.pva = PvaService(folder)
+    def __init__(self, folder: Path, *, more: str = "") -> None:
+        """Start everything, with `more` settings, and enrol one device."""
+        self.pva = PvaService(folder, more=more)
         self.pva.start()
         now = self.pva.now().replace(microsecond=0)
         self.device = AttestingDevice()
@@ -211,6 +211,9 @@ def test_a_pva_does_not_start_with_keys_that_do_not_fit(tmp_path: Path) -> None:
     assert "one key" in failed_start(tmp_path)
     pva.write_signing_key("result", p256(), oids.EKU_CHALLENGE)
     assert oids.EKU_ATTESTATION_RESULT.dotted_string in failed_start(tmp_path)
+    pva.write_signing_key("result", p256(), oids.EKU_ATTESTATION_RESULT)
+    pva.write_signing_key("approval", one_key, oids.EKU_STATE_APPROVAL)
+    assert "challenge_key and approval_key are one key" in failed_start(tmp_path)
     pva.close()
 
 

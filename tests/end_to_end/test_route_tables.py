@@ -61,9 +61,12 @@ TABLES: dict[tuple[str, str], Routes] = {
     ("pva", "operator"): {
         ("GET", "/v1/manifests"): ("admin", "auditor", "dpf", "es", "sho"),
         ("GET", "/v1/suppliers"): ("admin", "auditor", "dpf", "es", "sho"),
+        ("GET", "/v1/validation-requests/<request_id>"): ("dpf", "ro-relay", "sho"),
         ("GET", "/v1/validations/<request_id>"): ("sho",),
+        ("POST", "/v1/approvals"): ("sho",),
         ("POST", "/v1/manifests"): ("admin", "es"),
         ("POST", "/v1/suppliers"): ("admin",),
+        ("POST", "/v1/validation-requests"): ("dpf", "ro-relay", "sho"),
         ("POST", "/v1/validations"): ("sho",),
     },
 }

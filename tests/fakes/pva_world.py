@@ -6,20 +6,23 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 
 from messages.challenge import CHALLENGE_TYPE, Challenge, read_claims
 from messages.evidence import EvidenceMessage, encode_evidence
+from pva.approvals import ApprovalDesk, DayKey
 from pva.credential import PlatformCredential
 from pva.policy import AppraisalPolicy
 from pva.recognition import RecognisedSupplier, RecognitionDesk
 from pva.refusals import RefusalError
 from pva.requests import ChallengeSigner, RequestDesk, ValidationWish
 from pva.result import ResultSigner, SignedResult
+from pva.signed_requests import SignedRequestDesk
 from pva.validation import Verifier
 from standards.boot_log.replay import replay
 from standards.pki import oids
 from standards.pki.crl import Revocation
-from standards.pki.extensions import ExpectedSystemState
+from standards.pki.extensions import ExpectedSystemState, OperatorRole
 from standards.pki.jws import verify_jws
 from standards.pki.ocsp_answer import CertStatus, StatusKind
 from standards.rats.corim import Manifest, PlatformReference, ReferenceEvent, sign_manifest
@@ -90,30 +93,53 @@ class World:
     store: Any = field(default_factory=MemoryStore)
     references: Any = field(default_factory=MemoryReferences)
     random_bytes: Callable[[int], bytes] = field(default_factory=CountingBytes)
+    approvals: Any = None
+    outbox: Any = None
+    announced: list[SignedResult] = field(default_factory=list)
     status: CertStatus | RefusalError | None = None
     policy: AppraisalPolicy = POLICY
 
     def __post_init__(self) -> None:
-        """Make the PVA's two keys and the supplier's manifest, and recognise the supplier."""
-        self.challenge_key, self.result_key = p256(), p256()
-        self.challenge_certificate = self.operators.issue(
-            "PVA challenges",
-            key=self.challenge_key.public_key(),
-            eku=oids.EKU_CHALLENGE,
-            extensions=[(LEAF_USAGE, True)],
-        )
-        self.result_certificate = self.operators.issue(
-            "PVA results",
-            key=self.result_key.public_key(),
-            eku=oids.EKU_ATTESTATION_RESULT,
-            extensions=[(LEAF_USAGE, True)],
-        )
+        """Make the PVA's three keys and the supplier's manifest, and recognise the supplier."""
+        self.challenge_key, self.result_key, self.approval_key = p256(), p256(), p256()
+        self.challenge_certificate = self.certified(self.challenge_key, oids.EKU_CHALLENGE)
+        self.result_certificate = self.certified(self.result_key, oids.EKU_ATTESTATION_RESULT)
+        self.approval_certificate = self.certified(self.approval_key, oids.EKU_STATE_APPROVAL)
         self.recognition = RecognitionDesk(store=self.references, policy=self.policy)
         self.recognise(self.supplier)
         self.signed_manifest = self.sign(reference_manifest(self.device))
         imported = self.recognition.import_manifest(self.signed_manifest, only_of=None, by="supplier", at=NOW)
         self.state = ExpectedSystemState(
             manifest_id=imported.id, manifest_digest=imported.digest, svn=imported.svn
+        )
+
+    def certified(
+        self,
+        key: EllipticCurvePrivateKey,
+        eku: x509.ObjectIdentifier,
+        *,
+        role: str = "pva",
+        name: str = ISSUER,
+        **options: Any,
+    ) -> x509.Certificate:
+        """A certificate of an operator's service under the operators' root."""
+        extensions = [(LEAF_USAGE, True), (OperatorRole(role=role, id=name).to_extension(), False)]
+        return self.operators.issue(
+            f"{role} {name}", key=key.public_key(), eku=eku, **{"extensions": extensions, **options}
+        )
+
+    @property
+    def signed_desk(self) -> SignedRequestDesk:
+        """The use case of signed requests."""
+        return SignedRequestDesk(requests=self.desk, anchors=[self.operators.certificate], issuer=ISSUER)
+
+    @property
+    def approval_desk(self) -> ApprovalDesk:
+        """The use case of approvals."""
+        return ApprovalDesk(
+            records=self.approvals or self.store,
+            day_key=DayKey(key=self.approval_key, chain=[self.approval_certificate]),
+            anchors=[self.operators.certificate],
         )
 
     @property
@@ -147,6 +173,7 @@ class World:
                 build="test",
                 random_bytes=self.random_bytes,
             ),
+            announce=self.announced.append,
         )
 
     def recognise(self, supplier: FakeSupplier, *, models: tuple[str, ...] = (MODEL,)) -> None:
@@ -200,7 +227,7 @@ class World:
     ) -> tuple[str, Challenge]:
         """A challenge as token and value; asks for a validation where none is pending."""
         asked = device or self.device
-        if self.store.oldest_pending(asked.device_id, at=at) is None:
+        if not self.store.oldest_of_each(asked.device_id, at=at):
             self.ask(device=asked, at=at)
         token = self.desk.challenge(asked.device_id, at=at)
         verified = verify_jws(

@@ -43,6 +43,7 @@ def quote_of(device: AttestingDevice, selections: Mapping[int, tuple[int, ...]])
         clock_info=device.clock_info,
         firmware_version=device.firmware_version,
         storage_key_name=device.storage.name,
+        storage_public=device.storage.encode(),
         generation_counter_name=device.counter.name,
         generation_counter=device.counter_value,
     )

@@ -28,6 +28,16 @@ certificate = "c"
 key = "a"
 passphrase_file = "b"
 certificate = "c"
+[approval_key]
+key = "a"
+passphrase_file = "b"
+certificate = "c"
+[callbacks."sho-1"]
+url = "https://127.0.0.1:8443"
+anchors = "a"
+certificate = "b"
+key = "c"
+passphrase_file = "d"
 """
 
 
@@ -61,7 +71,9 @@ def settings(tmp_path: Path, more: str) -> PvaSettings:
 
 
 def test_paths_are_taken_from_the_folder_of_the_file(tmp_path: Path) -> None:
-    assert settings(tmp_path, "").operators_root == tmp_path / "root.pem"
+    read = settings(tmp_path, "")
+    assert read.operators_root == tmp_path / "root.pem"
+    assert read.callbacks["sho-1"].anchors == tmp_path / "a"
 
 
 @pytest.mark.negative

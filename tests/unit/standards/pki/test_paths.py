@@ -54,6 +54,41 @@ def leaf_of(
     return issuer.issue(name, key=p256().public_key(), eku=EKU, extensions=extensions)
 
 
+AGREEMENT_ONLY = x509.KeyUsage(
+    digital_signature=False,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=True,
+    key_cert_sign=False,
+    crl_sign=False,
+    encipher_only=False,
+    decipher_only=False,
+)
+
+
+@pytest.mark.parametrize(
+    ("purpose", "usage", "accepted"),
+    [
+        (oids.EKU_RESULT_ENCRYPTION, AGREEMENT_ONLY, True),
+        (oids.EKU_RESULT_ENCRYPTION, LEAF_USAGE, False),
+        (EKU, AGREEMENT_ONLY, False),
+    ],
+)
+def test_a_key_that_is_encrypted_to_agrees_and_does_not_sign(
+    purpose: x509.ObjectIdentifier, usage: x509.KeyUsage, *, accepted: bool
+) -> None:
+    root = Authority.root()
+    leaf = root.issue("leaf", key=p256().public_key(), eku=purpose, extensions=[(usage, True)])
+    anchors = [root.certificate]
+    if accepted:
+        assert validate_path(leaf, intermediates=[], anchors=anchors, at=NOW, eku=purpose)[0] == leaf
+        return
+    with pytest.raises(PathError) as caught:
+        validate_path(leaf, intermediates=[], anchors=anchors, at=NOW, eku=purpose)
+    assert caught.value.fault is PathFault.PURPOSE
+
+
 def test_a_path_is_returned_leaf_first_anchor_last() -> None:
     root = Authority.root()
     issuing = root.subordinate()

@@ -1,0 +1,94 @@
+"""Routes of the operator listener for relying parties: signed requests, their answers, approvals (D12, D8).
+
+Rule: the signer of a request sees result and refusals, a relay pass or fail and a sealed envelope; approvals are for
+the SHO that asked, and for nobody else.
+"""
+
+from http import HTTPStatus
+from typing import Any
+
+from flask import Flask, Response, jsonify
+
+from edge.bodies import json_body
+from edge.principals import current_principal, require
+from edge.process import Clock
+from pva.approvals import ApprovalDesk, Approved
+from pva.requests import RequestProgress
+from pva.signed_requests import RELAY, Caller, RelayedProgress, SignedRequestDesk, refusal_members
+from pva.web.bodies import ApprovalBody, SignedRequestBody
+from standards.rats.fields import encode_base64url
+
+
+def add_signed_requests(app: Flask, desk: SignedRequestDesk, clock: Clock) -> None:
+    """Hand a signed request in, and see what came of it."""
+
+    @app.post("/v1/validation-requests")
+    @require("sho", "dpf", "ro-relay")
+    def take_signed_request() -> tuple[Response, int]:
+        body = json_body(SignedRequestBody)
+        request, new = desk.submit(body.request, caller=_caller(), at=clock())
+        answer = jsonify(request_id=request.id, expires_at=f"{request.expires_at:%Y-%m-%dT%H:%M:%SZ}")
+        return answer, HTTPStatus.CREATED if new else HTTPStatus.OK
+
+    @app.get("/v1/validation-requests/<request_id>")
+    @require("sho", "dpf", "ro-relay")
+    def show_signed_request(request_id: str) -> Response:
+        caller = _caller()
+        if caller.role == RELAY:
+            shown = _relayed(desk.relayed(request_id, relay=caller.tenant, at=clock()))
+        else:
+            shown = _own(desk.progress(request_id, caller=caller, at=clock()))
+        answer = jsonify(shown)
+        answer.headers["Cache-Control"] = "no-store"
+        return answer
+
+
+def add_approvals(app: Flask, desk: ApprovalDesk, clock: Clock) -> None:
+    """Have the state of a validated platform approved."""
+
+    @app.post("/v1/approvals")
+    @require("sho")
+    def approve() -> Response:
+        body = json_body(ApprovalBody)
+        approved = desk.approve(
+            body.result_id,
+            order_digest=bytes.fromhex(body.order_digest),
+            sho=current_principal().tenant,
+            at=clock(),
+        )
+        answer = jsonify(_approved(approved))
+        answer.headers["Cache-Control"] = "no-store"
+        return answer
+
+
+def _caller() -> Caller:
+    principal = current_principal()
+    return Caller(role=principal.role, tenant=principal.tenant, name=principal.name)
+
+
+def _own(progress: RequestProgress) -> dict[str, Any]:
+    shown: dict[str, Any] = {
+        "request_id": progress.request.id,
+        "state": progress.state.value,
+        "refusals": [refusal_members(each) for each in progress.refusals],
+    }
+    if progress.result is not None:
+        shown["result"] = progress.result
+    return shown
+
+
+def _relayed(progress: RelayedProgress) -> dict[str, Any]:
+    shown = {"request_id": progress.request_id, "state": progress.state.value}
+    if progress.outcome is not None:
+        shown["outcome"] = progress.outcome
+    if progress.sealed is not None:
+        shown["sealed"] = progress.sealed
+    return shown
+
+
+def _approved(approved: Approved) -> dict[str, Any]:
+    return {
+        "approvals": [encode_base64url(each) for each in approved.given.approvals],
+        "day_key_chain": [encode_base64url(each) for each in approved.given.day_key_chain],
+        "storage_public": encode_base64url(approved.storage_public),
+    }
