@@ -38,7 +38,7 @@ class Bounds:
 
 
 def bind_socket(path: Path, *, agent_uid: int) -> socket.socket:
-    """A listening UNIX socket at ``path`` that the agent's uid can connect to.
+    """A listening UNIX socket at ``path`` that its one peer's uid (the agent's, the MMI's) can connect to.
 
     A socket that a crash left is replaced; one that somebody answers, or anything else, is not touched. Run
     as root, the file is given to the agent (mode 0600), so nobody else can even connect. Without root, it
@@ -77,6 +77,7 @@ def serve(
     agent_uid: int,
     bounds: Bounds,
     stopping: threading.Event,
+    one_at_a_time: threading.Lock | None = None,
 ) -> None:
     """Answer requests until ``stopping`` is set and the listener is shut down.
 
@@ -86,9 +87,10 @@ def serve(
         agent_uid: the one uid that is answered.
         bounds: of connections and time.
         stopping: ends the loop.
+        one_at_a_time: held while `answer` is called; shared by the sockets of one TRE.
     """
     places = threading.BoundedSemaphore(bounds.connections_max)
-    one_at_a_time = threading.Lock()
+    one_at_a_time = one_at_a_time or threading.Lock()
 
     def locked(payload: bytes) -> bytes:
         with one_at_a_time:
