@@ -98,15 +98,30 @@ class HttpClient:
             **options,
         )
 
-    def get(self, path: str, *, accept: str = "*/*") -> HttpResponse:
+    def get(
+        self, path: str, *, accept: str = "*/*", headers: Mapping[str, str] | None = None
+    ) -> HttpResponse:
         """GET `path`. Raises HttpError for a status of 400 and above, UnreachableError without answer."""
-        return self._request("GET", path, body=None, headers={"Accept": accept})
+        return self._request("GET", path, body=None, headers={"Accept": accept, **(headers or {})})
 
-    def post(self, path: str, body: bytes, *, content_type: str, accept: str = "*/*") -> HttpResponse:
+    def post(
+        self,
+        path: str,
+        body: bytes,
+        *,
+        content_type: str,
+        accept: str = "*/*",
+        headers: Mapping[str, str] | None = None,
+    ) -> HttpResponse:
         """POST the octets `body` to `path`; errors as with `get`."""
-        return self._request(
-            "POST", path, body=body, headers={"Content-Type": content_type, "Accept": accept}
-        )
+        sent = {"Content-Type": content_type, "Accept": accept, **(headers or {})}
+        return self._request("POST", path, body=body, headers=sent)
+
+    def put_json(self, path: str, value: object) -> HttpResponse:
+        """PUT `value` as JSON to `path`; errors as with `get`."""
+        body = json.dumps(value, ensure_ascii=False).encode()
+        sent = {"Content-Type": "application/json", "Accept": "application/json"}
+        return self._request("PUT", path, body=body, headers=sent)
 
     def get_json(self, path: str) -> Any:
         """GET `path` and decode its JSON; an answer that is no JSON is an UnreachableError."""
