@@ -1,4 +1,4 @@
-"""The TRE socket: what the agent may ask of the TRE, and how it is framed.
+"""The TRE's sockets: what the agent, and what the person at the device, may ask of the TRE, and how it is framed.
 
 One frame is a 4-byte big-endian length and that many bytes of deterministic CBOR (RFC 8949, 4.2.1). A
 request is ``{1: operation, 2: parameters}``; its answer is ``{1: result}`` or ``{2: error}``, where an
@@ -17,7 +17,7 @@ from messages.encoding import decode_deterministic, encode_deterministic
 from messages.errors import MessageError
 
 FRAME_BYTES_MAX = 1 << 20
-"""Largest payload of a frame, in bytes."""
+"""Largest payload of a frame, in bytes: evidence with its boot log, or a package with its content (256 KiB)."""
 
 LENGTH_BYTES = 4
 """Size of a frame's length field."""
@@ -30,14 +30,30 @@ _RESULT, _ERROR = 1, 2
 
 
 class Operation(StrEnum):
-    """What the agent may ask for. There is no operation that takes data to be signed."""
+    """What may be asked for. There is no operation that takes data to be signed."""
 
     STATUS = "status"
     BEGIN_ENROLLMENT = "begin_enrollment"
     ACTIVATE = "activate"
     INSTALL_CREDENTIAL = "install_credential"
     ATTEST = "attest"
+    INSTALL_CONNECTIVITY = "install_connectivity"
+    ATTACH = "attach"
+    ACCEPT_ORDER = "accept_order"
+    INSTALL = "install"
+    INSTRUCT = "instruct"
+    AUTHENTICATE = "authenticate"
+    MIDS = "mids"
+    PENDING = "pending"
+    CONSENT = "consent"
+    REFUSE = "refuse"
 
+
+MMI_OPERATIONS = frozenset({Operation.PENDING, Operation.CONSENT, Operation.REFUSE})
+"""What the MMI socket answers, and nothing else: consent is a person's, never the agent's."""
+
+AGENT_OPERATIONS = frozenset(Operation) - MMI_OPERATIONS
+"""What the agent's socket answers, and nothing else."""
 
 PARAMETERS: Mapping[Operation, Mapping[str, type]] = {
     Operation.STATUS: {},
@@ -45,6 +61,16 @@ PARAMETERS: Mapping[Operation, Mapping[str, type]] = {
     Operation.ACTIVATE: {"challenge": bytes},
     Operation.INSTALL_CREDENTIAL: {"result": bytes},
     Operation.ATTEST: {"challenge_token": str},
+    Operation.INSTALL_CONNECTIVITY: {"token": str},
+    Operation.ATTACH: {"rand": bytes, "autn": bytes},
+    Operation.ACCEPT_ORDER: {"order": str, "discovery": str, "nonce": bytes},
+    Operation.INSTALL: {"package": str, "delivery": str, "content": bytes},
+    Operation.INSTRUCT: {"instruction": str},
+    Operation.AUTHENTICATE: {"mid_id": str, "application": str, "rand": bytes, "autn": bytes},
+    Operation.MIDS: {},
+    Operation.PENDING: {},
+    Operation.CONSENT: {"order_digest": bytes},
+    Operation.REFUSE: {"order_digest": bytes},
 }
 """Parameters of each operation: every one is required, no other is allowed."""
 
@@ -54,8 +80,31 @@ RESULTS: Mapping[Operation, Mapping[str, type]] = {
     Operation.ACTIVATE: {"activation": bytes},
     Operation.INSTALL_CREDENTIAL: {"credential": dict},
     Operation.ATTEST: {"evidence": bytes},
+    Operation.INSTALL_CONNECTIVITY: {"pcid": str, "identity": str},
+    Operation.ATTACH: {"res": bytes, "attachment_key": bytes},
+    Operation.ACCEPT_ORDER: {"order_digest": bytes, "consent": str, "sho_name": str, "order_code": str},
+    Operation.INSTALL: {"statement": bytes},
+    Operation.INSTRUCT: {"mid_id": str, "state": str},
+    Operation.AUTHENTICATE: {"res": bytes, "ck": bytes, "ik": bytes},
+    Operation.MIDS: {"mids": list},
+    Operation.PENDING: {"orders": list},
+    Operation.CONSENT: {"order_digest": bytes},
+    Operation.REFUSE: {"order_digest": bytes},
 }
-"""Members of each operation's result."""
+"""Members of each operation's result.
+
+Members of `status`, none of them a secret: `device_id`, `credential` (both empty before enrolment), `storage_public`
+and `ak_public` (TPMT_PUBLIC in hexadecimal), `pfc_chain` (list of DER, PfC first), `pcid` and `identity` (NAI; empty
+before connectivity is installed). A row of `mids`: `mid_id`, `owner` (SHO), `state`, `applications` (identities).
+A row of `orders`: `order_digest`, `sho`, `sho_name`, `order_code`, `consent` (`given` or `awaited`). `consent` of
+accept_order is one of the same two words.
+"""
+
+OTHER_RESULTS: Mapping[Operation, Mapping[str, type]] = {
+    Operation.ATTACH: {"auts": bytes},
+    Operation.AUTHENTICATE: {"auts": bytes},
+}
+"""What may stand in place of a result: the network's sequence number is behind, and wants resynchronisation."""
 
 
 class TreProtocolError(Exception):
@@ -104,18 +153,18 @@ def encode_request(request: Request) -> bytes:
     )
 
 
-def decode_request(payload: bytes) -> Request:
-    """A request from a frame's payload.
+def decode_request(payload: bytes, *, allowed: frozenset[Operation] = AGENT_OPERATIONS) -> Request:
+    """A request from a frame's payload, if its operation is one of those that this socket answers.
 
     Raises:
-        TreProtocolError: for any bytes that are not one well-formed request of a known operation.
+        TreProtocolError: for any bytes that are not one well-formed request of an allowed operation.
     """
     members = _decode_map(payload, what="request")
     if set(members) != {_OPERATION, _PARAMETERS}:
         raise TreProtocolError("request", expected="a map with the keys 1 and 2", got=_keys(members))
     name = members[_OPERATION]
-    if not isinstance(name, str) or name not in set(Operation):
-        raise TreProtocolError("operation", expected=", ".join(Operation), got=_shown(name))
+    if not isinstance(name, str) or name not in allowed:
+        raise TreProtocolError("operation", expected=", ".join(sorted(allowed)), got=_shown(name))
     operation = Operation(name)
     parameters = _members(members[_PARAMETERS], PARAMETERS[operation], what=f"parameters of {operation}")
     return Request(operation=operation, parameters=parameters)
@@ -144,7 +193,10 @@ def decode_response(payload: bytes, *, operation: Operation) -> Response:
     """
     members = _decode_map(payload, what="response")
     if set(members) == {_RESULT}:
-        return _members(members[_RESULT], RESULTS[operation], what=f"result of {operation}")
+        result, other = members[_RESULT], OTHER_RESULTS.get(operation)
+        is_other = other is not None and isinstance(result, dict) and set(result) == set(other)
+        declared = other if other is not None and is_other else RESULTS[operation]
+        return _members(result, declared, what=f"result of {operation}")
     if set(members) == {_ERROR}:
         texts = _members(members[_ERROR], dict.fromkeys(Refusal.__dataclass_fields__, str), what="error")
         return Refusal(**texts)

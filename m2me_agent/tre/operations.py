@@ -86,12 +86,26 @@ class Operations:
                 return {"credential": _described(self.enrollment.install(parameters["result"]))}
             case Operation.ATTEST:
                 return {"evidence": self.attestation.attest(parameters["challenge_token"])}
+            case _:
+                raise TreError(
+                    subject=operation, reason="this TRE does not do that", remedy="install a newer image"
+                )
 
     def _status(self) -> dict[str, Any]:
         keys, chain = self.state.keys(), self.state.credential()
-        status: dict[str, Any] = {"device_id": "", "credential": {}}
+        status: dict[str, Any] = {
+            "device_id": "",
+            "credential": {},
+            "storage_public": "",
+            "ak_public": "",
+            "pfc_chain": list(chain or ()),
+            "pcid": "",
+            "identity": "",
+        }
         if keys is not None:
             status["device_id"] = identity(keys.ek).hex()
+            status["storage_public"] = keys.storage.encode().hex()
+            status["ak_public"] = keys.ak.encode().hex()
         if chain is not None:
             try:
                 status["credential"] = _described(decode_certificate(chain[0]))

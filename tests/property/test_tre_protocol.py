@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from m2me_agent.tre_protocol import (
+    AGENT_OPERATIONS,
     PARAMETERS,
     Operation,
     Refusal,
@@ -23,7 +24,7 @@ from messages.encoding import encode_deterministic
 
 # A few characters of each size: the full repertoire takes seconds to set up on a fresh machine.
 TEXTS = st.text(st.sampled_from("aZ0. \x00\n\u00e9\u20ac\U0001f600"), max_size=60)
-OPERATIONS = st.sampled_from(sorted(Operation))
+OPERATIONS = st.sampled_from(sorted(AGENT_OPERATIONS))
 VALUES: dict[type, st.SearchStrategy[Any]] = {
     bytes: st.binary(max_size=300),
     str: TEXTS,

@@ -6,7 +6,10 @@ from typing import Any
 import pytest
 
 from m2me_agent.tre_protocol import (
+    AGENT_OPERATIONS,
     FRAME_BYTES_MAX,
+    MMI_OPERATIONS,
+    OTHER_RESULTS,
     PARAMETERS,
     RESULTS,
     TEXT_CHARACTERS_MAX,
@@ -23,7 +26,7 @@ from m2me_agent.tre_protocol import (
 )
 from messages.encoding import encode_deterministic
 
-SAMPLES: dict[type, Any] = {bytes: b"\x01\x02", str: "token", dict: {"a": "b"}}
+SAMPLES: dict[type, Any] = {bytes: b"\x01\x02", str: "token", dict: {"a": "b"}, list: [{"a": "b"}]}
 REFUSAL = Refusal(code="untrusted", subject="signer", reason="expected x, got y", remedy="ask z")
 
 
@@ -31,7 +34,36 @@ REFUSAL = Refusal(code="untrusted", subject="signer", reason="expected x, got y"
 def test_a_request_of_each_operation_comes_back(operation: Operation) -> None:
     parameters = {name: SAMPLES[kind] for name, kind in PARAMETERS[operation].items()}
     request = Request(operation=operation, parameters=parameters)
-    assert decode_request(encode_request(request)) == request
+    assert decode_request(encode_request(request), allowed=frozenset({operation})) == request
+
+
+@pytest.mark.requirement("R13")
+@pytest.mark.requirement("R52")
+@pytest.mark.negative
+@pytest.mark.parametrize(
+    ("socket", "others"), [(AGENT_OPERATIONS, MMI_OPERATIONS), (MMI_OPERATIONS, AGENT_OPERATIONS)]
+)
+def test_no_socket_answers_an_operation_of_the_other(
+    socket: frozenset[Operation], others: frozenset[Operation]
+) -> None:
+    for operation in others:
+        parameters = {name: SAMPLES[kind] for name, kind in PARAMETERS[operation].items()}
+        payload = encode_request(Request(operation=operation, parameters=parameters))
+        with pytest.raises(TreProtocolError):
+            decode_request(payload, allowed=socket)
+
+
+@pytest.mark.parametrize("operation", OTHER_RESULTS)
+def test_a_wish_for_resynchronisation_comes_in_place_of_a_result(operation: Operation) -> None:
+    result = {"auts": b"auts"}
+    assert decode_response(encode_response(result), operation=operation) == result
+
+
+@pytest.mark.negative
+def test_a_result_is_never_mixed_with_the_other_one() -> None:
+    payload = encode_response({"res": b"", "attachment_key": b"", "auts": b""})
+    with pytest.raises(TreProtocolError):
+        decode_response(payload, operation=Operation.ATTACH)
 
 
 @pytest.mark.parametrize("operation", Operation)
@@ -48,6 +80,16 @@ def test_there_is_no_operation_that_takes_data_to_be_signed() -> None:
         "activate": ["challenge"],
         "install_credential": ["result"],
         "attest": ["challenge_token"],
+        "install_connectivity": ["token"],
+        "attach": ["autn", "rand"],
+        "accept_order": ["discovery", "nonce", "order"],
+        "install": ["content", "delivery", "package"],
+        "instruct": ["instruction"],
+        "authenticate": ["application", "autn", "mid_id", "rand"],
+        "mids": [],
+        "pending": [],
+        "consent": ["order_digest"],
+        "refuse": ["order_digest"],
     }
 
 
