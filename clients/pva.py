@@ -8,6 +8,7 @@ party checks the result's signature against its own anchors, a TRE the challenge
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -18,6 +19,12 @@ EVIDENCE_CONTENT_TYPE = "application/cbor"
 MANIFEST_CONTENT_TYPE = "application/rim+cose"
 _TOKEN_MAX = 1 << 18
 _LIST_MAX = 100_000
+_SEALED_MAX = 1 << 20
+_APPROVALS_MAX = 16
+_APPROVAL_MAX = 2_048
+_CHAIN_MAX = 8
+_CERTIFICATE_MAX = 16_384
+_PUBLIC_MAX = 1_024
 
 
 class PvaAnswerError(Exception):
@@ -60,6 +67,43 @@ class ValidationProgress:
     state: str
     result: str | None
     refusals: tuple[Refusal, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubmittedRequest:
+    """A signed validation request that the PVA took; the same token gets the same id again."""
+
+    request_id: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestProgress:
+    """Where a signed request stands: `state` is "pending", "completed" or "expired".
+
+    The signer gets `result` (the signed EAR) and `refusals`; a relay gets `outcome` ("pass" or "fail") and `sealed`
+    (a JWE that only the signer can read) instead. None is what the caller has no part in, or what is not there yet.
+    """
+
+    request_id: str
+    state: str
+    result: str | None
+    outcome: str | None
+    sealed: str | None
+    refusals: tuple[Refusal, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Approvals:
+    """Approvals of a result: `approvals` are StateApprovals as `messages.approval.decode_approval` reads them.
+
+    They are for the package at the certified counter c, and for the vault at c and c+1. `day_key_chain` is DER, leaf
+    first, without the root; `storage_public` the TPMT_PUBLIC of the device's certified storage key.
+    """
+
+    approvals: tuple[bytes, ...]
+    day_key_chain: tuple[bytes, ...]
+    storage_public: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,23 +180,18 @@ class PvaOperatorClient:
         return tuple(_manifest(each) for each in answer.items("manifests", size_max=_LIST_MAX))
 
     def request_validation(
-        self,
-        *,
-        device_id: str,
-        nonce: bytes,
-        audience: Sequence[str],
-        order_digest: bytes | None = None,
-        purpose: str = "validation",
+        self, *, device_id: str, nonce: bytes, audience: Sequence[str], purpose: str = "validation"
     ) -> str:
-        """Ask for a validation and get its request id (sho); `nonce` is 32 fresh random bytes."""
-        body: dict[str, Any] = {
+        """Ask for a look at a device and get its request id (sho); `nonce` is 32 fresh random bytes.
+
+        An order is validated for its operator's signature alone: `submit_request`.
+        """
+        body = {
             "device_id": device_id,
             "purpose": purpose,
             "nonce": encode_base64url(nonce),
             "audience": list(audience),
         }
-        if order_digest is not None:
-            body["order_digest"] = order_digest.hex()
         return _fields(self._http.post_json("/v1/validations", body), "validation").text("request_id")
 
     def validation(self, request_id: str) -> ValidationProgress:
@@ -166,6 +205,60 @@ class PvaOperatorClient:
             result=fields.text("result", size_max=_TOKEN_MAX) if "result" in fields else None,
             refusals=tuple(_refusal(each) for each in refusals),
         )
+
+    def submit_request(self, token: str) -> SubmittedRequest:
+        """Hand in a signed validation request (sho and dpf their own, ro-relay anybody's); may be repeated."""
+        answer = _fields(self._http.post_json("/v1/validation-requests", {"request": token}), "request")
+        return SubmittedRequest(request_id=answer.text("request_id"), expires_at=_time(answer, "expires_at"))
+
+    def request_progress(self, request_id: str) -> RequestProgress:
+        """What came of a signed request, as far as the caller may see it."""
+        path = f"/v1/validation-requests/{quote(request_id, safe='')}"
+        return _progress(self._http.get_json(path))
+
+    def approvals(self, *, result_id: str, order_digest: bytes) -> Approvals:
+        """Approvals of the platform that an own result speaks of (sho that asked); repeats give the same ones."""
+        body = {"result_id": result_id, "order_digest": order_digest.hex()}
+        answer = _fields(self._http.post_json("/v1/approvals", body), "approvals")
+        return Approvals(
+            approvals=_octets(answer, "approvals", each_max=_APPROVAL_MAX, items_max=_APPROVALS_MAX),
+            day_key_chain=_octets(answer, "day_key_chain", each_max=_CERTIFICATE_MAX, items_max=_CHAIN_MAX),
+            storage_public=answer.base64url("storage_public", size_min=1, size_max=_PUBLIC_MAX),
+        )
+
+
+def _progress(value: object) -> RequestProgress:
+    fields = _fields(value, "request")
+    refusals = fields.items("refusals", size_max=_LIST_MAX) if "refusals" in fields else []
+    return RequestProgress(
+        request_id=fields.text("request_id"),
+        state=fields.text("state"),
+        result=fields.text("result", size_max=_TOKEN_MAX) if "result" in fields else None,
+        outcome=fields.text("outcome") if "outcome" in fields else None,
+        sealed=fields.text("sealed", size_max=_SEALED_MAX) if "sealed" in fields else None,
+        refusals=tuple(_refusal(each) for each in refusals),
+    )
+
+
+def _octets(fields: Fields, key: str, *, each_max: int, items_max: int) -> tuple[bytes, ...]:
+    """An array of byte strings in base64url, one at least."""
+    values = fields.items(key, size_min=1, size_max=items_max)
+    each = _fields(dict(enumerate(values)), key)
+    return tuple(each.base64url(index, size_min=1, size_max=each_max) for index in range(len(values)))
+
+
+def _time(fields: Fields, key: str) -> datetime:
+    """A time of RFC 3339 with its offset."""
+    text = fields.text(key)
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        at = None
+    if at is None or at.tzinfo is None:
+        raise PvaAnswerError(
+            key, "a time with its offset, as RFC 3339 has it", f"{len(text)} other characters"
+        )
+    return at
 
 
 def _refusal(value: object) -> Refusal:

@@ -47,7 +47,6 @@ def validation() -> None:
 @click.option(
     "--audience", multiple=True, required=True, help="Who may rely on the result, you among them; repeat it."
 )
-@click.option("--order-digest", type=Sha256(), help="SHA-256 of the order that it is for.")
 @click.option("--nonce", type=Nonce(), help="Your own fresh nonce (default: a random one, shown).")
 @click.option("--purpose", default="validation", show_default=True)
 @pass_invocation
@@ -56,17 +55,18 @@ def request(
     *,
     device_id: str,
     audience: Sequence[str],
-    order_digest: str | None,
     nonce: bytes | None,
     purpose: str,
 ) -> None:
-    """Ask the PVA to validate a device (sho); it answers when the device has."""
+    """Ask the PVA to look at a device of yours (sho); it answers when the device has.
+
+    A device that has an order is validated for the signed request of its operator's service, not by this command.
+    """
     asked = nonce or invocation.random_bytes(NONCE_BYTES)
     request_id = invocation.pva().request_validation(
         device_id=device_id,
         nonce=asked,
         audience=list(audience),
-        order_digest=None if order_digest is None else bytes.fromhex(order_digest),
         purpose=purpose,
     )
     members = {"request_id": request_id, "device_id": device_id, "nonce": encode_base64url(asked)}
