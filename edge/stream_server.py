@@ -7,6 +7,7 @@ bounded in number and has ended when the block ends. What is spoken on a connect
 import asyncio
 import contextlib
 import socket
+import ssl
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
@@ -94,14 +95,14 @@ class _Running:
         self._ended: asyncio.Event | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    async def serve(self, bound: socket.socket, context: object) -> None:
+    async def serve(self, bound: socket.socket, context: ssl.SSLContext) -> None:
         self._loop, self._ended = asyncio.get_running_loop(), asyncio.Event()
         server = await asyncio.start_server(
             self._connected,
             sock=bound,
             backlog=BACKLOG,
             limit=BUFFER_BYTES_MAX,
-            ssl=context,  # type: ignore[arg-type]  # an SSLContext; typeshed has no overload for sock with it
+            ssl=context,
             ssl_handshake_timeout=HANDSHAKE_TIMEOUT_S,
             ssl_shutdown_timeout=SHUTDOWN_TIMEOUT_S,
         )
