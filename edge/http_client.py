@@ -2,14 +2,17 @@
 
 The one rule: what comes back is foreign until a caller has decoded it; this file limits it and nothing
 else. No redirects, no retries: a caller that may repeat a request says so itself. Proxies of the
-environment are not used.
+environment are not used. A device whose network is a visited one goes through that network's gateway: a tunnel
+(HTTP CONNECT) inside TLS to the gateway, and inside the tunnel TLS to the service, which the gateway cannot read.
 """
 
 import encodings.idna  # noqa: F401 - looked up at the first connection, when a device's agent can no longer reach it
 import json
+import re
 import ssl
+from base64 import b64encode
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -22,6 +25,7 @@ from edge.problem_document import CONTENT_TYPE, Problem
 from edge.process import monotonic_ms
 
 _CHUNK = 16 * 1024
+_NO_TUNNEL = re.compile(r"Tunnel connection failed: ([1-5][0-9]{2})(?: ([ -~]{0,200}))?")
 
 
 class UnreachableError(Exception):
@@ -32,6 +36,15 @@ class UnreachableError(Exception):
         self.url = url
         self.reason = reason
         super().__init__(f"{url} cannot be reached: {reason}")
+
+
+class GatewayRefusedError(UnreachableError):
+    """The gateway opens no tunnel: the status that it gave (407 no bearer, 403 not there, 410 ended), and its reason."""
+
+    def __init__(self, url: str, *, status: int, reason: str) -> None:
+        """Keep them; `reason` is for people."""
+        super().__init__(url, reason=reason)
+        self.status = status
 
 
 class HttpError(Exception):
@@ -58,6 +71,25 @@ class ClientTls:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Gateway:
+    """Way through a visited network: `address` ("host:port") of its gateway, and the bearer that it opens tunnels for.
+
+    `tls` verifies the gateway's certificate, by its name in `address`.
+    """
+
+    address: str
+    bearer_id: str
+    secret: str = field(repr=False)
+    tls: ClientTls | ssl.SSLContext
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What the gateway knows the bearer by (RFC 7617)."""
+        credentials = b64encode(f"{self.bearer_id}:{self.secret}".encode()).decode("ascii")
+        return {"Proxy-Authorization": f"Basic {credentials}"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HttpResponse:
     """An answer with a status below 400."""
 
@@ -71,32 +103,33 @@ class HttpClient:
     """Client of one service at `base_url`; may be shared by threads.
 
     `timeout_s` bounds the connection and the whole answer each; `response_bytes_max` the answer's body.
-    An https URL needs `tls`; http is for what needs no secrecy (CRL, OCSP, certificates).
+    An https URL needs `tls`; http is for what needs no secrecy (CRL, OCSP, certificates). With a `gateway`, which
+    takes https URLs only, every connection is a tunnel through it; tunnels are kept and used again.
     """
 
     def __init__(
         self,
         base_url: str,
         *,
-        tls: ClientTls | None = None,
+        tls: ClientTls | ssl.SSLContext | None = None,
+        gateway: Gateway | None = None,
         timeout_s: float = 10.0,
         response_bytes_max: int = 1 << 20,
     ) -> None:
         """Prepare the client; connects to nothing."""
         scheme = urlsplit(base_url).scheme
+        if gateway is not None and scheme != "https":
+            raise ValueError(f"expected an https URL behind a gateway, got {base_url}")
         if scheme not in {"http", "https"} or (scheme == "https") != (tls is not None):
             raise ValueError(f"expected an https URL with anchors or an http URL without, got {base_url}")
         self.base_url = base_url.rstrip("/")
         self._timeout_s = timeout_s
         self._bytes_max = response_bytes_max
+        self._gateway = gateway
         options: dict[str, Any] = {} if tls is None else {"ssl_context": client_context(tls)}
-        self._pool = urllib3.PoolManager(
-            num_pools=2,
-            maxsize=8,
-            timeout=urllib3.Timeout(connect=timeout_s, read=timeout_s),
-            retries=False,
-            **options,
-        )
+        options |= {"num_pools": 2, "maxsize": 8, "retries": False}
+        options["timeout"] = urllib3.Timeout(connect=timeout_s, read=timeout_s)
+        self._pool = _tunnels(gateway, options) if gateway is not None else urllib3.PoolManager(**options)
 
     def get(
         self, path: str, *, accept: str = "*/*", headers: Mapping[str, str] | None = None
@@ -167,7 +200,7 @@ class HttpClient:
                 raise
             answer.release_conn()
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise UnreachableError(url, reason=_why(url, error)) from error
+            raise self._unreachable(url, error) from error
         content_type = answer.headers.get("Content-Type", "")
         if answer.status >= HTTPStatus.BAD_REQUEST:
             problem = Problem.decode(data) if content_type.startswith(CONTENT_TYPE) else None
@@ -175,6 +208,16 @@ class HttpClient:
         return HttpResponse(
             status=answer.status, content_type=content_type, body=data, headers=dict(answer.headers.items())
         )
+
+    def _unreachable(self, url: str, error: Exception) -> UnreachableError:
+        if self._gateway is None or not isinstance(error, urllib3.exceptions.ProxyError):
+            return UnreachableError(url, reason=_why(url, error))
+        place, why = f"gateway {self._gateway.address}", _why(url, error)
+        refused = _NO_TUNNEL.match(why)
+        if refused is None:
+            return UnreachableError(url, reason=f"{place}: {why}")
+        status, sentence = int(refused[1]), refused[2] or "no reason given"
+        return GatewayRefusedError(url, status=status, reason=f"{place} refuses with {status}: {sentence}")
 
     def _read(self, url: str, answer: urllib3.BaseHTTPResponse) -> bytes:
         deadline = monotonic_ms() + self._timeout_s * 1000
@@ -188,8 +231,23 @@ class HttpClient:
         return bytes(data)
 
 
-def client_context(tls: ClientTls) -> ssl.SSLContext:
-    """TLS 1.2 or better, server's chain and name verified against `tls.anchors` and nothing else."""
+def _tunnels(gateway: Gateway, options: Mapping[str, Any]) -> urllib3.ProxyManager:
+    return urllib3.ProxyManager(
+        f"https://{gateway.address}",
+        proxy_headers=gateway.headers,
+        proxy_ssl_context=client_context(gateway.tls),
+        use_forwarding_for_https=False,
+        **options,
+    )
+
+
+def client_context(tls: ClientTls | ssl.SSLContext) -> ssl.SSLContext:
+    """TLS 1.2 or better, server's chain and name verified against `tls.anchors` and nothing else.
+
+    A context that was made here before is taken as it is: files are read once, while they can be.
+    """
+    if isinstance(tls, ssl.SSLContext):
+        return tls
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.verify_flags |= ssl.VERIFY_X509_STRICT

@@ -12,9 +12,10 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import TextIO, cast
+from typing import TYPE_CHECKING, TextIO, cast
 
-import structlog
+if TYPE_CHECKING:  # loaded by who writes logs: a device's agent starts for seconds and writes none
+    from structlog.typing import EventDict, FilteringBoundLogger, Processor
 
 Clock = Callable[[], datetime]
 """Gives the present moment as an aware UTC datetime."""
@@ -47,13 +48,12 @@ def configure_logging(*, role: str, level: str = "info", stream: TextIO | None =
 
     Standard output stays free for the ready line. Libraries speak from warning upwards.
     """
+    import structlog  # noqa: PLC0415 - see above
 
-    def with_role(
-        _logger: object, _method: str, line: structlog.typing.EventDict
-    ) -> structlog.typing.EventDict:
+    def with_role(_logger: object, _method: str, line: "EventDict") -> "EventDict":
         return {"role": role, **line}  # not a context variable: threads start without those
 
-    shared: list[structlog.typing.Processor] = [
+    shared: list[Processor] = [
         with_role,
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -82,9 +82,11 @@ def configure_logging(*, role: str, level: str = "info", stream: TextIO | None =
     logging.getLogger("pva").setLevel(level.upper())
 
 
-def logger(name: str = "pva") -> structlog.typing.FilteringBoundLogger:
+def logger(name: str = "pva") -> "FilteringBoundLogger":
     """Logger of one room; its lines carry the room's name."""
-    return cast("structlog.typing.FilteringBoundLogger", structlog.get_logger(f"pva.{name}"))
+    import structlog  # noqa: PLC0415 - see above
+
+    return cast("FilteringBoundLogger", structlog.get_logger(f"pva.{name}"))
 
 
 def print_ready(role: str, listeners: Mapping[str, str]) -> None:

@@ -1,11 +1,18 @@
-"""Attestation, as the agent sees it: a challenge to the TRE, evidence to the PVA."""
+"""Attestation, as the agent sees it (step 9): a challenge to the TRE, evidence to the PVA.
+
+Rule: the agent learns whether the platform was affirmed, and passes nothing on because of it: SHO and DPF have the
+PVA's signed result from the PVA.
+"""
 
 from dataclasses import dataclass
 from typing import Protocol
 
-from m2me_agent.agent.errors import RefusedError
+from m2me_agent.agent.errors import NotAffirmingError, RefusedError
 from m2me_agent.agent.ports import Sleep, Tre, repeat
 from m2me_agent.tre_protocol import Operation, Refusal
+
+AFFIRMING = "affirming"
+NOTHING_ASKED = "no-validation-pending"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,3 +56,35 @@ def attest(tre: Tre, pva: PlatformValidationAuthority, *, sleep: Sleep) -> Verdi
     evidence = tre.ask(Operation.ATTEST, {"challenge_token": token})["evidence"]
     # 4 the PVA judges
     return pva.submit(evidence)
+
+
+def answer_if_asked(tre: Tre, pva: PlatformValidationAuthority, *, device_id: str) -> Verdict | None:
+    """Carry one exchange if an operator waits for a validation of this device; None if nobody does.
+
+    Raises:
+        NotAffirmingError: the PVA judged the platform and did not affirm it.
+        AgentError: a party refused, or could not be reached. A new exchange may be tried.
+    """
+    # 1 does anybody ask?
+    try:
+        token = pva.challenge(device_id)
+    except RefusedError as refused:
+        if refused.code == NOTHING_ASKED:
+            return None
+        raise
+    # 2 the TRE answers, if it may
+    evidence = tre.ask(Operation.ATTEST, {"challenge_token": token})["evidence"]
+    # 3 the PVA judges
+    verdict = pva.submit(evidence)
+    if verdict.status != AFFIRMING:
+        raise NotAffirmingError(
+            Refusal(
+                code="not-affirming",
+                subject="platform",
+                reason=f"the PVA says {verdict.status} (result {verdict.result_id})",
+                remedy="bring the platform into the approved state, then try again; the operator sees the findings",
+            ),
+            status=verdict.status,
+            result_id=verdict.result_id,
+        )
+    return verdict

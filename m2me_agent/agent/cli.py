@@ -1,77 +1,126 @@
 """``m2me``: what a person or a timer on the device asks of the agent.
 
 Exit codes: 0 done, 1 refused or failed, 2 usage, 3 a verdict that is not affirming, 4 not reached.
+
+Each command loads what it needs and nothing else, since a device starts it often; all of it before root is given up.
 """
 
 import codecs
 import json
+import os
+import ssl
 import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from pydantic import Field
 
-from clients.ca import CaDeviceClient
-from clients.pva import PvaDeviceClient
-from edge.http_client import ClientTls, HttpClient
-from edge.process import PrivilegeError, drop_privileges
+from edge.process import PrivilegeError, drop_privileges, monotonic_ms, system_random
 from edge.settings import Settings, SettingsError, SettingsPath, load_settings
 from edge.users import UserOption
-from m2me_agent.agent.attestation import attest as carry_attestation
-from m2me_agent.agent.enrollment import enroll as carry_enrollment
-from m2me_agent.agent.errors import AgentError, NotReachedError
-from m2me_agent.agent.services import CaService, PvaService
+from m2me_agent.agent.errors import AgentError, NotAffirmingError, NotReachedError, RefusedError
 from m2me_agent.agent.tre_client import TreClient
 from m2me_agent.tre_protocol import Operation, Refusal
 
+if TYPE_CHECKING:
+    from edge.http_client import HttpClient
+
 AFFIRMING = "affirming"
 EXIT_ERROR, EXIT_NEGATIVE, EXIT_UNREACHABLE = 1, 3, 4
+TOKEN_BYTES_MAX = 32_768
+
+Work = Callable[[], int]
+"""What is left of a command when everything is loaded and root is given up; its exit code."""
 
 
 class AgentSettings(Settings):
-    """Settings of an agent. ``tre_socket`` is relative to the working directory, files to this file."""
+    """Settings of an agent. ``tre_socket`` and ``download_folder`` are relative to the working directory.
+
+    ``ca_url`` and ``pva_url`` are reached directly, in the factory; ``vno_url`` is the radio side of the visited
+    network, and ``drf_url`` lies behind its gateway. ``supplier`` names who made the device.
+    """
 
     tre_socket: Path
     ca_url: str = ""
     pva_url: str = ""
+    vno_url: str = ""
+    drf_url: str = ""
+    supplier: str = ""
     tls_root: SettingsPath
+    download_folder: Path = Path("downloads")
     timeout_s: float = Field(default=10.0, gt=0, le=300)
+    delivery_timeout_s: float = Field(default=60.0, gt=0, le=86_400)
 
 
 class Session:
     """One run of a command: where it talks to, and how it answers."""
 
-    def __init__(self, settings: AgentSettings, *, output: str) -> None:
-        self._settings = settings
+    def __init__(self, settings: AgentSettings, *, user: tuple[int, int] | None, output: str) -> None:
+        self.settings = settings
+        self.user = user
         self.output = output
         self.tre = TreClient(settings.tre_socket)
-        tls = ClientTls(anchors=settings.tls_root)
-        self.ca = _service(settings.ca_url, tls, settings.timeout_s)
-        self.pva = _service(settings.pva_url, tls, settings.timeout_s)
+        self._begun_ms = monotonic_ms()
+
+    def context(self) -> ssl.SSLContext:
+        """Trust in services: the root of the settings and nothing else."""
+        from edge.http_client import ClientTls, client_context  # noqa: PLC0415 - see above
+
+        root = self.settings.tls_root
+        try:
+            return client_context(ClientTls(anchors=root))
+        except OSError as error:
+            raise ValueError(f"tls_root: {root} gives no anchors: {error.strerror or error}") from error
+
+    def http(self, url: str, *, key: str) -> "HttpClient":
+        """A service of the settings, reached directly."""
+        from edge.http_client import HttpClient  # noqa: PLC0415 - see above
+
+        if not url:
+            raise ValueError(f"{key}: is missing, expected the URL of the service")
+        tls = self.context() if url.startswith("https:") else None
+        return HttpClient(url, tls=tls, timeout_s=self.settings.timeout_s)
+
+    def folder(self) -> Path:
+        """The agent's own folder; made if it is not there, for the user that the agent will be."""
+        folder = self.settings.download_folder
+        try:
+            folder.mkdir(mode=0o700)
+            if self.user is not None and os.geteuid() == 0:
+                os.chown(folder, *self.user, follow_symlinks=False)
+        except FileExistsError:
+            pass
+        return folder
+
+    def tell(self, step: int, event: str, **details: str | int) -> None:
+        """Print a step of a journey as it is done."""
+        elapsed_ms = round(monotonic_ms() - self._begun_ms)
+        if self.output == "json":
+            said = {"step": step, "event": event, "elapsed_ms": elapsed_ms, **details}
+            click.echo(json.dumps(said, sort_keys=True))
+            return
+        named = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in details.items())
+        click.echo(
+            f"step {step:2}  {elapsed_ms / 1000:8.3f} s  {event.replace('-', ' ')}{named and ': ' + named}"
+        )
 
     def answer(self, result: Mapping[str, Any]) -> None:
         """Print what came out."""
         if self.output == "json":
-            click.echo(json.dumps(result, sort_keys=True))
+            click.echo(json.dumps(_printable(result), sort_keys=True))
             return
         for name, value in result.items():
-            click.echo(f"{name}: {value}")
+            click.echo(f"{name}: {_printable(value)}")
+
+    def elapsed_ms(self) -> int:
+        """Milliseconds since the command began."""
+        return round(monotonic_ms() - self._begun_ms)
 
 
-def _service(url: str, tls: ClientTls, timeout_s: float) -> HttpClient | None:
-    # TLS anchors are read here, before rights are given up.
-    if not url:
-        return None
-    try:
-        return HttpClient(url, tls=tls if url.startswith("https:") else None, timeout_s=timeout_s)
-    except OSError as error:
-        raise ValueError(f"tls_root: {tls.anchors} gives no anchors: {error.strerror or error}") from error
-
-
-def _common(command: Callable[..., None]) -> Callable[..., None]:
+def _options(command: Callable[..., None]) -> Callable[..., None]:
     for option in (
         click.option("--config", required=True, type=click.Path(path_type=Path), help="Settings, TOML."),
         click.option("--user", type=UserOption(), help="Give up root for this user."),
@@ -87,52 +136,210 @@ def main() -> None:
 
 
 @main.command(help="Enrol this device at its supplier's CA; the TRE installs the platform credential.")
-@_common
+@_options
 def enroll(config: Path, user: tuple[int, int] | None, output: str) -> None:
     """Carry one enrolment."""
 
-    def work(session: Session) -> int:
-        ca = CaService(CaDeviceClient(_configured(session.ca, "ca_url")))
-        session.answer({"outcome": "enrolled", **carry_enrollment(session.tre, ca, sleep=time.sleep)})
-        return 0
+    def prepare(session: Session) -> Work:
+        from clients.ca import CaDeviceClient  # noqa: PLC0415 - see above
+        from m2me_agent.agent.ca_service import CaService  # noqa: PLC0415
+        from m2me_agent.agent.enrollment import enroll as carry  # noqa: PLC0415
 
-    _run(work, config=config, user=user, output=output)
+        ca = CaService(CaDeviceClient(session.http(session.settings.ca_url, key="ca_url")))
+
+        def work() -> int:
+            session.answer({"outcome": "enrolled", **carry(session.tre, ca, sleep=time.sleep)})
+            return 0
+
+        return work
+
+    _run(prepare, config=config, user=user, output=output)
+
+
+@main.command(help="Hand the TRE the connectivity token of the CCIF: its PCID, and the key for it, sealed.")
+@click.option("--token", required=True, type=click.File("rb"), help="File with the token, - for stdin.")
+@_options
+def connect(token: Any, config: Path, user: tuple[int, int] | None, output: str) -> None:
+    """Carry one connectivity credential, in the factory."""
+
+    def prepare(session: Session) -> Work:
+        text = token.read(TOKEN_BYTES_MAX + 1).decode("ascii", errors="replace").strip()
+
+        def work() -> int:
+            installed = session.tre.ask(Operation.INSTALL_CONNECTIVITY, {"token": text})
+            session.answer({"outcome": "connected", **installed})
+            return 0
+
+        return work
+
+    _run(prepare, config=config, user=user, output=output)
 
 
 @main.command(help="Answer the PVA's challenge with evidence of this device's state.")
-@_common
+@_options
 def attest(config: Path, user: tuple[int, int] | None, output: str) -> None:
     """Carry one attestation; exit 3 if its result is not affirming."""
 
-    def work(session: Session) -> int:
-        pva = PvaService(PvaDeviceClient(_configured(session.pva, "pva_url")))
-        verdict = carry_attestation(session.tre, pva, sleep=time.sleep)
-        session.answer({"outcome": verdict.status, "result_id": verdict.result_id})
-        return 0 if verdict.status == AFFIRMING else EXIT_NEGATIVE
+    def prepare(session: Session) -> Work:
+        from clients.pva import PvaDeviceClient  # noqa: PLC0415 - see above
+        from m2me_agent.agent.attestation import attest as carry  # noqa: PLC0415
+        from m2me_agent.agent.pva_service import PvaService  # noqa: PLC0415
 
-    _run(work, config=config, user=user, output=output)
+        pva = PvaService(PvaDeviceClient(session.http(session.settings.pva_url, key="pva_url")))
+
+        def work() -> int:
+            verdict = carry(session.tre, pva, sleep=time.sleep)
+            session.answer({"outcome": verdict.status, "result_id": verdict.result_id})
+            return 0 if verdict.status == AFFIRMING else EXIT_NEGATIVE
+
+        return work
+
+    _run(prepare, config=config, user=user, output=output)
 
 
-@main.command(help="Show device id and platform credential.")
-@_common
+@main.command(help="Attach to the visited network with the PCID, and show the bearer (steps 1 to 4).")
+@_options
+def attach(config: Path, user: tuple[int, int] | None, output: str) -> None:
+    """Attach once, for diagnosis; the bearer's secret is not shown."""
+
+    def prepare(session: Session) -> Work:
+        from clients.vno import VnoClient  # noqa: PLC0415 - see above
+        from m2me_agent.agent.attachment import attach as carry  # noqa: PLC0415
+        from m2me_agent.agent.bearer_services import VnoService  # noqa: PLC0415
+        from m2me_agent.agent.ports import read_device  # noqa: PLC0415
+
+        vno = VnoService(VnoClient(session.http(session.settings.vno_url, key="vno_url")))
+
+        def work() -> int:
+            bearer = carry(session.tre, vno, read_device(session.tre), tell=session.tell).bearer
+            session.answer(
+                {
+                    "outcome": "attached",
+                    "gateway": bearer.gateway,
+                    "apn": bearer.apn,
+                    "destinations": list(bearer.destinations),
+                    "quota_bytes": bearer.quota_bytes,
+                    "expires_at": f"{bearer.expires_at:%Y-%m-%dT%H:%M:%SZ}",
+                }
+            )
+            return 0
+
+        return work
+
+    _run(prepare, config=config, user=user, output=output)
+
+
+@main.command(help="Go the whole way to an active subscription, or what is left of it (steps 1 to 14).")
+@click.option("--choice", help="Id of the home operator of the user's choice.")
+@click.option(
+    "--consent-timeout-s",
+    type=click.FloatRange(min=0, max=86_400),
+    default=60.0,
+    show_default=True,
+    help="How long a person at the device may take to agree.",
+)
+@_options
+def provision(
+    choice: str | None,
+    consent_timeout_s: float,
+    config: Path,
+    user: tuple[int, int] | None,
+    output: str,
+) -> None:
+    """Carry the journey; each step is printed as it is done, with -o json as one object a line."""
+
+    def prepare(session: Session) -> Work:
+        from m2me_agent.agent.journey import provision as carry  # noqa: PLC0415 - see above
+        from m2me_agent.agent.ports import Patience  # noqa: PLC0415
+        from m2me_agent.agent.registration import Wishes  # noqa: PLC0415
+
+        way = _way(session)
+        wishes = Wishes(
+            choice=choice,
+            supplier=session.settings.supplier or None,
+            consent=Patience(first_s=0.05, total_s=consent_timeout_s),
+        )
+
+        def work() -> int:
+            arrival = carry(way, wishes)
+            told = {name: getattr(arrival, name) for name in ("mid_id", "sho_name", "order_code")}
+            named = {name: value for name, value in told.items() if value}
+            session.answer({"outcome": arrival.outcome, "elapsed_ms": session.elapsed_ms(), **named})
+            return 0 if arrival.outcome == "active" else EXIT_ERROR
+
+        return work
+
+    _run(prepare, config=config, user=user, output=output)
+
+
+@main.command(help="Show device id, platform credential, PCID and subscriptions.")
+@_options
 def status(config: Path, user: tuple[int, int] | None, output: str) -> None:
     """Ask the TRE; nothing leaves the device."""
 
-    def work(session: Session) -> int:
-        found = session.tre.ask(Operation.STATUS)["status"]
-        session.answer({"outcome": "enrolled" if found.get("credential") else "not enrolled", **found})
-        return 0
+    def prepare(session: Session) -> Work:
+        def work() -> int:
+            found = session.tre.ask(Operation.STATUS)["status"]
+            session.answer(
+                {
+                    "outcome": "enrolled" if found.get("credential") else "not enrolled",
+                    **found,
+                    **_mids(session),
+                }
+            )
+            return 0
 
-    _run(work, config=config, user=user, output=output)
+        return work
+
+    _run(prepare, config=config, user=user, output=output)
 
 
-def _run(work: Callable[[Session], int], *, config: Path, user: tuple[int, int] | None, output: str) -> None:
+def _way(session: Session) -> Any:
+    """Everything that a journey needs, loaded and wired."""
+    from clients.vno import VnoClient  # noqa: PLC0415 - see above
+    from m2me_agent.agent.bearer_services import BearerServices, VnoService  # noqa: PLC0415
+    from m2me_agent.agent.journey import Travelling  # noqa: PLC0415
+    from m2me_agent.agent.ports import Patience  # noqa: PLC0415
+    from m2me_agent.agent.shelf import DiskShelf  # noqa: PLC0415
+
+    settings = session.settings
+    if not settings.drf_url:
+        raise ValueError("drf_url: is missing, expected the URL of the service")
+    return Travelling(
+        tre=session.tre,
+        network=VnoService(VnoClient(session.http(settings.vno_url, key="vno_url"))),
+        services=BearerServices(
+            drf_url=settings.drf_url, tls=session.context(), timeout_s=settings.timeout_s
+        ),
+        shelf=DiskShelf(session.folder()),
+        patience=Patience(total_s=settings.delivery_timeout_s),
+        random_bytes=system_random,
+        sleep=time.sleep,
+        tell=session.tell,
+    )
+
+
+def _mids(session: Session) -> Mapping[str, Any]:
     try:
-        session = Session(load_settings(AgentSettings, path=config), output=output)
+        return session.tre.ask(Operation.MIDS)
+    except RefusedError as refused:
+        return {"mids": f"not to be seen: {refused.refusal.reason}"}
+
+
+def _run(
+    prepare: Callable[[Session], Work], *, config: Path, user: tuple[int, int] | None, output: str
+) -> None:
+    try:
+        session = Session(load_settings(AgentSettings, path=config), user=user, output=output)
+        work = prepare(session)
         codecs.lookup("idna")  # host names need it later, when the interpreter may be out of reach
         if user is not None:
             drop_privileges(*user)
-        sys.exit(work(session))
+        sys.exit(work())
+    except NotAffirmingError as error:
+        said = {"outcome": "not-affirming", "status": error.status, "result_id": error.result_id}
+        _report(error.refusal, output=output, said=said)
+        sys.exit(EXIT_NEGATIVE)
     except AgentError as error:
         _report(error.refusal, output=output)
         sys.exit(EXIT_UNREACHABLE if isinstance(error, NotReachedError) else EXIT_ERROR)
@@ -144,19 +351,22 @@ def _run(work: Callable[[Session], int], *, config: Path, user: tuple[int, int] 
         sys.exit(EXIT_ERROR)
 
 
-def _configured(client: HttpClient | None, key: str) -> HttpClient:
-    if client is None:
-        raise ValueError(f"{key}: is missing, expected the URL of the service")
-    return client
-
-
-def _report(refusal: Refusal, *, output: str) -> None:
+def _report(refusal: Refusal, *, output: str, said: Mapping[str, str] | None = None) -> None:
     if output == "json":
         parts = {name: getattr(refusal, name) for name in ("code", "subject", "reason", "remedy")}
-        click.echo(json.dumps({"outcome": "refused", "error": parts}, sort_keys=True))
+        click.echo(json.dumps({"outcome": "refused", **(said or {}), "error": parts}, sort_keys=True))
         return
     click.echo(f"{refusal.subject}: {refusal.reason}", err=True)
     click.echo(f"what to do: {refusal.remedy}", err=True)
+
+
+def _printable(value: Any) -> Any:
+    """A value of the TRE protocol as JSON has it: bytes in hexadecimal."""
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, Mapping):
+        return {name: _printable(each) for name, each in value.items()}
+    return [_printable(each) for each in value] if isinstance(value, list) else value
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
-"""The parties between which the agent carries messages, and how often it may try."""
+"""The parties between which the agent carries messages, how often it may try, and how it says where it is."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-from m2me_agent.agent.errors import NotReachedError
-from m2me_agent.tre_protocol import Operation
+from m2me_agent.agent.errors import NotReachedError, RefusedError
+from m2me_agent.tre_protocol import Operation, Refusal
 
 T = TypeVar("T")
 
@@ -22,6 +23,62 @@ class Tre(Protocol):
         """The result of an operation."""
 
 
+class Tell(Protocol):
+    """Hears of each step of the fourteen that is done, as it is done; keeps no secret because it hears none."""
+
+    def __call__(self, step: int, event: str, **details: str | int) -> None:
+        """`event` is a stable word; `details` are for people and programs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """Pauses between two questions: the first, by how much they grow, the longest, and all of them together."""
+
+    first_s: float = 0.01
+    growth: float = 1.5
+    longest_s: float = 0.5
+    total_s: float = 30.0
+
+    def pauses(self) -> Iterator[float]:
+        """Pauses in seconds whose sum does not pass `total_s`."""
+        pause_s, left_s = self.first_s, self.total_s
+        while left_s > 0:
+            yield min(pause_s, left_s)
+            left_s -= pause_s
+            pause_s = min(pause_s * self.growth, self.longest_s)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Device:
+    """What the TRE says of its device, none of it secret; Names and keys as TPM structures, the chain as DER."""
+
+    device_id: str
+    ak_public: bytes
+    pfc_chain: tuple[bytes, ...]
+    pcid: str
+    identity: str
+
+
+def read_device(tre: Tre) -> Device:
+    """Who we are.
+
+    Raises:
+        RefusedError: the device has no platform credential, or no connectivity, so the journey cannot begin.
+    """
+    status = tre.ask(Operation.STATUS)["status"]
+    if not status.get("device_id") or not status.get("pfc_chain"):
+        raise _not_ready("not-enrolled", "the TRE has no platform credential yet", "m2me enroll")
+    if not status.get("pcid") or not status.get("identity"):
+        raise _not_ready("not-connected", "the TRE has no PCID yet", "m2me connect --token FILE")
+    return Device(
+        device_id=status["device_id"],
+        ak_public=bytes.fromhex(status["ak_public"]),
+        pfc_chain=tuple(status["pfc_chain"]),
+        pcid=status["pcid"],
+        identity=status["identity"],
+    )
+
+
 def repeat(call: Callable[[], T], *, sleep: Sleep) -> T:
     """Try a call that may be repeated safely up to ATTEMPTS times while it cannot be reached.
 
@@ -36,3 +93,9 @@ def repeat(call: Callable[[], T], *, sleep: Sleep) -> T:
             sleep(wait_s)
             wait_s *= 2
     return call()
+
+
+def _not_ready(code: str, reason: str, remedy: str) -> RefusedError:
+    return RefusedError(
+        Refusal(code=code, subject="device", reason=reason, remedy=f"do it in the factory: {remedy}")
+    )
