@@ -1,7 +1,7 @@
 """TOML files of the lab's processes, written from plain mappings.
 
 Rule: a value is written so that it reads back as itself; only what the lab needs is written (text, numbers,
-booleans, lists of text, tables).
+booleans, lists of text, tables, lists of tables).
 """
 
 import json
@@ -16,13 +16,24 @@ def write_toml(path: Path, table: Mapping[str, object]) -> Path:
 
 
 def _lines(table: Mapping[str, object], name: tuple[str, ...]) -> list[str]:
-    """A table: its header, its own values, then its inner tables."""
-    lines = ["", f"[{'.'.join(json.dumps(part) for part in name)}]"] if name else []
-    lines += [f"{key} = {_value(value)}" for key, value in table.items() if not isinstance(value, Mapping)]
-    for key, inner in table.items():
-        if isinstance(inner, Mapping):
-            lines += _lines(inner, (*name, key))
+    """A table's own values, then its inner tables and lists of tables, each under its header."""
+    inner = {key: value for key, value in table.items() if isinstance(value, Mapping) or _are_tables(value)}
+    lines = [f"{key} = {_value(value)}" for key, value in table.items() if key not in inner]
+    for key, value in inner.items():
+        path = (*name, key)
+        header = ".".join(json.dumps(part) for part in path)
+        if isinstance(value, Mapping):
+            lines += ["", f"[{header}]", *_lines(value, path)]
+        elif isinstance(value, list | tuple):
+            for each in value:
+                lines += ["", f"[[{header}]]", *_lines(each, path)]
     return lines
+
+
+def _are_tables(value: object) -> bool:
+    return (
+        isinstance(value, list | tuple) and bool(value) and all(isinstance(each, Mapping) for each in value)
+    )
 
 
 def _value(value: object) -> str:

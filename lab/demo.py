@@ -11,13 +11,20 @@ from pathlib import Path
 from rich.console import Console
 
 from lab.artefacts import Check, recheck, write_artefacts
+from lab.fourteen_steps import open_network, play_fourteen_steps
 from lab.hostile_stories import play
 from lab.narration import Narrator
 from lab.processes import Processes
 from lab.scene import Scene
 from lab.services import Services
 from lab.site import open_site
-from lab.story import make_devices, open_services, register_suppliers, validate_good_device
+from lab.story import (
+    GOOD_DEVICE,
+    make_devices,
+    open_services,
+    register_suppliers,
+    validate_good_device,
+)
 from lab.tpms import choose_maker
 
 
@@ -47,6 +54,10 @@ def play_demo(state: Path, *, image: Path, console: Console, software_tpm: bool)
         register_suppliers(scene)
         run = validate_good_device(scene)
         play(scene)
+        tell.heading("The network, and the fourteen steps")
+        open_network(scene)
+        scene.power_on(GOOD_DEVICE)
+        play_fourteen_steps(scene, GOOD_DEVICE)
         tell.heading("")
         tell.table()
         checks = write_artefacts(scene.site.artefacts, run)

@@ -7,7 +7,7 @@ run its agent, take bytes that the agent sees. It never reaches into the TRE.
 import json
 import os
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +27,7 @@ from standards.tpm2.connection import TpmConnection
 from standards.tpm2.structures import Public
 
 EK_RSA_HANDLE = 0x8101_0001
+MMI_SOCKET = "mmi.sock"
 COMMAND_TIMEOUT_S = 60
 
 
@@ -72,6 +73,7 @@ class Device:
         users: DeviceIdentities | None = identities(number)
         self._tre_user = users.tre if users else None
         self._agent_user = users.agent if users else None
+        self._person = users.person if users else None
         self._folder = site.role(f"devices/{name}")
         self.run = site.device_run(name, self._tre_user)
         self._config = self._folder / "agent.toml"
@@ -109,6 +111,8 @@ class Device:
                 "state_dir": self._private("tre", self._tre_user),
                 "boot_log": boot_log_file,
                 "anchors": {"es_root": anchors.es_root, "operators_root": anchors.operators_root},
+                "mmi_socket": MMI_SOCKET,
+                "mmi_uid": self._person.uid if self._person else os.geteuid(),
             },
         )
         command = python_command("m2me_agent.tre.app", "--config", str(config), *_as(self._tre_user))
@@ -138,15 +142,50 @@ class Device:
         self.power_off()
         return public
 
-    def connect_agent(self, *, ca_url: str, pva_url: str, anchors: Anchors) -> None:
-        """Configure the agent with its services."""
-        settings = {
-            "tre_socket": "tre.sock",
-            "ca_url": ca_url,
-            "pva_url": pva_url,
-            "tls_root": anchors.tls_root,
-        }
-        write_toml(self._config, settings)
+    def connect_agent(self, urls: Mapping[str, str], *, anchors: Anchors) -> None:
+        """Configure the agent with its services: `ca_url`, `pva_url`, and with a network `vno_url`, `drf_url`."""
+        downloads = self._private("downloads", self._agent_user)
+        settings = {"tre_socket": "tre.sock", "tls_root": anchors.tls_root, "download_folder": downloads}
+        write_toml(self._config, {**settings, **urls})
+
+    def provision(self, *, on_event: Callable[[Mapping[str, Any]], None], choice: str = "") -> Answer:
+        """Run `m2me provision` as the agent's user; each step that it tells is handed on as it happens."""
+        arguments = ["provision", "--config", str(self._config), "-o", "json", *_as(self._agent_user)]
+        arguments += ["--choice", choice] if choice else []
+        said: dict[str, Any] = {}
+        with (
+            (self._site.logs / f"{self.name}-agent.log").open("ab") as log,
+            subprocess.Popen(  # noqa: S603 - our own modules with fixed arguments
+                python_command("m2me_agent.agent.cli", *arguments),
+                cwd=self.run,
+                env=environment(self._site.image),
+                stdout=subprocess.PIPE,
+                stderr=log,
+            ) as agent,
+        ):
+            for line in agent.stdout or ():
+                said = json.loads(line)
+                if "step" in said:
+                    on_event(said)
+        error = said.get("error")
+        return Answer(status=agent.returncode, said=said, refusal=Refusal(**error) if error else None)
+
+    def person(self, command: str, *arguments: str) -> str:
+        """What the person at the device's MMI does (`pending`, `consent CODE`, `refuse CODE`), and is told."""
+        words = python_command("m2me_agent.mmi", command, "--socket", MMI_SOCKET, *arguments)
+        user = self._person
+        done = subprocess.run(  # noqa: S603 - our own modules with fixed arguments
+            words,
+            cwd=self.run,
+            env=environment(self._site.image),
+            capture_output=True,
+            timeout=COMMAND_TIMEOUT_S,
+            check=False,
+            user=user.uid if user else None,
+            group=user.gid if user else None,
+            extra_groups=[] if user else None,
+        )
+        return (done.stdout or done.stderr).decode().strip()
 
     def agent(self, command: str) -> Answer:
         """Run `m2me enroll`, `attest` or `status` as the agent's user."""

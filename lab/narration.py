@@ -71,14 +71,17 @@ class Narrator:
             line.outcome = f"FAILED ({type(error).__name__})"
             raise
         finally:
-            elapsed_ms = (time.perf_counter() - start) * 1000
-            arrow = f"{sender} -> {receiver}"
-            self.console.print(
-                f"{step:>5}  {arrow:<28} {message:<52} {line.outcome:<34} {elapsed_ms:7.0f} ms",
-                highlight=False,
-                markup=False,
-                soft_wrap=True,
-            )
+            self.told(line, elapsed_ms=(time.perf_counter() - start) * 1000)
+
+    def told(self, line: Line, *, elapsed_ms: float) -> None:
+        """Print the line of an exchange that somebody else timed."""
+        arrow = f"{line.sender} -> {line.receiver}"
+        self.console.print(
+            f"{line.step:>5}  {arrow:<28} {line.message:<52} {line.outcome:<34} {elapsed_ms:7.0f} ms",
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
+        )
 
     def tell(self, story: Story) -> None:
         """Keep a story for the table, and say at once what the refused party would read."""

@@ -15,8 +15,9 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from clients.ca import CaOperatorClient
 from clients.pva import PvaOperatorClient, ValidationProgress
 from edge.process import system_clock, system_random
+from lab.identities import PVA_ISSUER
 from lab.keyring import SigningKey, make_key, request_for
-from lab.services import PVA_ISSUER, Services
+from lab.services import Services
 from messages.batch import BATCH_TYPE, BatchDevice, BatchList
 from standards.pki import oids
 from standards.pki.fingerprints import ca_id, decode_pem_certificates
@@ -45,13 +46,13 @@ class Administrator:
         self._ca.create_issuing_ca(supplier, name=line, models=models, tre_level=TRE_LEVEL)
         return root.certificate
 
-    def certify_pva(self) -> None:
-        """Make and certify the PVA's three keys, in its own folder: for challenges, results and approvals."""
-        folder = self._services.site.role("pva")
-        for purpose in ("challenge", "attestation-result", "state-approval"):
-            csr = request_for(make_key(folder, purpose))
-            made = self._ca.certify_operator("pva", service=PVA_ISSUER, purpose=purpose, csr=csr)
-            (folder / f"{purpose}.pem").write_bytes(made.public_bytes(Encoding.PEM))
+    def certify(self, folder: str, *, role: str, service: str, purposes: Sequence[str]) -> None:
+        """Make and certify the signing keys of a service, one a purpose, in its own folder."""
+        place = self._services.site.role(folder)
+        for purpose in purposes:
+            csr = request_for(make_key(place, purpose))
+            made = self._ca.certify_operator(role, service=service, purpose=purpose, csr=csr)
+            (place / f"{purpose}.pem").write_bytes(made.public_bytes(Encoding.PEM))
 
     def recognise(self, supplier: str, *, root: x509.Certificate, models: Sequence[str]) -> None:
         """Tell the PVA that this supplier's root may vouch for these models."""

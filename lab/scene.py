@@ -15,6 +15,7 @@ from edge.process import system_random
 from lab.boot import Release, measure_tre_image
 from lab.device import Anchors, Device, Refusal
 from lab.narration import Narrator
+from lab.network import Network
 from lab.parties import Administrator, Operator, Supplier
 from lab.processes import Processes
 from lab.services import Services
@@ -36,6 +37,7 @@ class Scene:
     narrator: Narrator
     maker: TpmMaker
     services: Services
+    network: Network | None = None
     administrator: Administrator = field(init=False)
     operator: Operator = field(init=False)
     suppliers: dict[str, Supplier] = field(default_factory=dict)
@@ -74,7 +76,10 @@ class Scene:
         device, anchors = self.devices[name], self.anchors(supplier)
         device.power_on(release or self.release(), anchors=anchors, random_bytes=system_random)
         urls = self.services.urls
-        device.connect_agent(ca_url=urls["ca"]["device"], pva_url=urls["pva"]["device"], anchors=anchors)
+        known = {"ca_url": urls["ca"]["device"], "pva_url": urls["pva"]["device"]}
+        if self.network is not None:
+            known |= {"vno_url": self.network.vno_url, "drf_url": self.network.drf_url}
+        device.connect_agent(known, anchors=anchors)
         return device
 
     def challenge(self, name: str) -> str:

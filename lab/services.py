@@ -18,18 +18,19 @@ from ca.settings import CaSettings
 from edge.http_client import ClientTls, HttpClient
 from edge.settings import load_settings
 from lab.configuration import write_toml
+from lab.identities import ADMITTED, CLIENTS, DPF, PEOPLE, PVA_ISSUER, SHO
 from lab.processes import Processes, python_command
 from lab.site import Site
 from ocsp import bootstrap as ocsp_bootstrap
 
 LOOPBACK = "127.0.0.1"
-PVA_ISSUER = "pva.lab"
-LISTENERS = ("ca.public", "ca.device", "ca.operator", "ocsp.public", "pva.device", "pva.operator")
-OPERATOR_TENANTS = {
-    "sho-1": ("sho", "sho-1"),
-    "supplier-1": ("es", "supplier-1"),
-    "supplier-2": ("es", "supplier-2"),
-}
+LISTENERS = (
+    *("ca.public", "ca.device", "ca.operator", "ocsp.public", "pva.device", "pva.operator"),
+    *("vno-1.device", "vno-1.gateway", "icf-1.operator", "ccif-1.operator", "drf-1.device", "drf-1.operator"),
+    *("sho-1.public", "sho-1.operator", "dpf-1.device", "dpf-1.operator", "recorder.device"),
+)
+SERVERS = ("pva", "vno-1", "icf-1", "ccif-1", "drf-1", "sho-1", "dpf-1", "recorder")
+"""Those with a TLS server certificate of their own, besides the CA."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,26 +74,27 @@ class Services:
         key = ocsp_bootstrap.initialise(ocsp / "responder.key", passphrase_file=ocsp / "passphrase")
         settings = load_settings(CaSettings, path=self._ca_toml(key), environ={})
         bootstrap.initialise(settings, out=self.first, addresses=[LOOPBACK])
-        bootstrap.issue_tls(
-            settings, kind="server", holder="pva", out=self.tls_folder("pva"), addresses=[LOOPBACK]
-        )
+        for holder in SERVERS:
+            bootstrap.issue_tls(
+                settings, kind="server", holder=holder, out=self.tls_folder(holder), addresses=[LOOPBACK]
+            )
         self._issue_identities(settings)
-        self._start("ca", "ca.app")
+        self.start("ca", "ca.app")
 
     def start_ocsp(self) -> None:
         """The responder: it fetches statuses and its delegate certificates from the CA by itself."""
         self._ocsp_toml()
-        self._start("ocsp", "ocsp.app")
+        self.start("ocsp", "ocsp.app")
 
     def start_pva(self) -> None:
         """The PVA; its three signing keys and their certificates must lie in its folder."""
         self._pva_toml()
-        self._start("pva", "pva.app")
+        self.start("pva", "pva.app")
 
-    def restart(self, name: str) -> None:
+    def restart(self, name: str, module: str = "") -> None:
         """Kill a service without warning, as a power cut would, and start it again."""
         self._processes.kill(name)
-        self._start(name, f"{name}.app")
+        self.start(name, module or f"{name}.app")
 
     def http(self, service: str, listener: str, identity: Identity | None = None) -> HttpClient:
         """A client of a listener: with an identity for the operators' ones, without for the devices'."""
@@ -123,7 +125,7 @@ class Services:
 
     def people(self) -> tuple[str, ...]:
         """Those with an identity of their own at the operator listeners."""
-        return ("admin", *OPERATOR_TENANTS)
+        return PEOPLE
 
     def write_cli_settings(self, name: str) -> Path:
         """Settings with which a person administers the running services: `pva --config FILE ...`."""
@@ -140,7 +142,8 @@ class Services:
             },
         )
 
-    def _start(self, role: str, module: str) -> None:
+    def start(self, role: str, module: str) -> None:
+        """Start the process of a role from its settings file, and keep the addresses that it says."""
         command = python_command(module, "--config", str(self.site.role(role) / f"{role}.toml"))
         started = self._processes.start_service(
             role, command, image=self.site.image, cwd=self.site.role(role)
@@ -167,7 +170,7 @@ class Services:
         )
 
     def _ocsp_toml(self) -> None:
-        folder, who = self.site.role("ocsp"), self.identity("ocsp")
+        folder = self.site.role("ocsp")
         write_toml(
             folder / "ocsp.toml",
             {
@@ -175,13 +178,7 @@ class Services:
                 "database": f"sqlite:///{folder / 'ocsp.sqlite'}",
                 "public": {"host": LOOPBACK, "port": self._ports["ocsp.public"]},
                 "key": {"key": folder / "responder.key", "passphrase_file": folder / "passphrase"},
-                "ca": {
-                    "url": self.urls["ca"]["operator"],
-                    "anchors": self.tls_root,
-                    "certificate": who.certificate,
-                    "key": who.key,
-                    "passphrase_file": who.passphrase_file,
-                },
+                "ca": self.upstream("ca", as_whom="ocsp"),
             },
         )
 
@@ -207,8 +204,24 @@ class Services:
                 "challenge_key": signing["challenge"],
                 "result_key": signing["attestation-result"],
                 "approval_key": signing["state-approval"],
+                "callbacks": {name: self.upstream(name, as_whom="pva") for name in (SHO, DPF)},
             },
         )
+
+    def address(self, listener: str) -> str:
+        """host:port of a listener, known before its service runs."""
+        return f"{LOOPBACK}:{self._ports[listener]}"
+
+    def upstream(self, service: str, *, as_whom: str) -> dict[str, object]:
+        """Settings with which a service calls the operator listener of another, as one of the lab's identities."""
+        who = self.identity(as_whom)
+        return {
+            "url": f"https://{self.address(f'{service}.operator')}",
+            "anchors": self.tls_root,
+            "certificate": who.certificate,
+            "key": who.key,
+            "passphrase_file": who.passphrase_file,
+        }
 
     def server_side(self, role: str, listener: str) -> dict[str, object]:
         """Settings of a TLS listener of a role."""
@@ -222,13 +235,13 @@ class Services:
         return {"client_anchors": self.tls_root, "principals": self.site.role(role) / "principals.json"}
 
     def _issue_identities(self, settings: CaSettings) -> None:
-        rows = [self._row("admin", "admin", "")]
-        for name, (role, tenant) in {**OPERATOR_TENANTS, "ocsp": ("ocsp", "ocsp")}.items():
+        for name in CLIENTS:
             bootstrap.issue_tls(settings, kind="client", holder=name, out=self.tls_folder(name))
-            rows.append(self._row(name, role, tenant))
-        for role in ("ca", "pva"):
-            table = self.site.role(role) / "principals.json"
-            table.write_text(json.dumps({"principals": rows}, indent=2) + "\n")
+        rows = {name: self._row(name, role, tenant) for name, (role, tenant) in CLIENTS.items()}
+        rows["admin"] = self._row("admin", "admin", "")
+        for service, admitted in ADMITTED.items():
+            table = self.site.role(service) / "principals.json"
+            table.write_text(json.dumps({"principals": [rows[each] for each in admitted]}, indent=2) + "\n")
 
     def _row(self, name: str, role: str, tenant: str) -> dict[str, str]:
         certificate = self.tls_folder(name) / f"{name}.pem"

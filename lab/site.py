@@ -26,10 +26,11 @@ class Identity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceIdentities:
-    """The two identities of one device: its TRE (and TPM), and its agent."""
+    """The identities of one device: its TRE (and TPM), its agent, and the person at its MMI."""
 
     tre: Identity
     agent: Identity
+    person: Identity
 
 
 def identities(number: int) -> DeviceIdentities | None:
@@ -39,8 +40,11 @@ def identities(number: int) -> DeviceIdentities | None:
     """
     if os.geteuid() != 0:
         return None
-    first = FIRST_DEVICE_UID + 2 * number
-    return DeviceIdentities(tre=Identity(uid=first, gid=first), agent=Identity(uid=first + 1, gid=first + 1))
+    tre, agent, person = (
+        Identity(uid=each, gid=each)
+        for each in range(FIRST_DEVICE_UID + 3 * number, FIRST_DEVICE_UID + 3 * number + 3)
+    )
+    return DeviceIdentities(tre=tre, agent=agent, person=person)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

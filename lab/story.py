@@ -15,6 +15,7 @@ from clients.ocsp import OcspClient
 from edge.process import system_clock, system_random
 from lab.artefacts import Run
 from lab.device import Answer, Refusal
+from lab.identities import PVA_ISSUER
 from lab.narration import Story
 from lab.parties import Administrator, Operator, Supplier
 from lab.reference import reference_manifest
@@ -23,6 +24,7 @@ from messages.evidence import EvidenceMessage, decode_evidence
 from standards.pki.ocsp_answer import CertStatus, OcspRefusalError, StatusKind
 from standards.rats.ear import AttestationResult
 
+PVA_PURPOSES = ("challenge", "attestation-result", "state-approval")
 GOOD_DEVICE = "device-1"
 APPROVED = "supplier-1"
 UNRECOGNISED = "supplier-2"
@@ -68,7 +70,7 @@ def open_services(scene: Scene) -> None:
         scene.services.start_ocsp()
         line.outcome = scene.services.urls["ocsp"]["public"]
     with tell.line("0.4", "PVA", "CA", "certificates for challenges and results") as line:
-        scene.administrator.certify_pva()
+        scene.administrator.certify("pva", role="pva", service=PVA_ISSUER, purposes=PVA_PURPOSES)
         scene.services.start_pva()
         line.outcome = scene.services.urls["pva"]["operator"]
     scene.operator = Operator("sho-1", scene.services)

@@ -1,0 +1,197 @@
+"""The fourteen steps, on the good device: from power-on with a PCID to an active MID.
+
+Rule: what is told of the device's side is what its agent reports while it happens; what is told of the network's side
+is what the roles' own answers say. Whether the subscription works is shown by attaching with it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from clients.ccif import CcifClient
+from clients.sho import OrderState, PlacedOrder, ShoPublicClient
+from clients.vno import VnoClient
+from edge.http_client import HttpError
+from lab.device import Answer, Device, Refusal
+from lab.identities import CCIF, SHO, VNO
+from lab.narration import Line, Story
+from lab.network import PRODUCT, Network
+from lab.scene import Scene
+from lab.story import APPROVED, UnexpectedEndError
+from m2me_agent.tre_protocol import Operation
+from messages.attachment import nai_of
+from messages.device_code import device_code
+
+AWAITED = "needs-registration"
+TOLD: Mapping[str, tuple[str, str, str]] = {
+    "identity-sent": ("M2ME", "VNO", "attach: identity with the PCID"),
+    "resynchronised": ("M2ME", "VNO, ICF", "AUTS: the network's sequence number was behind"),
+    "challenge-answered": ("TRE", "VNO", "RES to the ICF's vector"),
+    "attached": ("VNO", "M2ME", "bearer: destinations, quota, expiry"),
+    "operator-found": ("DRF", "M2ME", "signed discovery answer"),
+    "registered": ("M2ME", "DRF, SHO", "registration; order token"),
+    AWAITED: ("TRE", "person", "operator and order code at the MMI"),
+    "order-accepted": ("TRE", "-", "order bound to this TRE; consent given"),
+    "validated": ("M2ME", "PVA", "evidence: quote and boot log"),
+    "validated-again": ("M2ME", "PVA", "evidence for the DPF's own question"),
+    "delivery-requested": ("M2ME", "DPF", "asks for its delivery"),
+    "granted": ("DPF", "M2ME", "grant: package and delivery token"),
+    "downloaded": ("DPF", "M2ME", "content, in chunks"),
+    "receipt-signed": ("TRE", "M2ME", "installed; receipt signed by the AK"),
+    "receipt-taken": ("DPF", "SHO", "receipt, unmodified"),
+    "instructed": ("SHO", "TRE", "AuC open; signed instruction: activate"),
+}
+"""What an event of the agent means: who to whom, and what."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Journey:
+    """One run of an agent, told as it happens; consents at the MMI where `consents`."""
+
+    scene: Scene
+    device: Device
+    consents: bool = True
+    prefix: str = ""
+    events: list[Mapping[str, Any]] = field(default_factory=list)
+    _last_ms: float = 0.0
+
+    def run(self, *, choice: str = "") -> Answer:
+        """From where the device stands to the end."""
+        return self.device.provision(on_event=self._on_event, choice=choice)
+
+    def _on_event(self, event: Mapping[str, Any]) -> None:
+        self.events.append(event)
+        self.tell(event)
+        if event["event"] == AWAITED and self.consents:
+            code = str(event["order_code"])
+            with self.scene.narrator.line(
+                f"{self.prefix}7", "person", "TRE", f"consent to order {code}"
+            ) as line:
+                line.outcome = self.device.person("consent", code)
+
+    def tell(self, event: Mapping[str, Any]) -> None:
+        """Print one event as a line of the story."""
+        name = str(event["event"])
+        sender, receiver, message = TOLD.get(name, ("M2ME", "-", name.replace("-", " ")))
+        outcome = next(
+            (str(event[key]) for key in ("status", "outcome", "state", "source", "bytes") if key in event),
+            "ok",
+        )
+        line = Line(
+            step=f"{self.prefix}{event['step']}",
+            sender=sender,
+            receiver=receiver,
+            message=message,
+            outcome=outcome,
+        )
+        elapsed_ms = float(event["elapsed_ms"])
+        self.scene.narrator.told(line, elapsed_ms=elapsed_ms - self._last_ms)
+        self._last_ms = elapsed_ms
+
+
+def open_network(scene: Scene) -> None:
+    """Start the network's roles, which recognise the approved supplier."""
+    network = scene.network = Network(scene.services, scene.processes)
+    with scene.narrator.line(
+        "0", "operators", "CA", "keys and certificates; the network's roles start"
+    ) as line:
+        network.open(scene.administrator, supplier=APPROVED, es_root=scene.anchors(APPROVED).es_root)
+        line.outcome = "VNO, ICF, CCIF, DRF, SHO, DPF"
+
+
+def connect(scene: Scene, name: str, *, step: str = "0") -> None:
+    """The factory gives a device its PCID: sealed by the CCIF for this TPM, put into its TRE."""
+    device = scene.devices[name]
+    with scene.narrator.line(step, "factory", "CCIF, TRE", "PCID and sealed key; K at the ICF") as line:
+        status = _asked(device, Operation.STATUS)["status"]
+        client = CcifClient(scene.services.http(CCIF, "operator", scene.services.identity(APPROVED)))
+        issued = client.connectivity(
+            device_id=scene.ids[name], storage_public=bytes.fromhex(status["storage_public"])
+        )
+        line.outcome = f"PCID {_asked(device, Operation.INSTALL_CONNECTIVITY, token=issued.token)['pcid']}"
+
+
+def order(scene: Scene, name: str, *, step: str = "0", key: str = "") -> PlacedOrder:
+    """The user orders at the operator of his choice, with the code on the device's label."""
+    code = device_code(scene.ids[name])
+    with scene.narrator.line(step, "user", "SHO", f"order for {code}") as line:
+        placed = public(scene).order(
+            subscriber=f"subscriber of {name}",
+            device_code=code,
+            product=PRODUCT,
+            idempotency_key=key or f"order-{name}",
+        )
+        line.outcome = f"order code {placed.order_code}"
+    return placed
+
+
+def public(scene: Scene) -> ShoPublicClient:
+    """The operator's public listener, as a user's browser reaches it."""
+    return ShoPublicClient(scene.services.http(SHO, "public"))
+
+
+def state_of(scene: Scene, placed: PlacedOrder) -> OrderState:
+    """Where an order stands, as its user sees it."""
+    return public(scene).order_state(placed.order_id, secret=placed.secret)
+
+
+def play_fourteen_steps(scene: Scene, name: str) -> PlacedOrder:
+    """All of them on one enrolled device, and the subscription used once."""
+    connect(scene, name)
+    placed = order(scene, name)
+    journey = Journey(scene=scene, device=scene.devices[name])
+    answer = journey.run()
+    stands = state_of(scene, placed)
+    told = ", ".join(stands.informed) or "nothing"
+    scene.narrator.remark(f"       the user was told: {told}")
+    used = attach_with_subscription(scene, name)
+    happened = f"{answer.said.get('outcome', answer.outcome)}, order {stands.state}, {used}"
+    if answer.refusal:
+        happened = answer.outcome
+    scene.narrator.tell(
+        Story(
+            name="14",
+            told="from power-on to an active MID",
+            expected="active, order active, authenticated with the new IMSI",
+            happened=happened,
+            subject=answer.refusal.subject if answer.refusal else "",
+            reason=answer.refusal.reason if answer.refusal else "",
+            remedy=answer.refusal.remedy if answer.refusal else "",
+        )
+    )
+    return placed
+
+
+def attach_with_subscription(scene: Scene, name: str) -> str:
+    """Attach with the MID's IMSI: the SHO's AuC gives vectors now, the TRE answers with the new key."""
+    device = scene.devices[name]
+    rows = _asked(device, Operation.MIDS)["mids"]
+    active = [row for row in rows if row["state"].upper() == "ACTIVE"]
+    if not active:
+        return "no active MID"
+    mid, imsi = active[0], str(active[0]["applications"][0])
+    vno = VnoClient(scene.services.http(VNO, "device"))
+    with scene.narrator.line("14", "TRE", "VNO, SHO", f"attach with the new IMSI {imsi}") as line:
+        challenge = vno.attach(nai_of(imsi, mnc_digits=2))
+        answer = _asked(
+            device,
+            Operation.AUTHENTICATE,
+            mid_id=mid["mid_id"],
+            application=imsi,
+            rand=challenge.rand,
+            autn=challenge.autn,
+        )
+        try:
+            bearer = vno.respond(challenge.session, res=answer["res"])
+        except HttpError as error:
+            line.outcome = f"refused: {error.status}"
+            return "not authenticated with the new IMSI"
+        line.outcome = f"bearer to {bearer.apn}"
+    return "authenticated with the new IMSI"
+
+
+def _asked(device: Device, operation: Operation, **parameters: Any) -> Mapping[str, Any]:
+    answer = device.ask_tre(operation, parameters)
+    if isinstance(answer, Refusal):
+        raise UnexpectedEndError(f"the TRE of {device.name} refused {operation}: {answer.reason}")
+    return answer

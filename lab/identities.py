@@ -1,0 +1,41 @@
+"""Who is who in the lab: every TLS client identity, and which service admits whom.
+
+Rule: a service's table of principals holds those who have business there and nobody else.
+"""
+
+from collections.abc import Mapping
+
+PVA_ISSUER = "pva.lab"
+VNO, ICF, CCIF, DRF, SHO, DPF = "vno-1", "icf-1", "ccif-1", "drf-1", "sho-1", "dpf-1"
+RELAY = "ro-1"
+"""The registration operator as a relay of validation requests; the DRF calls the PVA in this role."""
+
+CLIENTS: Mapping[str, tuple[str, str]] = {
+    "sho-1": ("sho", SHO),
+    "supplier-1": ("es", "supplier-1"),
+    "supplier-2": ("es", "supplier-2"),
+    "ocsp": ("ocsp", "ocsp"),
+    "pva": ("pva", PVA_ISSUER),
+    VNO: ("vno", VNO),
+    ICF: ("icf", ICF),
+    CCIF: ("ccif", CCIF),
+    DRF: ("drf", DRF),
+    DPF: ("dpf", DPF),
+    RELAY: ("ro-relay", RELAY),
+}
+"""Identity -> role and tenant; the administrator's is made with the CA."""
+
+PEOPLE = ("admin", "sho-1", "supplier-1", "supplier-2")
+"""Those who administer from a command line."""
+
+_FIRST_JOURNEY = (*PEOPLE, "ocsp")
+ADMITTED: Mapping[str, tuple[str, ...]] = {
+    "ca": _FIRST_JOURNEY,
+    "pva": (*_FIRST_JOURNEY, DPF, RELAY),
+    ICF: (VNO, CCIF),
+    CCIF: ("supplier-1",),
+    DRF: (ICF, SHO),
+    SHO: (DRF, "pva", DPF, VNO),
+    DPF: (SHO, "pva"),
+}
+"""Service -> whom its operator listener lets in."""

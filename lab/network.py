@@ -1,0 +1,191 @@
+"""The network of one lab: VNO, ICF, CCIF, DRF, SHO and DPF, one OS process each, with keys and stores of their own.
+
+Rule: none finds another but by its address, and none is let in anywhere but with a certificate of its own. A recorder
+stands before the DPF's device listener: devices are sent there, and all that leaves the DPF passes it.
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from edge.keys import create_passphrase
+from edge.process import system_random
+from lab.configuration import write_toml
+from lab.identities import CCIF, DPF, DRF, ICF, PVA_ISSUER, RELAY, SHO, VNO
+from lab.keyring import make_key
+from lab.parties import TRE_LEVEL, Administrator
+from lab.processes import Processes, python_command
+from lab.services import Services
+
+MCC, MNC = "999", "70"
+HOME_MNC = "71"
+PRODUCT = "connected-gateway"
+SHO_NAME = "First Home Operator"
+OP = bytes(range(16)).hex()
+"""Operator variant of MILENAGE, common to all networks that serve these devices; not a secret."""
+LOOPBACK_NETWORK = "127.0.0.0/8"
+SIGNING: dict[str, tuple[str, tuple[str, ...]]] = {
+    CCIF: ("ccif", ("connectivity",)),
+    DRF: ("drf", ("discovery",)),
+    SHO: ("sho", ("subscription", "result-encryption")),
+    DPF: ("dpf", ("delivery",)),
+}
+"""Service -> its role, and the purposes of its signing keys."""
+
+
+class Network:
+    """Certifies, configures, starts and restarts the network's roles."""
+
+    def __init__(self, services: Services, processes: Processes) -> None:
+        self._services, self._processes = services, processes
+        self.records = services.site.role("recorder") / "records"
+        self.module = {
+            name: f"operators.{name.partition('-')[0]}.app" for name in (VNO, ICF, CCIF, DRF, SHO, DPF)
+        }
+
+    def open(self, administrator: Administrator, *, supplier: str, es_root: Path) -> None:
+        """Make keys and settings, and start everything; the supplier's root is recognised by SHO and DPF."""
+        for name, (role, purposes) in SIGNING.items():
+            administrator.certify(name, role=role, service=name, purposes=purposes)
+        make_key(self._services.site.role(SHO), "policy-root")
+        for name in (ICF, CCIF, SHO):
+            create_passphrase(self._folder(name) / "subscriber-key", random_bytes=system_random)
+        self._configure(supplier=supplier, es_root=es_root)
+        with ThreadPoolExecutor(len(self.module) + 1) as together:
+            starts = [together.submit(self._services.start, *each) for each in self.module.items()]
+            starts.append(together.submit(self._start_recorder))
+            for each in starts:
+                each.result()
+
+    def restart(self, name: str) -> None:
+        """Kill a role without warning, and start it again."""
+        self._services.restart(name, self.module[name])
+
+    @property
+    def vno_url(self) -> str:
+        """Radio side of the visited network."""
+        return self._services.urls[VNO]["device"]
+
+    @property
+    def drf_url(self) -> str:
+        """Where devices ask for their operator, behind the gateway."""
+        return self._services.urls[DRF]["device"]
+
+    def _folder(self, name: str) -> Path:
+        return self._services.site.role(name)
+
+    def _start_recorder(self) -> None:
+        host_port = self._services.address("dpf-1.device")
+        arguments = ["--port", self._services.address("recorder.device").rpartition(":")[2]]
+        arguments += ["--to", host_port, "--anchors", str(self._services.tls_root)]
+        arguments += ["--server", str(self._services.tls_folder("recorder")), "--records", str(self.records)]
+        self._processes.start_service(
+            "recorder",
+            python_command("lab.recorder", *arguments),
+            image=self._services.site.image,
+            cwd=self._folder("recorder"),
+        )
+
+    def _configure(self, *, supplier: str, es_root: Path) -> None:
+        recognised = {"name": supplier, "root": es_root}
+        tables: dict[str, dict[str, object]] = {
+            VNO: self._vno(),
+            ICF: self._operator_side(ICF)
+            | {"drf": self._call(DRF, ICF), "subscriber_key_file": self._folder(ICF) / "subscriber-key"},
+            CCIF: self._ccif(),
+            DRF: self._drf(),
+            SHO: self._sho() | {"suppliers": [recognised]},
+            DPF: self._dpf()
+            | {"suppliers": [recognised | {"ocsp_url": self._services.ocsp_url, "tre_level_min": TRE_LEVEL}]},
+        }
+        for name, table in tables.items():
+            folder = self._folder(name)
+            common = {"profile": "lab", "database": f"sqlite:///{folder / f'{name}.sqlite'}"}
+            write_toml(folder / f"{name}.toml", common | table)
+
+    def _vno(self) -> dict[str, object]:
+        return {
+            "serving_network": VNO,
+            "device": self._services.server_side(VNO, "device"),
+            "gateway": self._services.server_side(VNO, "gateway")
+            | {"reachable_networks": [LOOPBACK_NETWORK]},
+            "routes": {
+                f"{MCC}-{MNC}": self._call(ICF, VNO),
+                f"{MCC}-{HOME_MNC}": self._call(SHO, VNO),
+            },
+        }
+
+    def _ccif(self) -> dict[str, object]:
+        destinations = [
+            self._services.address(each) for each in ("drf-1.device", "pva.device", "recorder.device")
+        ]
+        return self._operator_side(CCIF) | {
+            "issuer": CCIF,
+            "icf": self._call(ICF, CCIF),
+            "operators_root": self._services.operators_root,
+            "connectivity_key": self._signing(CCIF, "connectivity"),
+            "subscriber_key_file": self._folder(CCIF) / "subscriber-key",
+            "numbers": {"mcc": MCC, "mnc": MNC},
+            "bearer": {"apn": "registration.m2m", "destinations": destinations},
+            "op": OP,
+        }
+
+    def _drf(self) -> dict[str, object]:
+        return self._operator_side(DRF) | {
+            "id": DRF,
+            "device": self._services.server_side(DRF, "device"),
+            "discovery_key": self._signing(DRF, "discovery"),
+            "operators_root": self._services.operators_root,
+            "shos": {
+                SHO: {
+                    "name": SHO_NAME,
+                    "upstream": self._call(SHO, DRF),
+                    "pva_url": f"https://{self._services.address('pva.device')}",
+                    "dpf_url": f"https://{self._services.address('recorder.device')}",
+                    "pva": PVA_ISSUER,
+                }
+            },
+            "pvas": {PVA_ISSUER: self._call("pva", RELAY)},
+        }
+
+    def _sho(self) -> dict[str, object]:
+        folder = self._folder(SHO)
+        return self._operator_side(SHO) | {
+            "id": SHO,
+            "name": SHO_NAME,
+            "dpf_id": DPF,
+            "products": [PRODUCT],
+            "public": self._services.server_side(SHO, "public"),
+            "operators_root": self._services.operators_root,
+            "subscription_key": self._signing(SHO, "subscription"),
+            "policy_root": {"key": folder / "policy-root.key", "passphrase_file": folder / "passphrase"},
+            "result_key": self._signing(SHO, "result-encryption"),
+            "subscribers": {"mcc": MCC, "mnc": HOME_MNC, "key_file": folder / "subscriber-key"},
+            "pvas": [{"id": PVA_ISSUER, "route": "relay", "operator": self._call("pva", SHO)}],
+            "drf": self._call(DRF, SHO),
+            "dpf": self._call(DPF, SHO),
+        }
+
+    def _dpf(self) -> dict[str, object]:
+        return self._operator_side(DPF) | {
+            "id": DPF,
+            "device": self._services.server_side(DPF, "device"),
+            "delivery_key": self._signing(DPF, "delivery"),
+            "operators_root": self._services.operators_root,
+            "pvas": {PVA_ISSUER: self._call("pva", DPF)},
+            "shos": {SHO: self._call(SHO, DPF)},
+            "chunk_bytes": 512,
+        }
+
+    def _operator_side(self, name: str) -> dict[str, object]:
+        return {"operator": self._services.server_side(name, "operator") | self._services.clients_of(name)}
+
+    def _call(self, service: str, as_whom: str) -> dict[str, object]:
+        return self._services.upstream(service, as_whom=as_whom)
+
+    def _signing(self, name: str, purpose: str) -> dict[str, object]:
+        folder = self._folder(name)
+        return {
+            "key": folder / f"{purpose}.key",
+            "passphrase_file": folder / "passphrase",
+            "certificate": folder / f"{purpose}.pem",
+        }
