@@ -15,6 +15,7 @@ from edge.database import transaction
 from edge.ledger import SALT_BYTES
 from edge.process import RandomBytes
 from edge.secret_store import SecretStore
+from edge.serialization import repeated
 from operators.ccif import schema
 from operators.ccif.connectivity import Credential
 from standards.aka.milenage import KEY_SIZE, MilenageKey
@@ -48,6 +49,7 @@ class Store:
             row = connection.execute(query).mappings().first()
         return None if row is None else self._credential(row)
 
+    @repeated
     def allot(self, credential: Credential, *, by: str, at: datetime) -> bool:
         """See `operators.ccif.connectivity.CredentialStore`."""
         if credential.key is None:
@@ -73,6 +75,7 @@ class Store:
             return False
         return True
 
+    @repeated
     def issue(self, pcid: str, *, token: str, by: str, at: datetime) -> None:
         """See `operators.ccif.connectivity.CredentialStore`."""
         with transaction(self._engine) as connection:

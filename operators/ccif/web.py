@@ -13,7 +13,7 @@ from edge.bodies import json_body
 from edge.principals import PrincipalTable, current_principal, enforce_access, require
 from edge.problems import OnRefusal
 from edge.process import Clock
-from edge.refusals import register_refusals
+from edge.refused import register_refusals
 from operators.ccif.connectivity import ConnectivityDesk
 from standards.rats.fields import Fields
 

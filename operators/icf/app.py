@@ -10,12 +10,13 @@ from pathlib import Path
 import click
 
 from clients.drf import DrfOperatorClient
+from edge.caller_refusals import CallerRefusals
 from edge.database import engine_for, migrate
 from edge.http_server import Listener, ListenerError, serve
 from edge.keys import KeyFileError
 from edge.principals import PrincipalTable, PrincipalTableError
 from edge.process import configure_logging, system_clock, system_random
-from edge.refusals import AnonymousRefusals, CallerRefusals
+from edge.refused import AnonymousRefusals
 from edge.secret_store import SecretStore
 from edge.settings import SettingsError, load_settings
 from operators.icf import schema

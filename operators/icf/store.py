@@ -15,6 +15,7 @@ from edge.database import transaction
 from edge.ledger import SALT_BYTES
 from edge.process import RandomBytes
 from edge.secret_store import SecretStore
+from edge.serialization import repeated
 from operators.icf import schema
 from operators.icf.subscribers import BearerTerms, Subscriber
 from operators.icf.vectors import IssuedVector
@@ -60,6 +61,7 @@ class Store:
             sequence=HomeSequence(seq=row["seq"], ind=row["ind"]),
         )
 
+    @repeated
     def add_subscriber(self, subscriber: Subscriber, *, by: str, at: datetime) -> bool:
         """See `operators.icf.subscribers.SubscriberStore`."""
         sealed = self._secrets.seal(subscriber.key.k + subscriber.key.opc, bound_to=_place(subscriber.pcid))
@@ -80,6 +82,7 @@ class Store:
             return False
         return True
 
+    @repeated
     def change_terms(self, subscriber: Subscriber, *, by: str, at: datetime) -> None:
         """See `operators.icf.subscribers.SubscriberStore`."""
         with transaction(self._engine) as connection:
@@ -96,6 +99,7 @@ class Store:
             row = connection.execute(sa.select(_ISSUED).where(_ISSUED.c.rand == rand)).mappings().first()
         return None if row is None else IssuedVector(**row)
 
+    @repeated
     def take_numbers(
         self, issued: tuple[IssuedVector, ...], *, sqn_ms: int | None, by: str, at: datetime
     ) -> HomeSequence | None:
@@ -116,6 +120,7 @@ class Store:
             self._audit(connection, kind="vectors-issued", subject=pcid, record=record, at=at)
         return HomeSequence(seq=moved.seq - count, ind=(moved.ind - 1) % IND_COUNT)
 
+    @repeated
     def attach(self, rand: bytes, *, until: datetime, by: str, at: datetime) -> bool:
         """See `operators.icf.attachments.AttachmentStore`."""
         with transaction(self._engine) as connection:
@@ -158,11 +163,12 @@ class Store:
 
 def _advance(pcid: str, *, count: int, sqn_ms: int | None) -> sa.sql.dml.ReturningUpdate[Any]:
     """The one statement that takes `count` numbers; `standards.aka.sequence.HomeSequence` says what it does."""
-    told = 0 if sqn_ms is None else parts_of(sqn_ms)[0]
+    # SEQ has 43 bits: the parameter's type says so, or PostgreSQL takes it for 32 bits
+    told = sa.literal(0 if sqn_ms is None else parts_of(sqn_ms)[0], sa.BigInteger)
     seq = sa.case((_SUBSCRIBERS.c.seq < told, told), else_=_SUBSCRIBERS.c.seq) + count
     return (
         sa.update(_SUBSCRIBERS)
-        .where(_SUBSCRIBERS.c.pcid == pcid, seq <= SEQ_MAX)
+        .where(_SUBSCRIBERS.c.pcid == pcid, seq <= sa.literal(SEQ_MAX, sa.BigInteger))
         .values(seq=seq, ind=(_SUBSCRIBERS.c.ind + 1) % IND_COUNT)
         .returning(_SUBSCRIBERS.c.seq, _SUBSCRIBERS.c.ind)
     )

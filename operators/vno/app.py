@@ -16,7 +16,7 @@ from edge.database import engine_for, migrate
 from edge.http_server import Listener, ListenerError, serve
 from edge.keys import KeyFileError
 from edge.process import configure_logging, print_ready, system_clock, system_random
-from edge.refusals import AnonymousRefusals
+from edge.refused import AnonymousRefusals
 from edge.settings import SettingsError, load_settings
 from edge.stream_server import StreamListener, bound_stream
 from operators.vno.attachment import AttachmentDesk, AttachmentRules

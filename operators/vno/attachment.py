@@ -13,7 +13,7 @@ from typing import Protocol
 from clients.icf import BearerTerms, IcfAnswerError, Resynchronisation, VectorBatch
 from edge.http_client import HttpError, UnreachableError
 from edge.process import RandomBytes
-from edge.refusals import RefusedError
+from edge.refused import RefusedError
 from messages.attachment import read_nai
 from messages.errors import MessageError
 from operators.vno.bearers import Bearer, new_credentials, secret_digest

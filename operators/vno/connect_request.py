@@ -57,6 +57,10 @@ class HeadParser:
     def _read(self, request: h11.Request) -> ConnectRequest:
         if request.method != b"CONNECT":
             raise refuse(RefusalCode.METHOD_NOT_OFFERED, subject="method", reason="expected CONNECT")
+        if request.http_version not in {b"1.0", b"1.1"}:
+            raise refuse(
+                RefusalCode.REQUEST_MALFORMED, subject="request", reason="expected HTTP/1.1 or HTTP/1.0"
+            )
         names = [name for name, _ in request.headers]
         if {b"content-length", b"transfer-encoding"} & set(names):
             raise refuse(RefusalCode.REQUEST_MALFORMED, subject="request", reason="CONNECT has no body")

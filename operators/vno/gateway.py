@@ -15,7 +15,7 @@ from typing import Protocol
 
 from edge.problem_document import CONTENT_TYPE, Problem
 from edge.process import Clock, logger
-from edge.refusals import AnonymousRefusals, RefusedError
+from edge.refused import AnonymousRefusals, RefusedError, problem_of_refusal
 from edge.stream_server import close_writer
 from operators.vno.admission import BearerBook, Destination, IpNetwork, admit, proven_bearer, reachable
 from operators.vno.bearers import Bearer
@@ -131,7 +131,7 @@ class Gateway:
     async def _refuse(
         self, writer: asyncio.StreamWriter, refusal: RefusedError, *, bearer: Bearer | None
     ) -> None:
-        problem = refusal.problem()
+        problem = problem_of_refusal(refusal)
         if bearer is None:
             self._anonymous.count(problem)
         else:

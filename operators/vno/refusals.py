@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from enum import StrEnum, unique
 from http import HTTPStatus
 
-from edge.refusals import RefusalRule, RefusedError
+from edge.refused import RefusalRule, RefusedError
 
 
 @unique
@@ -95,4 +95,4 @@ REFUSALS: Mapping[RefusalCode, RefusalRule] = {
 
 def refuse(code: RefusalCode, *, subject: str, reason: str) -> RefusedError:
     """The refusal of a code, with the status and remedy that belong to it."""
-    return RefusedError(code, rule=REFUSALS[code], subject=subject, reason=reason)
+    return RefusedError(code, REFUSALS[code], subject=subject, reason=reason)

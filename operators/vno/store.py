@@ -14,6 +14,7 @@ from edge.database import transaction
 from edge.ledger import SALT_BYTES
 from edge.problem_document import Problem
 from edge.process import RandomBytes
+from edge.serialization import repeated
 from operators.vno import schema
 from operators.vno.bearers import Bearer, block_of
 
@@ -35,6 +36,7 @@ class Store:
         with transaction(self._engine, write=False) as connection:
             return _used(connection, pcid, at=at)
 
+    @repeated
     def open(self, bearer: Bearer, *, at: datetime) -> None:
         """See `operators.vno.attachment.BearerStore`."""
         row = {
@@ -69,6 +71,7 @@ class Store:
         values = {name: row[name] for name in row if name not in {"refusals", "destinations"}}
         return Bearer(**values, destinations=tuple(row["destinations"]))
 
+    @repeated
     def set_aside(self, bearer_id: str, *, bytes_needed: int, at: datetime) -> int:
         """See `operators.vno.tunnel.QuotaBook`."""
         with transaction(self._engine) as connection:
@@ -87,6 +90,7 @@ class Store:
                 )
         return granted
 
+    @repeated
     def give_back(self, bearer_id: str, *, bytes_unused: int) -> None:
         """See `operators.vno.tunnel.QuotaBook`."""
         with transaction(self._engine) as connection:
@@ -96,6 +100,7 @@ class Store:
                 .values(used_bytes=_TABLE.c.used_bytes - bytes_unused)
             )
 
+    @repeated
     def record_refusal(self, bearer: Bearer, problem: Problem, *, at: datetime) -> None:
         """See `operators.vno.gateway.GatewayRecords`."""
         with transaction(self._engine) as connection:

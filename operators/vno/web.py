@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 from edge.bodies import json_body
 from edge.principals import device, enforce_access
 from edge.process import Clock
-from edge.refusals import AnonymousRefusals, register_refusals
+from edge.refused import AnonymousRefusals, register_refusals
 from operators.vno.attachment import AttachmentDesk, Challenge, OpenedBearer
 
 BODY_BYTES_MAX = 1024

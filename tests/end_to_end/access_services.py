@@ -68,11 +68,13 @@ class Drf:
         told: list[dict[str, Any]] = []
         self.told = told
         self.up = True
+        self.asked: set[str] = set()
         outer = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
+                outer.asked.add(f"{self.command} {self.path}")
                 status = 204 if outer.up and self.path == "/v1/attachments" else 503
                 if status == 204:
                     told.append(json.loads(body))
@@ -226,11 +228,11 @@ class AccessServices:
 
     def icf(self, name: str) -> IcfClient:
         """The ICF as somebody."""
-        return IcfClient(self._http("icf", name))
+        return IcfClient(self.http("icf", name))
 
     def ccif(self, name: str) -> CcifClient:
         """The CCIF as somebody."""
-        return CcifClient(self._http("ccif", name))
+        return CcifClient(self.http("ccif", name))
 
     @property
     def vno(self) -> VnoClient:
@@ -262,7 +264,8 @@ class AccessServices:
             answer += data
         return int(answer.split(b" ", 2)[1]) if answer else 0, tls
 
-    def _http(self, role: str, name: str) -> HttpClient:
+    def http(self, role: str, name: str) -> HttpClient:
+        """A role's operator listener as somebody."""
         return HttpClient(self.running[role].urls["operator"], tls=self.certificates.tls(name))
 
     def _start(self, role: str, text: str) -> None:

@@ -3,18 +3,32 @@
 import hashlib
 import time
 from collections.abc import Iterator
-from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
+from flask import Flask
 
 from clients.ccif import IssuedConnectivity
 from clients.vno import Bearer
-from edge.http_client import HttpError
-from edge.process import system_clock
+from edge.database import engine_for, transaction
+from edge.http_client import HttpClient, HttpError
+from edge.ledger import verify_entry
+from edge.principals import routes_of
+from edge.process import system_clock, system_random
+from edge.refused import AnonymousRefusals
+from edge.settings import load_settings
 from messages.attachment import attachment_key, nai_of
 from messages.connectivity import CONNECTIVITY_KIND, read_claims
 from messages.operator_token import verify_operator_token
+from operators.ccif import app as ccif_app
+from operators.ccif.settings import CcifSettings
+from operators.icf import app as icf_app
+from operators.icf import schema as icf_schema
+from operators.icf.settings import IcfSettings
+from operators.vno import app as vno_app
+from operators.vno.settings import VnoSettings
+from operators.vno.store import Store
 from standards.aka.sequence import UsimSequence
 from standards.aka.vectors import Authenticated, Resynchronisation
 from tests.end_to_end.access_services import MNC, NETWORK, AccessServices
@@ -264,9 +278,8 @@ def test_without_the_drf_there_is_no_bearer(services: AccessServices, device: De
 
 @pytest.mark.requirement("R107")
 def test_a_bearer_outlives_the_process_and_keys_lie_in_no_database(
-    services: AccessServices, device: Device, tmp_path: Path
+    services: AccessServices, device: Device
 ) -> None:
-    del tmp_path
     bearer = device.attach()
     services.running["vno"].kill()
     services.start_vno()
@@ -295,6 +308,99 @@ def test_a_tunnel_ends_with_its_bearer(services: AccessServices) -> None:
     status, connection = services.connect(services.destination.address, bearer)
     connection.close()
     assert status == 410
+
+
+@pytest.mark.negative
+@pytest.mark.requirement("R01")
+def test_the_drf_is_never_asked_for_vectors(services: AccessServices, device: Device) -> None:
+    device.attach()
+    assert services.drf.asked == {"POST /v1/attachments"}
+
+
+@pytest.mark.requirement("R86")
+def test_each_listener_has_its_routes_and_no_other(services: AccessServices) -> None:
+    icf = load_settings(IcfSettings, path=services.folder / "icf.toml", environ={})
+    ccif = load_settings(CcifSettings, path=services.folder / "ccif.toml", environ={})
+    vno = load_settings(VnoSettings, path=services.folder / "vno.toml", environ={})
+    engine = engine_for("sqlite://")
+    attach = vno_app.build_listener(
+        vno,
+        store=Store(engine, random_bytes=system_random),
+        gateway="gateway.example:443",
+        anonymous=AnonymousRefusals(),
+    )
+    engine.dispose()
+    (icf_listener,), (ccif_listener,) = icf_app.build_listeners(icf), ccif_app.build_listeners(ccif)
+    assert routes_of(cast("Flask", icf_listener.app)) == [
+        ("POST", "/v1/attachments", ("vno",)),
+        ("POST", "/v1/authentication-vectors", ("vno",)),
+        ("PUT", "/v1/subscribers/<pcid>", ("ccif",)),
+    ]
+    assert routes_of(cast("Flask", ccif_listener.app)) == [("POST", "/v1/connectivity", ("es",))]
+    assert routes_of(cast("Flask", attach.app)) == [
+        ("POST", "/v1/attach", ("device",)),
+        ("POST", "/v1/attach/<session>", ("device",)),
+    ]
+
+
+@pytest.mark.negative
+def test_malformed_bodies_are_refused(services: AccessServices, device: Device) -> None:
+    vectors = {"pcid": device.pcid, "serving_network": NETWORK}
+    attachment = vectors | {"rand": "00" * 16, "expires_at": "2026-01-01T00:00:00Z"}
+    terms = {"apn": "a", "destinations": ["drf.example:443"], "quota_bytes": 1, "life_s": 1}
+    subscriber = {"k": "00" * 16, "opc": "00" * 16, "amf": "0000", **terms}
+    session = "00" * 16
+    radio = HttpClient(services.running["vno"].urls["device"])
+    vno, ccif = services.http("icf", "vno-1"), services.http("icf", "ccif-1")
+    factory = services.http("ccif", "factory")
+    calls: list[tuple[HttpClient, str, dict[str, Any]]] = [
+        (vno, "/v1/authentication-vectors", vectors | {"more": 1}),
+        (vno, "/v1/authentication-vectors", vectors | {"pcid": "12345"}),
+        (
+            vno,
+            "/v1/authentication-vectors",
+            vectors | {"resynchronisation": {"rand": "00" * 16, "auts": "00"}},
+        ),
+        (vno, "/v1/attachments", attachment | {"expires_at": "2026-02-30T00:00:00Z"}),
+        (vno, "/v1/attachments", attachment | {"rand": "00"}),
+        (factory, "/v1/connectivity", {"device_id": "00", "storage_public": "AA"}),
+        (factory, "/v1/connectivity", {"device_id": device.device_id, "storage_public": "A="}),
+        (radio, "/v1/attach", {"identity": device.identity, "more": 1}),
+        (radio, "/v1/attach", {"identity": device.pcid}),
+        (radio, f"/v1/attach/{session}", {}),
+        (radio, f"/v1/attach/{session}", {"res": "00" * 8, "auts": "00" * 14}),
+        (radio, f"/v1/attach/{session}", {"res": "00" * 16}),
+    ]
+    for client, path, body in calls:
+        with pytest.raises(HttpError) as refused:
+            client.post_json(path, body)
+        assert refused.value.status == 422, (path, body)
+    for pcid, fault in (
+        (device.pcid, {"destinations": ["127.1:443"]}),
+        (device.pcid, {"apn": ""}),
+        (device.pcid, {"k": "00" * 15}),
+        ("12345", {}),
+        ("9997000000000001", {}),
+    ):
+        with pytest.raises(HttpError) as refused:
+            ccif.put_json(f"/v1/subscribers/{pcid}", subscriber | fault)
+        assert refused.value.status == 422, (pcid, fault)
+    with pytest.raises(HttpError) as conflict:
+        ccif.put_json(f"/v1/subscribers/{device.pcid}", subscriber)
+    assert conflict.value.status == 409
+
+
+@pytest.mark.negative
+def test_refusals_of_callers_are_on_record(services: AccessServices, device: Device) -> None:
+    with pytest.raises(HttpError, match="itself only"):
+        services.icf("vno-2").authentication_vectors(device.pcid, serving_network="vno-9")
+    engine = engine_for(f"sqlite:///{services.folder}/icf.db")
+    with transaction(engine, write=False) as connection:
+        entries = [verify_entry(entry) for entry in icf_schema.ledger.entries(connection)]
+    engine.dispose()
+    refused = [entry for entry in entries if entry["kind"] == "request-refused"]
+    assert refused[-1]["subject"] == "vno:vno-2:vno-2"
+    assert refused[-1]["record"]["code"] == "foreign-serving-network"
 
 
 @pytest.mark.negative

@@ -1,0 +1,64 @@
+"""Refusals of authenticated callers on record: one audit leaf each, in a transaction of its own.
+
+Rule: what was refused has changed nothing else, so its leaf stands alone; refusals of nobody in particular are only
+counted.
+"""
+
+import sqlalchemy as sa
+from flask import request
+
+from edge.database import transaction
+from edge.ledger import SALT_BYTES, LedgerTable
+from edge.principals import principal_or_none
+from edge.problem_document import Problem
+from edge.process import Clock, RandomBytes
+from edge.refused import AnonymousRefusals
+from edge.serialization import repeated
+
+
+class CallerRefusals:
+    """Puts refusals of one listener on record."""
+
+    def __init__(
+        self,
+        engine: sa.Engine,
+        ledger: LedgerTable,
+        *,
+        random_bytes: RandomBytes,
+        clock: Clock,
+        anonymous: AnonymousRefusals,
+    ) -> None:
+        """Append to `ledger` in the store behind `engine`; count in `anonymous`."""
+        self._engine = engine
+        self._ledger = ledger
+        self._random_bytes = random_bytes
+        self._clock = clock
+        self._anonymous = anonymous
+
+    def record(self, problem: Problem) -> None:
+        """Record the refusal of the present request; the `on_refusal` of an application."""
+        caller = principal_or_none()
+        if caller is None:
+            self._anonymous.count(problem)
+            return
+        self._append(
+            caller=f"{caller.role}:{caller.tenant}:{caller.name}",
+            route=f"{request.method} {request.path}",
+            problem=problem,
+        )
+
+    @repeated
+    def _append(self, *, caller: str, route: str, problem: Problem) -> None:
+        with transaction(self._engine) as connection:
+            self._ledger.append(
+                connection,
+                kind="request-refused",
+                subject=caller[:200],
+                record={
+                    "route": route[:200],
+                    "code": problem.reason or problem.type,
+                    "detail": f"{problem.subject}: {problem.detail}"[:2000],
+                },
+                at=self._clock(),
+                salt=self._random_bytes(SALT_BYTES),
+            )
