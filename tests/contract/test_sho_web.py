@@ -22,7 +22,8 @@ from operators.sho.web.operator import BearerTerms, Desks, operator_app
 from operators.sho.web.public import public_app
 from standards.rats.fields import encode_base64url
 from tests.contract.certificates import Certificates
-from tests.fakes.sho_world import PRODUCT, Keys, World
+from tests.fakes.sho_peers import PRODUCT, Keys
+from tests.fakes.sho_world import World
 
 CBOR = "application/cbor"
 KEY = {"Idempotency-Key": "a-key-of-the-user"}

@@ -26,7 +26,8 @@ from standards.rats.fields import encode_base64url
 from tests.contract.certificates import Certificates
 from tests.fakes.credentials import CredentialPlan, FakeSupplier
 from tests.fakes.pki import Authority, Validity
-from tests.fakes.sho_world import DPF, KEY_FILE, PRODUCT, PVA, SHO, FakePva, Keys, World
+from tests.fakes.sho_peers import DPF, KEY_FILE, PRODUCT, PVA, SHO, FakePva, Keys
+from tests.fakes.sho_world import World
 
 ROOT = Path(__file__).parents[2]
 LIFE = Validity(before=timedelta(days=1), after=timedelta(days=365 * 50))

@@ -19,7 +19,7 @@ from operators.sho.app import WiringError, build
 from operators.sho.order_states import OrderState
 from operators.sho.settings import ShoSettings
 from tests.end_to_end.sho_service import ROOT, ShoService
-from tests.fakes.sho_world import PRODUCT
+from tests.fakes.sho_peers import PRODUCT
 
 
 @pytest.fixture

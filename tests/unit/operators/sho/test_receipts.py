@@ -14,7 +14,8 @@ from operators.sho.receipts import ReceiptAnswer
 from operators.sho.refusals import RefusalCode, RefusalError
 from standards.rats.ar4si import Tier
 from tests.fakes.attesting_device import AttestingDevice
-from tests.fakes.sho_world import DPF, SHO, World, submodule
+from tests.fakes.sho_peers import DPF, SHO, submodule
+from tests.fakes.sho_world import World
 
 Delivered = tuple[World, OrderRecord]
 
