@@ -6,7 +6,8 @@ import sqlalchemy as sa
 from edge.database import engine_for
 from operators.sho.order_states import OrderRecord
 from operators.sho.schema import metadata
-from tests.fakes.sho_world import Keys, World
+from tests.fakes.sho_peers import Keys
+from tests.fakes.sho_world import World
 
 
 @pytest.fixture(scope="session")

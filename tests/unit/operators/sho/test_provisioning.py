@@ -27,7 +27,8 @@ from standards.tpm2.structures import Public, Signature
 from standards.tpm2.templates import STORAGE_RSA_2048
 from tests.fakes.attesting_device import AttestingDevice
 from tests.fakes.pki import p256
-from tests.fakes.sho_world import COUNTER, DPF, OTHER_PVA, PVA, SHO, Keys, World
+from tests.fakes.sho_peers import COUNTER, DPF, OTHER_PVA, PVA, SHO, Keys
+from tests.fakes.sho_world import World
 
 
 def verified(world: World, result: AttestationResult, order: BoundOrder, **changed: Any) -> VerifiedApprovals:

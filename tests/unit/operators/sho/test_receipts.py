@@ -1,6 +1,7 @@
 """Receipts: what opens the AuC, and what never does."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -13,7 +14,8 @@ from operators.sho.receipts import ReceiptAnswer
 from operators.sho.refusals import RefusalCode, RefusalError
 from standards.rats.ar4si import Tier
 from tests.fakes.attesting_device import AttestingDevice
-from tests.fakes.sho_world import DPF, SHO, World, submodule
+from tests.fakes.sho_peers import DPF, SHO, submodule
+from tests.fakes.sho_world import World
 
 Delivered = tuple[World, OrderRecord]
 
@@ -99,7 +101,7 @@ def test_a_statement_that_the_tre_did_not_make_is_refused(delivered: Delivered) 
     }
     for statement in statements.values():
         message = world.message(order.id, statement)
-        refused(RefusalCode.RECEIPT_INVALID, lambda message=message: take(world, message))
+        refused(RefusalCode.RECEIPT_INVALID, partial(take, world, message))
     failed = world.statement(order.id, world.receipt(order.id, outcome="storage"))
     spliced = type(failed)(
         body=receipt.encode(),
@@ -195,7 +197,7 @@ def test_a_message_that_is_none_and_an_order_of_others_are_refused(delivered: De
         encode_deterministic({**parts, 4: 0}),
         encode_deterministic({**parts, 2: b"x"}),
     ):
-        refused(RefusalCode.RECEIPT_MALFORMED, lambda wrong=wrong: take(world, wrong))
+        refused(RefusalCode.RECEIPT_MALFORMED, partial(take, world, wrong))
     message = encode_deterministic({**parts, 1: bytes(32)})
     refused(RefusalCode.ORDER_UNKNOWN, lambda: take(world, message))
 

@@ -16,7 +16,8 @@ from standards.tpm2.constants import ObjectAttributes
 from tests.fakes.attesting_device import AttestingDevice
 from tests.fakes.credentials import CredentialPlan, FakeSupplier, hw_type
 from tests.fakes.pki import EXPIRED
-from tests.fakes.sho_world import DPF, SHO, World
+from tests.fakes.sho_peers import DPF, SHO
+from tests.fakes.sho_world import World
 
 
 def refused(code: RefusalCode, act: Callable[[], Any]) -> RefusalError:

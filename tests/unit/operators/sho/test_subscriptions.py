@@ -17,7 +17,8 @@ from operators.sho.subscriptions import (
 )
 from standards.aka.sequence import SEQ_MAX, HomeSequence, UsimSequence
 from standards.aka.vectors import Authenticated, authenticate, make_auts
-from tests.fakes.sho_world import KEY_FILE, World
+from tests.fakes.sho_peers import KEY_FILE
+from tests.fakes.sho_world import World
 
 
 def refused(code: RefusalCode, act: Callable[[], Any]) -> None:

@@ -15,7 +15,8 @@ from operators.sho.validation import Pva
 from standards.pki import oids
 from standards.rats.ar4si import Tier
 from tests.fakes.pki import Authority, p256
-from tests.fakes.sho_world import DPF, OTHER_PVA, PVA, SHO, Keys, World, seal, submodule
+from tests.fakes.sho_peers import DPF, OTHER_PVA, PVA, SHO, Keys, seal, submodule
+from tests.fakes.sho_world import World
 
 
 def refused(code: RefusalCode, act: Callable[[], Any]) -> RefusalError:
