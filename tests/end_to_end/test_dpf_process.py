@@ -293,14 +293,15 @@ def test_malformed_requests_are_refused_by_name(site: Site) -> None:
         "order_digest": site.world.order.digest.hex(),
         "pfc_chain": ["AAAA"],
     }
-    for changed in (
+    changes: tuple[dict[str, Any], ...] = (
         {"device_id": "ab"},
         {"order_digest": "AB" * 32},
         {"pfc_chain": []},
         {"pfc_chain": ["A"]},
         {"pfc_chain": ["AAAA"] * 7},
         {"more": 1},
-    ):
+    )
+    for changed in changes:
         assert refused(lambda: http.post_json("/v1/deliveries", {**good, **changed}))[0] == 422  # noqa: B023
     delivery = site.come()
     for query in ("", "?offset=-1", "?offset=01", "?offset=0&offset=1", "?offset=0&more=1"):
