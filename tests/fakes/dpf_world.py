@@ -29,7 +29,7 @@ from standards.tpm2.constants import StructureTag
 from standards.tpm2.hashing import digest
 from standards.tpm2.structures import PcrSelection, QuoteInfo
 from tests.fakes.attesting_device import SHA256, AttestingDevice
-from tests.fakes.credentials import FakeSupplier
+from tests.fakes.credentials import CredentialPlan, FakeSupplier
 from tests.fakes.pki import LEAF_USAGE, NOW, Authority, Validity, p256
 
 SHO, DPF, PVA = "sho-1", "dpf-1", "pva-1"
@@ -82,7 +82,9 @@ class DpfWorld:
         self.sho = signer_of(self.operators, "sho", SHO, oids.EKU_SUBSCRIPTION)
         self.pva = signer_of(self.operators, "pva", PVA, oids.EKU_ATTESTATION_RESULT)
         self.dpf = signer_of(self.operators, "dpf", DPF, oids.EKU_DELIVERY)
-        self.credential = self.supplier.credential(self.device.device_id, self.device.ak_key.public_key())
+        self.credential = self.supplier.credential(
+            self.device.device_id, self.device.ak_key.public_key(), plan=CredentialPlan(validity=LIFE)
+        )
         self.chain = self.supplier.chain(self.credential)
 
     @property
