@@ -230,6 +230,36 @@ def test_an_order_is_validated_only_for_a_signature(service: Service) -> None:
 
 
 @pytest.mark.negative
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/validation-requests", {}),
+        ("/v1/validation-requests", {"request": ""}),
+        ("/v1/validation-requests", {"request": 1}),
+        ("/v1/validation-requests", {"request": "a" * 32_769}),
+        ("/v1/validation-requests", {"request": "a.b.c", "more": 1}),
+        ("/v1/approvals", {"result_id": "00"}),
+        ("/v1/approvals", {"result_id": "../1", "order_digest": "0d" * 32}),
+        ("/v1/approvals", {"result_id": "00", "order_digest": "0d" * 31}),
+        ("/v1/approvals", {"result_id": "00", "order_digest": "0d" * 32, "digest": "00" * 32}),
+    ],
+)
+def test_malformed_requests_of_relying_parties(service: Service, path: str, body: dict[str, Any]) -> None:
+    assert service.call("sho", "POST", path, json=body).status_code == 422
+    assert service.world.store.audit_kinds() == ("request-refused",)
+
+
+@pytest.mark.negative
+def test_refusals_of_relying_parties_are_on_record(service: Service) -> None:
+    token = service.call("sho", "POST", "/v1/validation-requests", json={"request": "a.b.c"})
+    problem(token, RefusalCode.REQUEST_UNTRUSTED)
+    problem(service.call("sho", "GET", "/v1/validation-requests/00"), RefusalCode.NOT_FOUND)
+    body = {"result_id": "00", "order_digest": "0d" * 32}
+    problem(service.call("sho", "POST", "/v1/approvals", json=body), RefusalCode.NOT_FOUND)
+    assert service.world.store.audit_kinds() == ("request-refused",) * 3
+
+
+@pytest.mark.negative
 def test_recovery_is_not_offered(service: Service) -> None:
     response = service.call("sho", "POST", "/v1/validations", json=wish(service, purpose="recovery"))
     problem(response, RefusalCode.PURPOSE_NOT_OFFERED)
