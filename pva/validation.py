@@ -9,7 +9,7 @@ key: one try a challenge, also after a restart. (Not of the token: an ECDSA sign
 
 Who learns what: the device gets the tier and the id of its result; the operator that asked gets the result, and
 every refused try with subject, reason and remedy. A try refused before its challenge proved genuine is nobody's:
-the web layer counts it.
+the web layer counts it. A result that is on record is announced, for those who push it.
 """
 
 import hashlib

@@ -16,10 +16,12 @@ from pva.refusals import REFUSALS, RefusalCode, RefusalError
 from pva.web.device import device_app
 from pva.web.operator import OperatorDesks, operator_app
 from pva.web.refusal_answers import AnonymousRefusals
+from standards.pki import oids
 from standards.rats.fields import encode_base64url
 from tests.contract.certificates import Certificates
 from tests.fakes.pki import NOW, Authority
 from tests.fakes.pva_world import World, reference_manifest
+from tests.fakes.relying_parties import ORDER, Askers
 from tests.unit.pva.test_recognition import pem
 
 CBOR = "application/cbor"
@@ -227,6 +229,69 @@ def test_an_order_is_validated_only_for_a_signature(service: Service) -> None:
     asked = service.call("sho", "POST", "/v1/validations", json=wish(service, order_digest="0d" * 32))
     problem(asked, RefusalCode.ORDER_NEEDS_SIGNATURE)
     assert not service.world.store.requests
+
+
+@pytest.mark.negative
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/validation-requests", {}),
+        ("/v1/validation-requests", {"request": ""}),
+        ("/v1/validation-requests", {"request": 1}),
+        ("/v1/validation-requests", {"request": "a" * 32_769}),
+        ("/v1/validation-requests", {"request": "a.b.c", "more": 1}),
+        ("/v1/approvals", {"result_id": "00"}),
+        ("/v1/approvals", {"result_id": "../1", "order_digest": "0d" * 32}),
+        ("/v1/approvals", {"result_id": "00", "order_digest": "0d" * 31}),
+        ("/v1/approvals", {"result_id": "00", "order_digest": "0d" * 32, "digest": "00" * 32}),
+    ],
+)
+def test_malformed_requests_of_relying_parties(service: Service, path: str, body: dict[str, Any]) -> None:
+    assert service.call("sho", "POST", path, json=body).status_code == 422
+    assert service.world.store.audit_kinds() == ("request-refused",)
+
+
+@pytest.mark.requirement("R93")
+@pytest.mark.requirement("R76")
+def test_a_signed_request_its_result_and_its_approvals(service: Service) -> None:
+    askers = Askers(certified=service.world.certified, device_id=service.world.device.device_id)
+    askers.signers["sho"] = askers.signer("sho", "t", oids.EKU_SUBSCRIPTION)
+    token = askers.token(audience=("t", "dpf-1"))
+    first, again = (
+        service.call("sho", "POST", "/v1/validation-requests", json={"request": token}) for _ in range(2)
+    )
+    assert (first.status_code, again.status_code) == (201, 200)
+    assert first.get_json() == again.get_json()
+    assert first.get_json()["expires_at"] == "2026-06-01T12:05:00Z"
+    path = f"/v1/validation-requests/{first.get_json()['request_id']}"
+    assert service.call("sho", "GET", path).get_json()["state"] == "pending"
+    result = service.world.validate(service.world.answer())
+    shown = service.call("sho", "GET", path)
+    assert shown.headers["Cache-Control"] == "no-store"
+    assert shown.get_json() == {
+        "request_id": first.get_json()["request_id"],
+        "state": "completed",
+        "result": result.token,
+        "refusals": [],
+    }
+    body = {"result_id": result.id, "order_digest": ORDER.hex()}
+    approved = service.call("sho", "POST", "/v1/approvals", json=body)
+    assert approved.status_code == 200
+    assert approved.headers["Cache-Control"] == "no-store"
+    members = approved.get_json()
+    assert set(members) == {"approvals", "day_key_chain", "storage_public"}
+    assert (len(members["approvals"]), len(members["day_key_chain"])) == (3, 1)
+    assert members["storage_public"] == encode_base64url(service.world.device.storage.encode())
+
+
+@pytest.mark.negative
+def test_refusals_of_relying_parties_are_on_record(service: Service) -> None:
+    token = service.call("sho", "POST", "/v1/validation-requests", json={"request": "a.b.c"})
+    problem(token, RefusalCode.REQUEST_UNTRUSTED)
+    problem(service.call("sho", "GET", "/v1/validation-requests/00"), RefusalCode.NOT_FOUND)
+    body = {"result_id": "00", "order_digest": "0d" * 32}
+    problem(service.call("sho", "POST", "/v1/approvals", json=body), RefusalCode.NOT_FOUND)
+    assert service.world.store.audit_kinds() == ("request-refused",) * 3
 
 
 @pytest.mark.negative

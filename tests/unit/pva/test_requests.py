@@ -1,11 +1,13 @@
 """What an operator may ask for: a request waits only if a device can answer it."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from pva.refusals import RefusalCode, RefusalError
 from pva.requests import ValidationWish
+from tests.fakes.attesting_device import measurements
 from tests.fakes.pki import NOW
 from tests.fakes.pva_world import TENANT, World
 
@@ -22,6 +24,35 @@ def refused(world: World, audience: tuple[str, ...]) -> RefusalCode:
         world.desk.ask(wish, tenant=TENANT, requester="sho", at=NOW)
     assert not world.store.requests
     return caught.value.code
+
+
+@pytest.mark.requirement("R24")
+def test_a_device_in_the_field_is_looked_at_again_and_its_operator_told() -> None:
+    world = World()
+    first = world.ask()
+    world.validate(world.answer())
+    tampered = replace(world.device.later(), boot=tuple(measurements(kernel=b"another kernel")))
+    second = world.ask()
+    token = world.validate(world.answer(tampered)).token
+    looks = [world.desk.progress(each, tenant=TENANT, at=NOW) for each in (first, second)]
+    assert [each.passes for each in looks] == [True, False]
+    assert looks[1].result == token
+
+
+@pytest.mark.negative
+def test_an_order_needs_a_signed_request() -> None:
+    world = World()
+    wish = ValidationWish(
+        device_id=world.device.device_id,
+        purpose="validation",
+        rp_nonce=bytes(32),
+        order_digest=bytes(32),
+        audience=(TENANT,),
+    )
+    with pytest.raises(RefusalError) as caught:
+        world.desk.ask(wish, tenant=TENANT, requester="sho", at=NOW)
+    assert caught.value.code is RefusalCode.ORDER_NEEDS_SIGNATURE
+    assert not world.store.requests
 
 
 @pytest.mark.negative
