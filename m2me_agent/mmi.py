@@ -6,11 +6,14 @@ code; the TRE takes that from the uid of its MMI socket and from nobody else.
 
 import socket
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
 import click
 
+from edge.process import PrivilegeError, drop_privileges
+from edge.users import UserOption
 from m2me_agent.tre_protocol import (
     Operation,
     Refusal,
@@ -24,9 +27,32 @@ from m2me_agent.tre_protocol import (
 
 EXIT_UNREACHABLE = 4
 _TIMEOUT_S = 30.0
-_AT = click.option(
-    "--socket", "path", required=True, type=click.Path(path_type=Path), help="MMI socket of the TRE."
-)
+
+
+def _at_a_tre(command: Callable[..., None]) -> Callable[..., None]:
+    """The options that every command has; the user is left before the TRE is asked, after usage was judged."""
+    options = (
+        click.option(
+            "--socket",
+            "path",
+            required=True,
+            type=click.Path(path_type=Path, readable=False),
+            help="MMI socket of the TRE.",
+        ),
+        click.option("--user", type=UserOption(), help="Give up root for this user."),
+    )
+    for option in options:
+        command = option(command)
+    return command
+
+
+def _become(user: tuple[int, int] | None) -> None:
+    if user is None:
+        return
+    try:
+        drop_privileges(*user)
+    except PrivilegeError as error:
+        _end(str(error))
 
 
 @click.group(help="See which orders wait at this device, and consent to one or refuse it.")
@@ -35,27 +61,30 @@ def main() -> None:
 
 
 @main.command()
-@_AT
-def pending(path: Path) -> None:
+@_at_a_tre
+def pending(path: Path, user: tuple[int, int] | None) -> None:
     """Show what waits: order code, operator, consent."""
+    _become(user)
     for order in _orders(path):
         click.echo(f"{order['order_code']}  {order['sho_name']}  consent {order['consent']}")
 
 
 @main.command()
-@_AT
+@_at_a_tre
 @click.argument("code")
-def consent(path: Path, code: str) -> None:
+def consent(path: Path, user: tuple[int, int] | None, code: str) -> None:
     """Agree to the order with this code."""
+    _become(user)
     _decide(path, code, Operation.CONSENT)
     click.echo(f"{code}: consent given")
 
 
 @main.command()
-@_AT
+@_at_a_tre
 @click.argument("code")
-def refuse(path: Path, code: str) -> None:
+def refuse(path: Path, user: tuple[int, int] | None, code: str) -> None:
     """Refuse the order with this code."""
+    _become(user)
     _decide(path, code, Operation.REFUSE)
     click.echo(f"{code}: refused")
 

@@ -13,6 +13,7 @@ import socket
 import struct
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,7 +78,7 @@ def serve(
     agent_uid: int,
     bounds: Bounds,
     stopping: threading.Event,
-    one_at_a_time: threading.Lock | None = None,
+    one_at_a_time: AbstractContextManager[object] | None = None,
 ) -> None:
     """Answer requests until ``stopping`` is set and the listener is shut down.
 
@@ -90,10 +91,10 @@ def serve(
         one_at_a_time: held while `answer` is called; shared by the sockets of one TRE.
     """
     places = threading.BoundedSemaphore(bounds.connections_max)
-    one_at_a_time = one_at_a_time or threading.Lock()
+    alone = threading.Lock() if one_at_a_time is None else one_at_a_time
 
     def locked(payload: bytes) -> bytes:
-        with one_at_a_time:
+        with alone:
             return answer(payload)
 
     def converse(connection: socket.socket) -> None:

@@ -39,7 +39,7 @@ def world(device: RunningTpm, tmp_path: Path) -> Iterator[TreWorld]:
 
 
 @pytest.mark.requirement("R51")
-@pytest.mark.requirement("R85")
+@pytest.mark.requirement("R55")
 @pytest.mark.requirement("R98")
 def test_from_consent_to_an_authentication_after_a_reboot_and_no_secret_on_the_bus(world: TreWorld) -> None:
     world.agree()
@@ -79,7 +79,8 @@ def test_an_installation_leaves_no_session_and_no_object_behind(world: TreWorld)
         assert world.connection.handles(first) == ()
 
 
-@pytest.mark.requirement("R85")
+@pytest.mark.requirement("R32")
+@pytest.mark.requirement("R36")
 @pytest.mark.negative
 def test_in_another_state_neither_package_nor_vault_opens(world: TreWorld) -> None:
     world.installed()
@@ -99,7 +100,7 @@ def test_in_another_state_neither_package_nor_vault_opens(world: TreWorld) -> No
     assert world.install(parcel).outcome == "installed"
 
 
-@pytest.mark.requirement("R60")
+@pytest.mark.requirement("R64")
 @pytest.mark.negative
 def test_a_raised_counter_ends_the_approvals_before(world: TreWorld) -> None:
     world.agree()
@@ -111,7 +112,8 @@ def test_a_raised_counter_ends_the_approvals_before(world: TreWorld) -> None:
     assert world.install(parcel).outcome == "replayed"
 
 
-@pytest.mark.requirement("R53")
+@pytest.mark.requirement("R60")
+@pytest.mark.requirement("R64")
 @pytest.mark.negative
 def test_what_is_for_another_order_or_another_tpm_does_not_install(world: TreWorld) -> None:
     world.agree()
@@ -245,7 +247,7 @@ def test_an_index_of_somebody_else_in_the_vaults_place_is_left_alone(world: TreW
     assert world.connection.nv_read_public(foreign.index) == foreign
 
 
-@pytest.mark.requirement("R60")
+@pytest.mark.requirement("R32")
 def test_vault_counters_count_for_each_compartment(world: TreWorld) -> None:
     permit = permit_of(world, number=1)
     with world.device.unlock(key_access(world.state, world.device)) as keys:

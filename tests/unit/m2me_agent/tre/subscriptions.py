@@ -1,7 +1,7 @@
 """What the unit tests of the fourteen steps share: an enrolled device, its operators, and how they go on."""
 
-import os
-from dataclasses import dataclass, field
+from copy import copy
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from m2me_agent.tre.operations import MmiOperations
@@ -19,26 +19,37 @@ MAKER = Authority.root("TPM maker")
 NETWORK = Network(root=OPERATORS_ROOT)
 
 
+_ENROLLED: dict[str, FakeTpmDevice | dict[str, bytes]] = {}
+"""One device as it is after enrolment and one validation: most tests begin there, and each with a copy."""
+
+
 @dataclass(kw_only=True)
 class World:
-    """One device that was enrolled and has answered a challenge."""
+    """One device that was enrolled and has answered a challenge; a twin is another device of the same maker."""
 
     folder: Path
     ownership: str | None = None
-    network: Network = field(
-        default_factory=lambda: Network(
-            root=OPERATORS_ROOT,
-            day_key=NETWORK.day_key,
-            policy_root_key=NETWORK.policy_root_key,
-        )
-    )
+    is_twin: bool = False
 
     def __post_init__(self) -> None:
-        for role in ("sho", "dpf", "drf", "ccif"):
-            setattr(self.network, role, getattr(NETWORK, role))
-        self.tpm = FakeTpmDevice(maker=MAKER)
+        self.network = copy(NETWORK)
+        if self.is_twin:
+            self.tpm, self.storage = FakeTpmDevice(maker=MAKER), MemoryStorage()
+            self._enroll()
+            return
+        if not _ENROLLED:
+            first = World(folder=self.folder, is_twin=True)
+            _ENROLLED.update(tpm=first.tpm, records=first.storage.records)
+        tpm, records = _ENROLLED["tpm"], _ENROLLED["records"]
+        assert isinstance(tpm, FakeTpmDevice)
+        assert isinstance(records, dict)
+        self.tpm = replace(tpm, vault_keys={}, vault_counters={}, imported={})
         self.storage = MemoryStorage()
-        self.device = Device(
+        self.storage.records = dict(records)
+        self.device = self._device()
+
+    def _device(self) -> Device:
+        return Device(
             folder=self.folder,
             es_root=ES_ROOT,
             operators_root=OPERATORS_ROOT,
@@ -46,8 +57,12 @@ class World:
             storage=self.storage,
             ownership=self.ownership,
         )
+
+    def _enroll(self) -> None:
+        self.device = self._device()
         self.device.enroll()
-        self.device.attestation.attest(self.device.pva.sign(self.device.challenge(selections=SELECTIONS)))
+        challenge = self.device.challenge(selections=SELECTIONS)
+        self.device.attestation.attest(self.device.pva.sign(challenge))
 
     @property
     def target(self) -> Target:
@@ -106,8 +121,3 @@ class World:
         """The present order, to its end."""
         receipt = self.installed()
         self.device.operations.mids.instruct(self.network.instruction(self.target, receipt.tre_nonce))
-
-
-def random_bytes(count: int) -> bytes:
-    """Not fixed: nothing may depend on it."""
-    return os.urandom(count)

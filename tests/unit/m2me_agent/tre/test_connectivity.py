@@ -170,7 +170,7 @@ def test_older_connectivity_does_not_replace_newer(world: World) -> None:
 @pytest.mark.negative
 def test_connectivity_ends_with_its_storage_key(world: World, tmp_path: Path) -> None:
     install(world)
-    world.tpm.storage = World(folder=tmp_path).tpm.storage
+    world.tpm.storage = World(folder=tmp_path, is_twin=True).tpm.storage
     world.device.enroll()
     with pytest.raises(ConnectivityError, match="none is installed"):
         world.device.operations.connectivity.attach(challenged(vector(PCID_KEY, seq=1)))

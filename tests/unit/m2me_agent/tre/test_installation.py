@@ -129,7 +129,8 @@ def test_without_a_validation_there_is_no_receipt(tmp_path: Path) -> None:
 # --- step 1: device, keys, order --------------------------------------------------------------------------
 
 
-@pytest.mark.requirement("R53")
+@pytest.mark.requirement("R60")
+@pytest.mark.requirement("R63")
 @pytest.mark.negative
 @pytest.mark.parametrize(
     "changed",
@@ -229,7 +230,7 @@ def test_swapped_content_is_refused(world: World, swap: Callable[[bytes], bytes]
 # --- step 4: replay ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.requirement("R60")
+@pytest.mark.requirement("R64")
 @pytest.mark.negative
 def test_another_package_of_an_installed_order_is_a_replay(world: World) -> None:
     world.installed()
@@ -238,7 +239,7 @@ def test_another_package_of_an_installed_order_is_a_replay(world: World) -> None
     refused(world, world.network.parcel(header, content), "replayed", match="installed before")
 
 
-@pytest.mark.requirement("R60")
+@pytest.mark.requirement("R64")
 @pytest.mark.negative
 def test_an_older_package_after_another_was_installed_is_a_replay(world: World) -> None:
     older = world.network.good_parcel(world.target)
@@ -249,7 +250,7 @@ def test_an_older_package_after_another_was_installed_is_a_replay(world: World) 
     refused(world, older, "replayed", match="generations")
 
 
-@pytest.mark.requirement("R60")
+@pytest.mark.requirement("R64")
 @pytest.mark.negative
 def test_a_second_mid_of_the_same_id_is_refused(world: World) -> None:
     world.installed()
@@ -339,7 +340,6 @@ def test_the_first_install_pins_the_operators_policy_root(world: World) -> None:
 
 
 @pytest.mark.requirement("R51")
-@pytest.mark.requirement("R85")
 @pytest.mark.negative
 def test_a_package_does_not_open_in_another_state(world: World) -> None:
     world.agree()
@@ -368,11 +368,13 @@ def test_a_package_for_a_generation_to_come_does_not_open_yet(world: World) -> N
 
 
 @pytest.mark.check("A30")
-@pytest.mark.requirement("R52")
+@pytest.mark.requirement("R60")
 @pytest.mark.negative
 def test_a_blob_for_another_storage_key_is_not_taken(world: World) -> None:
     world.agree()
-    other = replace(world.target.storage, unique=World(folder=world.folder).target.storage.unique)
+    other = replace(
+        world.target.storage, unique=World(folder=world.folder, is_twin=True).target.storage.unique
+    )
     blob = world.network.sealed(replace(world.target, storage=other), secret=b"k" * 32)
     header, content = world.network.package(world.target, blob=blob)
     refused(world, world.network.parcel(header, content), "package-refused")
@@ -440,7 +442,6 @@ def test_a_second_mid_of_an_operator_goes_into_the_same_compartment(world: World
     assert list(world.tpm.vault_keys) == [0]
 
 
-@pytest.mark.requirement("R36")
 def test_each_operator_has_a_compartment_of_its_own(world: World) -> None:
     world.installed()
     other = Network(root=OPERATORS_ROOT, number=2, day_key=world.network.day_key)

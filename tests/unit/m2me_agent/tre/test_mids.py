@@ -35,7 +35,6 @@ def ask(world: World, operation: Operation, **parameters: Any) -> Any:
 
 
 @pytest.mark.requirement("R37")
-@pytest.mark.requirement("R55")
 def test_the_owners_answer_to_the_receipt_activates_the_mid_for_good(world: World) -> None:
     receipt = world.installed()
     token = world.network.instruction(world.target, receipt.tre_nonce)
@@ -58,7 +57,6 @@ def test_an_instruction_is_followed_once(world: World) -> None:
     assert world.storage.records == before
 
 
-@pytest.mark.requirement("R36")
 @pytest.mark.requirement("R37")
 @pytest.mark.negative
 @pytest.mark.parametrize(
@@ -104,8 +102,7 @@ def test_what_is_no_token_instructs_nothing(world: World, token: str) -> None:
         world.device.operations.mids.instruct(token)
 
 
-@pytest.mark.requirement("R31")
-@pytest.mark.requirement("R32")
+@pytest.mark.requirement("R36")
 def test_an_active_mid_authenticates_and_takes_a_number_once(world: World) -> None:
     world.active()
     made = vector(MID_KEY, seq=3)
@@ -115,8 +112,7 @@ def test_an_active_mid_authenticates_and_takes_a_number_once(world: World) -> No
     assert set(ask(world, Operation.AUTHENTICATE, **parameters)) == {"auts"}
 
 
-@pytest.mark.requirement("R31")
-@pytest.mark.requirement("R55")
+@pytest.mark.requirement("R36")
 @pytest.mark.negative
 def test_a_mid_that_is_not_active_does_not_authenticate(world: World) -> None:
     world.installed()
@@ -124,8 +120,7 @@ def test_a_mid_that_is_not_active_does_not_authenticate(world: World) -> None:
         world.device.operations.mids.authenticate(challenge(), mid_id="mid-1", application=IMSI)
 
 
-@pytest.mark.requirement("R31")
-@pytest.mark.requirement("R85")
+@pytest.mark.requirement("R36")
 @pytest.mark.negative
 def test_a_mid_in_a_closed_compartment_does_not_authenticate(world: World) -> None:
     world.active()
@@ -135,7 +130,7 @@ def test_a_mid_in_a_closed_compartment_does_not_authenticate(world: World) -> No
         world.device.operations.mids.authenticate(challenge(), mid_id="mid-1", application=IMSI)
 
 
-@pytest.mark.requirement("R31")
+@pytest.mark.requirement("R36")
 @pytest.mark.negative
 @pytest.mark.parametrize(("mid_id", "application"), [("mid-2", IMSI), ("mid-1", "001010000000002")])
 def test_a_mid_or_application_that_is_not_there_does_not_authenticate(
@@ -146,7 +141,7 @@ def test_a_mid_or_application_that_is_not_there_does_not_authenticate(
         world.device.operations.mids.authenticate(challenge(), mid_id=mid_id, application=application)
 
 
-@pytest.mark.requirement("R32")
+@pytest.mark.requirement("R54")
 @pytest.mark.negative
 def test_an_algorithm_that_the_policy_does_not_list_is_not_used(world: World) -> None:
     world.active()
@@ -159,7 +154,7 @@ def test_an_algorithm_that_the_policy_does_not_list_is_not_used(world: World) ->
         world.device.operations.mids.authenticate(challenge(), mid_id="mid-1", application=IMSI)
 
 
-@pytest.mark.requirement("R32")
+@pytest.mark.requirement("R85")
 @pytest.mark.negative
 def test_a_network_that_does_not_know_the_key_is_refused(world: World) -> None:
     world.active()

@@ -29,15 +29,14 @@ def closed(world: World) -> Exception:
     return world.device.operations.mids.vault.closed["sho-1"]
 
 
-@pytest.mark.requirement("R51")
-@pytest.mark.requirement("R85")
+@pytest.mark.requirement("R32")
 def test_after_a_restart_in_the_same_state_the_vault_opens_again(world: World) -> None:
     world.restart()
     assert states(world) == ["INACTIVE"]
 
 
-@pytest.mark.requirement("R31")
-@pytest.mark.requirement("R85")
+@pytest.mark.requirement("R32")
+@pytest.mark.requirement("R36")
 @pytest.mark.negative
 def test_in_another_state_it_stays_closed_and_its_mids_are_blocked(world: World) -> None:
     world.tpm.registers = b"something else booted"
@@ -56,7 +55,7 @@ def test_without_an_approval_for_the_present_generation_it_stays_closed(world: W
     assert isinstance(closed(world), StateRefusedError)
 
 
-@pytest.mark.requirement("R60")
+@pytest.mark.requirement("R32")
 @pytest.mark.negative
 def test_an_older_file_is_a_rollback(world: World) -> None:
     older = world.storage.records["vault-0"]
@@ -75,7 +74,7 @@ def test_an_older_file_is_a_rollback(world: World) -> None:
     assert isinstance(closed(world), RollbackError)
 
 
-@pytest.mark.requirement("R60")
+@pytest.mark.requirement("R32")
 @pytest.mark.negative
 def test_an_older_file_under_a_newer_version_is_not_what_was_written(world: World) -> None:
     content = world.storage.records["vault-0"]
@@ -132,8 +131,7 @@ def test_a_compartment_has_a_largest_size(world: World) -> None:
         replace(opened, visible=many).seal(bytes(12))
 
 
-@pytest.mark.requirement("R55")
-@pytest.mark.requirement("R60")
+@pytest.mark.requirement("R37")
 def test_the_life_of_a_mid_is_the_table_and_nothing_else() -> None:
     for state in MidState:
         for event in MidEvent:
