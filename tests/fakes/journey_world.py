@@ -120,6 +120,7 @@ class World:
     calls: list[str] = field(default_factory=list)
     said: list[dict[str, Any]] = field(default_factory=list)
     waited_s: float = 0.0
+    nonces: list[bytes] = field(default_factory=list)
     wishes_heard: list[Wishes] = field(default_factory=list)
     idempotency_keys: list[str] = field(default_factory=list)
 
@@ -222,7 +223,12 @@ class FakeTre:
         return {"res": b"\x4e" * 8, "attachment_key": KEY}
 
     def _accept_order(self, sent: Mapping[str, Any]) -> Mapping[str, Any]:
-        assert sent == {"order": self.world.order, "discovery": self.world.discovery, "nonce": bytes(32)}
+        expected = {
+            "order": self.world.order,
+            "discovery": self.world.discovery,
+            "nonce": self.world.nonces[-1],
+        }
+        assert sent == expected
         self.world.consent_after -= 1
         return {
             "order_digest": self.world.order_digest,
@@ -317,7 +323,8 @@ class FakeServices:
 
     def discover(self, device: Device, *, nonce: bytes, wishes: Wishes) -> str:
         def effect() -> str:
-            assert (device.pcid, nonce) == (PCID, bytes(32))
+            assert (device.pcid, len(nonce)) == (PCID, 32)
+            self.world.nonces.append(nonce)
             self.world.wishes_heard.append(wishes)
             return self.world.discovery
 
