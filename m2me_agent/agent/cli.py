@@ -332,7 +332,9 @@ def _run(
     try:
         session = Session(load_settings(AgentSettings, path=config), user=user, output=output)
         work = prepare(session)
-        codecs.lookup("idna")  # host names need it later, when the interpreter may be out of reach
+        # host names and times need modules of their own later, when the interpreter may be out of reach
+        codecs.lookup("idna")
+        time.strptime("1970", "%Y")
         if user is not None:
             drop_privileges(*user)
         sys.exit(work())
