@@ -144,8 +144,7 @@ class Device:
 
     def connect_agent(self, urls: Mapping[str, str], *, anchors: Anchors) -> None:
         """Configure the agent with its services: `ca_url`, `pva_url`, and with a network `vno_url`, `drf_url`."""
-        downloads = self._private("downloads", self._agent_user)
-        settings = {"tre_socket": "tre.sock", "tls_root": anchors.tls_root, "download_folder": downloads}
+        settings = {"tre_socket": "tre.sock", "tls_root": anchors.tls_root}
         write_toml(self._config, {**settings, **urls})
 
     def provision(self, *, on_event: Callable[[Mapping[str, Any]], None], choice: str = "") -> Answer:
@@ -172,19 +171,8 @@ class Device:
 
     def person(self, command: str, *arguments: str) -> str:
         """What the person at the device's MMI does (`pending`, `consent CODE`, `refuse CODE`), and is told."""
-        words = python_command("m2me_agent.mmi", command, "--socket", MMI_SOCKET, *arguments)
-        user = self._person
-        done = subprocess.run(  # noqa: S603 - our own modules with fixed arguments
-            words,
-            cwd=self.run,
-            env=environment(self._site.image),
-            capture_output=True,
-            timeout=COMMAND_TIMEOUT_S,
-            check=False,
-            user=user.uid if user else None,
-            group=user.gid if user else None,
-            extra_groups=[] if user else None,
-        )
+        options = ["--socket", MMI_SOCKET, *_as(self._person)]
+        done = self._run(python_command("m2me_agent.mmi", command, *options, *arguments), b"")
         return (done.stdout or done.stderr).decode().strip()
 
     def agent(self, command: str) -> Answer:

@@ -10,7 +10,7 @@ from typing import Any
 
 from clients.ccif import CcifClient
 from clients.sho import OrderState, PlacedOrder, ShoPublicClient
-from clients.vno import VnoClient
+from clients.vno import Bearer, VnoClient
 from edge.http_client import HttpError
 from lab.device import Answer, Device, Refusal
 from lab.identities import CCIF, SHO, VNO
@@ -119,7 +119,7 @@ def order(scene: Scene, name: str, *, step: str = "0", key: str = "") -> PlacedO
             subscriber=f"subscriber of {name}",
             device_code=code,
             product=PRODUCT,
-            idempotency_key=key or f"order-{name}",
+            idempotency_key=key or f"lab-order-of-{name}",
         )
         line.outcome = f"order code {placed.order_code}"
     return placed
@@ -169,25 +169,27 @@ def attach_with_subscription(scene: Scene, name: str) -> str:
     active = [row for row in rows if row["state"].upper() == "ACTIVE"]
     if not active:
         return "no active MID"
-    mid, imsi = active[0], str(active[0]["applications"][0])
+    mid_id, imsi = str(active[0]["mid_id"]), str(active[0]["applications"][0])
     vno = VnoClient(scene.services.http(VNO, "device"))
     with scene.narrator.line("14", "TRE", "VNO, SHO", f"attach with the new IMSI {imsi}") as line:
-        challenge = vno.attach(nai_of(imsi, mnc_digits=2))
-        answer = _asked(
-            device,
-            Operation.AUTHENTICATE,
-            mid_id=mid["mid_id"],
-            application=imsi,
-            rand=challenge.rand,
-            autn=challenge.autn,
-        )
         try:
-            bearer = vno.respond(challenge.session, res=answer["res"])
+            bearer = _attached(vno, device, mid_id=mid_id, imsi=imsi)
         except HttpError as error:
-            line.outcome = f"refused: {error.status}"
+            line.outcome = f"refused: {error.problem.reason if error.problem else error.status}"
             return "not authenticated with the new IMSI"
         line.outcome = f"bearer to {bearer.apn}"
     return "authenticated with the new IMSI"
+
+
+def _attached(vno: VnoClient, device: Device, *, mid_id: str, imsi: str) -> Bearer:
+    """AKA with a MID, after one resynchronisation at most: a TRE that was restarted has lost part of a block."""
+    challenge = vno.attach(nai_of(imsi, mnc_digits=len(HOME_MNC)))
+    named = {"mid_id": mid_id, "application": imsi}
+    answer = _asked(device, Operation.AUTHENTICATE, rand=challenge.rand, autn=challenge.autn, **named)
+    if "auts" in answer:
+        challenge = vno.resynchronise(challenge.session, auts=answer["auts"])
+        answer = _asked(device, Operation.AUTHENTICATE, rand=challenge.rand, autn=challenge.autn, **named)
+    return vno.respond(challenge.session, res=answer.get("res", b""))
 
 
 def _asked(device: Device, operation: Operation, **parameters: Any) -> Mapping[str, Any]:

@@ -159,7 +159,12 @@ class Network:
             "subscription_key": self._signing(SHO, "subscription"),
             "policy_root": {"key": folder / "policy-root.key", "passphrase_file": folder / "passphrase"},
             "result_key": self._signing(SHO, "result-encryption"),
-            "subscribers": {"mcc": MCC, "mnc": HOME_MNC, "key_file": folder / "subscriber-key"},
+            "subscribers": {
+                "mcc": MCC,
+                "mnc": HOME_MNC,
+                "key_file": folder / "subscriber-key",
+                "destinations": [self._services.address("sho-1.public")],
+            },
             "pvas": [{"id": PVA_ISSUER, "route": "relay", "operator": self._call("pva", SHO)}],
             "drf": self._call(DRF, SHO),
             "dpf": self._call(DPF, SHO),
