@@ -35,7 +35,7 @@ class HeadParser:
         self._size = 0
 
     def feed(self, data: bytes) -> ConnectRequest | None:
-        """Take bytes (none at the end of the stream); the request once it is whole. Raises RefusedError."""
+        """Take bytes; the request once it is whole. Raises RefusedError, at the end of the stream (no bytes) too."""
         self._size += len(data)
         if self._size > 2 * HEAD_BYTES_MAX:
             raise refuse(RefusalCode.REQUEST_MALFORMED, subject="request", reason="the head is too long")

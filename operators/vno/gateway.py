@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Protocol
 
 from edge.problem_document import CONTENT_TYPE, Problem
-from edge.process import Clock, logger
+from edge.process import Clock
 from edge.refused import AnonymousRefusals, RefusedError, problem_of_refusal
 from edge.stream_server import close_writer
 from operators.vno.admission import BearerBook, Destination, IpNetwork, admit, proven_bearer, reachable
@@ -82,13 +82,9 @@ class Gateway:
         parser = HeadParser()
         try:
             async with asyncio.timeout(HEAD_TIMEOUT_S):
-                while True:
-                    data = await reader.read(HEAD_BYTES_MAX)
-                    request = parser.feed(data)
-                    if request is not None:
-                        return request
-                    if not data:
-                        raise ConnectionResetError
+                while (request := parser.feed(await reader.read(HEAD_BYTES_MAX))) is None:
+                    pass
+                return request
         except TimeoutError:
             raise refuse(
                 RefusalCode.REQUEST_MALFORMED, subject="request", reason="the head did not arrive in time"
@@ -136,7 +132,6 @@ class Gateway:
             self._anonymous.count(problem)
         else:
             await asyncio.to_thread(self._records.record_refusal, bearer, problem, at=self._clock())
-        logger("gateway").info("refused", problem=problem.type, status=problem.status)
         writer.write(_answer(problem))
         await writer.drain()
 
