@@ -213,7 +213,12 @@ def _listeners(parts: Parts, registrar: Registrar, validation: Validation) -> tu
     desks = Desks(
         registrar=registrar,
         validation=validation,
-        receipts=ReceiptDesk(store=parts.store, signer=parts.signer, anchors=parts.anchors),
+        receipts=ReceiptDesk(
+            store=parts.store,
+            signer=parts.signer,
+            anchors=parts.anchors,
+            late=timedelta(seconds=settings.receipt_late_s),
+        ),
         authentication=AuthenticationCentre(
             store=parts.store,
             maker=parts.maker,

@@ -5,7 +5,8 @@ one transaction or not at all, so that nobody is told of a subscription that doe
 "failed" never opens the AuC.
 
     1 the message is one, and the order that it names has been authorised
-    2 the fresh result: a PVA's under this operator's anchors, for this operator, and it permits release
+    2 the fresh result: a PVA's under this operator's anchors, for this operator, not too long ago, and it permits
+      release
     3 it is about the device, order, AK and storage key of the package
     4 the statement is a quote by this AK over the package's own receipt nonce, in the state of the fresh result
     5 it speaks of this device, order, package and MID
@@ -17,7 +18,7 @@ import hashlib
 import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final, Protocol
 
 from cryptography import x509
@@ -25,14 +26,14 @@ from cryptography import x509
 from messages.encoding import decode_fields
 from messages.errors import MessageError
 from messages.instruction import ACTIVATE, INSTRUCTION_KIND, Instruction
-from messages.operator_token import OperatorSigner
+from messages.operator_token import OperatorSigner, check_life, verify_operator_token
 from messages.order import DIGEST_SIZE
 from messages.reliance import (
     RESULT_BYTES_MAX,
+    RESULT_KIND,
     Expected,
     check_answers,
     permits_release,
-    verify_result,
 )
 from messages.statement import (
     STATEMENT_BYTES_MAX,
@@ -47,11 +48,14 @@ from operators.sho.order_states import BoundOrder, OrderRecord, OrderState, boun
 from operators.sho.packages import Package
 from operators.sho.refusals import RefusalCode, RefusalError
 from standards.rats.ear import AttestationResult
+from standards.rats.ear import read_claims as read_result
+from standards.rats.errors import RatsError
 
 RECEIPT_MESSAGE_BYTES_MAX: Final = RESULT_BYTES_MAX + STATEMENT_BYTES_MAX + 256
 RETRYABLE: Final = frozenset({"state-refused", "storage"})
 """Failures that a new try can mend: the order stays authorised."""
 _WITH_PACKAGE: Final = frozenset({OrderState.AUTHORIZED, OrderState.ACTIVE, OrderState.FAILED})
+_INSTANT: Final = timedelta(seconds=1)
 INFORMED: Final = "The subscription is installed in your device and active."
 
 
@@ -106,11 +110,16 @@ class ReceiptStore(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReceiptDesk:
-    """The use case and what it works with."""
+    """The use case and what it works with; `late` is how long a receipt may be on its way after its fresh result.
+
+    A receipt is a fact: it says what happened in a state that was judged then. The DPF keeps it while this operator
+    cannot be reached.
+    """
 
     store: ReceiptStore
     signer: OperatorSigner
     anchors: Sequence[x509.Certificate]
+    late: timedelta = timedelta(days=1)
 
     def take(self, data: bytes, *, at: datetime) -> ReceiptAnswer:
         """Take a receipt; the same again gets the same answer. Raises RefusalError."""
@@ -150,8 +159,19 @@ class ReceiptDesk:
 
     def _fresh(self, token: str, *, order: BoundOrder, package: Package, at: datetime) -> AttestationResult:
         try:
-            fresh = verify_result(token, anchors=self.anchors, at=at)
-        except MessageError as error:
+            signed = verify_operator_token(
+                token, RESULT_KIND, anchors=self.anchors, at=at, bytes_max=RESULT_BYTES_MAX
+            )
+            fresh = read_result(signed.claims)
+            late = at - fresh.expires_at
+            judged_at = fresh.expires_at - _INSTANT if timedelta() <= late < self.late else at
+            check_life(
+                "the fresh result",
+                issued_at=fresh.issued_at,
+                expires_at=fresh.expires_at,
+                at=judged_at,
+            )
+        except (MessageError, RatsError) as error:
             raise RefusalError(
                 RefusalCode.RESULT_INVALID, subject="fresh result", reason=str(error)
             ) from None

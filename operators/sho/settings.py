@@ -146,6 +146,7 @@ class ShoSettings(Settings):
     order_life_s: Annotated[int, Field(ge=60, le=2_592_000)] = 86_400
     request_life_s: Annotated[int, Field(ge=10, le=86_400)] = 900
     authorization_life_s: Annotated[int, Field(ge=10, le=86_400)] = 900
+    receipt_late_s: Annotated[int, Field(ge=0, le=2_592_000)] = 86_400
 
     @field_validator("pvas")
     @classmethod

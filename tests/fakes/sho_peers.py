@@ -10,16 +10,14 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
-from joserfc import jwe
-from joserfc.jwk import ECKey
 
 from messages.approval import USE_PACKAGE, USE_VAULT, ApprovedState, StateApproval, Use, signed_digest
 from messages.operator_token import OperatorSigner, verify_operator_token
 from messages.reliance import RESULT_KIND
+from messages.sealed_result import SealedResult, seal_result
 from messages.validation_request import VALIDATION_REQUEST_OF_SHO, SignedRequest, read_claims
 from operators.sho.approvals import OfferedApprovals
 from operators.sho.refusals import PeerError
-from operators.sho.sealed_results import ENCRYPTION, KEY_AGREEMENT
 from operators.sho.validation import Progress
 from standards.pki import oids
 from standards.pki.extensions import OperatorRole
@@ -244,10 +242,8 @@ def submodule(status: Tier, *, scope: str) -> Submodule:
     )
 
 
-def seal(token: str, encrypt_to: bytes) -> str:
+def seal(token: str | None, encrypt_to: bytes) -> str:
     """A result as a PVA seals it for whoever asked through a relay."""
     key = decode_certificate(encrypt_to).public_key()
     assert isinstance(key, ec.EllipticCurvePublicKey)
-    header = {"alg": KEY_AGREEMENT, "enc": ENCRYPTION}
-    registry = jwe.JWERegistry(algorithms=[KEY_AGREEMENT, ENCRYPTION])
-    return jwe.encrypt_compact(header, token.encode(), ECKey.import_key(key), registry=registry)
+    return seal_result(SealedResult(result=token, refusals=()), to=key)

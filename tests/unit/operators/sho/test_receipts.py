@@ -1,6 +1,8 @@
 """Receipts: what opens the AuC, and what never does."""
 
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -174,16 +176,25 @@ def test_a_fresh_result_that_is_wrong_in_one_respect_is_refused(
 
 @pytest.mark.negative
 @pytest.mark.requirement("R81")
-def test_a_fresh_result_that_is_stale_or_forged_is_refused(delivered: Delivered) -> None:
+def test_a_fresh_result_that_is_forged_or_too_old_is_refused(delivered: Delivered) -> None:
     world, order = delivered
-    stale = world.fresh(order.id)
     message = world.message(order.id, result="forged")
     refused(RefusalCode.RESULT_INVALID, lambda: take(world, message))
-    message = world.message(order.id, result=stale)
-    world.later(minutes=6)
-    refused(RefusalCode.RESULT_INVALID, lambda: take(world, message))
-    world.later(minutes=-6)
+    genuine = world.message(order.id)
+    desk = replace(world.receipts, late=timedelta(minutes=10))
+    for at in (world.at + timedelta(minutes=15), world.at - timedelta(minutes=1)):
+        refused(RefusalCode.RESULT_INVALID, partial(desk.take, genuine, at=at))
+    desk = replace(world.receipts, late=timedelta())
+    refused(RefusalCode.RESULT_INVALID, lambda: desk.take(genuine, at=world.at + timedelta(minutes=5)))
     assert_closed(world, order)
+
+
+@pytest.mark.requirement("R99")
+def test_a_receipt_that_was_kept_while_this_operator_was_down_is_taken(world: World) -> None:
+    order = world.authorized()
+    message = world.message(order.id)
+    desk = replace(world.receipts, late=timedelta(minutes=10))
+    assert desk.take(message, at=world.at + timedelta(minutes=14)).state is OrderState.ACTIVE
 
 
 @pytest.mark.negative
