@@ -2,8 +2,11 @@
 
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import cache
 
-from edge.database import engine_for
+import sqlalchemy as sa
+
+from edge.database import engine_for, transaction
 from messages.validation_request import SignedRequest
 from operators.dpf import schema
 from operators.dpf.authorizations import AuthorizationDesk
@@ -63,6 +66,22 @@ class FakeSho:
         return self.instruction
 
 
+@cache
+def _engine() -> sa.Engine:
+    """One store in memory for all tests of a process: statements are compiled once."""
+    engine = engine_for("sqlite://")
+    schema.metadata.create_all(engine)
+    return engine
+
+
+def empty_engine() -> sa.Engine:
+    """The store without a row."""
+    with transaction(_engine()) as connection:
+        for table in reversed(schema.metadata.sorted_tables):
+            connection.execute(sa.delete(table))
+    return _engine()
+
+
 class DpfRoom:
     """A DPF over a store in memory, with its counterparts."""
 
@@ -71,8 +90,7 @@ class DpfRoom:
         self.world, self.pva, self.sho = world, FakePva(world), FakeSho()
         self.status: CertStatus | RefusalError | None = None
         self.random_bytes = CountingBytes()
-        self.engine = engine_for("sqlite://")
-        schema.metadata.create_all(self.engine)
+        self.engine = empty_engine()
         self.suppliers = [world.recognised()]
         self.store = Store(self.engine, random_bytes=self.random_bytes)
 

@@ -2,8 +2,11 @@
 
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import cache
 
-from edge.database import engine_for
+import sqlalchemy as sa
+
+from edge.database import engine_for, transaction
 from messages.attachment import request_mac
 from operators.drf import schema
 from operators.drf.attachments import Attachment, AttachmentDesk, DeviceRequest
@@ -70,13 +73,23 @@ class FakeVerifiers:
         return RelayedAnswer(request_id=request_id, state="completed", outcome="pass", sealed="a JWE")
 
 
+@cache
+def _engine() -> sa.Engine:
+    """One store in memory for all tests of a process: statements are compiled once."""
+    engine = engine_for("sqlite://")
+    schema.metadata.create_all(engine)
+    return engine
+
+
 class DrfRoom:
     """All use cases."""
 
     def __init__(self) -> None:
         """Nobody is attached, nothing is ordered."""
-        self.engine = engine_for("sqlite://")
-        schema.metadata.create_all(self.engine)
+        self.engine = _engine()
+        with transaction(self.engine) as connection:
+            for table in schema.metadata.sorted_tables:
+                connection.execute(sa.delete(table))
         self.store = Store(self.engine, random_bytes=CountingBytes())
         self.operators, self.verifiers = FakeOperators(), FakeVerifiers()
         self.attachments = AttachmentDesk(store=self.store, life_max=timedelta(days=1))
