@@ -7,6 +7,7 @@ from functools import cache
 import sqlalchemy as sa
 
 from edge.database import engine_for, transaction
+from edge.process import system_random
 from messages.validation_request import SignedRequest
 from operators.dpf import schema
 from operators.dpf.authorizations import AuthorizationDesk
@@ -20,7 +21,7 @@ from operators.dpf.results import ResultDesk
 from operators.dpf.store import Store
 from standards.pki.ocsp_answer import CertStatus
 from tests.fakes.dpf_world import DpfWorld
-from tests.fakes.pva_world import CountingBytes, good
+from tests.fakes.pva_world import good
 
 
 @dataclass
@@ -85,12 +86,12 @@ def empty_engine() -> sa.Engine:
 class DpfRoom:
     """A DPF over a store in memory, with its counterparts."""
 
-    def __init__(self, world: DpfWorld) -> None:
-        """Everything open, nothing authorised."""
+    def __init__(self, world: DpfWorld, *, engine: sa.Engine | None = None) -> None:
+        """Everything open, nothing authorised; `engine` a migrated store instead of the one in memory."""
         self.world, self.pva, self.sho = world, FakePva(world), FakeSho()
         self.status: CertStatus | RefusalError | None = None
-        self.random_bytes = CountingBytes()
-        self.engine = empty_engine()
+        self.random_bytes = system_random
+        self.engine = engine or empty_engine()
         self.suppliers = [world.recognised()]
         self.store = Store(self.engine, random_bytes=self.random_bytes)
 

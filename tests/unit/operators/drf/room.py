@@ -7,6 +7,7 @@ from functools import cache
 import sqlalchemy as sa
 
 from edge.database import engine_for, transaction
+from edge.process import system_random
 from messages.attachment import request_mac
 from operators.drf import schema
 from operators.drf.attachments import Attachment, AttachmentDesk, DeviceRequest
@@ -18,7 +19,6 @@ from operators.drf.store import Store
 from standards.pki import oids
 from tests.fakes.dpf_world import signer_of
 from tests.fakes.pki import NOW, Authority
-from tests.fakes.pva_world import CountingBytes
 
 PCID = "262019999000001"
 KEY = b"\x4b" * 32
@@ -84,13 +84,13 @@ def _engine() -> sa.Engine:
 class DrfRoom:
     """All use cases."""
 
-    def __init__(self) -> None:
-        """Nobody is attached, nothing is ordered."""
-        self.engine = _engine()
+    def __init__(self, *, engine: sa.Engine | None = None) -> None:
+        """Nobody is attached, nothing is ordered; `engine` a migrated store instead of the one in memory."""
+        self.engine = engine or _engine()
         with transaction(self.engine) as connection:
             for table in schema.metadata.sorted_tables:
                 connection.execute(sa.delete(table))
-        self.store = Store(self.engine, random_bytes=CountingBytes())
+        self.store = Store(self.engine, random_bytes=system_random)
         self.operators, self.verifiers = FakeOperators(), FakeVerifiers()
         self.attachments = AttachmentDesk(store=self.store, life_max=timedelta(days=1))
         self.discovery = DiscoveryDesk(
