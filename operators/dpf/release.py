@@ -121,7 +121,7 @@ class ReleaseDesk:
         # 2 the open delivery, if there is one
         current = self.store.open_delivery(authorization.id)
         if current is not None and self._is_alive(current, at=at):
-            return self._asked(current, authorization)
+            return self._asked(current, authorization, at=at)
         if current is not None:
             self.store.end_delivery(current.id, at=at)
             authorization = self._authorization(device_id, order_digest)
@@ -137,7 +137,7 @@ class ReleaseDesk:
             pause=self.pause,
         )
         # 5 the signed question to the PVA
-        return self._asked(delivery, authorization)
+        return self._asked(delivery, authorization, at=at)
 
     def progress(self, delivery_id: str, *, at: datetime) -> GrantedDelivery | None:
         """The grant of a delivery, None while the platform is being validated. Raises RefusalError."""
@@ -240,15 +240,15 @@ class ReleaseDesk:
         grant = self.store.grant_of(delivery.id)
         return grant is not None and at < grant.expires_at
 
-    def _asked(self, delivery: DeliveryRecord, authorization: AuthorizationRecord) -> DeliveryRecord:
+    def _asked(
+        self, delivery: DeliveryRecord, authorization: AuthorizationRecord, *, at: datetime
+    ) -> DeliveryRecord:
         """Hand the question in unless the PVA has it; a silent PVA is asked again at the next turn."""
         if delivery.status is DeliveryStatus.VALIDATING and delivery.request_id is None:
             try:
                 self._submit(delivery)
             except RefusalError as refusal:
-                self.store.record_refusal(
-                    authorization.id, refusal, delivery_id=delivery.id, at=delivery.opened_at
-                )
+                self.store.record_refusal(authorization.id, refusal, delivery_id=delivery.id, at=at)
         return delivery
 
     def _submit(self, delivery: DeliveryRecord) -> str:

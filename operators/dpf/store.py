@@ -30,7 +30,10 @@ from operators.dpf.records import (
 from operators.dpf.refusals import RefusalCode, RefusalError
 
 REFUSALS_MAX = 64
-"""Refusals kept an authorisation; more are only counted by the web layer, so that a flood costs no storage."""
+"""Refusals kept an authorisation; more are only counted by the web layer, so that a flood costs no storage.
+
+The same silence of a counterpart is kept once in a row, so that it cannot crowd out what else is refused.
+"""
 
 
 class Store:
@@ -46,36 +49,21 @@ class Store:
     @repeated
     def add_authorization(self, record: AuthorizationRecord) -> tuple[AuthorizationRecord, bool]:
         """See `operators.dpf.authorizations.AuthorizationStore`."""
-        table = schema.authorizations
-        with transaction(self._engine) as connection:
-            known = store_steps.find_authorization(connection, table.c.id == record.id)
-            if known is not None:
-                if known.parts.digest == record.parts.digest:
-                    return known, False
-                raise RefusalError(
-                    RefusalCode.AUTHORIZATION_CONFLICT,
-                    subject=f"authorisation {record.jti}",
-                    reason="another authorisation with this id is on record",
-                )
-            of_order = table.c.order_digest == record.order_digest
-            if store_steps.find_authorization(
-                connection, of_order, table.c.status == AuthorizationStatus.INSTALLED.value
-            ):
-                raise RefusalError(
-                    RefusalCode.ORDER_INSTALLED,
-                    subject=f"order {record.order_digest.hex()}",
-                    reason="its package is installed, says the TRE",
-                )
-            store_steps.close_order(connection, record.order_digest)
-            connection.execute(sa.insert(table).values(**store_rows.row_of_authorization(record)))
-            self._audit(
-                connection,
-                kind="authorization-accepted",
-                subject=record.device_id,
-                record=store_rows.authorization_leaf(record),
-                at=record.accepted_at,
+        try:
+            with transaction(self._engine) as connection:
+                known = store_steps.find_authorization(connection, schema.authorizations.c.id == record.id)
+                if known is None:
+                    self._enter(connection, record)
+                    return record, True
+        except IntegrityError:  # another one was entered meanwhile
+            known = self.authorization(record.id)
+        if known is None or known.parts.digest != record.parts.digest:
+            raise RefusalError(
+                RefusalCode.AUTHORIZATION_CONFLICT,
+                subject=f"authorisation {record.jti}",
+                reason="another authorisation with this id is on record",
             )
-        return record, True
+        return known, False
 
     def authorization(self, authorization_id: str) -> AuthorizationRecord | None:
         """See `operators.dpf.authorizations.AuthorizationStore`."""
@@ -235,7 +223,10 @@ class Store:
                     at=grant.granted_at,
                 )
         except IntegrityError:
-            raise store_steps.closed_meanwhile(grant) from None
+            first = self.grant_of(grant.delivery_id)
+            if first is None:
+                raise store_steps.closed_meanwhile(grant) from None
+            return first
         return grant
 
     def grant_of(self, delivery_id: str) -> Grant | None:
@@ -306,6 +297,27 @@ class Store:
 
     # inside a transaction
 
+    def _enter(self, connection: sa.Connection, record: AuthorizationRecord) -> None:
+        """Enter a new authorisation, in the place of those of its order before it."""
+        table = schema.authorizations
+        of_order = table.c.order_digest == record.order_digest
+        installed = table.c.status == AuthorizationStatus.INSTALLED.value
+        if store_steps.find_authorization(connection, of_order, installed):
+            raise RefusalError(
+                RefusalCode.ORDER_INSTALLED,
+                subject=f"order {record.order_digest.hex()}",
+                reason="its package is installed, says the TRE",
+            )
+        store_steps.close_order(connection, record.order_digest)
+        connection.execute(sa.insert(table).values(**store_rows.row_of_authorization(record)))
+        self._audit(
+            connection,
+            kind="authorization-accepted",
+            subject=record.device_id,
+            record=store_rows.authorization_leaf(record),
+            at=record.accepted_at,
+        )
+
     def _one_delivery(self, condition: sa.ColumnElement[bool]) -> DeliveryRecord | None:
         with transaction(self._engine, write=False) as connection:
             return store_steps.find_delivery(connection, condition)
@@ -336,10 +348,15 @@ class Store:
         at: datetime,
     ) -> None:
         table = schema.refusals
-        kept = connection.scalar(
-            sa.select(sa.func.count()).select_from(table).where(table.c.authorization_id == authorization_id)
+        kept = list(
+            connection.execute(
+                sa.select(table.c.code, table.c.delivery_id)
+                .where(table.c.authorization_id == authorization_id)
+                .order_by(table.c.number)
+            )
         )
-        if (kept or 0) >= REFUSALS_MAX:
+        repeats = bool(kept) and tuple(kept[-1]) == (refusal.code, delivery_id)
+        if len(kept) >= REFUSALS_MAX or (refusal.waiting_helps and repeats):
             return
         told = {
             "code": refusal.code,

@@ -80,30 +80,19 @@ class Store:
     @repeated
     def announce(self, order: AnnouncedOrder) -> None:
         """See `operators.drf.discovery.DiscoveryStore`."""
-        table = schema.announced_orders
-        with transaction(self._engine) as connection:
-            known = connection.execute(
-                sa.select(table.c.device_code, table.c.sho_name).where(
-                    table.c.sho == order.sho, table.c.order_id == order.order_id
+        try:
+            with transaction(self._engine) as connection:
+                values = {name: getattr(order, name) for name in AnnouncedOrder.__slots__}
+                connection.execute(sa.insert(schema.announced_orders).values(**values))
+                self._audit(
+                    connection,
+                    kind="order-announced",
+                    subject=order.sho,
+                    record={"order_id": order.order_id, "device_code": order.device_code},
+                    at=order.announced_at,
                 )
-            ).first()
-            if known is not None:
-                if (known.device_code, known.sho_name) != (order.device_code, order.sho_name):
-                    raise RefusalError(
-                        RefusalCode.ORDER_CONFLICT,
-                        subject=f"order {order.order_id}",
-                        reason="it was announced for another device",
-                    )
-                return
-            values = {name: getattr(order, name) for name in AnnouncedOrder.__slots__}
-            connection.execute(sa.insert(table).values(**values))
-            self._audit(
-                connection,
-                kind="order-announced",
-                subject=order.sho,
-                record={"order_id": order.order_id, "device_code": order.device_code},
-                at=order.announced_at,
-            )
+        except IntegrityError:
+            self._check_same(order)
 
     def operators_with_orders(self, code: str, *, since: datetime) -> frozenset[str]:
         """See `operators.drf.discovery.DiscoveryStore`."""
@@ -201,6 +190,20 @@ class Store:
             )
             if counted.rowcount == 1:
                 self._audit_refusal(connection, pcid, route=route, code=code, detail=detail, at=at)
+
+    def _check_same(self, order: AnnouncedOrder) -> None:
+        table = schema.announced_orders
+        query = sa.select(table.c.device_code, table.c.sho_name).where(
+            table.c.sho == order.sho, table.c.order_id == order.order_id
+        )
+        with transaction(self._engine, write=False) as connection:
+            known = connection.execute(query).one()
+        if (known.device_code, known.sho_name) != (order.device_code, order.sho_name):
+            raise RefusalError(
+                RefusalCode.ORDER_CONFLICT,
+                subject=f"order {order.order_id}",
+                reason="it was announced for another device or under another name",
+            )
 
     def _audit_refusal(
         self, connection: sa.Connection, subject: str, *, route: str, code: str, detail: str, at: datetime

@@ -2,8 +2,12 @@
 
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import cache
 
-from edge.database import engine_for
+import sqlalchemy as sa
+
+from edge.database import engine_for, transaction
+from edge.process import system_random
 from messages.validation_request import SignedRequest
 from operators.dpf import schema
 from operators.dpf.authorizations import AuthorizationDesk
@@ -17,7 +21,7 @@ from operators.dpf.results import ResultDesk
 from operators.dpf.store import Store
 from standards.pki.ocsp_answer import CertStatus
 from tests.fakes.dpf_world import DpfWorld
-from tests.fakes.pva_world import CountingBytes, good
+from tests.fakes.pva_world import good
 
 
 @dataclass
@@ -63,16 +67,31 @@ class FakeSho:
         return self.instruction
 
 
+@cache
+def _engine() -> sa.Engine:
+    """One store in memory for all tests of a process: statements are compiled once."""
+    engine = engine_for("sqlite://")
+    schema.metadata.create_all(engine)
+    return engine
+
+
+def empty_engine() -> sa.Engine:
+    """The store without a row."""
+    with transaction(_engine()) as connection:
+        for table in reversed(schema.metadata.sorted_tables):
+            connection.execute(sa.delete(table))
+    return _engine()
+
+
 class DpfRoom:
     """A DPF over a store in memory, with its counterparts."""
 
-    def __init__(self, world: DpfWorld) -> None:
-        """Everything open, nothing authorised."""
+    def __init__(self, world: DpfWorld, *, engine: sa.Engine | None = None) -> None:
+        """Everything open, nothing authorised; `engine` a migrated store instead of the one in memory."""
         self.world, self.pva, self.sho = world, FakePva(world), FakeSho()
         self.status: CertStatus | RefusalError | None = None
-        self.random_bytes = CountingBytes()
-        self.engine = engine_for("sqlite://")
-        schema.metadata.create_all(self.engine)
+        self.random_bytes = system_random
+        self.engine = engine or empty_engine()
         self.suppliers = [world.recognised()]
         self.store = Store(self.engine, random_bytes=self.random_bytes)
 

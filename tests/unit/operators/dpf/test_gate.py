@@ -171,6 +171,7 @@ def test_the_first_result_is_judged_when_it_came_and_everything_else_now() -> No
     assert refused(parts, at=NOW + timedelta(hours=1)) == RefusalCode.AUTHORIZATION_EXPIRED
 
 
+AUTHORIZED = judge(WORLD.parts())
 FRESH: list[tuple[dict[str, Any], RefusalCode]] = [
     ({"nonce": b"\x01" * 32}, RefusalCode.FRESH_RESULT_MISMATCH),
     ({"audience": ("sho-1",)}, RefusalCode.FRESH_RESULT_MISMATCH),
@@ -199,9 +200,7 @@ def test_a_fresh_validation_that_is_right_in_all_but_one(
 ) -> None:
     token = WORLD.signed_result(WORLD.fresh(**changed))
     with pytest.raises(RefusalError) as caught:
-        check_fresh_result(
-            token, authorized=judge(WORLD.parts()), nonce=FRESH_NONCE, trust=WORLD.trust, at=NOW
-        )
+        check_fresh_result(token, authorized=AUTHORIZED, nonce=FRESH_NONCE, trust=WORLD.trust, at=NOW)
     assert caught.value.code == code
 
 

@@ -1,5 +1,6 @@
 """Receipts: believed for the TRE's signature in the delivered platform's state, kept, and forwarded unmodified."""
 
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
@@ -132,11 +133,13 @@ FORGED: Mapping[str, tuple[bytes, RefusalCode]] = {
 
 @pytest.mark.negative
 @pytest.mark.requirement("R98")
-@pytest.mark.parametrize("what", FORGED)
-def test_an_agent_that_forges_success_is_refused(room: DpfRoom, what: str) -> None:
-    statement, code = FORGED[what]
+def test_an_agent_that_forges_success_is_refused(room: DpfRoom) -> None:
     delivery, _ = granted(room)
-    assert refused(lambda: room.receipts.take(delivery.id, statement, at=NOW)) == code
+    codes = {
+        what: refused(functools.partial(room.receipts.take, delivery.id, statement, at=NOW))
+        for what, (statement, _) in FORGED.items()
+    }
+    assert codes == {what: code for what, (_, code) in FORGED.items()}
     assert room.sho.brought == []
     assert status(room) is AuthorizationStatus.GRANTED
     # the genuine one is still welcome
@@ -164,12 +167,11 @@ def test_nothing_delivered_nothing_receipted(room: DpfRoom) -> None:
 
 
 @pytest.mark.requirement("R98")
-@pytest.mark.parametrize("outcome", ["state-refused", "storage"])
 def test_a_failure_that_a_new_try_can_mend_opens_the_authorisation_three_times_at_most(
-    room: DpfRoom, outcome: str
+    room: DpfRoom,
 ) -> None:
-    at = NOW
-    for number in (1, 2, 3):
+    at, outcomes = NOW, ["state-refused", "storage", "state-refused"]
+    for number, outcome in enumerate(outcomes, start=1):
         at = NOW + number * 2 * SECOND
         delivery, grant = granted(room, at=at)
         assert grant.grant.number == number
@@ -178,7 +180,7 @@ def test_a_failure_that_a_new_try_can_mend_opens_the_authorisation_three_times_a
     assert status(room) is AuthorizationStatus.CLOSED
     later = at + timedelta(minutes=1)
     assert refused(lambda: come(room, at=later)) == RefusalCode.AUTHORIZATION_CLOSED
-    assert [each.outcome for each in room.sho.brought] == [outcome] * 3
+    assert [each.outcome for each in room.sho.brought] == outcomes
 
 
 @pytest.mark.requirement("R98")

@@ -2,8 +2,12 @@
 
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import cache
 
-from edge.database import engine_for
+import sqlalchemy as sa
+
+from edge.database import engine_for, transaction
+from edge.process import system_random
 from messages.attachment import request_mac
 from operators.drf import schema
 from operators.drf.attachments import Attachment, AttachmentDesk, DeviceRequest
@@ -15,7 +19,6 @@ from operators.drf.store import Store
 from standards.pki import oids
 from tests.fakes.dpf_world import signer_of
 from tests.fakes.pki import NOW, Authority
-from tests.fakes.pva_world import CountingBytes
 
 PCID = "262019999000001"
 KEY = b"\x4b" * 32
@@ -70,14 +73,24 @@ class FakeVerifiers:
         return RelayedAnswer(request_id=request_id, state="completed", outcome="pass", sealed="a JWE")
 
 
+@cache
+def _engine() -> sa.Engine:
+    """One store in memory for all tests of a process: statements are compiled once."""
+    engine = engine_for("sqlite://")
+    schema.metadata.create_all(engine)
+    return engine
+
+
 class DrfRoom:
     """All use cases."""
 
-    def __init__(self) -> None:
-        """Nobody is attached, nothing is ordered."""
-        self.engine = engine_for("sqlite://")
-        schema.metadata.create_all(self.engine)
-        self.store = Store(self.engine, random_bytes=CountingBytes())
+    def __init__(self, *, engine: sa.Engine | None = None) -> None:
+        """Nobody is attached, nothing is ordered; `engine` a migrated store instead of the one in memory."""
+        self.engine = engine or _engine()
+        with transaction(self.engine) as connection:
+            for table in schema.metadata.sorted_tables:
+                connection.execute(sa.delete(table))
+        self.store = Store(self.engine, random_bytes=system_random)
         self.operators, self.verifiers = FakeOperators(), FakeVerifiers()
         self.attachments = AttachmentDesk(store=self.store, life_max=timedelta(days=1))
         self.discovery = DiscoveryDesk(
