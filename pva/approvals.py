@@ -243,15 +243,15 @@ def _proven(facts: ApprovalFacts) -> ProvenState:
 def _refuse_closed(facts: ApprovalFacts, *, state: ProvenState) -> None:
     """An order is approved on one device at one value of its counter; a raised counter ends it (SEALING 5)."""
     here = OrderApproval(device_id=facts.device_id, counter=state.counter)
-    raised = facts.counter_seen > state.counter
-    if facts.approved is not None and (facts.approved != here or raised):
+    left = facts.counter_seen != state.counter
+    if facts.approved is not None and (facts.approved != here or left):
         raise RefusalError(
             RefusalCode.ORDER_CLOSED,
             subject=f"order of device {facts.device_id}",
             reason=f"it was approved at the counter's value {facts.approved.counter}, which the device has left "
             "or never had",
         )
-    if raised:
+    if left:
         raise RefusalError(
             RefusalCode.RESULT_SUPERSEDED,
             subject=f"device {facts.device_id}",

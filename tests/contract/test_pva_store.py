@@ -353,6 +353,18 @@ def test_what_changed_meanwhile_is_not_recorded(world: World) -> None:
 # what only the real store can show
 
 
+@pytest.mark.requirement("R93")
+@pytest.mark.parametrize("world", ["sqlite"], indirect=True)
+def test_the_audit_leaf_of_a_signed_request_holds_the_token(world: World) -> None:
+    parties = RelyingParties(world=world)
+    token = parties.token()
+    world.signed_desk.submit(token, caller=RELAY, at=NOW)
+    with transaction(world.store.engine, write=False) as connection:
+        *_, entry = schema.ledger.entries(connection)
+    record = verify_entry(entry)["record"]
+    assert (record["token"], record["tenant"], record["relay"]) == (token, "sho-1", "ro-1")
+
+
 @pytest.mark.negative
 @pytest.mark.parametrize("world", ["sqlite", "postgresql"], indirect=True)
 def test_of_many_at_once_one_claims_and_all_get_the_same_approvals(world: World) -> None:

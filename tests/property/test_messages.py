@@ -1,9 +1,11 @@
 """Any bytes give the message or `MessageError`; every prefix and suffix of a message is refused."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,6 +19,8 @@ from messages.enrollment import (
 )
 from messages.errors import MessageError
 from messages.evidence import decode_evidence, encode_evidence
+from messages.sealed_result import SealedResult, open_sealed_result, seal_result
+from standards.rats.fields import encode_base64url
 from tests.unit.messages import samples
 
 DECODERS: dict[str, tuple[Callable[[bytes], object], bytes]] = {
@@ -121,3 +125,17 @@ def test_any_claim_of_a_batch_may_be_anything(claim: str, value: Any) -> None:
     except MessageError:
         return
     assert batch.read_claims(read.claims()) == read
+
+
+SEALING_KEY = ec.derive_private_key(33_812, ec.SECP256R1())
+SEALED = seal_result(SealedResult(result="e.a.r", refusals=[]), to=SEALING_KEY.public_key())
+
+
+@given(header=JSON, place=st.integers(0, len(SEALED) - 1), character=st.characters(max_codepoint=127))
+def test_an_altered_envelope_opens_for_nobody(header: Any, place: int, character: str) -> None:
+    altered = SEALED[:place] + character + SEALED[place + 1 :]
+    forged = encode_base64url(json.dumps(header).encode()) + SEALED[SEALED.index(".") :]
+    for token in (altered, forged, SEALED[:place]):
+        if token != SEALED:
+            with pytest.raises(MessageError):
+                open_sealed_result(token, key=SEALING_KEY)
