@@ -146,6 +146,17 @@ def test_a_person_sees_name_and_code_and_consents_or_refuses(world: World) -> No
 @pytest.mark.requirement("R13")
 @pytest.mark.requirement("R31")
 @pytest.mark.negative
+def test_an_order_that_was_refused_is_not_shown_again_and_installs_nothing(world: World) -> None:
+    digest = accept(world).digest
+    world.device.operations.orders.refuse(digest)
+    refused(world, OrderError, world.network.accepting(world.target), match="was refused by a person")
+    assert isinstance(ask_mmi(world, Operation.CONSENT, order_digest=digest), Refusal)
+    assert world.install(world.network.good_parcel(world.target)).outcome == "order-refused"
+
+
+@pytest.mark.requirement("R13")
+@pytest.mark.requirement("R31")
+@pytest.mark.negative
 def test_the_agent_cannot_consent_and_the_mmi_cannot_do_anything_else(world: World) -> None:
     digest = accept(world).digest
     request = Request(operation=Operation.CONSENT, parameters={"order_digest": digest})
