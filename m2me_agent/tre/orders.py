@@ -4,7 +4,8 @@ The rule: an order counts when its operator signed it for this device and AK, th
 answer to this device's own question, and a person agreed at the MMI or the supplier's ownership record says so. The
 agent can ask for an order to be shown, never agree to it.
 
-An order that was refused is remembered, so that the agent cannot have it shown again and again.
+An order stays after its package was installed: the same registration once more finds the consent that was given. An
+order that was refused is remembered too, so that the agent cannot have it shown again and again.
 
 Few orders wait at a time: where there are too many, the oldest that nobody agreed to goes. One order of an operator
 is agreed to at a time; agreeing to another takes its place.
@@ -83,13 +84,6 @@ class OrderBook:
     def keep(self, orders: Sequence[AcceptedOrder]) -> None:
         """Replace them all."""
         self._storage.write(_RECORD, encode_deterministic({1: [_row(each) for each in orders]}))
-
-    def forget(self, digest: bytes) -> None:
-        """Drop one; an unknown one is no error."""
-        before = self.all()
-        left = [each for each in before if each.digest != digest]
-        if len(left) != len(before):
-            self.keep(left)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

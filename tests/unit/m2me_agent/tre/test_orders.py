@@ -219,6 +219,12 @@ def test_one_order_of_an_operator_is_agreed_to_at_a_time(world: World) -> None:
     assert [(each.digest, each.consent) for each in orders.pending()] == [(second.digest, "given")]
 
 
+@pytest.mark.requirement("R53")
+def test_the_same_registration_after_the_installation_needs_no_second_consent(world: World) -> None:
+    world.installed()
+    assert accept(world).consent == "given"
+
+
 def ownership(*, device_id: str, root: Authority = ES_ROOT, eku: Any = oids.EKU_BATCH_SIGNING) -> str:
     key = p256()
     leaf = root.issue("supplier", key=key.public_key(), eku=eku, extensions=[(LEAF_USAGE, True)])
