@@ -157,7 +157,6 @@ class Installation:
         if installed is not None:
             with _failing(STORAGE, StateError, TpmDeviceError):
                 self.vault.open_all(keys, access=access, device_id=header.device_id)
-            self._finish(header, keys)
             return installed
         self._check_is_new(header, access)
         # 5 A31: the blob opens under the policy that this TRE computes, and in no other way
@@ -171,7 +170,8 @@ class Installation:
         row = self._new_row(delivered, generation=generation)
         self._keep(row, content, seal, keys, access=access)
         # 9 from now on the package's approval opens nothing
-        self._finish(header, keys)
+        with _failing(STORAGE, TpmDeviceError):
+            self.vault.finish_generation(keys)
         return row
 
     def _row_of(self, delivered: Delivered, access: KeyAccess) -> Installed | None:
@@ -268,11 +268,6 @@ class Installation:
         ):
             before = self.vault.compartment_for(seal.vault.sho, keys, permit=now, access=access)
             self.vault.replace(_grown(before, row, content, seal), keys)
-
-    def _finish(self, header: PackageHeader, keys: UnlockedKeys) -> None:
-        with _failing(STORAGE, StateError, TpmDeviceError):
-            self.vault.finish_generation(keys)
-            self.orders.forget(header.order_digest)
 
 
 @contextmanager

@@ -4,6 +4,9 @@ The rule: an order counts when its operator signed it for this device and AK, th
 answer to this device's own question, and a person agreed at the MMI or the supplier's ownership record says so. The
 agent can ask for an order to be shown, never agree to it.
 
+An order stays after its package was installed: the same registration once more finds the consent that was given. An
+order that was refused is remembered too, so that the agent cannot have it shown again and again.
+
 Few orders wait at a time: where there are too many, the oldest that nobody agreed to goes. One order of an operator
 is agreed to at a time; agreeing to another takes its place.
 """
@@ -36,6 +39,7 @@ class Consent(StrEnum):
 
     GIVEN = "given"
     AWAITED = "awaited"
+    REFUSED = "refused"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,13 +85,6 @@ class OrderBook:
         """Replace them all."""
         self._storage.write(_RECORD, encode_deterministic({1: [_row(each) for each in orders]}))
 
-    def forget(self, digest: bytes) -> None:
-        """Drop one; an unknown one is no error."""
-        before = self.all()
-        left = [each for each in before if each.digest != digest]
-        if len(left) != len(before):
-            self.keep(left)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Orders:
@@ -105,7 +102,7 @@ class Orders:
 
         Raises:
             AnchorError, MalformedError: a token is not what it should be. OrderError: it is for another device, or
-            the answer of the DRF is another's; or too many orders that were agreed to wait. Nothing was changed.
+            the answer of the DRF is another's; it was refused; or too many that were agreed to wait. Nothing was changed.
         """
         # 1 signers under the anchors
         clock = self.device.read_clock()
@@ -120,6 +117,8 @@ class Orders:
         _check_discovery(found, device_id=own, nonce=nonce, sho=ordered.sho)
         # 4 once
         known = self.book.find(ordered.digest)
+        if known is not None and known.consent == Consent.REFUSED:
+            raise _refused("order", "was refused by a person at this device")
         if known is not None:
             return known
         # 5 who agreed
@@ -130,21 +129,22 @@ class Orders:
 
     def pending(self) -> tuple[AcceptedOrder, ...]:
         """What the MMI shows. Raises StateError."""
-        return self.book.all()
+        return tuple(each for each in self.book.all() if each.consent != Consent.REFUSED)
 
     def consent(self, digest: bytes) -> None:
         """A person agreed at the MMI. Raises OrderError for an order that does not wait, StateError."""
-        known = self.book.find(digest)
+        self._decide(digest, Consent.GIVEN)
+
+    def refuse(self, digest: bytes) -> None:
+        """A person said no. Raises OrderError for an order that does not wait, StateError."""
+        self._decide(digest, Consent.REFUSED)
+
+    def _decide(self, digest: bytes, consent: Consent) -> None:
+        known = next((each for each in self.pending() if each.digest == digest), None)
         if known is None:
             raise _refused("order", "is not among those that wait")
         others = [each for each in self.book.all() if each.digest != digest]
-        self.book.keep(_with(others, replace(known, consent=Consent.GIVEN)))
-
-    def refuse(self, digest: bytes) -> None:
-        """A person said no: the order is gone. Raises OrderError for an order that does not wait, StateError."""
-        if self.book.find(digest) is None:
-            raise _refused("order", "is not among those that wait")
-        self.book.forget(digest)
+        self.book.keep(_with(others, replace(known, consent=consent)))
 
     def _owner_agreed(self, tokens: OperatorTokens, *, device_id: str, sho: str) -> bool:
         if self.ownership is None:

@@ -136,6 +136,17 @@ def consent_as_a_person(device: TreProcess, code: str) -> None:
     assert mmi(device, "consent", code).returncode == 0
 
 
+@pytest.mark.requirement("R13")
+@pytest.mark.negative
+def test_a_person_refuses_and_the_agent_cannot_ask_again(device: TreProcess) -> None:
+    network, target = Network(root=device.operators_root), target_of(device)
+    accepted = device.client.ask(Operation.ACCEPT_ORDER, network.accepting(target))
+    found = mmi(device, "refuse", accepted["order_code"])
+    assert (found.returncode, found.stdout) == (0, f"{accepted['order_code']}: refused\n"), found.stderr
+    with pytest.raises(RefusedError, match="refused by a person"):
+        device.client.ask(Operation.ACCEPT_ORDER, network.accepting(target))
+
+
 def assert_nothing_secret_was_written(device: TreProcess) -> None:
     written = (device.folder / "tre.err").read_bytes()
     written += b"".join(path.read_bytes() for path in device.state.iterdir())

@@ -146,6 +146,17 @@ def test_a_person_sees_name_and_code_and_consents_or_refuses(world: World) -> No
 @pytest.mark.requirement("R13")
 @pytest.mark.requirement("R31")
 @pytest.mark.negative
+def test_an_order_that_was_refused_is_not_shown_again_and_installs_nothing(world: World) -> None:
+    digest = accept(world).digest
+    world.device.operations.orders.refuse(digest)
+    refused(world, OrderError, world.network.accepting(world.target), match="was refused by a person")
+    assert isinstance(ask_mmi(world, Operation.CONSENT, order_digest=digest), Refusal)
+    assert world.install(world.network.good_parcel(world.target)).outcome == "order-refused"
+
+
+@pytest.mark.requirement("R13")
+@pytest.mark.requirement("R31")
+@pytest.mark.negative
 def test_the_agent_cannot_consent_and_the_mmi_cannot_do_anything_else(world: World) -> None:
     digest = accept(world).digest
     request = Request(operation=Operation.CONSENT, parameters={"order_digest": digest})
@@ -206,6 +217,12 @@ def test_one_order_of_an_operator_is_agreed_to_at_a_time(world: World) -> None:
     orders.consent(first.digest)
     orders.consent(second.digest)
     assert [(each.digest, each.consent) for each in orders.pending()] == [(second.digest, "given")]
+
+
+@pytest.mark.requirement("R53")
+def test_the_same_registration_after_the_installation_needs_no_second_consent(world: World) -> None:
+    world.installed()
+    assert accept(world).consent == "given"
 
 
 def ownership(*, device_id: str, root: Authority = ES_ROOT, eku: Any = oids.EKU_BATCH_SIGNING) -> str:
