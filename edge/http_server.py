@@ -18,7 +18,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import uvicorn
 from a2wsgi import WSGIMiddleware
@@ -48,22 +48,6 @@ class ServerTls:
     key: Path
     passphrase_file: Path | None = None
     client_anchors: Path | None = None
-
-
-class Address(Protocol):
-    """Where a listener listens."""
-
-    @property
-    def name(self) -> str:
-        """Name of the listener, for people."""
-
-    @property
-    def host(self) -> str:
-        """Host name or address."""
-
-    @property
-    def port(self) -> int:
-        """TCP port; 0 takes any free one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,12 +93,11 @@ def serve(
     beside. Raises ListenerError before anything is served.
     """
     if profile == "lab":
-        for listener in listeners:
-            refuse_reachable_host(listener)
+        _refuse_reachable_hosts(listeners)
     _raise_file_limit()
     contexts = [None if listener.tls is None else tls_context(listener) for listener in listeners]
     with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(bound_socket(listener)) for listener in listeners]
+        sockets = [stack.enter_context(_bound(listener)) for listener in listeners]
         servers = [
             _Server(_config(listener), bound, context)
             for listener, bound, context in zip(listeners, sockets, contexts, strict=True)
@@ -127,12 +110,8 @@ def serve(
 
 
 def tls_context(listener: Listener) -> ssl.SSLContext:
-    """TLS side of a listener that has one."""
-    return server_context(cast("ServerTls", listener.tls), name=listener.name)
-
-
-def server_context(tls: ServerTls, *, name: str) -> ssl.SSLContext:
-    """TLS 1.2 or better with forward secrecy; mutual when `tls` names client anchors; `name` is the listener's."""
+    """TLS 1.2 or better with forward secrecy; mutual when the listener names client anchors."""
+    tls = cast("ServerTls", listener.tls)
     check_private_file(tls.key)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -146,7 +125,7 @@ def server_context(tls: ServerTls, *, name: str) -> ssl.SSLContext:
             context.load_verify_locations(tls.client_anchors)
     except OSError as error:  # ssl.SSLError is one
         raise ListenerError(
-            f"listener {name}: certificate {tls.certificate}, key {tls.key} or client anchors "
+            f"listener {listener.name}: certificate {tls.certificate}, key {tls.key} or client anchors "
             f"{tls.client_anchors} cannot be used: {error}"
         ) from error
     if tls.client_anchors is not None:
@@ -256,8 +235,7 @@ def _from_wsgi(app: Callable[..., Any], workers: int) -> AsgiApp:
 
 
 @contextlib.contextmanager
-def bound_socket(listener: Address) -> Iterator[socket.socket]:
-    """Socket bound to a listener's address, closed after the block. Raises ListenerError."""
+def _bound(listener: Listener) -> Iterator[socket.socket]:
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             listener.host, listener.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -282,16 +260,16 @@ def _url(listener: Listener, bound: socket.socket) -> str:
     return f"{listener.scheme}://{host}:{bound.getsockname()[1]}"
 
 
-def refuse_reachable_host(listener: Address) -> None:
-    """Raise ListenerError unless only this machine reaches the listener: for the profile `lab`."""
-    loopback = listener.host == "localhost"
-    with contextlib.suppress(ValueError):
-        loopback = loopback or ipaddress.ip_address(listener.host).is_loopback
-    if not loopback:
-        raise ListenerError(
-            f"listener {listener.name}: host {listener.host} is reachable from outside, and the lab "
-            "profile trusts keys that everybody has: use 127.0.0.1, or another profile with your own keys"
-        )
+def _refuse_reachable_hosts(listeners: Sequence[Listener]) -> None:
+    for listener in listeners:
+        loopback = listener.host == "localhost"
+        with contextlib.suppress(ValueError):
+            loopback = loopback or ipaddress.ip_address(listener.host).is_loopback
+        if not loopback:
+            raise ListenerError(
+                f"listener {listener.name}: host {listener.host} is reachable from outside, and the lab "
+                "profile trusts keys that everybody has: use 127.0.0.1, or another profile with your own keys"
+            )
 
 
 def _raise_file_limit() -> None:
