@@ -34,6 +34,8 @@ ACTIVE = "ACTIVE"
 AWAITING_CONSENT = "awaiting-consent"
 TRY_AGAIN = frozenset({"state-refused", "storage"}) | ENDED
 """How a delivery can end so that a new one may end better: what the receipt or the DPF says."""
+PACKAGE_REFUSED = "package-refused"
+"""What a TRE says of a package that nobody is known to have sent; it signs no receipt for it."""
 DELIVERIES_MAX = 3
 ATTACHMENTS_MAX = 3
 
@@ -149,6 +151,8 @@ def _deliver(way: Travelling, dpf: ProvisioningFunction, obtain: Callable[[], Gr
         # 13-14 installation, receipt, instruction
         installation = install(way.tre, dpf, grant, content, pace=way.pace)
     except RefusedError as refused:
+        if refused.code == PACKAGE_REFUSED:
+            way.shelf.clear()  # it would be refused again and again
         if refused.code not in ENDED:
             raise
         way.pace.tell(12, "delivery-ended", code=refused.code)

@@ -272,6 +272,16 @@ def test_a_kept_delivery_that_is_over_is_asked_for_anew() -> None:
     assert (world.registrations, world.installs) == (1, 1)
 
 
+@pytest.mark.requirement("R31")
+@pytest.mark.negative
+def test_a_package_that_nobody_is_known_to_have_sent_is_not_kept() -> None:
+    world = World(refusals={"tre.install": [refused("package-refused")]})
+    with pytest.raises(RefusedError, match="package-refused"):
+        provision(world.way(), WISHES)
+    assert world.shelf.kept is None
+    assert "dpf.receipt" not in world.calls
+
+
 @pytest.mark.negative
 def test_an_installed_subscription_whose_delivery_nobody_knows_is_not_ordered_again() -> None:
     world = killed_at("tre.install")
