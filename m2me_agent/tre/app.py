@@ -13,13 +13,15 @@ import stat
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import click
 from cryptography.hazmat.backends.openssl import backend as _loaded_late
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from edge.process import (
     PrivilegeError,
@@ -32,18 +34,17 @@ from edge.process import (
 from edge.settings import Settings, SettingsError, SettingsPath, load_settings
 from edge.users import UserOption
 from m2me_agent.tre.anchors import Anchors, load_anchors
-from m2me_agent.tre.attestation import Attestation
 from m2me_agent.tre.boot_log import BootLogFile
 from m2me_agent.tre.connected_tpm import EK_PROFILES, ConnectedTpm
-from m2me_agent.tre.enrollment import Enrollment
-from m2me_agent.tre.errors import AnchorError, TreError
+from m2me_agent.tre.errors import AnchorError, NotEnrolledError, TreError
 from m2me_agent.tre.exchanges import ExchangeGuard
-from m2me_agent.tre.operations import Operations
+from m2me_agent.tre.operations import MmiOperations, Operations
 from m2me_agent.tre.rate_limit import RatePolicy
 from m2me_agent.tre.server import Bounds, bind_socket, serve
 from m2me_agent.tre.state import TreState
 from m2me_agent.tre.store import StateDirectory
 from m2me_agent.tre.transports import open_transport
+from m2me_agent.tre.wiring import Parts, wire
 from standards.tpm2.connection import TpmConnection
 
 _ANCHOR_BYTES_MAX = 1 << 16
@@ -66,7 +67,11 @@ class RateSettings(Settings):
 
 
 class TreSettings(Settings):
-    """Settings of a TRE. ``tpm`` and ``socket`` are relative to the working directory, files to this file."""
+    """Settings of a TRE. ``tpm`` and the sockets are relative to the working directory, files to this file.
+
+    ``mmi_socket`` and ``mmi_uid`` are where a person consents to orders, and as whom; ``ownership`` is the file of the
+    supplier's ownership record (a token), which stands for that consent.
+    """
 
     tpm: Path
     ek: Literal["rsa-2048", "ecc-p384"] = "rsa-2048"
@@ -75,6 +80,9 @@ class TreSettings(Settings):
     state_dir: SettingsPath
     anchors: AnchorSettings
     boot_log: SettingsPath
+    mmi_socket: Path | None = None
+    mmi_uid: int | None = Field(default=None, ge=0)
+    ownership: SettingsPath | None = None
     purposes: frozenset[Annotated[str, Field(min_length=1)]] = Field(
         default=frozenset({"validation"}), min_length=1
     )
@@ -83,6 +91,12 @@ class TreSettings(Settings):
     frame_timeout_s: float = Field(default=10.0, gt=0, le=300)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
+    @model_validator(mode="after")
+    def _mmi_is_whole(self) -> Self:
+        if (self.mmi_socket is None) != (self.mmi_uid is None):
+            raise ValueError("mmi_socket and mmi_uid: expected both or none of them")
+        return self
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opened:
@@ -90,6 +104,8 @@ class Opened:
 
     operations: Operations
     listener: socket.socket
+    mmi_operations: MmiOperations
+    mmi_listener: socket.socket | None
 
 
 def open_everything(settings: TreSettings, *, uid: int) -> Opened:
@@ -100,28 +116,36 @@ def open_everything(settings: TreSettings, *, uid: int) -> Opened:
         OSError: the socket cannot be bound.
     """
     anchors = _read_anchors(settings.anchors)
-    state = TreState(StateDirectory.open(settings.state_dir, owner_uid=uid))
+    storage = StateDirectory.open(settings.state_dir, owner_uid=uid)
+    state = TreState(storage)
     boot_log = BootLogFile.open(settings.boot_log)
     connection = TpmConnection(open_transport(settings.tpm), system_random, pause=time.sleep)
     device = ConnectedTpm(connection, profile=EK_PROFILES[settings.ek])
     device.take_over()
     _warn_of_others(settings, uid=uid)
-    policy = RatePolicy(burst=settings.rate.burst, interval_ms=settings.rate.interval_ms)
-    guard = ExchangeGuard(state, policy=policy)
-    enrollment = Enrollment(
-        device=device, state=state, guard=guard, anchors=anchors, random_bytes=system_random
+    guard = ExchangeGuard(
+        state, policy=RatePolicy(burst=settings.rate.burst, interval_ms=settings.rate.interval_ms)
     )
-    attestation = Attestation(
-        device=device,
-        state=state,
-        guard=guard,
-        anchors=anchors,
-        boot_log=boot_log,
-        purposes=settings.purposes,
+    parts = Parts(
+        device=device, state=state, storage=storage, guard=guard, anchors=anchors, random_bytes=system_random
     )
-    operations = Operations(enrollment=enrollment, attestation=attestation, state=state)
+    ownership = (
+        None if settings.ownership is None else _read_file(settings.ownership).decode("ascii", "replace")
+    )
+    operations = wire(
+        parts, boot_log=boot_log, purposes=settings.purposes, ownership=ownership and ownership.strip()
+    )
+    _open_vault(operations)
     listener = bind_socket(settings.socket, agent_uid=settings.agent_uid)
-    return Opened(operations=operations, listener=listener)
+    mmi_listener = None
+    if settings.mmi_socket is not None and settings.mmi_uid is not None:
+        mmi_listener = bind_socket(settings.mmi_socket, agent_uid=settings.mmi_uid)
+    return Opened(
+        operations=operations,
+        listener=listener,
+        mmi_operations=MmiOperations(orders=operations.orders),
+        mmi_listener=mmi_listener,
+    )
 
 
 def run(settings: TreSettings, *, user: tuple[int, int] | None) -> None:
@@ -130,15 +154,47 @@ def run(settings: TreSettings, *, user: tuple[int, int] | None) -> None:
     opened = open_everything(settings, uid=os.geteuid() if user is None else user[0])
     if user is not None:
         drop_privileges(*user)
-    stopping = _stop_on_signals(opened.listener)
-    print_ready("tre", {"socket": str(settings.socket)})
+    listeners = [each for each in (opened.listener, opened.mmi_listener) if each is not None]
+    stopping = _stop_on_signals(listeners)
+    bounds = Bounds(connections_max=settings.connections_max, frame_timeout_s=settings.frame_timeout_s)
+    one_at_a_time = threading.Lock()
+    if opened.mmi_listener is not None and settings.mmi_uid is not None:
+        mmi = partial(
+            serve,
+            opened.mmi_listener,
+            answer=opened.mmi_operations.answer,
+            agent_uid=settings.mmi_uid,
+            bounds=bounds,
+            stopping=stopping,
+            one_at_a_time=one_at_a_time,
+        )
+        threading.Thread(target=mmi, name="mmi", daemon=True).start()
+    print_ready("tre", _ready(settings))
     serve(
         opened.listener,
         answer=opened.operations.answer,
         agent_uid=settings.agent_uid,
-        bounds=Bounds(connections_max=settings.connections_max, frame_timeout_s=settings.frame_timeout_s),
+        bounds=bounds,
         stopping=stopping,
+        one_at_a_time=one_at_a_time,
     )
+
+
+def _ready(settings: TreSettings) -> dict[str, str]:
+    listeners = {"socket": str(settings.socket)}
+    if settings.mmi_socket is not None:
+        listeners["mmi_socket"] = str(settings.mmi_socket)
+    return listeners
+
+
+def _open_vault(operations: Operations) -> None:
+    """Open what opens in this state; a TRE whose vault stays closed still enrols, attests and takes packages."""
+    try:
+        operations.mids.open_vault()
+    except NotEnrolledError:
+        return
+    except TreError as error:
+        logger("tre").warning("vault closed", refused=error.code, subject=error.subject, reason=error.reason)
 
 
 @click.command(help="Run the TRE: the TPM, the anchors and the rules of a device; no network.")
@@ -170,12 +226,14 @@ def _read_file(path: Path) -> bytes:
         raise AnchorError(
             subject=str(path),
             reason=f"cannot be read: {error.strerror}",
-            remedy="put the root's PEM certificate into the image and name it in the settings",
+            remedy="put the file into the image and name it in the settings",
         ) from error
 
 
 def _warn_of_others(settings: TreSettings, *, uid: int) -> None:
     """Say in the log which promises do not hold because somebody else has this uid or reaches the TPM."""
+    if settings.mmi_uid == settings.agent_uid:
+        logger("tre").warning("agent has the MMI's uid", consequence="it can consent to orders itself")
     if uid == settings.agent_uid:
         logger("tre").warning("agent has the TRE's uid", consequence="files and TPM are not kept from it")
     status = settings.tpm.stat()
@@ -187,12 +245,13 @@ def _warn_of_others(settings: TreSettings, *, uid: int) -> None:
         )
 
 
-def _stop_on_signals(listener: socket.socket) -> threading.Event:
+def _stop_on_signals(listeners: Sequence[socket.socket]) -> threading.Event:
     stopping = threading.Event()
 
     def stop(_signal: int, _frame: object) -> None:
         stopping.set()
-        listener.shutdown(socket.SHUT_RDWR)  # wakes accept
+        for listener in listeners:
+            listener.shutdown(socket.SHUT_RDWR)  # wakes accept
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)

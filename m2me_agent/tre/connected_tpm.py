@@ -18,7 +18,8 @@ from m2me_agent.tre.tpm_device import (
     Endorsement,
     KeyAccess,
 )
-from m2me_agent.tre.unlocked_keys import SessionKeys, flushed, reported
+from m2me_agent.tre.tpm_failures import flushed, occupied, reported
+from m2me_agent.tre.unlocked_keys import SessionKeys
 from standards.pki.errors import DecodeError
 from standards.pki.lenient_certificate import decode_lenient
 from standards.tpm2 import templates
@@ -90,7 +91,7 @@ class ConnectedTpm:
                     Handle.ENDORSEMENT, self._profile.template, persistent=self._profile.handle
                 )
         if templates.without_unique(public) != templates.without_unique(self._profile.template):
-            raise _occupied("EK", self._profile.handle)
+            raise occupied("EK", self._profile.handle)
         return Endorsement(chain=(self._read_certificate(),), public=public)
 
     def make_keys(self, ek: Public, authorization: Authorization) -> DeviceKeys:
@@ -160,7 +161,7 @@ class ConnectedTpm:
         with flushed(self._tpm, made.handle):
             if standing is not None:
                 if standing != made.public:
-                    raise _occupied("key of this device", persistent)
+                    raise occupied("key of this device", persistent)
                 old = TpmObject(handle=persistent, public=standing)
                 self._tpm.evict_control(Handle.OWNER, subject=old, persistent=persistent)
             self._tpm.evict_control(Handle.OWNER, subject=made, persistent=persistent)
@@ -177,7 +178,7 @@ class ConnectedTpm:
         template = templates.GENERATION_COUNTER
         standing = self._read_nv_public(template.index)
         if standing is not None and standing.written() != template.written():
-            raise _occupied("generation counter", template.index)
+            raise occupied("generation counter", template.index)
         if standing is not None and not self._opens(standing, auth_value, session=session):
             self._tpm.nv_undefine_space(Handle.OWNER, index=standing)
             standing = None
@@ -235,11 +236,3 @@ class ConnectedTpm:
                 reason=f"NV index 0x{index:08x} holds no certificate: {error}",
                 remedy="have the TPM provisioned by its maker",
             ) from error
-
-
-def _occupied(subject: str, place: int) -> TpmDeviceError:
-    return TpmDeviceError(
-        subject=subject,
-        reason=f"something that this TRE did not make stands at 0x{place:08x}",
-        remedy="find out whose it is; remove it there, or use another TPM",
-    )

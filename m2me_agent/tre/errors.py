@@ -78,3 +78,69 @@ class KeysChangedError(TpmDeviceError):
     """The TPM no longer holds the keys that were enrolled."""
 
     code = "keys-changed"
+
+
+class StateRefusedError(TpmDeviceError):
+    """The TPM does not open a secret: registers or counter are not those that were approved."""
+
+    code = "state-refused"
+
+
+class SealedObjectError(TpmDeviceError):
+    """The TPM does not take an import blob or an approval: altered, or made for another TPM or key."""
+
+    code = "package-refused"
+
+
+class ApprovalError(TreError):
+    """An approval that is not for this device, operator, order or counter, or that nobody signed."""
+
+    code = "approval-refused"
+
+
+class ConnectivityError(TreError):
+    """Connectivity that is for another device or key, or none is installed."""
+
+    code = "connectivity-refused"
+
+
+class NetworkError(TreError):
+    """A network that does not know the key of the identity that it challenges."""
+
+    code = "network-refused"
+
+
+class OrderError(TreError):
+    """An order that this TRE does not know, or must not follow."""
+
+    code = "order-refused"
+
+
+class PackageError(TreError):
+    """A package whose sender is not proven: no receipt is signed for it."""
+
+    code = "package-refused"
+
+
+class VaultError(TreError):
+    """A compartment of the vault that cannot be opened, or is not the newest one."""
+
+    code = "vault"
+
+
+class RollbackError(VaultError):
+    """A compartment that is older than its counter says."""
+
+    code = "rollback"
+
+
+class InstructionError(TreError):
+    """An instruction that is not the owner's, answers no open receipt, or was followed before."""
+
+    code = "instruction-refused"
+
+
+class MidError(TreError):
+    """A MID that is not there, not active, or must not do what was asked."""
+
+    code = "mid-refused"

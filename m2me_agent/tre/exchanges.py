@@ -44,4 +44,6 @@ class ExchangeGuard:
             challenge.issued_at, challenge.expires_at, known=past.pva_time, clock=clock
         )
         allowance = spend(past.allowance, policy=self._policy, clock=clock)
-        self._state.remember_exchanges(replace(past, pva_time=pva_time, allowance=allowance))
+        self._state.remember_exchanges(
+            replace(past, pva_time=pva_time, allowance=allowance, pcr_selections=challenge.pcr_selections)
+        )

@@ -1,7 +1,6 @@
-"""From a request of the agent to an answer: one use case each, and a refusal for everything else.
+"""What each socket may ask for: one use case an operation, and nothing of the other socket's.
 
-The rule: nothing that a request holds can end the process or show more than subject, reason and remedy;
-what was not foreseen is answered without detail and logged.
+The rule: the agent's operations and the person's are two disjoint sets; who speaks is the socket's business.
 """
 
 from collections.abc import Mapping
@@ -10,22 +9,22 @@ from typing import Any
 
 from cryptography import x509
 
-from edge.process import logger
+from m2me_agent.tre import answering
 from m2me_agent.tre.attestation import Attestation
+from m2me_agent.tre.connectivity import ConnectivityUse
 from m2me_agent.tre.enrollment import Enrollment, identity
 from m2me_agent.tre.errors import TreError
+from m2me_agent.tre.installation import Installation
+from m2me_agent.tre.mids import Mids
+from m2me_agent.tre.orders import AcceptedOrder, Orders
 from m2me_agent.tre.state import TreState
-from m2me_agent.tre_protocol import (
-    Operation,
-    Refusal,
-    Request,
-    Response,
-    TreProtocolError,
-    decode_request,
-    encode_response,
-)
+from m2me_agent.tre.usim import NetworkChallenge
+from m2me_agent.tre_protocol import AGENT_OPERATIONS, MMI_OPERATIONS, Operation
 from standards.pki.errors import PkiError
 from standards.pki.fingerprints import certificate_sha256, decode_certificate
+
+Parameters = Mapping[str, Any]
+Result = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,47 +33,17 @@ class Operations:
 
     enrollment: Enrollment
     attestation: Attestation
+    connectivity: ConnectivityUse
+    orders: Orders
+    installation: Installation
+    mids: Mids
     state: TreState
 
     def answer(self, payload: bytes) -> bytes:
         """The response to the payload of one frame; for any bytes, without raising."""
-        try:
-            request = decode_request(payload)
-        except TreProtocolError as error:
-            _record("unknown", refused="malformed", subject=error.what)
-            return encode_response(_malformed(error))
-        response = self._perform(request)
-        try:
-            return encode_response(response)
-        except TreProtocolError as error:
-            _record(request.operation, refused="too-large", subject=error.what)
-            return encode_response(
-                Refusal(
-                    code="too-large",
-                    subject=f"answer to {request.operation}",
-                    reason=f"{error.what}: expected {error.expected}, got {error.got}",
-                    remedy="select fewer PCRs, or shorten the boot log",
-                )
-            )
+        return answering.answer(payload, allowed=AGENT_OPERATIONS, perform=self._perform)
 
-    def _perform(self, request: Request) -> Response:
-        try:
-            result = self._result(request.operation, request.parameters)
-        except TreError as error:
-            _record(request.operation, refused=error.code, subject=error.subject, reason=error.reason)
-            return Refusal(code=error.code, subject=error.subject, reason=error.reason, remedy=error.remedy)
-        except Exception:  # noqa: BLE001 - the last line of defence: no agent may end the TRE
-            logger("tre").exception("failed", operation=request.operation)
-            return Refusal(
-                code="internal",
-                subject=str(request.operation),
-                reason="the TRE met something that it does not know",
-                remedy="read the TRE's log and report it",
-            )
-        _record(request.operation)
-        return result
-
-    def _result(self, operation: Operation, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
+    def _perform(self, operation: Operation, parameters: Parameters) -> Result:
         match operation:
             case Operation.STATUS:
                 return {"status": self._status()}
@@ -87,20 +56,57 @@ class Operations:
             case Operation.ATTEST:
                 return {"evidence": self.attestation.attest(parameters["challenge_token"])}
             case _:
-                raise TreError(
-                    subject=operation, reason="this TRE does not do that", remedy="install a newer image"
+                return self._subscribe(operation, parameters)
+
+    def _subscribe(self, operation: Operation, parameters: Parameters) -> Result:
+        """The operations of the fourteen steps up to the receipt, without attestation."""
+        match operation:
+            case Operation.INSTALL_CONNECTIVITY:
+                installed = self.connectivity.install(parameters["token"])
+                return {"pcid": installed.pcid, "identity": installed.identity}
+            case Operation.ATTACH:
+                return self.connectivity.attach(_challenge(parameters))
+            case Operation.ACCEPT_ORDER:
+                order = self.orders.accept(**parameters)
+                return {
+                    "order_digest": order.digest,
+                    "consent": order.consent.value,
+                    "sho_name": order.sho_name,
+                    "order_code": order.order_code,
+                }
+            case Operation.INSTALL:
+                return {"statement": self.installation.install(**parameters)}
+            case _:
+                return self._use_mids(operation, parameters)
+
+    def _use_mids(self, operation: Operation, parameters: Parameters) -> Result:
+        """The operations on MIDs that are installed."""
+        match operation:
+            case Operation.INSTRUCT:
+                row = self.mids.instruct(parameters["instruction"])
+                return {"mid_id": row.mid_id, "state": row.state.value}
+            case Operation.AUTHENTICATE:
+                return self.mids.authenticate(
+                    _challenge(parameters),
+                    mid_id=parameters["mid_id"],
+                    application=parameters["application"],
                 )
+            case Operation.MIDS:
+                return {"mids": self.mids.rows()}
+            case _:
+                raise _not_here(operation)
 
     def _status(self) -> dict[str, Any]:
         keys, chain = self.state.keys(), self.state.credential()
+        connectivity = self.connectivity.installed()
         status: dict[str, Any] = {
             "device_id": "",
             "credential": {},
             "storage_public": "",
             "ak_public": "",
             "pfc_chain": list(chain or ()),
-            "pcid": "",
-            "identity": "",
+            "pcid": "" if connectivity is None else connectivity.pcid,
+            "identity": "" if connectivity is None else connectivity.identity,
         }
         if keys is not None:
             status["device_id"] = identity(keys.ek).hex()
@@ -114,6 +120,43 @@ class Operations:
         return status
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MmiOperations:
+    """Everything that the person at the device may ask of this TRE."""
+
+    orders: Orders
+
+    def answer(self, payload: bytes) -> bytes:
+        """The response to the payload of one frame; for any bytes, without raising."""
+        return answering.answer(payload, allowed=MMI_OPERATIONS, perform=self._perform)
+
+    def _perform(self, operation: Operation, parameters: Parameters) -> Result:
+        match operation:
+            case Operation.PENDING:
+                return {"orders": [_shown(order) for order in self.orders.pending()]}
+            case Operation.CONSENT:
+                self.orders.consent(parameters["order_digest"])
+            case Operation.REFUSE:
+                self.orders.refuse(parameters["order_digest"])
+            case _:
+                raise _not_here(operation)
+        return {"order_digest": parameters["order_digest"]}
+
+
+def _challenge(parameters: Parameters) -> NetworkChallenge:
+    return NetworkChallenge(rand=parameters["rand"], autn=parameters["autn"])
+
+
+def _shown(order: AcceptedOrder) -> dict[str, Any]:
+    return {
+        "order_digest": order.digest,
+        "sho": order.sho,
+        "sho_name": order.sho_name,
+        "order_code": order.order_code,
+        "consent": order.consent.value,
+    }
+
+
 def _described(credential: x509.Certificate) -> dict[str, str]:
     return {
         "serial": f"{credential.serial_number:040x}",
@@ -124,18 +167,7 @@ def _described(credential: x509.Certificate) -> dict[str, str]:
     }
 
 
-def _malformed(error: TreProtocolError) -> Refusal:
-    return Refusal(
-        code="malformed",
-        subject=error.what,
-        reason=f"expected {error.expected}, got {error.got}",
-        remedy="send one request of the TRE protocol",
+def _not_here(operation: Operation) -> TreError:
+    return TreError(
+        subject=operation, reason="is not answered on this socket", remedy="ask on the other socket"
     )
-
-
-def _record(operation: str, **refusal: str) -> None:
-    # The audit record: one line for each request, with what was refused and why.
-    if refusal:
-        logger("tre").warning("refused", operation=operation, **refusal)
-    else:
-        logger("tre").info("done", operation=operation)

@@ -13,6 +13,7 @@ import socket
 import struct
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,7 +39,7 @@ class Bounds:
 
 
 def bind_socket(path: Path, *, agent_uid: int) -> socket.socket:
-    """A listening UNIX socket at ``path`` that the agent's uid can connect to.
+    """A listening UNIX socket at ``path`` that its one peer's uid (the agent's, the MMI's) can connect to.
 
     A socket that a crash left is replaced; one that somebody answers, or anything else, is not touched. Run
     as root, the file is given to the agent (mode 0600), so nobody else can even connect. Without root, it
@@ -77,6 +78,7 @@ def serve(
     agent_uid: int,
     bounds: Bounds,
     stopping: threading.Event,
+    one_at_a_time: AbstractContextManager[object] | None = None,
 ) -> None:
     """Answer requests until ``stopping`` is set and the listener is shut down.
 
@@ -86,12 +88,13 @@ def serve(
         agent_uid: the one uid that is answered.
         bounds: of connections and time.
         stopping: ends the loop.
+        one_at_a_time: held while `answer` is called; shared by the sockets of one TRE.
     """
     places = threading.BoundedSemaphore(bounds.connections_max)
-    one_at_a_time = threading.Lock()
+    alone = threading.Lock() if one_at_a_time is None else one_at_a_time
 
     def locked(payload: bytes) -> bytes:
-        with one_at_a_time:
+        with alone:
             return answer(payload)
 
     def converse(connection: socket.socket) -> None:

@@ -6,7 +6,7 @@ exchanges: PVA time and signature allowance. Records are deterministic CBOR maps
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
+from typing import Any, Protocol
 
 from m2me_agent.tre.errors import StateError
 from m2me_agent.tre.pva_time import PvaTime
@@ -15,6 +15,7 @@ from m2me_agent.tre.tpm_device import AUTHORIZATION_BYTES, Authorization, Device
 from messages.encoding import decode_fields, encode_deterministic
 from messages.enrollment import EnrollmentResult
 from messages.errors import MessageError
+from messages.pcr import PcrSelections, decode_selections, encode_selections
 from standards.tpm2.errors import Tpm2Error
 from standards.tpm2.structures import NvPublic, Public
 
@@ -27,7 +28,7 @@ _AUTHORIZATION = "authorization"
 _KEYS = "keys"
 _CREDENTIAL = "credential"
 _EXCHANGES = "exchanges"
-_PVA_TIME, _ALLOWANCE = 1, 2  # keys of the exchanges record
+_PVA_TIME, _ALLOWANCE, _SELECTIONS = 1, 2, 3  # keys of the exchanges record
 
 
 class Storage(Protocol):
@@ -45,10 +46,15 @@ class Storage(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exchanges:
-    """What past exchanges left: the time that a PVA signed, and how many signatures may still be given."""
+    """What past exchanges left: the time that a PVA signed, and how many signatures may still be given.
+
+    `pcr_selections` are those of the last challenge: a receipt is a quote of the same registers, so that its reader
+    can compare it with the result of that validation.
+    """
 
     pva_time: PvaTime | None = None
     allowance: Allowance | None = None
+    pcr_selections: PcrSelections | None = None
 
 
 class TreState:
@@ -134,7 +140,7 @@ class TreState:
 
     def remember_exchanges(self, exchanges: Exchanges) -> None:
         """Keep what this exchange leaves; called before anything is signed."""
-        record: dict[int, dict[int, int]] = {}
+        record: dict[int, Any] = {}
         if exchanges.pva_time is not None:
             known = exchanges.pva_time
             record[_PVA_TIME] = {
@@ -145,6 +151,8 @@ class TreState:
             }
         if exchanges.allowance is not None:
             record[_ALLOWANCE] = {1: exchanges.allowance.credit_ms, 2: exchanges.allowance.clock_ms}
+        if exchanges.pcr_selections is not None:
+            record[_SELECTIONS] = encode_selections(exchanges.pcr_selections)
         self._storage.write(_EXCHANGES, encode_deterministic(record))
 
 
@@ -164,8 +172,11 @@ def _decode_exchanges(content: bytes) -> Exchanges:
         spent = fields.nested(_ALLOWANCE)
         allowance = Allowance(credit_ms=spent.integer(1), clock_ms=spent.integer(2))
         spent.close()
+    selections = None
+    if _SELECTIONS in fields:
+        selections = decode_selections(fields.raw(_SELECTIONS), what=_EXCHANGES)
     fields.close()
-    return Exchanges(pva_time=pva_time, allowance=allowance)
+    return Exchanges(pva_time=pva_time, allowance=allowance, pcr_selections=selections)
 
 
 def _milliseconds(moment: datetime) -> int:

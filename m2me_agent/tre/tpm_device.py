@@ -1,7 +1,10 @@
 """What the TRE needs of a TPM, in the TRE's own words.
 
 The TRE signs three things and nothing else: a quote, a certificate of its storage key and one of its
-generation counter, each over qualifying data that the TRE itself made.
+generation counter, each over qualifying data that the TRE itself made. It opens three kinds of secrets: its
+connectivity, which opens wherever it was imported; and a package's content key and a compartment's vault key,
+which open only with an approval of the state that the machine is in (:class:`Permit`). No secret crosses the
+bus in clear.
 
 Keys are primaries, so they exist as long as their hierarchy's seed: AK in ENDORSEMENT, storage key in
 OWNER. Each has an authValue that only the TRE knows (:class:`Authorization`); each use names the public
@@ -13,7 +16,9 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from standards.tpm2.structures import ClockInfo, NvPublic, PcrSelection, Public
+from messages.approval import StateApproval
+from standards.tpm2.import_blob import ImportBlob
+from standards.tpm2.structures import ClockInfo, NvPublic, PcrSelection, Public, Signature
 
 AUTHORIZATION_BYTES = 32
 """Size of each authValue."""
@@ -73,8 +78,59 @@ class Quote:
     pcr_values: Mapping[int, Mapping[int, bytes]]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Permit:
+    """An approval with everything that the TPM wants to see: who approved, and who lets him.
+
+    Attributes:
+        approval: for which use, in which state.
+        day_key: the approving key; `signature` is its over the approval.
+        policy_root: the operator's key that the secret's policy names; `delegation` is its over the day key.
+    """
+
+    approval: StateApproval
+    day_key: Public
+    signature: Signature
+    policy_root: Public
+    delegation: Signature
+
+
 class UnlockedKeys(Protocol):
     """The device's keys, ready for one exchange. Every method raises TpmDeviceError."""
+
+    def read_generation_counter(self) -> int:
+        """Value of the generation counter, authenticated by the session."""
+
+    def raise_generation_counter(self) -> None:
+        """Count: every approval for the value before opens nothing from now on."""
+
+    def import_sealed(self, blob: ImportBlob) -> bytes:
+        """Take an import blob below the storage key: the private part, encrypted for this TPM.
+
+        Authenticates nobody: the caller has checked the blob's public area (A31). SealedObjectError for a blob
+        that was altered or made for another key.
+        """
+
+    def unseal_connectivity(self, public: Public, private: bytes) -> bytes:
+        """The secret of an imported object whose policy is PolicyCommandCode(Unseal)."""
+
+    def unseal_package(self, public: Public, private: bytes, *, permit: Permit) -> bytes:
+        """The secret of an imported object that opens in an approved state.
+
+        StateRefusedError where the state is another one; SealedObjectError for a permit that nobody signed.
+        """
+
+    def open_vault_key(self, slot: int, *, permit: Permit, fresh: bytes | None = None) -> bytes | None:
+        """The vault key (32 bytes) of a compartment; `fresh` becomes it where there is none yet.
+
+        None where there is none and `fresh` is not given. StateRefusedError, SealedObjectError as above.
+        """
+
+    def read_vault_counter(self, slot: int) -> int:
+        """Value of a compartment's counter; made, and counted once, where there is none yet."""
+
+    def raise_vault_counter(self, slot: int) -> None:
+        """Count: what was written before is old from now on."""
 
     def activate(self, *, id_object: bytes, encrypted_secret: bytes) -> bytes:
         """The secret of a credential made for this EK and AK (TPM2_ActivateCredential)."""

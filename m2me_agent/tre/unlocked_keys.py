@@ -5,18 +5,19 @@ and a session can authorise one a command (Part 1, 19). A third, a policy sessio
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 from m2me_agent.tre.errors import TpmDeviceError
+from m2me_agent.tre.sealed_secrets import SealedSecrets
 from m2me_agent.tre.tpm_device import KeyAccess, Quote, SignedStatement
+from m2me_agent.tre.tpm_failures import flushed, reported
 from standards.tpm2.commands.attestations import Attestation
 from standards.tpm2.commands.objects import TpmObject
 from standards.tpm2.connection import TpmConnection
 from standards.tpm2.constants import ObjectAttributes, SessionType
 from standards.tpm2.credential import Credential
-from standards.tpm2.errors import DecodeError, ResponseError, Tpm2Error
+from standards.tpm2.errors import DecodeError
 from standards.tpm2.hashing import digest
-from standards.tpm2.return_codes import ReturnCode, base
 from standards.tpm2.sessions import EMPTY_PASSWORD, Authorization, Session
 from standards.tpm2.structures import Attest, PcrSelection, QuoteInfo
 
@@ -24,7 +25,7 @@ QUOTE_TRIES = 5
 """Other software may extend a PCR between reading and quoting."""
 
 
-class SessionKeys:
+class SessionKeys(SealedSecrets):
     """UnlockedKeys over open sessions; see the Protocol for what each method promises."""
 
     def __init__(  # the connection, what is known of the keys, where they stand, and the sessions
@@ -37,12 +38,10 @@ class SessionKeys:
         ek: TpmObject,
         sessions: tuple[Session, Session],
     ) -> None:
-        self._tpm = tpm
-        self._access = access
+        super().__init__(tpm, access=access, storage=storage, session=sessions[0])
         self._ak = ak
-        self._storage = storage
         self._ek = ek
-        self._first, self._second = sessions
+        self._second = sessions[1]
 
     def activate(self, *, id_object: bytes, encrypted_secret: bytes) -> bytes:
         """TPM2_ActivateCredential; the secret comes back encrypted under the salted session."""
@@ -119,42 +118,6 @@ class SessionKeys:
         with flushed(self._tpm, policy.handle):
             self._tpm.policy_secret(policy)
             yield policy.authorize()
-
-
-@contextmanager
-def flushed(tpm: TpmConnection, handle: int) -> Iterator[None]:
-    """Flush a session or a transient object at the end, without hiding what went wrong before."""
-    try:
-        yield
-    finally:
-        with suppress(Tpm2Error, TpmDeviceError):
-            tpm.flush_context(handle)
-
-
-@contextmanager
-def reported(subject: str) -> Iterator[None]:
-    """Turn what the codec raises into TpmDeviceError."""
-    try:
-        yield
-    except ResponseError as error:
-        raise TpmDeviceError(subject=subject, reason=str(error), remedy=_remedy(error.rc)) from error
-    except Tpm2Error as error:
-        raise TpmDeviceError(
-            subject=subject, reason=str(error), remedy="check that nothing stands between TRE and TPM"
-        ) from error
-
-
-def _remedy(rc: int) -> str:
-    match base(rc):
-        case ReturnCode.INITIALIZE:
-            return "start the TPM: firmware sends TPM2_Startup, for a TPM in software its server does"
-        case ReturnCode.AUTH_FAIL | ReturnCode.BAD_AUTH:
-            return (
-                "the TRE's authValues are not those of the TPM's objects, or a hierarchy has one that the "
-                "TRE was not given; restore the TRE's state or enrol again"
-            )
-        case _:
-            return "enrol the device again; if that does not help, the TPM needs service"
 
 
 def _pcr_digest(attest: bytes) -> bytes:

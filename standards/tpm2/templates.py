@@ -7,6 +7,7 @@ rev 2.5, annex B.3 (low range) and B.4 (high range); the others are the project'
 from dataclasses import replace
 
 from standards.tpm2.constants import Algorithm, EccCurve, NvAttributes, ObjectAttributes
+from standards.tpm2.errors import DecodeError
 from standards.tpm2.structures import (
     EccParameters,
     EccPoint,
@@ -121,6 +122,34 @@ GENERATION_COUNTER = NvPublic(
     data_size=8,
 )
 """The generation counter (D8; SEALING 5, form D), as defined; `.written()` is what the AK certifies."""
+
+VAULT_SLOTS = 8
+"""Compartments that a TRE can have, each with an index for its key and one for its counter."""
+_VAULT_COUNTERS = 0x01800051
+_VAULT_KEYS = 0x01800060
+VAULT_KEY_BYTES = 32
+
+
+def vault_counter(slot: int) -> NvPublic:
+    """The counter of a compartment's versions, 0x01800051 to 0x01800058, as defined (SEALING 9)."""
+    return replace(GENERATION_COUNTER, index=_VAULT_COUNTERS + _checked(slot))
+
+
+def vault_key(slot: int, *, auth_policy: bytes) -> NvPublic:
+    """The key of a compartment, 0x01800060 to 0x01800067: attributes 0x02080008, opened by its policy alone."""
+    return NvPublic(
+        index=_VAULT_KEYS + _checked(slot),
+        name_algorithm=Algorithm.SHA256,
+        attributes=NvAttributes.POLICYREAD | NvAttributes.POLICYWRITE | NvAttributes.NO_DA,
+        auth_policy=auth_policy,
+        data_size=VAULT_KEY_BYTES,
+    )
+
+
+def _checked(slot: int) -> int:
+    if not 0 <= slot < VAULT_SLOTS:
+        raise DecodeError("slot of a compartment", expected=f"0 to {VAULT_SLOTS - 1}", got=str(slot))
+    return slot
 
 
 def without_unique(public: Public) -> Public:

@@ -65,6 +65,7 @@ class TreProcess:
     settings: dict[str, object] = field(default_factory=dict)
     program: list[str] = field(default_factory=lambda: ["-m", "m2me_agent.tre.app"])
     process: "subprocess.Popen[str] | None" = None
+    listeners: dict[str, str] = field(default_factory=lambda: {"socket": "tre.sock"})
 
     def __post_init__(self) -> None:
         self.es_root = Authority.root("ES root")
@@ -123,7 +124,7 @@ class TreProcess:
         assert line, (self.folder / "tre.err").read_text()
         ready = json.loads(line)
         assert (ready["event"], ready["role"]) == ("ready", "tre")
-        assert ready["listeners"] == {"socket": "tre.sock"}
+        assert ready["listeners"] == self.listeners
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Exit status."""

@@ -6,26 +6,32 @@ from dataclasses import dataclass, field, replace
 from hashlib import sha256
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, encode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from m2me_agent.tre.errors import TpmDeviceError
+from m2me_agent.tre.errors import SealedObjectError, StateRefusedError, TpmDeviceError
 from m2me_agent.tre.tpm_device import (
     Authorization,
     DeviceKeys,
     Endorsement,
     KeyAccess,
+    Permit,
     Quote,
     SignedStatement,
 )
+from messages.pcr import PcrSelections
 from standards.tpm2 import templates
-from standards.tpm2.constants import Algorithm, Handle, StructureTag
+from standards.tpm2.constants import Algorithm, CommandCode, Handle, StructureTag
 from standards.tpm2.hashing import hmac_digest
+from standards.tpm2.import_blob import ImportBlob
 from standards.tpm2.kdf import kdfa, kdfe
 from standards.tpm2.marshal import Reader
 from standards.tpm2.names import qualified_name
 from standards.tpm2.outer_wrap import aes_cfb
+from standards.tpm2.policy import EMPTY_POLICY, policy_command_code
 from standards.tpm2.structures import (
     Attest,
     CertifyInfo,
@@ -56,6 +62,10 @@ class FakeTpmDevice:
     storage: ec.EllipticCurvePrivateKey = field(default_factory=p256)
     certificate: x509.Certificate | None = None
     authorization: Authorization | None = None
+    registers: bytes = b"approved"
+    vault_keys: dict[int, tuple[bytes, bytes]] = field(default_factory=dict)
+    vault_counters: dict[int, int] = field(default_factory=dict)
+    imported: dict[bytes, bytes] = field(default_factory=dict)
 
     @property
     def keys(self) -> DeviceKeys:
@@ -90,22 +100,30 @@ class FakeTpmDevice:
 
     def activate(self, *, id_object: bytes, encrypted_secret: bytes) -> bytes:
         """The secret, decrypted for real."""
-        seed = self._shared_seed(encrypted_secret)
-        name = self.keys.ak.name
-        reader = Reader(id_object)
+        seed = self._shared_seed(encrypted_secret, of=self.ek, label=b"IDENTITY")
+        try:
+            content = self._unwrap(id_object, seed=seed, name=self.keys.ak.name)
+        except SealedObjectError:
+            raise refusal("the credential is for other keys") from None
+        return content
+
+    def _unwrap(self, wrapped: bytes, *, seed: bytes, name: bytes) -> bytes:
+        reader = Reader(wrapped)
         integrity = reader.tpm2b(32, "integrity")
         encrypted = reader.rest()
         mac_key = kdfa(Algorithm.SHA256, key=seed, label=b"INTEGRITY", bits=256)
         if hmac_digest(Algorithm.SHA256, mac_key, encrypted + name) != integrity:
-            raise refusal("the credential is for other keys")
+            raise SealedObjectError(subject="blob", reason="integrity", remedy="make it for this key")
         key = kdfa(Algorithm.SHA256, key=seed, label=b"STORAGE", context_u=name, bits=128)
         content = Reader(aes_cfb(key, iv=bytes(16)).decryptor().update(encrypted))
-        return content.tpm2b(32, "secret")
+        return content.tpm2b(256, "content")
 
     def quote(self, *, extra_data: bytes, selections: tuple[PcrSelection, ...]) -> Quote:
-        """A quote over made-up PCR values."""
+        """A quote over made-up PCR values, which follow from `registers`."""
         values = {
-            selection.bank: {index: bytes([index]) * 32 for index in selection.indices}
+            selection.bank: {
+                index: sha256(self.registers + bytes([index])).digest() for index in selection.indices
+            }
             for selection in selections
         }
         joined = b"".join(value for of_bank in values.values() for value in of_bank.values())
@@ -124,6 +142,76 @@ class FakeTpmDevice:
         contents = self.counter_value.to_bytes(8, "big")
         certified = NvCertifyInfo(index_name=self.keys.counter.name, offset=0, contents=contents)
         return self._sign(StructureTag.ATTEST_NV, certified, extra_data)
+
+    def read_generation_counter(self) -> int:
+        """What it counts."""
+        return self.counter_value
+
+    def raise_generation_counter(self) -> None:
+        """One more."""
+        self.counter_value += 1
+
+    def import_sealed(self, blob: ImportBlob) -> bytes:
+        """The secret, decrypted for real; the private part is a name for it."""
+        seed = self._shared_seed(blob.encrypted_seed, of=self.storage, label=b"DUPLICATE")
+        sensitive = Reader(self._unwrap(blob.duplicate, seed=seed, name=blob.public.name))
+        sensitive.u16("type")
+        sensitive.tpm2b(32, "authValue")
+        sensitive.tpm2b(32, "obfuscation")
+        private = sha256(blob.public.name).digest()
+        self.imported[private] = sensitive.tpm2b(128, "secret")
+        return private
+
+    def unseal_connectivity(self, public: Public, private: bytes) -> bytes:
+        """What was imported."""
+        assert public.auth_policy == policy_command_code(EMPTY_POLICY, code=CommandCode.UNSEAL)
+        return self.imported[private]
+
+    def unseal_package(self, public: Public, private: bytes, *, permit: Permit) -> bytes:
+        """What was imported, in the approved state."""
+        self._judge(permit, auth_policy=public.auth_policy)
+        return self.imported[private]
+
+    def open_vault_key(self, slot: int, *, permit: Permit, fresh: bytes | None = None) -> bytes | None:
+        """The key of the slot, in the approved state."""
+        policy = permit.approval.use.sealed_policy(permit.policy_root)
+        if slot not in self.vault_keys:
+            if fresh is None:
+                return None
+            self._judge(permit, auth_policy=policy)
+            self.vault_keys[slot] = policy, fresh
+        auth_policy, key = self.vault_keys[slot]
+        self._judge(permit, auth_policy=auth_policy)
+        return key
+
+    def read_vault_counter(self, slot: int) -> int:
+        """What the slot counts."""
+        return self.vault_counters.setdefault(slot, 40)
+
+    def raise_vault_counter(self, slot: int) -> None:
+        """One more."""
+        self.vault_counters[slot] += 1
+
+    def pcr_digest(self, selections: PcrSelections) -> bytes:
+        """Of the registers as they are."""
+        wanted = tuple(PcrSelection(bank=bank, indices=each) for bank, each in sorted(selections.items()))
+        joined = b"".join(
+            sha256(self.registers + bytes([index])).digest() for each in wanted for index in each.indices
+        )
+        return sha256(joined).digest()
+
+    def _judge(self, permit: Permit, *, auth_policy: bytes) -> None:
+        """What a TPM judges: both signatures, registers, counter, and the policy of the secret."""
+        use, state = permit.approval.use, permit.approval.state
+        _verify(permit.day_key, permit.signature, permit.approval.digest)
+        _verify(permit.policy_root, permit.delegation, use.delegation_digest(permit.day_key))
+        holds = (
+            state.pcr_digest == self.pcr_digest(state.pcr_selections),
+            state.counter == self.counter_value,
+            use.sealed_policy(permit.policy_root) == auth_policy,
+        )
+        if not all(holds):
+            raise StateRefusedError(subject="state", reason=f"holds: {holds}", remedy="approve it")
 
     def _sign(self, kind: StructureTag, attested: Attested, extra_data: bytes) -> SignedStatement:
         self.signatures += 1
@@ -146,16 +234,16 @@ class FakeTpmDevice:
             raise refusal("wrong authValue or key")
         yield self
 
-    def _shared_seed(self, encrypted_secret: bytes) -> bytes:
-        point = EccPoint.read(Reader(encrypted_secret))
+    def _shared_seed(self, encrypted: bytes, *, of: ec.EllipticCurvePrivateKey, label: bytes) -> bytes:
+        point = EccPoint.read(Reader(encrypted))
         x, y = (int.from_bytes(each, "big") for each in (point.x, point.y))
         theirs = ec.EllipticCurvePublicNumbers(x, y, ec.SECP256R1()).public_key()
         return kdfe(
             Algorithm.SHA256,
-            secret=self.ek.exchange(ec.ECDH(), theirs),
-            label=b"IDENTITY",
+            secret=of.exchange(ec.ECDH(), theirs),
+            label=label,
             party_u=point.x,
-            party_v=_point(self.ek).x,
+            party_v=_point(of).x,
             bits=256,
         )
 
@@ -163,6 +251,16 @@ class FakeTpmDevice:
 def refusal(reason: str) -> TpmDeviceError:
     """What this device raises."""
     return TpmDeviceError(subject="TPM", reason=reason, remedy="use the right one")
+
+
+def _verify(key: Public, signature: Signature, digest: bytes) -> None:
+    public = key.public_key()
+    assert isinstance(public, ec.EllipticCurvePublicKey)
+    der = encode_dss_signature(int.from_bytes(signature.r, "big"), int.from_bytes(signature.s, "big"))
+    try:
+        public.verify(der, digest, ec.ECDSA(Prehashed(hashes.SHA256())))
+    except InvalidSignature:
+        raise SealedObjectError(subject="approval", reason="signature", remedy="sign it") from None
 
 
 def _public(template: Public, key: ec.EllipticCurvePrivateKey) -> Public:

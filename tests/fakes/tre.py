@@ -11,13 +11,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from m2me_agent.tre.anchors import Anchors
-from m2me_agent.tre.attestation import Attestation
 from m2me_agent.tre.boot_log import BootLogFile
-from m2me_agent.tre.enrollment import Enrollment, identity
+from m2me_agent.tre.enrollment import identity
 from m2me_agent.tre.exchanges import ExchangeGuard
-from m2me_agent.tre.operations import Operations
 from m2me_agent.tre.rate_limit import RatePolicy
 from m2me_agent.tre.state import TreState
+from m2me_agent.tre.wiring import Parts, wire
 from messages.challenge import CHALLENGE_TYPE, Challenge
 from messages.enrollment import EnrollmentChallenge, EnrollmentResult
 from standards.pki import oids
@@ -93,6 +92,7 @@ class Device:
     tpm: FakeTpmDevice = field(default_factory=lambda: FakeTpmDevice(maker=Authority.root("TPM maker")))
     storage: MemoryStorage = field(default_factory=MemoryStorage)
     purposes: frozenset[str] = frozenset({"validation"})
+    ownership: str | None = None
 
     def __post_init__(self) -> None:
         self.issuing_ca = self.es_root.subordinate("issuing CA", path_length=0)
@@ -103,24 +103,26 @@ class Device:
     def start(self) -> None:
         """Start the TRE, again: only what is stored survives."""
         self.state = TreState(self.storage)
-        guard = ExchangeGuard(self.state, policy=RatePolicy(burst=self.burst, interval_ms=1000))
-        anchors = Anchors(
+        self.guard = ExchangeGuard(self.state, policy=RatePolicy(burst=self.burst, interval_ms=1000))
+        self.anchors = Anchors(
             es_roots=(self.es_root.certificate,), operators_roots=(self.operators_root.certificate,)
         )
-        self.enrollment = Enrollment(
-            device=self.tpm, state=self.state, guard=guard, anchors=anchors, random_bytes=os.urandom
-        )
-        self.attestation = Attestation(
+        parts = Parts(
             device=self.tpm,
             state=self.state,
-            guard=guard,
-            anchors=anchors,
+            storage=self.storage,
+            guard=self.guard,
+            anchors=self.anchors,
+            random_bytes=os.urandom,
+        )
+        self.operations = wire(
+            parts,
             boot_log=BootLogFile.open(self.folder / "boot.log"),
             purposes=self.purposes,
+            ownership=self.ownership,
         )
-        self.operations = Operations(
-            enrollment=self.enrollment, attestation=self.attestation, state=self.state
-        )
+        self.enrollment = self.operations.enrollment
+        self.attestation = self.operations.attestation
 
     @property
     def device_id(self) -> bytes:

@@ -25,6 +25,8 @@ from m2me_agent.tre_protocol import (
     receive_frame,
 )
 from messages.encoding import encode_deterministic
+from messages.mid_package import CONTENT_BYTES_MAX
+from messages.operator_token import TOKEN_BYTES_MAX
 
 SAMPLES: dict[type, Any] = {bytes: b"\x01\x02", str: "token", dict: {"a": "b"}, list: [{"a": "b"}]}
 REFUSAL = Refusal(code="untrusted", subject="signer", reason="expected x, got y", remedy="ask z")
@@ -148,6 +150,16 @@ def test_long_texts_of_a_refusal_are_cut() -> None:
     decoded = decode_response(encode_response(long), operation=Operation.STATUS)
     assert isinstance(decoded, Refusal)
     assert decoded.reason == "r" * TEXT_CHARACTERS_MAX
+
+
+def test_a_package_of_the_largest_size_fits_into_a_frame() -> None:
+    token = "t" * TOKEN_BYTES_MAX
+    content = bytes(CONTENT_BYTES_MAX)
+    largest = {"package": token, "delivery": token, "content": content}
+    request = Request(operation=Operation.INSTALL, parameters=largest)
+    payload = encode_request(request)
+    assert receive_frame(io.BytesIO(encode_frame(payload)).read) == payload
+    assert decode_request(payload) == request
 
 
 @pytest.mark.negative

@@ -1,0 +1,52 @@
+"""Receipts: what came of a package, as a quote by the AK over it (D4, R98; step 13).
+
+The rule: the nonce is that of a package whose sender is proven, the body is this TRE's own, and the registers are
+those of the last validation, so that a reader can hold the receipt against that result.
+"""
+
+from m2me_agent.tre.errors import NotEnrolledError
+from m2me_agent.tre.tpm_device import KeyAccess, UnlockedKeys
+from messages.binding import PVA_STATEMENT, extra_data
+from messages.mid_package import PackageHeader
+from messages.pcr import PcrSelections
+from messages.statement import DETAIL_MAX, Receipt, SignedStatement
+from standards.tpm2.structures import PcrSelection
+
+
+def sign_receipt(
+    receipt: Receipt,
+    keys: UnlockedKeys,
+    *,
+    header: PackageHeader,
+    access: KeyAccess,
+    selections: PcrSelections,
+) -> bytes:
+    """An encoded SignedStatement. Raises TpmDeviceError."""
+    body = receipt.encode()
+    quote = keys.quote(
+        extra_data=extra_data(PVA_STATEMENT, nonce=header.receipt_nonce, body=body),
+        selections=tuple(
+            PcrSelection(bank=bank, indices=indices) for bank, indices in sorted(selections.items())
+        ),
+    )
+    return SignedStatement(
+        body=body,
+        attest=quote.statement.attest,
+        signature=quote.statement.signature,
+        ak_public=access.keys.ak.encode(),
+    ).encode()
+
+
+def shown(detail: str) -> str:
+    """A detail as a receipt can carry it: printable, and not too long."""
+    printable = "".join(each if each.isprintable() else " " for each in detail)
+    return printable[:DETAIL_MAX]
+
+
+def not_validated() -> NotEnrolledError:
+    """There is nothing to hold a receipt against."""
+    return NotEnrolledError(
+        subject="validation of this device",
+        reason="this TRE has answered no challenge yet",
+        remedy="have the device validated first: the DPF asks for that before it delivers",
+    )

@@ -1,0 +1,213 @@
+"""The vault: one compartment an operator, each under a key of its own in the TPM (D8, R51; SEALING 9).
+
+The rule: file n+1 is durable before the counter goes to n+1. At start, n and n+1 are whole states (n+1 has the
+increment made up for), anything older is a rollback and stays closed. A compartment opens with an approval that
+holds now, or not at all; once open, it stays open in this process, since a raised generation counter kills the
+approvals of the others but not what they keep.
+
+    key      NV index, policy = whatever the operator's policy root approves for the vault of this device
+    file     AES-256-GCM, version in the additional data
+    counter  NV index, one a compartment
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+
+from edge.process import logger
+from m2me_agent.tre.approvals import permit_at, read_permits, read_policy_key
+from m2me_agent.tre.errors import RollbackError, StateRefusedError, TreError, VaultError
+from m2me_agent.tre.state import Storage
+from m2me_agent.tre.tpm_device import KeyAccess, Permit, UnlockedKeys
+from m2me_agent.tre.vault_record import (
+    NONCE_BYTES,
+    Compartment,
+    Installed,
+    OpenCompartment,
+    SealedCompartment,
+    decode_compartment,
+)
+from messages.approval import USE_VAULT, Use
+from standards.tpm2.templates import VAULT_KEY_BYTES, VAULT_SLOTS
+
+
+def vault_use(device_id: str, sho: str) -> Use:
+    """What a compartment's key is for."""
+    return Use(use=USE_VAULT, device_id=device_id, sho=sho, order_digest=None)
+
+
+@dataclass(kw_only=True)
+class Vault:
+    """All compartments; `closed` says by operator why one does not open."""
+
+    storage: Storage
+    random_bytes: Callable[[int], bytes]
+    _open: dict[str, OpenCompartment] = field(default_factory=dict, repr=False)
+    closed: dict[str, TreError] = field(default_factory=dict)
+
+    def compartments(self, access: KeyAccess) -> Iterator[SealedCompartment]:
+        """What is stored under this storage key; what was made under another one went with TPM2_Clear."""
+        for slot in range(VAULT_SLOTS):
+            content = self.storage.read(_name(slot))
+            if content is None:
+                continue
+            found = decode_compartment(content, name=_name(slot))
+            if found.unverified.slot == slot and (
+                found.unverified.storage_key_name == access.keys.storage.name
+            ):
+                yield found
+
+    def journal(self, access: KeyAccess) -> Iterator[tuple[str, Installed]]:
+        """Owner and row of every installed package, whether its compartment opens or not."""
+        for found in self.compartments(access):
+            for row in found.unverified.journal:
+                yield found.unverified.sho, row
+
+    def opened(self, sho: str) -> OpenCompartment | None:
+        """An operator's compartment, if it is open."""
+        return self._open.get(sho)
+
+    def open_all(self, keys: UnlockedKeys, *, access: KeyAccess, device_id: str) -> None:
+        """Open every compartment that opens in this state, and finish what a crash interrupted.
+
+        A compartment that stays closed is reported, with its reason in `closed`; TpmDeviceError and StateError of
+        the device as a whole are raised.
+        """
+        generation = keys.read_generation_counter()
+        for found in tuple(self.compartments(access)):
+            visible = found.unverified
+            if visible.sho in self._open:
+                continue
+            use = vault_use(device_id, visible.sho)
+            try:
+                permits = read_permits(
+                    visible.approvals,
+                    policy_root=read_policy_key(visible.policy_root, what="policy root"),
+                    uses=(use,),
+                    counter_name=access.keys.counter.name,
+                )
+                permit = permit_at(permits, use, counter=generation)
+                if permit is None:
+                    raise _without_approval(visible.sho)
+                self.open(found, keys, permit=permit)
+            except TreError as error:
+                self.closed[visible.sho] = error
+                logger("tre").warning(
+                    "compartment closed", refused=error.code, subject=visible.sho, reason=error.reason
+                )
+        self.finish_generation(keys)
+
+    def open(self, found: SealedCompartment, keys: UnlockedKeys, *, permit: Permit) -> OpenCompartment:
+        """Open one compartment with a permit.
+
+        Raises:
+            StateRefusedError: the TPM says no.
+            RollbackError: the file is older than its counter says. VaultError: it is not what was written.
+        """
+        visible = found.unverified
+        key = keys.open_vault_key(visible.slot, permit=permit)
+        if key is None:
+            raise VaultError(
+                subject=f"compartment of {visible.sho}",
+                reason="its key is no longer in the TPM",
+                remedy="have the operator order the subscription anew",
+            )
+        return self._take(found, keys, key=key)
+
+    def finish_generation(self, keys: UnlockedKeys) -> None:
+        """Raise the generation counter if an installed package could still be opened: a crash came in between."""
+        rows = [row for opened in self._open.values() for row in opened.visible.journal]
+        if not rows:
+            return
+        generation = keys.read_generation_counter()
+        if any(row.generation == generation for row in rows):
+            keys.raise_generation_counter()
+
+    def compartment_for(
+        self, sho: str, keys: UnlockedKeys, *, permit: Permit, access: KeyAccess
+    ) -> OpenCompartment:
+        """The operator's compartment: open already, opened now, or a new one that nothing is in.
+
+        Raises:
+            StateRefusedError, VaultError, TpmDeviceError, StateError: it cannot be had.
+        """
+        opened = self._open.get(sho)
+        if opened is not None:
+            return opened
+        taken = set()
+        for found in self.compartments(access):
+            if found.unverified.sho == sho:
+                return self.open(found, keys, permit=permit)
+            taken.add(found.unverified.slot)
+        free = sorted(set(range(VAULT_SLOTS)) - taken)
+        if not free:
+            raise VaultError(
+                subject=f"compartment of {sho}",
+                reason=f"all {VAULT_SLOTS} compartments are taken",
+                remedy="this device holds no more operators",
+            )
+        key = keys.open_vault_key(free[0], permit=permit, fresh=self.random_bytes(VAULT_KEY_BYTES))
+        if key is None:
+            raise VaultError(subject=f"compartment of {sho}", reason="no key was made", remedy="report this")
+        visible = Compartment(
+            sho=sho,
+            slot=free[0],
+            storage_key_name=access.keys.storage.name,
+            policy_root=permit.policy_root.encode(),
+            version=keys.read_vault_counter(free[0]),
+        )
+        return OpenCompartment(visible=visible, key=key, contents={})
+
+    def replace(self, changed: OpenCompartment, keys: UnlockedKeys) -> None:
+        """Make this the newest version: file first, then the counter.
+
+        Raises:
+            StateError: the old version stands. TpmDeviceError: the next opening of the compartment finishes it.
+        """
+        newest = replace(changed, visible=replace(changed.visible, version=changed.visible.version + 1))
+        sho, slot = newest.visible.sho, newest.visible.slot
+        sealed = newest.seal(self.random_bytes(NONCE_BYTES))
+        # Until both are done, what this process holds is not known to be what is stored.
+        self._open.pop(sho, None)
+        try:
+            self.storage.write(_name(slot), sealed.encode())
+            keys.raise_vault_counter(slot)
+        except TreError:
+            with suppress(TreError):  # the first refusal is the one to tell
+                self._read_again(slot, keys, key=changed.key)
+            raise
+        self._open[sho] = newest
+
+    def _read_again(self, slot: int, keys: UnlockedKeys, *, key: bytes) -> None:
+        content = self.storage.read(_name(slot))
+        if content is not None:
+            self._take(decode_compartment(content, name=_name(slot)), keys, key=key)
+
+    def _take(self, found: SealedCompartment, keys: UnlockedKeys, *, key: bytes) -> OpenCompartment:
+        """The compartment, if it is the newest; an increment that a crash left out is made up for."""
+        visible = found.unverified
+        counter = keys.read_vault_counter(visible.slot)
+        if visible.version not in (counter, counter + 1):
+            raise RollbackError(
+                subject=f"compartment of {visible.sho}",
+                reason=f"expected version {counter} or {counter + 1}, got {visible.version}",
+                remedy="restore the newest file; an older one is never taken",
+            )
+        opened = found.open(key)
+        if visible.version == counter + 1:
+            keys.raise_vault_counter(visible.slot)
+        self._open[visible.sho] = opened
+        self.closed.pop(visible.sho, None)
+        return opened
+
+
+def _name(slot: int) -> str:
+    return f"vault-{slot}"
+
+
+def _without_approval(sho: str) -> StateRefusedError:
+    return StateRefusedError(
+        subject=f"compartment of {sho}",
+        reason="no approval is for the present generation of this device",
+        remedy="have the operator send approvals for it, or validate this device again",
+    )

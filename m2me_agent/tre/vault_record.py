@@ -1,0 +1,211 @@
+"""The file of one compartment: what anybody with the TRE's uid may see, and what only the vault key opens.
+
+The rule: one file is one state. Owner, journal, approvals and the sealed contents are replaced together, so a power
+cut leaves all of the old or all of the new. The visible part is additional data of the encryption, and so is the
+version: nothing in it can be changed, and no older content be put under a newer version.
+
+The journal is readable while the vault is closed: it tells an installation that is repeated from a new one. It is
+believed for that alone; that an old package opens nothing is the TPM's doing.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from m2me_agent.tre.errors import StateError, VaultError
+from m2me_agent.tre.lifecycle import MidState
+from m2me_agent.tre.store import CONTENT_BYTES_MAX
+from messages.encoding import decode_fields, encode_deterministic
+from messages.errors import MessageError, refusal
+from messages.instruction import TRE_NONCE_SIZE
+from messages.mid_package import CONTENT_BYTES_MAX as MID_BYTES_MAX
+from messages.mid_package import ApprovedUse
+from messages.order import DIGEST_SIZE, ID_MAX
+from standards.rats.fields import Fields
+
+NONCE_BYTES = 12
+MIDS_MAX = 32
+_STORED_STATES = (MidState.INACTIVE, MidState.ACTIVE)
+_LABEL = "pva/vault/1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Installed:
+    """One row of the journal: a package that was installed, and what became of its MID.
+
+    `generation` is the counter's value at which it could be opened; `tre_nonce` what the owner's instruction answers.
+    """
+
+    package_id: str
+    package_digest: bytes
+    order_digest: bytes
+    mid_id: str
+    state: MidState
+    generation: int
+    tre_nonce: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compartment:
+    """What is visible of an operator's compartment; `storage_key_name` says under which storage key it was made."""
+
+    sho: str
+    slot: int
+    storage_key_name: bytes
+    policy_root: bytes
+    version: int
+    journal: tuple[Installed, ...] = ()
+    approvals: tuple[ApprovedUse, ...] = ()
+
+    def visible(self) -> dict[int, Any]:
+        """As it is written, and as the encryption is bound to it."""
+        return {
+            1: self.sho,
+            2: self.slot,
+            3: self.storage_key_name,
+            4: self.policy_root,
+            5: self.version,
+            6: [_row(each) for each in self.journal],
+            7: [[each.approval, each.delegation] for each in self.approvals],
+        }
+
+    def with_row(self, changed: Installed) -> "Compartment":
+        """With this row in place of the one of the same MID."""
+        rows = tuple(changed if row.mid_id == changed.mid_id else row for row in self.journal)
+        return replace(self, journal=rows)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SealedCompartment:
+    """A compartment as it was read: its contents are encrypted, and nothing of it is authenticated yet."""
+
+    unverified: Compartment
+    nonce: bytes
+    sealed: bytes
+
+    def encode(self) -> bytes:
+        """Deterministic CBOR; `decode_compartment` takes it back."""
+        return encode_deterministic({**self.unverified.visible(), 8: self.nonce, 9: self.sealed})
+
+    def open(self, key: bytes) -> "OpenCompartment":
+        """The compartment with its contents.
+
+        Raises:
+            VaultError: another key, or a changed file.
+        """
+        visible = self.unverified
+        try:
+            content = AESGCM(key).decrypt(self.nonce, self.sealed, _additional_data(visible))
+            fields = decode_fields(content, what="vault", bytes_max=CONTENT_BYTES_MAX)
+            contents = {mid_id: _content(fields, mid_id) for mid_id in fields.present()}
+        except (InvalidTag, MessageError):
+            raise VaultError(
+                subject=f"compartment of {visible.sho}",
+                reason="is not what this TRE wrote",
+                remedy="restore the newest file; else have the operator order the subscription anew",
+            ) from None
+        return OpenCompartment(visible=visible, key=key, contents=contents)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenCompartment:
+    """An authenticated compartment, its vault key, and by MID id the encoded contents; neither is ever shown."""
+
+    visible: Compartment
+    key: bytes = field(repr=False)
+    contents: Mapping[str, bytes] = field(repr=False)
+
+    def seal(self, nonce: bytes) -> SealedCompartment:
+        """The file of this version. Raises StateError where it would be too large."""
+        content = encode_deterministic(dict(self.contents))
+        sealed = AESGCM(self.key).encrypt(nonce, content, _additional_data(self.visible))
+        made = SealedCompartment(unverified=self.visible, nonce=nonce, sealed=sealed)
+        if len(self.visible.journal) > MIDS_MAX or len(made.encode()) > CONTENT_BYTES_MAX:
+            raise StateError(
+                subject=f"compartment of {self.visible.sho}",
+                reason=f"expected at most {MIDS_MAX} MIDs in {CONTENT_BYTES_MAX} bytes",
+                remedy="nothing was changed; this device holds no more",
+            )
+        return made
+
+
+def decode_compartment(data: bytes, *, name: str) -> SealedCompartment:
+    """Read a file. Raises StateError."""
+    try:
+        fields = decode_fields(data, what=name, bytes_max=CONTENT_BYTES_MAX)
+        compartment = SealedCompartment(
+            unverified=Compartment(
+                sho=fields.text(1, size_max=ID_MAX),
+                slot=fields.integer(2, high=255),
+                storage_key_name=fields.octets(3, size_min=34, size_max=66),
+                policy_root=fields.octets(4, size_min=1, size_max=256),
+                version=fields.integer(5),
+                journal=tuple(
+                    _read_row(Fields(row, what=name, refusal=refusal))
+                    for row in fields.items(6, size_max=MIDS_MAX)
+                ),
+                approvals=tuple(_read_approval(row, name) for row in fields.items(7, size_max=64)),
+            ),
+            nonce=fields.octets(8, size_min=NONCE_BYTES, size_max=NONCE_BYTES),
+            sealed=fields.octets(9, size_min=16, size_max=CONTENT_BYTES_MAX),
+        )
+        fields.close()
+    except MessageError as error:
+        raise StateError(
+            subject=name,
+            reason=f"is whole but cannot be understood: {error}",
+            remedy="install the version of the TRE that wrote it",
+        ) from error
+    return compartment
+
+
+def _row(row: Installed) -> dict[int, Any]:
+    return {
+        1: row.package_id,
+        2: row.package_digest,
+        3: row.order_digest,
+        4: row.mid_id,
+        5: row.state.value,
+        6: row.generation,
+        7: row.tre_nonce,
+    }
+
+
+def _read_row(fields: Fields) -> Installed:
+    state = fields.text(5, size_max=16)
+    if state not in _STORED_STATES:
+        raise refusal("state of a MID", " or ".join(_STORED_STATES), "another")
+    row = Installed(
+        package_id=fields.text(1, size_max=ID_MAX),
+        package_digest=fields.octets(2, size_min=DIGEST_SIZE, size_max=DIGEST_SIZE),
+        order_digest=fields.octets(3, size_min=DIGEST_SIZE, size_max=DIGEST_SIZE),
+        mid_id=fields.text(4, size_max=ID_MAX),
+        state=MidState(state),
+        generation=fields.integer(6),
+        tre_nonce=fields.octets(7, size_min=TRE_NONCE_SIZE, size_max=TRE_NONCE_SIZE),
+    )
+    fields.close()
+    return row
+
+
+def _read_approval(row: object, name: str) -> ApprovedUse:
+    fields = Fields(dict(enumerate(row)) if isinstance(row, list) else row, what=name, refusal=refusal)
+    used = ApprovedUse(
+        approval=fields.octets(0, size_min=1, size_max=2_048),
+        delegation=fields.octets(1, size_min=1, size_max=256),
+    )
+    fields.close()
+    return used
+
+
+def _content(fields: Fields, mid_id: object) -> bytes:
+    if not isinstance(mid_id, str):
+        raise refusal("vault", "MID ids", "another key")
+    return fields.octets(mid_id, size_min=1, size_max=MID_BYTES_MAX)
+
+
+def _additional_data(visible: Compartment) -> bytes:
+    return encode_deterministic([_LABEL, visible.version, visible.visible()])

@@ -1,0 +1,65 @@
+"""How the use cases of a TRE are joined: the same for the process and for whoever tests them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from m2me_agent.tre.anchors import Anchors
+from m2me_agent.tre.attestation import Attestation
+from m2me_agent.tre.boot_log import BootLogFile
+from m2me_agent.tre.connectivity import ConnectivityUse
+from m2me_agent.tre.enrollment import Enrollment
+from m2me_agent.tre.exchanges import ExchangeGuard
+from m2me_agent.tre.installation import Installation
+from m2me_agent.tre.mids import Mids
+from m2me_agent.tre.operations import Operations
+from m2me_agent.tre.orders import OrderBook, Orders
+from m2me_agent.tre.sequence_numbers import SequenceNumbers
+from m2me_agent.tre.state import Storage, TreState
+from m2me_agent.tre.tpm_device import TpmDevice
+from m2me_agent.tre.vault import Vault
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What every use case stands on."""
+
+    device: TpmDevice
+    state: TreState
+    storage: Storage
+    guard: ExchangeGuard
+    anchors: Anchors
+    random_bytes: Callable[[int], bytes]
+
+
+def wire(
+    parts: Parts, *, boot_log: BootLogFile, purposes: frozenset[str], ownership: str | None
+) -> Operations:
+    """All use cases over one vault, one order book and one memory of sequence numbers."""
+    device, state, guard, anchors = parts.device, parts.state, parts.guard, parts.anchors
+    vault = Vault(storage=parts.storage, random_bytes=parts.random_bytes)
+    book, numbers = OrderBook(parts.storage), SequenceNumbers(parts.storage)
+    return Operations(
+        enrollment=Enrollment(
+            device=device, state=state, guard=guard, anchors=anchors, random_bytes=parts.random_bytes
+        ),
+        attestation=Attestation(
+            device=device, state=state, guard=guard, anchors=anchors, boot_log=boot_log, purposes=purposes
+        ),
+        connectivity=ConnectivityUse(
+            device=device, state=state, storage=parts.storage, guard=guard, anchors=anchors, numbers=numbers
+        ),
+        orders=Orders(
+            device=device, state=state, guard=guard, anchors=anchors, book=book, ownership=ownership
+        ),
+        installation=Installation(
+            device=device,
+            state=state,
+            guard=guard,
+            anchors=anchors,
+            orders=book,
+            vault=vault,
+            random_bytes=parts.random_bytes,
+        ),
+        mids=Mids(device=device, state=state, guard=guard, anchors=anchors, vault=vault, numbers=numbers),
+        state=state,
+    )

@@ -1,0 +1,330 @@
+"""The operators around one device: SHO, DPF, DRF, CCIF and a PVA's day key; everything that they sign may be wrong."""
+
+import hashlib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
+
+from messages.approval import USE_PACKAGE, USE_VAULT, ApprovedState, StateApproval, Use, signed_digest
+from messages.connectivity import CONNECTIVITY_KIND, Connectivity, sealed_policy
+from messages.delivery import DELIVERY_KIND, Delivery
+from messages.discovery import DISCOVERY_KIND, Discovery
+from messages.instruction import ACTIVATE, INSTRUCTION_KIND, Instruction
+from messages.mid_package import (
+    PACKAGE_KIND,
+    ApprovedUse,
+    MidContent,
+    NetworkApplication,
+    PackageHeader,
+    SealedKey,
+    encrypt_content,
+    package_digest,
+)
+from messages.operator_token import OperatorSigner
+from messages.order import ORDER_KIND, Order
+from standards.aka.milenage import MilenageKey
+from standards.aka.vectors import AuthenticationVector, make_vector
+from standards.pki import oids
+from standards.pki.extensions import OperatorRole
+from standards.tpm2.constants import Algorithm
+from standards.tpm2.import_blob import FreshMaterial, ImportBlob, make_import_blob
+from standards.tpm2.policy import policy_key_public
+from standards.tpm2.structures import Public, Signature
+from tests.fakes.pki import DEFAULT_VALIDITY, LEAF_USAGE, NOW, Authority, Validity, p256
+
+LIFE = timedelta(hours=1)
+NONCE = b"q" * 32
+RECEIPT_NONCE = b"r" * 32
+PCID_KEY = MilenageKey(k=b"K of the PCID...", opc=b"OPc of the PCID.")
+MID_KEY = MilenageKey(k=b"K of the MID....", opc=b"OPc of the MID..")
+IMSI = "001010000000001"
+PCID = "001019999999999"
+AMF = b"\x80\x00"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """The device that things are made for, and the state that is approved."""
+
+    device_id: str
+    ak_name: bytes
+    storage: Public
+    state: ApprovedState
+
+    def at(self, counter: int) -> "Target":
+        """The same with another value of the counter."""
+        return replace(self, state=replace(self.state, counter=counter))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parcel:
+    """What an agent brings to the TRE; a test changes one part."""
+
+    package: str
+    delivery: str
+    content: bytes
+
+
+def operator(
+    root: Authority,
+    role: str,
+    eku: x509.ObjectIdentifier,
+    *,
+    issuer: str | None = None,
+    validity: Validity = DEFAULT_VALIDITY,
+) -> OperatorSigner:
+    """A service with a signing certificate under `root`."""
+    key, name = p256(), issuer or f"{role}-1"
+    extensions: list[tuple[x509.ExtensionType, bool]] = [
+        (LEAF_USAGE, True),
+        (OperatorRole(role=role, id=name).to_extension(), False),
+    ]
+    leaf = root.issue(name, key=key.public_key(), eku=eku, extensions=extensions, validity=validity)
+    return OperatorSigner(key=key, chain=(leaf,), issuer=name)
+
+
+@dataclass(kw_only=True)
+class Network:
+    """The operators under one root; orders, packages and MIDs are numbered."""
+
+    root: Authority
+    number: int = 1
+    day_key: ec.EllipticCurvePrivateKey = field(default_factory=p256)
+    policy_root_key: ec.EllipticCurvePrivateKey = field(default_factory=p256)
+
+    def __post_init__(self) -> None:
+        self.sho = operator(self.root, "sho", oids.EKU_SUBSCRIPTION)
+        self.dpf = operator(self.root, "dpf", oids.EKU_DELIVERY)
+        self.drf = operator(self.root, "drf", oids.EKU_DISCOVERY)
+        self.ccif = operator(self.root, "ccif", oids.EKU_CONNECTIVITY)
+
+    @property
+    def policy_root(self) -> Public:
+        """The operator's."""
+        return policy_key_public(self.policy_root_key.public_key())
+
+    def order(self, target: Target) -> Order:
+        """Order number `number`, for the target."""
+        return Order(
+            order_id=f"order-{self.number}",
+            jti=f"jti-{self.number}",
+            order_code=f"1234567{self.number}",
+            sho=self.sho.issuer,
+            sho_name="Example Mobile",
+            subscriber="us-1",
+            device_id=target.device_id,
+            ak_name=target.ak_name,
+            audience=self.dpf.issuer,
+            issued_at=NOW,
+            expires_at=NOW + LIFE,
+        )
+
+    def discovery(self, target: Target) -> Discovery:
+        """The answer to a question with NONCE."""
+        return Discovery(
+            drf=self.drf.issuer,
+            device_id=target.device_id,
+            nonce=NONCE,
+            sho=self.sho.issuer,
+            sho_name="Example Mobile",
+            source="registered-order",
+            pva_url="https://pva.example",
+            dpf_url="https://dpf.example",
+            issued_at=NOW,
+            expires_at=NOW + LIFE,
+        )
+
+    def accepting(
+        self,
+        target: Target,
+        *,
+        order: Order | None = None,
+        discovery: Discovery | None = None,
+    ) -> dict[str, object]:
+        """Parameters of accept_order."""
+        return {
+            "order": self.sho.sign((order or self.order(target)).claims(), typ=ORDER_KIND.typ),
+            "discovery": self.drf.sign(
+                (discovery or self.discovery(target)).claims(), typ=DISCOVERY_KIND.typ
+            ),
+            "nonce": NONCE,
+        }
+
+    def use(self, target: Target, *, vault: bool = False) -> Use:
+        """Of the package of the present order, or of the vault."""
+        return Use(
+            use=USE_VAULT if vault else USE_PACKAGE,
+            device_id=target.device_id,
+            sho=self.sho.issuer,
+            order_digest=None if vault else self.order(target).digest,
+        )
+
+    def approve(self, use: Use, state: ApprovedState) -> ApprovedUse:
+        """Day key for the state, policy root for the day key."""
+        day_key = policy_key_public(self.day_key.public_key())
+        approval = StateApproval(
+            use=use,
+            state=state,
+            day_key=day_key.encode(),
+            signature=sign_digest(self.day_key, signed_digest(use, state)).encode(),
+        )
+        delegation = sign_digest(self.policy_root_key, use.delegation_digest(day_key)).encode()
+        return ApprovedUse(approval=approval.encode(), delegation=delegation)
+
+    def approvals(self, target: Target) -> tuple[ApprovedUse, ...]:
+        """For the package now, for the vault now and afterwards."""
+        package, vault = self.use(target), self.use(target, vault=True)
+        after = target.at(target.state.counter + 1).state
+        return (
+            self.approve(package, target.state),
+            self.approve(vault, target.state),
+            self.approve(vault, after),
+        )
+
+    def content(self, *, key: MilenageKey = MID_KEY) -> MidContent:
+        """A MID with one USIM."""
+        usim = NetworkApplication(
+            kind="usim", identity=IMSI, public_identities=(), algorithm="milenage", k=key.k, opc=key.opc
+        )
+        return MidContent(mid_id=f"mid-{self.number}", applications=(usim,), algorithms=("milenage",))
+
+    def sealed(self, target: Target, *, secret: bytes) -> ImportBlob:
+        """The content key, for the target's storage key under the policy of the order."""
+        auth_policy = self.use(target).sealed_policy(self.policy_root)
+        return make_import_blob(target.storage, secret=secret, auth_policy=auth_policy, fresh=fresh())
+
+    def package(
+        self,
+        target: Target,
+        *,
+        content: MidContent | bytes | None = None,
+        blob: ImportBlob | None = None,
+        approvals: Sequence[ApprovedUse] | None = None,
+        key: bytes = b"k" * 32,
+        **changed: object,
+    ) -> tuple[PackageHeader, bytes]:
+        """Header and encrypted content; `changed` are members of the header."""
+        made = content or self.content()
+        clear = made if isinstance(made, bytes) else made.encode()
+        sealed = blob or self.sealed(target, secret=key)
+        header = PackageHeader(
+            sho=self.sho.issuer,
+            dpf=self.dpf.issuer,
+            package_id=f"package-{self.number}",
+            version=1,
+            mid_id=f"mid-{self.number}",
+            device_id=target.device_id,
+            ak_name=target.ak_name,
+            storage_key_name=target.storage.name,
+            order_digest=self.order(target).digest,
+            sealed_key=sealed_key(sealed),
+            policy_root=self.policy_root.encode(),
+            approvals=tuple(self.approvals(target) if approvals is None else approvals),
+            content_nonce=b"n" * 12,
+            content_size=1,
+            content_sha256=bytes(32),
+            receipt_nonce=RECEIPT_NONCE,
+            issued_at=NOW,
+            expires_at=NOW + LIFE,
+        )
+        header = replace(header, **changed)  # type: ignore[arg-type] # the members of a PackageHeader
+        encrypted = encrypt_content(
+            clear, key=key, nonce=header.content_nonce, bound_to=header.additional_data
+        )
+        digest = hashlib.sha256(encrypted).digest()
+        sized = {"content_size": len(encrypted), "content_sha256": digest, **changed}
+        return replace(header, **sized), encrypted  # type: ignore[arg-type] # as above
+
+    def parcel(
+        self,
+        header: PackageHeader,
+        content: bytes,
+        *,
+        signer: OperatorSigner | None = None,
+        sender: OperatorSigner | None = None,
+        **changed: object,
+    ) -> Parcel:
+        """Signed and delivered; `changed` are members of the delivery."""
+        package = (signer or self.sho).sign(header.claims(), typ=PACKAGE_KIND.typ)
+        delivery = Delivery(
+            dpf=self.dpf.issuer,
+            grant_id="grant-1",
+            device_id=header.device_id,
+            order_digest=header.order_digest,
+            package_digest=package_digest(package),
+            result_id="result-1",
+            issued_at=NOW,
+            expires_at=NOW + LIFE,
+        )
+        delivery = replace(delivery, **changed)  # type: ignore[arg-type] # the members of a Delivery
+        token = (sender or self.dpf).sign(delivery.claims(), typ=DELIVERY_KIND.typ)
+        return Parcel(package=package, delivery=token, content=content)
+
+    def good_parcel(self, target: Target) -> Parcel:
+        """Everything as it should be."""
+        return self.parcel(*self.package(target))
+
+    def connectivity(self, target: Target, *, blob: ImportBlob | None = None) -> Connectivity:
+        """PCID and key for the target."""
+        made = blob or make_import_blob(
+            target.storage,
+            secret=PCID_KEY.k + PCID_KEY.opc,
+            auth_policy=sealed_policy(),
+            fresh=fresh(),
+        )
+        return Connectivity(
+            ccif=self.ccif.issuer,
+            device_id=target.device_id,
+            storage_key_name=target.storage.name,
+            pcid=PCID,
+            mnc_digits=2,
+            sealed_key=sealed_key(made),
+            issued_at=NOW,
+        )
+
+    def connectivity_token(self, connectivity: Connectivity) -> str:
+        """As the CCIF signs it."""
+        return self.ccif.sign(connectivity.claims(), typ=CONNECTIVITY_KIND.typ)
+
+    def instruction(
+        self, target: Target, tre_nonce: bytes, *, signer: OperatorSigner | None = None, **changed: object
+    ) -> str:
+        """Activate the present MID."""
+        instruction = Instruction(
+            sho=self.sho.issuer,
+            action=ACTIVATE,
+            device_id=target.device_id,
+            mid_id=f"mid-{self.number}",
+            tre_nonce=tre_nonce,
+        )
+        instruction = replace(instruction, **changed)  # type: ignore[arg-type] # its members
+        return (signer or self.sho).sign(instruction.claims(), typ=INSTRUCTION_KIND.typ)
+
+
+def vector(key: MilenageKey, *, seq: int) -> AuthenticationVector:
+    """A challenge of the network that knows this key."""
+    return make_vector(key, rand=hashlib.sha256(bytes([seq % 256])).digest()[:16], sqn=seq << 5, amf=AMF)
+
+
+def fresh() -> FreshMaterial:
+    """Random input of a blob for an ECC key."""
+    return FreshMaterial(obfuscation=os.urandom(32), ephemeral=p256())
+
+
+def sealed_key(blob: ImportBlob) -> SealedKey:
+    """As messages carry it."""
+    return SealedKey(
+        public=blob.public.encode(), duplicate=blob.duplicate, encrypted_seed=blob.encrypted_seed
+    )
+
+
+def sign_digest(key: ec.EllipticCurvePrivateKey, digest: bytes) -> Signature:
+    """ECDSA over a digest, as the TPM verifies it."""
+    der = key.sign(digest, ec.ECDSA(Prehashed(hashes.SHA256())))
+    return Signature.from_der(der, hash_algorithm=Algorithm.SHA256, coordinate_bytes=32)
