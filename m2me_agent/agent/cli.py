@@ -299,7 +299,7 @@ def _way(session: Session) -> Any:
     from clients.vno import VnoClient  # noqa: PLC0415 - see above
     from m2me_agent.agent.bearer_services import BearerServices, VnoService  # noqa: PLC0415
     from m2me_agent.agent.journey import Travelling  # noqa: PLC0415
-    from m2me_agent.agent.ports import Patience  # noqa: PLC0415
+    from m2me_agent.agent.ports import Pace, Patience  # noqa: PLC0415
     from m2me_agent.agent.shelf import DiskShelf  # noqa: PLC0415
 
     settings = session.settings
@@ -312,10 +312,10 @@ def _way(session: Session) -> Any:
             drf_url=settings.drf_url, tls=session.context(), timeout_s=settings.timeout_s
         ),
         shelf=DiskShelf(session.folder()),
-        patience=Patience(total_s=settings.delivery_timeout_s),
         random_bytes=system_random,
-        sleep=time.sleep,
-        tell=session.tell,
+        pace=Pace(
+            patience=Patience(total_s=settings.delivery_timeout_s), sleep=time.sleep, tell=session.tell
+        ),
     )
 
 

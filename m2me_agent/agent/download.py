@@ -14,7 +14,7 @@ from typing import Protocol
 
 from m2me_agent.agent.attestation import PlatformValidationAuthority, answer_if_asked
 from m2me_agent.agent.errors import NotReachedError, RefusedError
-from m2me_agent.agent.ports import Device, Patience, Sleep, T, Tell, Tre
+from m2me_agent.agent.ports import Device, Pace, T, Tre
 from m2me_agent.agent.unverified import read_package, token_digest
 from m2me_agent.tre_protocol import Refusal
 
@@ -32,13 +32,14 @@ DOWNLOADS_MAX = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grant:
-    """A granted delivery: two signed tokens, and how big the content (ciphertext) is, in bytes."""
+    """A granted delivery: two signed tokens, how big the content (ciphertext) is, in bytes, and where it is fetched."""
 
     order_digest: bytes
     delivery_id: str
     package: str
     delivery: str
     content_size: int
+    dpf_url: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,9 +97,7 @@ class Delivering:
     dpf: ProvisioningFunction
     device: Device
     order_digest: bytes
-    patience: Patience
-    sleep: Sleep
-    tell: Tell
+    pace: Pace
 
 
 def obtain_grant(with_: Delivering) -> Grant:
@@ -110,7 +109,7 @@ def obtain_grant(with_: Delivering) -> Grant:
     """
     # 9 the SHO's validation; 12 ask for the delivery
     delivery_id = _until(with_, lambda: _opened(with_), step=9, event="validated", ask_early=False)
-    with_.tell(12, "delivery-requested", delivery_id=delivery_id)
+    with_.pace.tell(12, "delivery-requested", delivery_id=delivery_id)
     # 12 the DPF's own validation; the grant
     grant = _until(
         with_,
@@ -119,13 +118,11 @@ def obtain_grant(with_: Delivering) -> Grant:
         event="validated-again",
         ask_early=True,
     )
-    with_.tell(12, "granted", delivery_id=delivery_id, content_size=grant.content_size)
+    with_.pace.tell(12, "granted", delivery_id=delivery_id, content_size=grant.content_size)
     return grant
 
 
-def fetch_content(
-    dpf: ProvisioningFunction, shelf: Shelf, grant: Grant, *, patience: Patience, sleep: Sleep, tell: Tell
-) -> bytes:
+def fetch_content(dpf: ProvisioningFunction, shelf: Shelf, grant: Grant, *, pace: Pace) -> bytes:
     """The content of a granted package, whole: what is there already, and the rest from where it ends.
 
     A link may be cut CUTS_MAX times. Raises AgentError; what came is kept, and the whole may be repeated.
@@ -133,10 +130,10 @@ def fetch_content(
     name, digest = token_digest(grant.package), read_package(grant.package).content_sha256
     for _ in range(DOWNLOADS_MAX):
         begun = len(shelf.content(name))
-        cuts = _fetch_rest(dpf, shelf, grant, name=name, patience=patience, sleep=sleep)
+        cuts = _fetch_rest(dpf, shelf, grant, name=name, pace=pace)
         content = shelf.content(name)
         if len(content) == grant.content_size and hashlib.sha256(content).digest() == digest:
-            tell(12, "downloaded", bytes=len(content), resumed_at=begun, cuts=cuts)
+            pace.tell(12, "downloaded", bytes=len(content), resumed_at=begun, cuts=cuts)
             return content
         shelf.drop(name)  # a torn write, or bytes of another package: the TRE would refuse them for good
     raise RefusedError(
@@ -149,10 +146,8 @@ def fetch_content(
     )
 
 
-def _fetch_rest(
-    dpf: ProvisioningFunction, shelf: Shelf, grant: Grant, *, name: str, patience: Patience, sleep: Sleep
-) -> int:
-    cuts, pauses = 0, patience.pauses()
+def _fetch_rest(dpf: ProvisioningFunction, shelf: Shelf, grant: Grant, *, name: str, pace: Pace) -> int:
+    cuts, pauses = 0, pace.patience.pauses()
     offset = len(shelf.content(name))
     while offset < grant.content_size:
         try:
@@ -162,7 +157,7 @@ def _fetch_rest(
             pause_s = next(pauses, None)
             if cuts > CUTS_MAX or pause_s is None:
                 raise
-            sleep(pause_s)
+            pace.sleep(pause_s)
             continue
         shelf.add(name, chunk)
         offset += len(chunk)
@@ -180,16 +175,16 @@ def _opened(with_: Delivering) -> str | None:
 
 def _until(with_: Delivering, ask: Callable[[], T | None], *, step: int, event: str, ask_early: bool) -> T:
     """Answer the PVA whenever it asks, and ask for something until it is there."""
-    pauses, answered, rounds = with_.patience.pauses(), 0, 0
+    pauses, answered, rounds = with_.pace.patience.pauses(), 0, 0
     last = _nothing_came(with_)
     while True:
         try:
             verdict = answer_if_asked(with_.tre, with_.pva, device_id=with_.device.device_id)
             if verdict is not None:
-                with_.tell(step, event, status=verdict.status, result_id=verdict.result_id)
+                with_.pace.tell(step, event, status=verdict.status, result_id=verdict.result_id)
                 answered += 1
                 # what waits for this answer comes soon
-                pauses = with_.patience.pauses() if answered <= VALIDATIONS_MAX else pauses
+                pauses = with_.pace.patience.pauses() if answered <= VALIDATIONS_MAX else pauses
             if ask_early or answered or rounds >= ROUNDS_BEFORE_ASKING:
                 found = ask()
                 if found is not None:
@@ -199,7 +194,7 @@ def _until(with_: Delivering, ask: Callable[[], T | None], *, step: int, event: 
         pause_s = next(pauses, None)
         if pause_s is None:
             raise last
-        with_.sleep(pause_s)
+        with_.pace.sleep(pause_s)
         rounds += 1
 
 
@@ -208,7 +203,7 @@ def _nothing_came(with_: Delivering) -> NotReachedError:
         Refusal(
             code="no-delivery",
             subject=f"order {with_.order_digest.hex()}",
-            reason=f"no operator asked for a validation or authorised a delivery within {with_.patience.total_s:g} s",
+            reason=f"no operator asked for a validation or authorised a delivery within {with_.pace.patience.total_s:g} s",
             remedy="start m2me provision again, it goes on from here; if it lasts, ask the operator of the order",
         )
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from m2me_agent.agent.download import Grant, ProvisioningFunction, ReceiptAnswer
 from m2me_agent.agent.errors import NotReachedError
-from m2me_agent.agent.ports import Patience, Sleep, Tell, Tre
+from m2me_agent.agent.ports import Pace, Tre
 from m2me_agent.tre_protocol import Operation, Refusal
 
 INSTALLED = "installed"
@@ -23,16 +23,7 @@ class Installation:
     state: str = ""
 
 
-def install(
-    tre: Tre,
-    dpf: ProvisioningFunction,
-    grant: Grant,
-    content: bytes,
-    *,
-    patience: Patience,
-    sleep: Sleep,
-    tell: Tell,
-) -> Installation:
+def install(tre: Tre, dpf: ProvisioningFunction, grant: Grant, content: bytes, *, pace: Pace) -> Installation:
     """Have a package installed and activated.
 
     Raises:
@@ -42,31 +33,29 @@ def install(
     # 13 the TRE installs, and signs what came of it
     sent = {"package": grant.package, "delivery": grant.delivery, "content": content}
     statement = tre.ask(Operation.INSTALL, sent)["statement"]
-    tell(13, "receipt-signed")
+    pace.tell(13, "receipt-signed")
     # 13 the receipt to the DPF, 14 which hands it on to the owner
-    answer = _handed_in(dpf, grant, statement, patience=patience, sleep=sleep)
-    tell(13, "receipt-taken", outcome=answer.outcome)
+    answer = _handed_in(dpf, grant, statement, pace=pace)
+    pace.tell(13, "receipt-taken", outcome=answer.outcome)
     if answer.outcome != INSTALLED or answer.instruction is None:
         return Installation(outcome=answer.outcome)
     # 14 the owner's instruction, which answers the nonce in the receipt
     instructed = tre.ask(Operation.INSTRUCT, {"instruction": answer.instruction})
-    tell(14, "instructed", mid_id=instructed["mid_id"], state=instructed["state"])
+    pace.tell(14, "instructed", mid_id=instructed["mid_id"], state=instructed["state"])
     return Installation(outcome=answer.outcome, mid_id=instructed["mid_id"], state=instructed["state"])
 
 
-def _handed_in(
-    dpf: ProvisioningFunction, grant: Grant, statement: bytes, *, patience: Patience, sleep: Sleep
-) -> ReceiptAnswer:
+def _handed_in(dpf: ProvisioningFunction, grant: Grant, statement: bytes, *, pace: Pace) -> ReceiptAnswer:
     """The DPF's answer: of a failure at once, of an installation with the owner's instruction."""
     last: NotReachedError = _no_instruction(grant)
-    for pause_s in patience.pauses():
+    for pause_s in pace.patience.pauses():
         try:
             answer = dpf.receipt(grant.delivery_id, statement)
             if answer.outcome != INSTALLED or answer.instruction is not None:
                 return answer
         except NotReachedError as error:
             last = error
-        sleep(pause_s)
+        pace.sleep(pause_s)
     raise last
 
 

@@ -7,7 +7,8 @@ installation.
     0 what is done already   1-4 attach   5-7 register, consent   9-12 validation, grant, download   13-14 install
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from edge.process import RandomBytes
@@ -22,17 +23,19 @@ from m2me_agent.agent.download import (
     fetch_content,
     obtain_grant,
 )
-from m2me_agent.agent.errors import AgentError, BearerEndedError, RefusedError
+from m2me_agent.agent.errors import BearerEndedError, RefusedError
 from m2me_agent.agent.installation import INSTALLED, Installation, install
-from m2me_agent.agent.ports import Patience, Sleep, Tell, Tre, read_device, repeat
-from m2me_agent.agent.registration import AcceptedOrder, RegistrationFunction, Wishes, register
+from m2me_agent.agent.ports import Pace, Tre, read_device, repeat
+from m2me_agent.agent.registration import RegistrationFunction, Wishes, register
 from m2me_agent.agent.unverified import read_package
-from m2me_agent.tre_protocol import Operation, Refusal
+from m2me_agent.tre_protocol import Operation
 
 ACTIVE = "ACTIVE"
 AWAITING_CONSENT = "awaiting-consent"
-TRY_AGAIN = frozenset({"state-refused", "storage"})
-"""Outcomes in a receipt that a new delivery can mend."""
+TRY_AGAIN = frozenset({"state-refused", "storage"}) | ENDED
+"""How a delivery can end so that a new one may end better: what the receipt or the DPF says."""
+PACKAGE_REFUSED = "package-refused"
+"""What a TRE says of a package that nobody is known to have sent; it signs no receipt for it."""
 DELIVERIES_MAX = 3
 ATTACHMENTS_MAX = 3
 
@@ -52,21 +55,19 @@ class ServicesBehindBearer(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Travelling:
-    """Parties of a journey, and how it waits and tells."""
+    """Parties of a journey, and how it goes."""
 
     tre: Tre
     network: VisitedNetwork
     services: ServicesBehindBearer
     shelf: Shelf
-    patience: Patience
     random_bytes: RandomBytes
-    sleep: Sleep
-    tell: Tell
+    pace: Pace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arrival:
-    """How a journey ended: "active", "awaiting-consent", or the code of a failure that the TRE signed."""
+    """How a journey ended: "active", "awaiting-consent", or why the last delivery failed (a stable code)."""
 
     outcome: str
     mid_id: str = ""
@@ -84,29 +85,31 @@ def provision(way: Travelling, wishes: Wishes) -> Arrival:
         try:
             return _travel(way, wishes)
         except BearerEndedError as ended:
-            way.tell(4, "bearer-ended", reason=ended.refusal.reason)
+            way.pace.tell(4, "bearer-ended", reason=ended.refusal.reason)
     return _travel(way, wishes)
 
 
 def _travel(way: Travelling, wishes: Wishes) -> Arrival:
     # 0 what is done already?
     device = read_device(way.tre)
-    done = _active(way.tre.ask(Operation.MIDS)["mids"], kept=way.shelf.grant(), choice=wishes.choice)
+    states = {row["mid_id"]: row for row in way.tre.ask(Operation.MIDS)["mids"]}
+    kept = way.shelf.grant()
+    done = _active(states, kept=kept, choice=wishes.choice)
     if done:
         way.shelf.clear()
         return Arrival(outcome="active", mid_id=done)
     # 1-4 attach
-    attachment = repeat(lambda: attach(way.tre, way.network, device, tell=way.tell), sleep=way.sleep)
+    tell = way.pace.tell
+    attachment = repeat(lambda: attach(way.tre, way.network, device, tell=tell), sleep=way.pace.sleep)
+    # 12-14 what was granted before is brought to its end first
+    if kept is not None:
+        granted = kept
+        finished = _deliver(way, way.services.dpf(attachment, granted.dpf_url), lambda: granted)
+        if finished.outcome not in TRY_AGAIN or read_package(granted.package).mid_id in states:
+            return _arrived(finished)
     # 5-7 register; the TRE takes the order, its person agrees
-    order = register(
-        way.tre,
-        way.services.drf(attachment),
-        device,
-        wishes,
-        random_bytes=way.random_bytes,
-        sleep=way.sleep,
-        tell=way.tell,
-    )
+    drf = way.services.drf(attachment)
+    order = register(way.tre, drf, device, wishes, random_bytes=way.random_bytes, pace=way.pace)
     if not order.consented:
         return Arrival(outcome=AWAITING_CONSENT, sho_name=order.sho_name, order_code=order.order_code)
     # 9-14 validation, delivery, installation
@@ -116,72 +119,57 @@ def _travel(way: Travelling, wishes: Wishes) -> Arrival:
         dpf=way.services.dpf(attachment, order.dpf_url),
         device=device,
         order_digest=order.order_digest,
-        patience=way.patience,
-        sleep=way.sleep,
-        tell=way.tell,
+        pace=way.pace,
     )
-    return _arrived(_delivered(way, delivering), order)
+    arrival = _arrived(_deliver_again(way, delivering, dpf_url=order.dpf_url))
+    return replace(arrival, sho_name=order.sho_name, order_code=order.order_code)
 
 
-def _delivered(way: Travelling, delivering: Delivering) -> Installation:
-    """Deliver until it is installed, or until a new delivery can mend nothing."""
-    installation, failure = None, _too_many_deliveries(delivering)
-    for _ in range(DELIVERIES_MAX):
-        try:
-            installation = _deliver_once(way, delivering)
-        except RefusedError as refused:
-            if refused.code not in ENDED:
-                raise
-            failure = refused  # this delivery is over: there may be another
-            way.tell(12, "delivery-ended", code=refused.code)
-        else:
-            if installation.outcome not in TRY_AGAIN:
-                way.shelf.clear()
-                return installation
-        way.shelf.clear()
-    if installation is None:
-        raise failure
+def _deliver_again(way: Travelling, delivering: Delivering, *, dpf_url: str) -> Installation:
+    """Deliver until it is installed, or until a new delivery can mend nothing, a few times."""
+
+    def obtain() -> Grant:
+        grant = replace(obtain_grant(delivering), dpf_url=dpf_url)
+        way.shelf.keep(grant)
+        return grant
+
+    installation = _deliver(way, delivering.dpf, obtain)
+    for _ in range(DELIVERIES_MAX - 1):
+        if installation.outcome not in TRY_AGAIN:
+            return installation
+        installation = _deliver(way, delivering.dpf, obtain)
     return installation
 
 
-def _deliver_once(way: Travelling, delivering: Delivering) -> Installation:
-    # 9-12 a grant: the one that is kept, or a new one
-    grant = way.shelf.grant()
-    if grant is None or grant.order_digest != delivering.order_digest:
-        grant = obtain_grant(delivering)
-        way.shelf.keep(grant)
-    # 12 the content
-    waits: dict[str, Any] = {"patience": way.patience, "sleep": way.sleep, "tell": way.tell}
-    content = fetch_content(delivering.dpf, way.shelf, grant, **waits)
-    # 13-14 installation, receipt, instruction
-    return install(way.tre, delivering.dpf, grant, content, **waits)
+def _deliver(way: Travelling, dpf: ProvisioningFunction, obtain: Callable[[], Grant]) -> Installation:
+    """One delivery to its end; after it, nothing of it is kept."""
+    try:
+        # 9-12 a grant
+        grant = obtain()
+        # 12 the content
+        content = fetch_content(dpf, way.shelf, grant, pace=way.pace)
+        # 13-14 installation, receipt, instruction
+        installation = install(way.tre, dpf, grant, content, pace=way.pace)
+    except RefusedError as refused:
+        if refused.code == PACKAGE_REFUSED:
+            way.shelf.clear()  # it would be refused again and again
+        if refused.code not in ENDED:
+            raise
+        way.pace.tell(12, "delivery-ended", code=refused.code)
+        installation = Installation(outcome=refused.code)
+    way.shelf.clear()
+    return installation
 
 
-def _active(mids: list[Any], *, kept: Grant | None, choice: str | None) -> str:
+def _active(states: Mapping[str, Any], *, kept: Grant | None, choice: str | None) -> str:
     """The MID that makes this journey done: the one of the delivery that is kept, or any of the operator of choice."""
-    active = {row["mid_id"]: row["owner"] for row in mids if row["state"].upper() == ACTIVE}
+    active = {mid_id: row["owner"] for mid_id, row in states.items() if row["state"].upper() == ACTIVE}
     if kept is not None:
         mid_id = read_package(kept.package).mid_id
         return mid_id if mid_id in active else ""
     return next((mid_id for mid_id, owner in active.items() if choice in (None, owner)), "")
 
 
-def _arrived(installation: Installation, order: AcceptedOrder) -> Arrival:
+def _arrived(installation: Installation) -> Arrival:
     done = installation.outcome == INSTALLED and installation.state.upper() == ACTIVE
-    return Arrival(
-        outcome="active" if done else installation.outcome,
-        mid_id=installation.mid_id,
-        sho_name=order.sho_name,
-        order_code=order.order_code,
-    )
-
-
-def _too_many_deliveries(delivering: Delivering) -> AgentError:
-    return RefusedError(
-        Refusal(
-            code="delivery-failed",
-            subject=f"order {delivering.order_digest.hex()}",
-            reason=f"{DELIVERIES_MAX} deliveries ended before they were complete",
-            remedy="start m2me provision again; if it lasts, ask the operator of the order",
-        )
-    )
+    return Arrival(outcome="active" if done else installation.outcome, mid_id=installation.mid_id)

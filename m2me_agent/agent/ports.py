@@ -49,6 +49,15 @@ class Patience:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """How an agent goes its way: how long it waits for others, by what it waits, and whom it tells where it is."""
+
+    patience: Patience
+    sleep: Sleep
+    tell: Tell
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Device:
     """What the TRE says of its device, none of it secret; Names and keys as TPM structures, the chain as DER."""
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from edge.process import RandomBytes
-from m2me_agent.agent.ports import Device, Patience, Sleep, Tell, Tre, repeat
+from m2me_agent.agent.ports import Device, Pace, Patience, Sleep, Tre, repeat
 from m2me_agent.agent.unverified import read_discovery
 from m2me_agent.tre_protocol import Operation
 
@@ -57,8 +57,7 @@ def register(
     wishes: Wishes,
     *,
     random_bytes: RandomBytes,
-    sleep: Sleep,
-    tell: Tell,
+    pace: Pace,
 ) -> AcceptedOrder:
     """Find the operator, register, and have the TRE accept the order; `consented` is False if nobody agreed in time.
 
@@ -67,24 +66,24 @@ def register(
     """
     # 5 which operator is mine?
     nonce = random_bytes(NONCE_SIZE)
-    discovery = repeat(lambda: drf.discover(device, nonce=nonce, wishes=wishes), sleep=sleep)
+    discovery = repeat(lambda: drf.discover(device, nonce=nonce, wishes=wishes), sleep=pace.sleep)
     # 6 this one, it is said
     found = read_discovery(discovery)
-    tell(6, "operator-found", sho=found.sho, sho_name=found.sho_name, source=found.source)
+    pace.tell(6, "operator-found", sho=found.sho, sho_name=found.sho_name, source=found.source)
     # 7 register there, once
     key = random_bytes(IDEMPOTENCY_KEY_SIZE).hex()
-    order = repeat(lambda: drf.register(device, sho=found.sho, idempotency_key=key), sleep=sleep)
-    tell(7, "registered", sho=found.sho)
+    order = repeat(lambda: drf.register(device, sho=found.sho, idempotency_key=key), sleep=pace.sleep)
+    pace.tell(7, "registered", sho=found.sho)
     # 7 the TRE checks order and discovery, and says whether its person agreed
     sent = {"order": order, "discovery": discovery, "nonce": nonce}
     accepted = tre.ask(Operation.ACCEPT_ORDER, sent)
     if accepted["consent"] == AWAITED:
         said = {"sho_name": accepted["sho_name"], "order_code": accepted["order_code"]}
-        tell(7, "needs-registration", outcome="awaiting-consent", **said)
-        accepted = _consented(tre, sent, accepted, patience=wishes.consent, sleep=sleep)
+        pace.tell(7, "needs-registration", outcome="awaiting-consent", **said)
+        accepted = _consented(tre, sent, accepted, patience=wishes.consent, sleep=pace.sleep)
     consented = accepted["consent"] != AWAITED
     if consented:
-        tell(7, "order-accepted", order_digest=accepted["order_digest"].hex())
+        pace.tell(7, "order-accepted", order_digest=accepted["order_digest"].hex())
     return AcceptedOrder(
         order_digest=accepted["order_digest"],
         consented=consented,

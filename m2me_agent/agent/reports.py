@@ -14,6 +14,8 @@ BUSY: Final = frozenset(
     {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE}
 )
 """Answers of a service that can be expected to answer otherwise soon."""
+NOT_YET_ATTACHED: Final = "not-attached"
+"""What a DRF says until the home network has told it of the attachment."""
 BEARER_ENDED: Final = frozenset({HTTPStatus.PROXY_AUTHENTICATION_REQUIRED, HTTPStatus.GONE})
 
 
@@ -53,7 +55,8 @@ def _refused(service: str, error: HttpError) -> AgentError:
         reason=(problem.detail or problem.title) if problem else f"answered {error.status}",
         remedy=(problem.remedy if problem else "") or f"ask the operator of the {service}",
     )
-    return NotReachedError(refusal) if error.status in BUSY else RefusedError(refusal)
+    passes = error.status in BUSY or refusal.code == NOT_YET_ATTACHED
+    return NotReachedError(refusal) if passes else RefusedError(refusal)
 
 
 def _gateway_refused(error: GatewayRefusedError) -> AgentError:
@@ -66,11 +69,10 @@ def _gateway_refused(error: GatewayRefusedError) -> AgentError:
                 remedy="attach anew: m2me provision does so",
             )
         )
-    return RefusedError(
-        Refusal(
-            code="gateway-refused",
-            subject=error.url,
-            reason=error.reason,
-            remedy="ask the operator that issued the PCID which destinations its bearer leads to",
-        )
+    refusal = Refusal(
+        code="gateway-refused",
+        subject=error.url,
+        reason=error.reason,
+        remedy="ask the operator that issued the PCID which destinations its bearer leads to",
     )
+    return NotReachedError(refusal) if error.status in BUSY else RefusedError(refusal)

@@ -37,10 +37,11 @@ class DiskShelf:
                 package=value["package"],
                 delivery=value["delivery"],
                 content_size=value["content_size"],
+                dpf_url=value["dpf_url"],
             )
         except (OSError, ValueError, TypeError, KeyError, RecursionError):
             return None
-        texts = (grant.delivery_id, grant.package, grant.delivery)
+        texts = (grant.delivery_id, grant.package, grant.delivery, grant.dpf_url)
         if not all(isinstance(each, str) for each in texts) or type(grant.content_size) is not int:
             return None
         try:
@@ -57,6 +58,7 @@ class DiskShelf:
             "package": grant.package,
             "delivery": grant.delivery,
             "content_size": grant.content_size,
+            "dpf_url": grant.dpf_url,
         }
         written = self._folder / f"{GRANT_FILE}.new"
         written.unlink(missing_ok=True)

@@ -17,6 +17,7 @@ GRANT = Grant(
     package=WORLD.package,
     delivery=WORLD.delivery,
     content_size=10,
+    dpf_url="https://dpf.example",
 )
 
 

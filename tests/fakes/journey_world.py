@@ -19,7 +19,7 @@ from m2me_agent.agent.attestation import NOTHING_ASKED, Verdict
 from m2me_agent.agent.download import Grant, ReceiptAnswer
 from m2me_agent.agent.errors import AgentError, NotReachedError, RefusedError
 from m2me_agent.agent.journey import Travelling
-from m2me_agent.agent.ports import Device, Patience
+from m2me_agent.agent.ports import Device, Pace, Patience
 from m2me_agent.agent.registration import Wishes
 from m2me_agent.tre_protocol import Operation, Refusal
 from tests.unit.messages import operator_samples as samples
@@ -171,11 +171,13 @@ class World:
             network=FakeNetwork(self),
             services=FakeServices(self),
             shelf=self.shelf,
-            patience=Patience(total_s=total_s),
             random_bytes=bytes,
-            sleep=self._sleep,
-            tell=self._tell,
+            pace=self.pace(total_s=total_s),
         )
+
+    def pace(self, *, total_s: float = 5.0) -> Pace:
+        """How it goes: no time passes, it is counted."""
+        return Pace(patience=Patience(total_s=total_s), sleep=self._sleep, tell=self._tell)
 
     def events(self) -> list[str]:
         """What was told, as "step event"."""
@@ -230,6 +232,8 @@ class FakeTre:
         }
         assert sent == expected
         self.world.consent_after -= 1
+        if self.world.mid_state:  # an order that is installed is forgotten: it would be a new one
+            self.world.consent_after = 1_000
         return {
             "order_digest": self.world.order_digest,
             "consent": "given" if self.world.consent_after < 0 else "awaited",

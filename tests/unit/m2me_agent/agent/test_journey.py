@@ -81,11 +81,9 @@ def test_a_journey_that_is_done_asks_the_tre_and_nobody_else() -> None:
 
 def test_an_active_subscription_of_another_operator_ends_no_journey_to_the_operator_of_choice() -> None:
     world = World(mid_state="ACTIVE")
-    with pytest.raises(AgentError):
-        # the world has one MID only, so its DPF tells that this way was gone before
-        world.done = world.authorized = True
-        provision(world.way(), dataclasses.replace(WISHES, choice="sho2.example"))
-    assert "vno.attach" in world.calls
+    arrival = provision(world.way(), dataclasses.replace(WISHES, choice="sho2.example"))
+    assert arrival.outcome == "awaiting-consent"
+    assert world.registrations == 1
 
 
 @pytest.mark.requirement("R97")
@@ -239,9 +237,57 @@ def test_a_delivery_that_is_over_is_asked_for_anew() -> None:
 @pytest.mark.negative
 def test_deliveries_that_are_always_over_are_not_asked_for_for_ever() -> None:
     world = World(refusals={"dpf.content": [refused("grant-expired")] * 10})
-    with pytest.raises(RefusedError, match="grant-expired"):
-        provision(world.way(), WISHES)
+    assert provision(world.way(), WISHES).outcome == "grant-expired"
     assert world.calls.count("dpf.content") == DELIVERIES_MAX
+
+
+def killed_at(call: str) -> World:
+    """A world whose agent was killed after this call, once its effect was there."""
+    number = 0
+    while True:
+        number += 1
+        world = World()
+        world.fault = (number, "after", KilledError())
+        with pytest.raises(KilledError):
+            provision(world.way(), WISHES)
+        world.fault = None
+        if world.calls[-1] == call:
+            world.calls.clear()
+            return world
+
+
+@pytest.mark.requirement("R97")
+def test_what_was_granted_before_is_brought_to_its_end_without_a_new_order() -> None:
+    for call in ("shelf.keep", "tre.install", "dpf.receipt"):
+        world = killed_at(call)
+        assert provision(world.way(), WISHES).outcome == "active"
+        assert {"drf.discover", "drf.register", "tre.accept_order", "dpf.request"}.isdisjoint(world.calls)
+        assert ended_once(world)
+
+
+def test_a_kept_delivery_that_is_over_is_asked_for_anew() -> None:
+    world = killed_at("shelf.keep")
+    world.refusals = {"dpf.content": [refused("grant-expired")]}
+    assert provision(world.way(), WISHES).outcome == "active"
+    assert (world.registrations, world.installs) == (1, 1)
+
+
+@pytest.mark.requirement("R31")
+@pytest.mark.negative
+def test_a_package_that_nobody_is_known_to_have_sent_is_not_kept() -> None:
+    world = World(refusals={"tre.install": [refused("package-refused")]})
+    with pytest.raises(RefusedError, match="package-refused"):
+        provision(world.way(), WISHES)
+    assert world.shelf.kept is None
+    assert "dpf.receipt" not in world.calls
+
+
+@pytest.mark.negative
+def test_an_installed_subscription_whose_delivery_nobody_knows_is_not_ordered_again() -> None:
+    world = killed_at("tre.install")
+    world.refusals = {"dpf.receipt": [refused("not-found")]}
+    assert provision(world.way(), WISHES).outcome == "not-found"
+    assert "tre.accept_order" not in world.calls
 
 
 @pytest.mark.requirement("R55")

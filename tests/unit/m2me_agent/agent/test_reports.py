@@ -20,6 +20,10 @@ PROBLEM = Problem(
     remedy="boot an approved image",
 )
 
+NOT_ATTACHED = Problem(
+    status=401, type="not-attached", title="Unauthorized", detail="no attachment", reason="not-attached"
+)
+
 
 class OddAnswerError(Exception):
     """A client's error for an answer of another shape."""
@@ -66,6 +70,8 @@ def test_what_a_call_gives_is_passed_on() -> None:
             "bearer-ended",
             "attach anew",
         ),
+        (GatewayRefusedError(URL, status=502, reason="silent"), NotReachedError, "gateway-refused", "silent"),
+        (HttpError(URL, status=401, problem=NOT_ATTACHED), NotReachedError, "not-attached", "no attachment"),
         (GatewayRefusedError(URL, status=403, reason="no"), RefusedError, "gateway-refused", "destinations"),
     ],
 )

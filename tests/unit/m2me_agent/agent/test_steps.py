@@ -30,7 +30,6 @@ from tests.fakes.journey_world import (
 from tests.unit.messages.operator_samples import ORDER, SHO
 
 WISHES = Wishes(consent=Patience(first_s=1, growth=1, longest_s=1, total_s=10))
-PATIENCE = Patience(total_s=5)
 
 
 class Blank(FakeTre):
@@ -51,7 +50,7 @@ class Damaging(FakeServices):
         return super().content(delivery_id, offset=offset)[::-1]
 
 
-def delivering(world: World, *, patience: Patience = PATIENCE) -> Delivering:
+def delivering(world: World) -> Delivering:
     way = world.way()
     services = FakeServices(world)
     return Delivering(
@@ -60,9 +59,7 @@ def delivering(world: World, *, patience: Patience = PATIENCE) -> Delivering:
         dpf=services,
         device=read_device(way.tre),
         order_digest=world.order_digest,
-        patience=patience,
-        sleep=way.sleep,
-        tell=way.tell,
+        pace=way.pace,
     )
 
 
@@ -86,8 +83,7 @@ def registered(world: World, wishes: Wishes = WISHES) -> Any:
         device,
         wishes,
         random_bytes=way.random_bytes,
-        sleep=way.sleep,
-        tell=way.tell,
+        pace=way.pace,
     )
 
 
@@ -95,7 +91,7 @@ def registered(world: World, wishes: Wishes = WISHES) -> Any:
 def test_an_attachment_is_identity_challenge_answer_and_bearer() -> None:
     world = World()
     way = world.way()
-    attachment = attach(way.tre, FakeNetwork(world), read_device(way.tre), tell=way.tell)
+    attachment = attach(way.tre, FakeNetwork(world), read_device(way.tre), tell=way.pace.tell)
     assert world.calls == ["tre.status", "vno.attach", "tre.attach", "vno.respond"]
     assert attachment.key == KEY
     assert attachment.bearer.secret == SECRET
@@ -106,7 +102,7 @@ def test_an_attachment_is_identity_challenge_answer_and_bearer() -> None:
 def test_a_network_that_is_behind_is_resynchronised_once() -> None:
     world = World(resynchronise=1)
     way = world.way()
-    attach(way.tre, FakeNetwork(world), read_device(way.tre), tell=way.tell)
+    attach(way.tre, FakeNetwork(world), read_device(way.tre), tell=way.pace.tell)
     assert world.calls[1:] == ["vno.attach", "tre.attach", "vno.resynchronise", "tre.attach", "vno.respond"]
 
 
@@ -115,7 +111,7 @@ def test_a_network_that_stays_behind_is_reported() -> None:
     world = World(resynchronise=2)
     way = world.way()
     with pytest.raises(RefusedError, match="after resynchronisation") as caught:
-        attach(way.tre, FakeNetwork(world), read_device(way.tre), tell=way.tell)
+        attach(way.tre, FakeNetwork(world), read_device(way.tre), tell=way.pace.tell)
     assert caught.value.code == "not-synchronised"
     assert "vno.respond" not in world.calls
 
@@ -236,9 +232,7 @@ def test_a_download_goes_on_where_it_ended() -> None:
     world = World()
     way, grant = world.way(), granted(world)
     world.shelf.contents[token_digest(grant.package)] = CONTENT[: 3 * CHUNK_BYTES + 5]
-    content = fetch_content(
-        FakeServices(world), world.shelf, grant, patience=PATIENCE, sleep=way.sleep, tell=way.tell
-    )
+    content = fetch_content(FakeServices(world), world.shelf, grant, pace=way.pace)
     assert content == CONTENT
     assert world.calls.count("dpf.content") == 8
     assert world.said[-1]["resumed_at"] == 3 * CHUNK_BYTES + 5
@@ -250,9 +244,7 @@ def test_bytes_that_are_damaged_are_thrown_away_before_the_tre_sees_them(kept: b
     world = World()
     way, grant = world.way(), granted(world)
     world.shelf.contents[token_digest(grant.package)] = kept
-    content = fetch_content(
-        FakeServices(world), world.shelf, grant, patience=PATIENCE, sleep=way.sleep, tell=way.tell
-    )
+    content = fetch_content(FakeServices(world), world.shelf, grant, pace=way.pace)
     assert content == CONTENT
 
 
@@ -261,7 +253,7 @@ def test_content_that_is_always_damaged_is_reported() -> None:
     world = World()
     way, grant = world.way(), granted(world)
     with pytest.raises(RefusedError, match="2 downloads") as caught:
-        fetch_content(Damaging(world), world.shelf, grant, patience=PATIENCE, sleep=way.sleep, tell=way.tell)
+        fetch_content(Damaging(world), world.shelf, grant, pace=way.pace)
     assert caught.value.code == "content-damaged"
     assert world.shelf.contents == {}
 
@@ -270,9 +262,7 @@ def test_content_that_is_always_damaged_is_reported() -> None:
 def test_an_installation_carries_package_receipt_and_instruction_as_they_are() -> None:
     world = World(forward_after=2)
     way, grant = world.way(), granted(world)
-    done = install(
-        way.tre, FakeServices(world), grant, CONTENT, patience=PATIENCE, sleep=way.sleep, tell=way.tell
-    )
+    done = install(way.tre, FakeServices(world), grant, CONTENT, pace=way.pace)
     assert (done.outcome, done.mid_id, done.state) == ("installed", "mid-1", "ACTIVE")
     assert world.calls == ["tre.install", *["dpf.receipt"] * 3, "tre.instruct"]
     assert world.receipts == 1
@@ -284,9 +274,7 @@ def test_an_installation_without_its_owners_instruction_is_no_success() -> None:
     world = World(forward_after=10_000)
     way, grant = world.way(), granted(world)
     with pytest.raises(NotReachedError, match="instruction to activate") as caught:
-        install(
-            way.tre, FakeServices(world), grant, CONTENT, patience=PATIENCE, sleep=way.sleep, tell=way.tell
-        )
+        install(way.tre, FakeServices(world), grant, CONTENT, pace=way.pace)
     assert caught.value.code == "no-instruction"
     assert "14 instructed" not in world.events()
 
@@ -296,9 +284,7 @@ def test_a_receipt_that_the_dpf_refuses_is_reported() -> None:
     world = World(refusals={"dpf.receipt": [refused("receipt-invalid")]})
     way, grant = world.way(), granted(world)
     with pytest.raises(RefusedError) as caught:
-        install(
-            way.tre, FakeServices(world), grant, CONTENT, patience=PATIENCE, sleep=way.sleep, tell=way.tell
-        )
+        install(way.tre, FakeServices(world), grant, CONTENT, pace=way.pace)
     assert caught.value.code == "receipt-invalid"
 
 
