@@ -24,6 +24,7 @@ from tests.fakes.pki import (
     Authority,
     Extensions,
     issuer_extensions,
+    key_usage,
     p256,
 )
 from tests.vectors.slow_keys import private_rsa_key
@@ -38,17 +39,7 @@ MAKE = (
     (oids.TPM_MODEL, "model"),
     (oids.TPM_VERSION, "id:20191023"),
 )
-AGREEMENT = x509.KeyUsage(
-    digital_signature=False,
-    content_commitment=False,
-    key_encipherment=False,
-    data_encipherment=False,
-    key_agreement=True,
-    key_cert_sign=False,
-    crl_sign=False,
-    encipher_only=False,
-    decipher_only=False,
-)
+AGREEMENT = key_usage("key_agreement")
 
 
 def tpm_san(attributes: Sequence[tuple[x509.ObjectIdentifier, str]] = MAKE) -> x509.SubjectAlternativeName:
