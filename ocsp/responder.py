@@ -18,7 +18,7 @@ Several issuers in one request
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 from typing import Protocol
@@ -50,6 +50,8 @@ class AnswerPolicy:
     unknown_lifetime: timedelta = timedelta(seconds=30)
     feed_age_max: timedelta = timedelta(minutes=15)
     never_issued: NeverIssued = NeverIssued.UNKNOWN
+    # CA id -> when its key was no longer its own alone: whatever is signed by it is revoked from then on (O21).
+    compromised: Mapping[str, datetime] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         shortest = timedelta(seconds=4)
@@ -112,7 +114,7 @@ def answer(
             return _refusal(ResponseStatus.TRY_LATER)
         # 4 look the statuses up
         as_of = status_store.as_of()
-        facts = _lookup(issuers, status_store)
+        facts = _lookup(issuers, status_store, compromised=policy.compromised)
         # 5 judge how long they hold, or admit that they are too old
         until = _whole_second(delegate.certificate.not_valid_after_utc)
         singles = [
@@ -192,8 +194,13 @@ class _Fact:
         return self.served and not self.issued and policy.never_issued is NeverIssued.REVOKED
 
 
-def _lookup(issuers: Mapping[CertId, Issuer | None], store: StatusStore) -> dict[CertId, _Fact]:
-    """What the store knows about the asked certificates; one question a CA."""
+def _lookup(
+    issuers: Mapping[CertId, Issuer | None], store: StatusStore, *, compromised: Mapping[str, datetime]
+) -> dict[CertId, _Fact]:
+    """What the store knows about the asked certificates; one question a CA.
+
+    Of a compromised CA every serial number is one that may have been issued, and is revoked.
+    """
     asked: dict[str, list[CertId]] = {}
     facts = {cert_id: _Fact(served=issuer is not None) for cert_id, issuer in issuers.items()}
     for cert_id, issuer in issuers.items():
@@ -204,6 +211,9 @@ def _lookup(issuers: Mapping[CertId, Issuer | None], store: StatusStore) -> dict
         for cert_id in cert_ids:
             if cert_id.serial in statuses:
                 facts[cert_id] = _Fact(served=True, issued=True, revocation=statuses[cert_id.serial])
+            if ca_id in compromised and not facts[cert_id].final:
+                lost = Revocation(reason=RevocationReason.CA_COMPROMISE, at=compromised[ca_id])
+                facts[cert_id] = _Fact(served=True, issued=True, revocation=lost)
     return facts
 
 

@@ -326,3 +326,20 @@ def test_lifetimes_beyond_five_minutes_are_refused() -> None:
 
 def test_issuers_are_known_by_the_digest_of_their_key() -> None:
     assert ISSUER.ca_id == ca_id(LINE.certificate)
+
+
+@pytest.mark.negative
+@pytest.mark.check("O21")
+def test_every_certificate_of_a_compromised_ca_is_revoked() -> None:
+    policy = AnswerPolicy(compromised={ca_id(LINE.certificate): NOW - timedelta(hours=3)})
+    for store in (STORE, replace(STORE, level_at=None)):
+        for serial in (GOOD, HELD, FOREIGN):
+            response = verified(responded(ask(serial), policy=policy, status_store=store))
+            assert response.certificate_status is Status.REVOKED
+            assert response.revocation_reason is x509.ReasonFlags.ca_compromise
+            assert response.revocation_time_utc == NOW - timedelta(hours=3)
+            assert len(response.extensions) == 0
+    other = verified(responded(ask(issuer=OTHER_LINE), policy=policy), OTHER_ISSUER)
+    assert other.certificate_status is Status.GOOD
+    before = verified(responded(ask(REVOKED), policy=policy))
+    assert before.revocation_reason is x509.ReasonFlags.key_compromise
