@@ -53,8 +53,13 @@ from standards.tpm2.hashing import digest_size
 from standards.tpm2.secret_sharing import ephemeral_key
 
 SECRET_BYTES = 32
-IDLE_SESSIONS_MAX = 8
-"""Sessions of a device that led to nothing: the oldest go first, so nobody can fill the store with them."""
+IDLE_SESSIONS_MAX = 16
+"""Sessions of a device that led to nothing: closed ones go first, then the oldest, so nobody fills the store.
+
+An EK certificate is no secret, so anybody may open sessions. Were the newest refused in place of the oldest
+dropped, a few requests would keep a device out for as long as sessions live; so they have to be repeated, as
+many as this in the seconds between the two messages of every honest try.
+"""
 SESSIONS_KEPT = timedelta(days=7)
 _AGAIN = "begin the enrolment again"
 _Message = TypeVar("_Message", EnrollmentRequest, ActivationRequest)
@@ -100,7 +105,7 @@ class Enrollment:
         # 7 keep the session, of the secret only its digest
         session = self._session(message, device, secret=secret, at=at)
         with self.store.writing() as records:
-            records.drop_surplus_sessions(device.device_id, keep=IDLE_SESSIONS_MAX - 1)
+            records.drop_surplus_sessions(device.device_id, keep=IDLE_SESSIONS_MAX - 1, at=at)
             records.add_session(session)
         # 8 the challenge
         return EnrollmentChallenge(

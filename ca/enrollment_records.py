@@ -49,8 +49,8 @@ class EnrollmentRecords(CredentialRecords, Protocol):
     def session(self, session_id: bytes) -> Session | None:
         """The session with this id, whatever its state."""
 
-    def drop_surplus_sessions(self, device_id: str, *, keep: int) -> None:
-        """Leave at most `keep` sessions of a device that led to nothing, the newest ones."""
+    def drop_surplus_sessions(self, device_id: str, *, keep: int, at: datetime) -> None:
+        """Leave at most `keep` sessions of a device that led to nothing: those open at `at`, then the newest."""
 
     def redeem_session(self, session_id: bytes, *, activation_sha256: bytes, at: datetime) -> bool:
         """Use an open session up, in one statement; False when it is used, burned, expired or unknown."""

@@ -5,16 +5,29 @@ The one rule: an answer is decoded whole or refused whole (CaAnswerError); a ref
 The responder's routes (delegates, change feed) are in `clients.ca_status`.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
-from pydantic import AwareDatetime, BaseModel, ConfigDict, PositiveInt, ValidationError
 
-from clients.ca_status import CaAnswerError
+from clients.ca_answers import BodyT, CaAnswerError, read, read_json
+from clients.ca_bodies import (
+    AcceptedManifest,
+    BatchBody,
+    CertificateBody,
+    EsRoot,
+    EsRootBody,
+    EsRootsBody,
+    ImportedBatch,
+    IssuedBody,
+    IssuedCredential,
+    IssuingCa,
+    IssuingCaBody,
+    IssuingCasBody,
+    ManifestBody,
+    certificate_of,
+)
 from edge.http_client import HttpClient
 from messages.enrollment import (
     ENROLLMENT_MEDIA_TYPE,
@@ -24,7 +37,6 @@ from messages.enrollment import (
     EnrollmentResult,
 )
 from messages.errors import MessageError
-from standards.pki.oids import hw_type_of_model
 
 __all__ = [
     "AcceptedManifest",
@@ -40,73 +52,6 @@ __all__ = [
 
 RIM_COSE = "application/rim+cose"
 JOSE = "application/jose"
-
-_Answer = TypeVar("_Answer", bound=BaseModel)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EsRoot:
-    """A supplier's root; `hosted` when its key is with the CA."""
-
-    ca_id: str
-    supplier: str
-    hosted: bool
-    certificate: x509.Certificate
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IssuingCa:
-    """An issuing CA; `certificate` is None and `csr` set while it waits for its imported root.
-
-    `hw_types` is the name of a model -> the hwType (dotted OID) in Platform Credentials of its devices.
-    """
-
-    ca_id: str
-    supplier: str
-    name: str
-    models: tuple[str, ...]
-    hw_types: Mapping[str, str]
-    tre_level: int
-    state: str
-    certificate: x509.Certificate | None
-    csr: x509.CertificateSigningRequest | None
-    es_root_certificate: x509.Certificate
-    crl_url: str
-    ocsp_url: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AcceptedManifest:
-    """A reference manifest as the CA recorded it; `digest` is SHA-256 of the signed bytes, in hexadecimal."""
-
-    manifest: str
-    digest: str
-    svn: int
-    models: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImportedBatch:
-    """A batch list as the CA imported it."""
-
-    batch: str
-    supplier: str
-    devices: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IssuedCredential:
-    """A certificate with its status: `status` good or revoked, `reason` by its name in RFC 5280."""
-
-    issuer: str
-    serial: int
-    kind: str
-    device_id: str | None
-    status: str
-    reason: str | None
-    revoked_at: datetime | None
-    version: int
-    certificate: x509.Certificate = field(repr=False)
 
 
 class CaDeviceClient:
@@ -161,36 +106,36 @@ class CaOperatorClient:
     def create_es_root(self, supplier: str) -> EsRoot:
         """Make a supplier's ES root whose key stays with the CA (admin)."""
         body = {"supplier": supplier, "hosted": True}
-        return _es_root(self._post("/v1/es-roots", body, _EsRootBody))
+        return self._post("/v1/es-roots", body, EsRootBody).value()
 
     def import_es_root(self, supplier: str, certificate: x509.Certificate) -> EsRoot:
         """Record the ES root that a supplier holds himself (admin)."""
         body = {"supplier": supplier, "certificate": _pem(certificate)}
-        return _es_root(self._post("/v1/es-roots", body, _EsRootBody))
+        return self._post("/v1/es-roots", body, EsRootBody).value()
 
     def es_roots(self) -> tuple[EsRoot, ...]:
         """All ES roots (any role)."""
         route = "/v1/es-roots"
-        listed = _read(_EsRootsBody, self._http.get_json(route), route)
-        return tuple(_es_root(each) for each in listed.es_roots)
+        listed = read(EsRootsBody, self._http.get_json(route), route)
+        return tuple(each.value() for each in listed.es_roots)
 
     def create_issuing_ca(
         self, supplier: str, *, name: str, models: Sequence[str], tre_level: int
     ) -> IssuingCa:
         """Make the issuing CA of a product line (admin)."""
         body = {"supplier": supplier, "name": name, "models": list(models), "tre_level": tre_level}
-        return _issuing_ca(self._post("/v1/issuing-cas", body, _IssuingCaBody))
+        return self._post("/v1/issuing-cas", body, IssuingCaBody).value()
 
     def complete_issuing_ca(self, ca_id: str, certificate: x509.Certificate) -> IssuingCa:
         """Hand in the certificate that an imported root signed for an issuing CA (admin)."""
         route = f"/v1/issuing-cas/{ca_id}/certificate"
-        return _issuing_ca(self._post(route, {"certificate": _pem(certificate)}, _IssuingCaBody))
+        return self._post(route, {"certificate": _pem(certificate)}, IssuingCaBody).value()
 
     def issuing_cas(self) -> tuple[IssuingCa, ...]:
         """All issuing CAs; a supplier sees his own (admin, es, pva, ocsp)."""
         route = "/v1/issuing-cas"
-        listed = _read(_IssuingCasBody, self._http.get_json(route), route)
-        return tuple(_issuing_ca(each) for each in listed.issuing_cas)
+        listed = read(IssuingCasBody, self._http.get_json(route), route)
+        return tuple(each.value() for each in listed.issuing_cas)
 
     def certify_supplier(
         self, supplier: str, *, purpose: str, csr: x509.CertificateSigningRequest
@@ -221,15 +166,11 @@ class CaOperatorClient:
 
     def accept_manifest(self, signed: bytes) -> AcceptedManifest:
         """Hand in a signed reference manifest (es)."""
-        made = self._post_octets("/v1/manifests", signed, RIM_COSE, _ManifestBody)
-        return AcceptedManifest(
-            manifest=made.manifest, digest=made.digest, svn=made.svn, models=tuple(made.models)
-        )
+        return self._post_octets("/v1/manifests", signed, RIM_COSE, ManifestBody).value()
 
     def import_batch(self, token: str) -> ImportedBatch:
         """Hand in a signed batch list (es)."""
-        made = self._post_octets("/v1/batches", token.encode("ascii"), JOSE, _BatchBody)
-        return ImportedBatch(batch=made.batch, supplier=made.supplier, devices=made.devices)
+        return self._post_octets("/v1/batches", token.encode("ascii"), JOSE, BatchBody).value()
 
     def reopen_device(self, device_id: str) -> None:
         """Let an enrolled device enrol once more (es)."""
@@ -238,163 +179,27 @@ class CaOperatorClient:
     def revoke_platform_credential(self, issuer: str, serial: int, *, reason: str) -> IssuedCredential:
         """Revoke a PfC (es own, admin)."""
         route = f"/v1/platform-credentials/{serial:040x}/revocation"
-        return _issued(self._post(route, {"issuer": issuer, "reason": reason}, _IssuedBody))
+        return self._post(route, {"issuer": issuer, "reason": reason}, IssuedBody).value()
 
     def revoke_certificate(self, issuer: str, serial: int, *, reason: str) -> IssuedCredential:
         """Revoke any other certificate that the CA issued (es own, admin)."""
         route = f"/v1/certificates/{serial:040x}/revocation"
-        return _issued(self._post(route, {"issuer": issuer, "reason": reason}, _IssuedBody))
+        return self._post(route, {"issuer": issuer, "reason": reason}, IssuedBody).value()
 
     def platform_credential(self, issuer: str, serial: int) -> IssuedCredential:
         """A PfC with its status (es own, admin)."""
         route = f"/v1/platform-credentials/{issuer}/{serial:040x}"
-        return _issued(_read(_IssuedBody, self._http.get_json(route), route))
+        return read(IssuedBody, self._http.get_json(route), route).value()
 
-    def _post(self, route: str, body: dict[str, Any], kind: type[_Answer]) -> _Answer:
-        return _read(kind, self._http.post_json(route, body), route)
+    def _post(self, route: str, body: dict[str, Any], kind: type[BodyT]) -> BodyT:
+        return read(kind, self._http.post_json(route, body), route)
 
-    def _post_octets(self, route: str, data: bytes, media_type: str, kind: type[_Answer]) -> _Answer:
+    def _post_octets(self, route: str, data: bytes, media_type: str, kind: type[BodyT]) -> BodyT:
         answer = self._http.post(route, data, content_type=media_type, accept="application/json")
-        try:
-            return kind.model_validate_json(answer.body)
-        except ValidationError as error:
-            raise CaAnswerError(route, _why(error)) from error
+        return read_json(kind, answer.body, route)
 
     def _certificate(self, route: str, body: dict[str, Any]) -> x509.Certificate:
-        return _loaded(self._post(route, body, _CertificateBody).certificate)
-
-
-class _Body(BaseModel):
-    model_config = ConfigDict(frozen=True)  # members that a newer CA adds are none of our business
-
-
-class _EsRootBody(_Body):
-    ca_id: str
-    supplier: str
-    hosted: bool
-    certificate: str
-
-
-class _EsRootsBody(_Body):
-    es_roots: list[_EsRootBody]
-
-
-class _ModelBody(_Body):
-    model: str
-    hw_type: PositiveInt
-
-
-class _IssuingCaBody(_Body):
-    ca_id: str
-    supplier: str
-    name: str
-    models: list[_ModelBody]
-    tre_level: int
-    state: str
-    certificate: str | None
-    csr: str | None
-    es_root_certificate: str
-    crl_url: str
-    ocsp_url: str
-
-
-class _IssuingCasBody(_Body):
-    issuing_cas: list[_IssuingCaBody]
-
-
-class _CertificateBody(_Body):
-    certificate: str
-
-
-class _ManifestBody(_Body):
-    manifest: str
-    digest: str
-    svn: int
-    models: list[str]
-
-
-class _BatchBody(_Body):
-    batch: str
-    supplier: str
-    devices: int
-
-
-class _IssuedBody(_Body):
-    issuer: str
-    serial: str
-    kind: str
-    device_id: str | None
-    certificate: str
-    status: str
-    reason: str | None
-    revoked_at: AwareDatetime | None
-    version: int
-
-
-def _read(kind: type[_Answer], value: object, route: str) -> _Answer:
-    try:
-        return kind.model_validate(value)
-    except ValidationError as error:
-        raise CaAnswerError(route, _why(error)) from error
-
-
-def _why(error: ValidationError) -> str:
-    faults = error.errors(include_url=False, include_input=False)
-    return "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in faults)
-
-
-def _es_root(body: _EsRootBody) -> EsRoot:
-    return EsRoot(
-        ca_id=body.ca_id,
-        supplier=body.supplier,
-        hosted=body.hosted,
-        certificate=_loaded(body.certificate),
-    )
-
-
-def _issuing_ca(body: _IssuingCaBody) -> IssuingCa:
-    return IssuingCa(
-        ca_id=body.ca_id,
-        supplier=body.supplier,
-        name=body.name,
-        models=tuple(each.model for each in body.models),
-        hw_types={each.model: hw_type_of_model(each.hw_type).dotted_string for each in body.models},
-        tre_level=body.tre_level,
-        state=body.state,
-        certificate=None if body.certificate is None else _loaded(body.certificate),
-        csr=None if body.csr is None else _loaded_csr(body.csr),
-        es_root_certificate=_loaded(body.es_root_certificate),
-        crl_url=body.crl_url,
-        ocsp_url=body.ocsp_url,
-    )
-
-
-def _issued(body: _IssuedBody) -> IssuedCredential:
-    return IssuedCredential(
-        issuer=body.issuer,
-        serial=int(body.serial, 16),
-        kind=body.kind,
-        device_id=body.device_id,
-        status=body.status,
-        reason=body.reason,
-        revoked_at=body.revoked_at,
-        version=body.version,
-        certificate=_loaded(body.certificate),
-    )
-
-
-def _loaded(pem: str) -> x509.Certificate:
-    try:
-        return x509.load_pem_x509_certificate(pem.encode())
-    except ValueError as error:
-        raise CaAnswerError("a route with certificates", str(error)) from error
-
-
-def _loaded_csr(pem: str) -> x509.CertificateSigningRequest:
-    try:
-        return x509.load_pem_x509_csr(pem.encode())
-    except ValueError as error:
-        raise CaAnswerError("a route with CSRs", str(error)) from error
+        return certificate_of(self._post(route, body, CertificateBody).certificate)
 
 
 def _pem(thing: x509.Certificate | x509.CertificateSigningRequest) -> str:

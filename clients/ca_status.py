@@ -7,17 +7,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import pairwise
-from typing import Any, Literal, TypeVar
+from typing import Literal
 from urllib.parse import urlencode
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, Field
 
+from clients.ca_answers import Body, CaAnswerError, read
 from edge.http_client import HttpClient
 from standards.pki.crl import Revocation, RevocationReason
 from standards.pki.errors import DecodeError
 from standards.pki.fingerprints import ca_id, decode_pem_certificates
+
+__all__ = ["CaAnswerError", "CaStatusClient", "ChangePage", "IssuingCa", "StatusChange"]
 
 CHANGES_PER_PAGE = 1000
 _REASONS = {
@@ -31,15 +34,6 @@ _REASONS = {
     "privilegeWithdrawn": RevocationReason.PRIVILEGE_WITHDRAWN,
     "aACompromise": RevocationReason.AA_COMPROMISE,
 }
-
-
-class CaAnswerError(Exception):
-    """The CA answered something that its API does not say: which route, and why."""
-
-    def __init__(self, route: str, reason: str) -> None:
-        super().__init__(f"answer of the CA to {route} cannot be used: {reason}")
-        self.route = route
-        self.reason = reason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,11 +69,7 @@ class IssuingCa:
     certificate: x509.Certificate
 
 
-class _Answer(BaseModel):
-    model_config = ConfigDict(frozen=True)  # members that a newer CA adds are none of our business
-
-
-class _Change(_Answer):
+class _Change(Body):
     seq: int = Field(ge=1)
     issuer: str = Field(pattern=r"^[0-9a-f]{32}$")
     serial: str = Field(pattern=r"^[0-9a-f]{1,40}$")
@@ -90,28 +80,25 @@ class _Change(_Answer):
     version: int = Field(ge=1)
 
 
-class _Page(_Answer):
+class _Page(Body):
     previous: _Change | None
     changes: list[_Change]
     next: int = Field(ge=0)
     complete: bool
 
 
-class _IssuingCa(_Answer):
+class _IssuingCa(Body):
     ca_id: str = Field(pattern=r"^[0-9a-f]{32}$")
     state: str
     certificate: str | None = None
 
 
-class _IssuingCas(_Answer):
+class _IssuingCas(Body):
     issuing_cas: list[_IssuingCa]
 
 
-class _Delegate(_Answer):
+class _Delegate(Body):
     certificate: str
-
-
-_A = TypeVar("_A", bound=_Answer)
 
 
 class CaStatusClient:
@@ -124,7 +111,7 @@ class CaStatusClient:
     def issuing_cas(self) -> Sequence[IssuingCa]:
         """The issuing CAs that are active."""
         route = "/v1/issuing-cas"
-        answer = _read(_IssuingCas, self._http.get_json(route), route)
+        answer = read(_IssuingCas, self._http.get_json(route), route)
         return tuple(
             IssuingCa(ca_id=each.ca_id, certificate=_certificate(each.certificate, each.ca_id, route))
             for each in answer.issuing_cas
@@ -134,7 +121,7 @@ class CaStatusClient:
     def status_changes(self, *, after: int, limit: int = CHANGES_PER_PAGE) -> ChangePage:
         """The page of changes with a seq greater than `after`."""
         route = "/v1/status-changes"
-        page = _read(
+        page = read(
             _Page, self._http.get_json(f"{route}?{urlencode({'after': after, 'limit': limit})}"), route
         )
         sequence = [after, *(each.seq for each in page.changes)]
@@ -152,17 +139,8 @@ class CaStatusClient:
         """Ask the CA key `issuer` for an OCSP delegate certificate. NOT checked here: what it certifies."""
         route = "/v1/ocsp-delegates"
         body = {"issuer": issuer, "csr": csr.public_bytes(Encoding.PEM).decode("ascii")}
-        answer = _read(_Delegate, self._http.post_json(route, body), route)
+        answer = read(_Delegate, self._http.post_json(route, body), route)
         return _pem(answer.certificate, route)
-
-
-def _read(kind: type[_A], value: Any, route: str) -> _A:
-    try:
-        return kind.model_validate(value)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(str(each) for each in first["loc"])
-        raise CaAnswerError(route, f"{place}: {first['msg']}") from error
 
 
 def _change(each: _Change, route: str) -> StatusChange:

@@ -19,8 +19,10 @@ from edge.process import configure_logging, system_clock
 from edge.settings import SettingsError, load_settings
 from ocsp.delegation import DelegateKeeper
 from ocsp.feed import FeedReader
-from ocsp.responder import Answer, answer
+from ocsp.responder import answer
+from ocsp.responses import Answer
 from ocsp.settings import OcspSettings
+from ocsp.signed_answers import SignedAnswers
 from ocsp.store import MIGRATIONS, SqlStatusStore
 from ocsp.web import public_app
 from standards.pki.ocsp import REQUEST_BYTES_MAX
@@ -38,10 +40,12 @@ def run(settings: OcspSettings) -> None:
     ca = CaStatusClient(settings.ca.client())
     keeper = DelegateKeeper(ca, store, key=key, clock=system_clock)
     reader = FeedReader(ca, store, clock=system_clock, heard_of=keeper.expect)
-    policy = settings.policy()
+    policy, signed = settings.policy(), SignedAnswers()
 
     def respond(request: bytes, *, now: datetime) -> Answer:
-        return answer(request, now=now, status_store=store, delegates=keeper.directory, policy=policy)
+        return answer(
+            request, now=now, status_store=store, delegates=keeper.directory, policy=policy, signed=signed
+        )
 
     listener = Listener(
         name="public",

@@ -18,16 +18,17 @@ Several issuers in one request
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 from typing import Protocol
 
-from ocsp.delegates import DelegateDirectory, Issuer
-from ocsp.responses import SingleResponse, basic_response, error_response
+from ocsp.delegates import Delegate, DelegateDirectory, Issuer
+from ocsp.responses import Answer, SingleResponse, basic_response, error_response
+from ocsp.signed_answers import Saying, SignedAnswers
 from standards.pki.crl import Revocation, RevocationReason
 from standards.pki.errors import DecodeError
-from standards.pki.ocsp import CertId, ResponseStatus, decode_request
+from standards.pki.ocsp import CertId, OcspRequest, ResponseStatus, decode_request
 
 LIFETIME_MAX = timedelta(minutes=5)
 _NEVER_ISSUED = Revocation(reason=RevocationReason.CERTIFICATE_HOLD, at=datetime(1970, 1, 1, tzinfo=UTC))
@@ -49,6 +50,8 @@ class AnswerPolicy:
     unknown_lifetime: timedelta = timedelta(seconds=30)
     feed_age_max: timedelta = timedelta(minutes=15)
     never_issued: NeverIssued = NeverIssued.UNKNOWN
+    # CA id -> when its key was no longer its own alone: whatever is signed by it is revoked from then on (O21).
+    compromised: Mapping[str, datetime] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         shortest = timedelta(seconds=4)
@@ -72,18 +75,6 @@ class StatusStore(Protocol):
         """Of the asked serials of the CA `issuer` those that were issued, with their revocation."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """An OCSP response with what HTTP has to know about it; the times are those of the answer."""
-
-    der: bytes
-    status: ResponseStatus
-    nonce: bool = False
-    this_update: datetime | None = None
-    next_update: datetime | None = None
-    error: Exception | None = None
-
-
 def respond(
     request: bytes,
     *,
@@ -103,8 +94,12 @@ def answer(
     status_store: StatusStore,
     delegates: DelegateDirectory,
     policy: AnswerPolicy = DEFAULT_POLICY,
+    signed: SignedAnswers | None = None,
 ) -> Answer:
-    """Like `respond`, with what HTTP has to know beside the bytes; never raises."""
+    """Like `respond`, with what HTTP has to know beside the bytes; never raises.
+
+    Answers without a nonce are taken from `signed` where it has them, and are kept there.
+    """
     try:
         # 1 decode the request
         asked = decode_request(request)
@@ -119,7 +114,7 @@ def answer(
             return _refusal(ResponseStatus.TRY_LATER)
         # 4 look the statuses up
         as_of = status_store.as_of()
-        facts = _lookup(issuers, status_store)
+        facts = _lookup(issuers, status_store, compromised=policy.compromised)
         # 5 judge how long they hold, or admit that they are too old
         until = _whole_second(delegate.certificate.not_valid_after_utc)
         singles = [
@@ -128,19 +123,49 @@ def answer(
         ]
         if None in singles:
             return _refusal(ResponseStatus.TRY_LATER)
-        # 6 sign the answer
-        der = basic_response(
-            told := [each for each in singles if each is not None],
-            delegate=delegate,
-            produced_at=_whole_second(now),
-            nonce=asked.nonce,
-            extended_revoke=any(each.says_never_issued(policy) for each in facts.values()),
+        # 6 sign the answer, or give the one that was signed a moment ago
+        told = [each for each in singles if each is not None]
+        extended_revoke = any(each.says_never_issued(policy) for each in facts.values())
+        return _signed(
+            told, asked=asked, delegate=delegate, extended_revoke=extended_revoke, now=now, signed=signed
         )
-        return _success(der, told, nonce=asked.nonce is not None)
     except DecodeError as error:
         return _refusal(ResponseStatus.MALFORMED_REQUEST, error)
     except Exception as error:  # noqa: BLE001  # whatever fails in here, the client gets an OCSP answer
         return _refusal(ResponseStatus.INTERNAL_ERROR, error)
+
+
+def _signed(
+    told: Sequence[SingleResponse],
+    *,
+    asked: OcspRequest,
+    delegate: Delegate,
+    extended_revoke: bool,
+    now: datetime,
+    signed: SignedAnswers | None,
+) -> Answer:
+    said = Saying(
+        singles=tuple((each.cert_id.der, each.known, each.revocation) for each in told),
+        delegate=delegate.certificate,
+        preferred=asked.preferred,
+        extended_revoke=extended_revoke,
+    )
+    if signed is not None and asked.nonce is None:
+        found = signed.find(said, now=now)
+        if found is not None:
+            return found
+    der = basic_response(
+        told,
+        delegate=delegate,
+        produced_at=_whole_second(now),
+        nonce=asked.nonce,
+        extended_revoke=extended_revoke,
+        preferred=asked.preferred,
+    )
+    made = _success(der, told, nonce=asked.nonce is not None)
+    if signed is not None and asked.nonce is None:
+        signed.keep(said, made)
+    return made
 
 
 def _refusal(status: ResponseStatus, error: Exception | None = None) -> Answer:
@@ -169,8 +194,13 @@ class _Fact:
         return self.served and not self.issued and policy.never_issued is NeverIssued.REVOKED
 
 
-def _lookup(issuers: Mapping[CertId, Issuer | None], store: StatusStore) -> dict[CertId, _Fact]:
-    """What the store knows about the asked certificates; one question a CA."""
+def _lookup(
+    issuers: Mapping[CertId, Issuer | None], store: StatusStore, *, compromised: Mapping[str, datetime]
+) -> dict[CertId, _Fact]:
+    """What the store knows about the asked certificates; one question a CA.
+
+    Of a compromised CA every serial number is one that may have been issued, and is revoked.
+    """
     asked: dict[str, list[CertId]] = {}
     facts = {cert_id: _Fact(served=issuer is not None) for cert_id, issuer in issuers.items()}
     for cert_id, issuer in issuers.items():
@@ -181,6 +211,9 @@ def _lookup(issuers: Mapping[CertId, Issuer | None], store: StatusStore) -> dict
         for cert_id in cert_ids:
             if cert_id.serial in statuses:
                 facts[cert_id] = _Fact(served=True, issued=True, revocation=statuses[cert_id.serial])
+            if ca_id in compromised and not facts[cert_id].final:
+                lost = Revocation(reason=RevocationReason.CA_COMPROMISE, at=compromised[ca_id])
+                facts[cert_id] = _Fact(served=True, issued=True, revocation=lost)
     return facts
 
 

@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from ocsp.delegates import Delegate
 from standards.pki.crl import Revocation, RevocationReason
 from standards.pki.fingerprints import certificate_der
-from standards.pki.ocsp import CertId, ResponseStatus
+from standards.pki.ocsp import OID_EC_PUBLIC_KEY, CertId, PreferredSignature, ResponseStatus
 
 _SHORT_LENGTHS = 0x80
 _OCTETS, _BITS, _ENUMERATED, _TIME, _SEQUENCE = 0x04, 0x03, 0x0A, 0x18, 0x30
@@ -31,10 +31,18 @@ _ID_BASIC = bytes.fromhex("06092b0601050507300101")
 _ID_NONCE = bytes.fromhex("06092b0601050507300102")
 _ID_EXTENDED_REVOKE = bytes.fromhex("06092b0601050507300109")
 _NULL = bytes.fromhex("0500")
-_ECDSA: dict[str, tuple[bytes, hashes.HashAlgorithm]] = {
-    "secp256r1": (bytes.fromhex("300a06082a8648ce3d040302"), hashes.SHA256()),
-    "secp384r1": (bytes.fromhex("300a06082a8648ce3d040303"), hashes.SHA384()),
+_Scheme = tuple[bytes, hashes.HashAlgorithm]
+_ECDSA: dict[str, _Scheme] = {
+    "1.2.840.10045.4.3.2": (bytes.fromhex("300a06082a8648ce3d040302"), hashes.SHA256()),
+    "1.2.840.10045.4.3.3": (bytes.fromhex("300a06082a8648ce3d040303"), hashes.SHA384()),
+    "1.2.840.10045.4.3.4": (bytes.fromhex("300a06082a8648ce3d040304"), hashes.SHA512()),
 }
+"""Every algorithm that an answer is ever signed with; what a client would like besides is passed over."""
+_CURVES: dict[str, tuple[str, str]] = {
+    "secp256r1": ("1.2.840.10045.3.1.7", "1.2.840.10045.4.3.2"),
+    "secp384r1": ("1.3.132.0.34", "1.2.840.10045.4.3.3"),
+}
+"""The curve's OID, and the algorithm that is usual on it: its hash is as strong as the curve, or stronger."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +54,18 @@ class SingleResponse:
     revocation: Revocation | None
     this_update: datetime
     next_update: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """An OCSP response with what HTTP has to know about it; the times are those of the answer."""
+
+    der: bytes
+    status: ResponseStatus
+    nonce: bool = False
+    this_update: datetime | None = None
+    next_update: datetime | None = None
+    error: Exception | None = None
 
 
 def error_response(status: ResponseStatus) -> bytes:
@@ -60,11 +80,13 @@ def basic_response(
     produced_at: datetime,
     nonce: bytes | None,
     extended_revoke: bool = False,
+    preferred: Sequence[PreferredSignature] = (),
 ) -> bytes:
     """Sign the answer that consists of `singles`, with `delegate`'s certificate beside it (L5).
 
     `nonce` is echoed where there is one; `extended_revoke` says that `revoked` may mean "never issued".
-    Without both the answer has no response extensions (L4).
+    Without both the answer has no response extensions (L4). `preferred` is what the client would like the
+    signature to be, best first (O17).
     """
     extensions = b""
     if nonce is not None:
@@ -79,7 +101,7 @@ def basic_response(
         _tlv(_SEQUENCE, *map(_single, singles)),
         _explicit(1, _tlv(_SEQUENCE, extensions)) if extensions else b"",
     )
-    algorithm, digest = _ECDSA[delegate.key.curve.name]
+    algorithm, digest = _scheme(delegate.key.curve.name, preferred)
     signature = delegate.key.sign(response_data, ec.ECDSA(digest))
     basic = _tlv(
         _SEQUENCE,
@@ -90,6 +112,18 @@ def basic_response(
     )
     successful = _tlv(_ENUMERATED, bytes([ResponseStatus.SUCCESSFUL.value]))
     return _tlv(_SEQUENCE, successful, _explicit(0, _tlv(_SEQUENCE, _ID_BASIC, _tlv(_OCTETS, basic))))
+
+
+def _scheme(curve: str, preferred: Sequence[PreferredSignature]) -> _Scheme:
+    """The first wish that this key can fulfil with a hash no weaker than is usual on its curve, or the usual."""
+    curve_oid, usual = _CURVES[curve]
+    least = _ECDSA[usual][1].digest_size
+    for wish in preferred:
+        scheme = _ECDSA.get(wish.algorithm)
+        own_key = wish.key in {None, OID_EC_PUBLIC_KEY} and wish.curve in {None, curve_oid}
+        if scheme is not None and own_key and scheme[1].digest_size >= least:
+            return scheme
+    return _ECDSA[usual]
 
 
 def _single(single: SingleResponse) -> bytes:

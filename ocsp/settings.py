@@ -1,14 +1,15 @@
 """Settings of the responder's process."""
 
-from datetime import timedelta
-from typing import Literal
+from datetime import UTC, timedelta
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AwareDatetime, Field, StringConstraints
 
 from edge.settings import Settings, SettingsPath
 from edge.upstream_settings import UpstreamSettings
 from ocsp.responder import LIFETIME_MAX, AnswerPolicy, NeverIssued
 
+CaId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 _LIFETIME_MAX_S = int(LIFETIME_MAX.total_seconds())
 
 
@@ -27,7 +28,11 @@ class ResponderKey(Settings):
 
 
 class OcspSettings(Settings):
-    """The whole; times in seconds. Why `feed_age_max_s` matters stands in `ocsp.responder`."""
+    """The whole; times in seconds. Why `feed_age_max_s` matters stands in `ocsp.responder`.
+
+    `compromised_cas` names CAs whose key somebody else may have, with the time since when: all their certificates
+    are answered as revoked. Whoever has such a key can make delegates of his own; the ES root's CRL ends that.
+    """
 
     profile: Literal["production", "lab"] = "production"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -39,6 +44,7 @@ class OcspSettings(Settings):
     feed_age_max_s: int = Field(default=900, ge=10, le=86400)
     answer_lifetime_s: int = Field(default=_LIFETIME_MAX_S, ge=30, le=_LIFETIME_MAX_S)
     never_issued: Literal["unknown", "revoked"] = "unknown"
+    compromised_cas: dict[CaId, AwareDatetime] = Field(default_factory=dict)
 
     def policy(self) -> AnswerPolicy:
         """What these settings mean for answers."""
@@ -46,4 +52,5 @@ class OcspSettings(Settings):
             lifetime=timedelta(seconds=self.answer_lifetime_s),
             feed_age_max=timedelta(seconds=self.feed_age_max_s),
             never_issued=NeverIssued(self.never_issued),
+            compromised={ca_id: at.astimezone(UTC) for ca_id, at in self.compromised_cas.items()},
         )

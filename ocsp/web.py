@@ -3,8 +3,8 @@
     GET  /{url-encoding of base64 of the DER request}
     POST /   with Content-Type application/ocsp-request
 
-The one rule: whatever was asked, an OCSP answer is a 200; caches may keep an answer exactly as long as it is
-true, and an answer with a nonce or without a status not at all.
+The one rule: whatever was asked, an OCSP answer is a 200, or a 304 to whoever holds it already; caches may
+keep an answer exactly as long as it is true, and an answer with a nonce or without a status not at all.
 """
 
 import binascii
@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 from edge.problem_document import CONTENT_TYPE, Problem
 from edge.process import Clock, logger
-from ocsp.responder import Answer
+from ocsp.responses import Answer
 from standards.pki.ocsp import REQUEST_BYTES_MAX, ResponseStatus
 
 REQUEST_TYPE = "application/ocsp-request"
@@ -57,8 +57,12 @@ def public_app(respond: Respond, *, clock: Clock) -> WsgiApp:
         answer = respond(request, now=now)
         if answer.status is ResponseStatus.INTERNAL_ERROR:
             log.error("ocsp-internal-error", exc_info=answer.error)
+        caching = _cache_headers(answer, now=now)
+        if method != "POST" and _is_held(environ.get("HTTP_IF_NONE_MATCH", ""), caching):
+            start_response("304 Not Modified", caching)
+            return []
         headers = [("Content-Type", RESPONSE_TYPE), ("Content-Length", str(len(answer.der)))]
-        start_response("200 OK", headers + _cache_headers(answer, now=now))
+        start_response("200 OK", headers + caching)
         return [] if method == "HEAD" else [answer.der]
 
     return app
@@ -107,6 +111,13 @@ def _cache_headers(answer: Answer, *, now: datetime) -> Headers:
         ("ETag", f'"{sha256(answer.der).hexdigest()}"'),
         ("Cache-Control", f"max-age={left_s}, public, no-transform, must-revalidate"),
     ]
+
+
+def _is_held(if_none_match: str, caching: Headers) -> bool:
+    """Whether the client holds this very answer (RFC 9110 section 13.1.2); an answer without a tag never is."""
+    tag = dict(caching).get("ETag")
+    held = {each.strip().removeprefix("W/") for each in if_none_match.split(",")}
+    return tag is not None and not held.isdisjoint({tag, "*"})
 
 
 def _problem(

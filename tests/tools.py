@@ -17,6 +17,7 @@ PACKAGES = {
     "swtpm_localca": "swtpm-tools",
     "tpm2_checkquote": "tpm2-tools",
     "tpm2_eventlog": "tpm2-tools",
+    "tpm2_makecredential": "tpm2-tools",
     "tpm2_print": "tpm2-tools",
     "tpm2_quote": "tpm2-tools",
     "openssl": "openssl",

@@ -16,6 +16,25 @@ STATUS_SEQUENCE = "status"
 _FIRST_VERSION = 1
 
 
+def _with_present_status() -> sa.Select[Any]:
+    table, history = tables.certificates, tables.certificate_status
+    later = history.alias("later")
+    newest = (
+        sa.select(sa.func.max(later.c.version))
+        .where(later.c.ca_id == table.c.ca_id, later.c.serial == table.c.serial)
+        .scalar_subquery()
+    )
+    return (
+        sa.select(table, history.c.status, history.c.reason, history.c.changed_at, history.c.version)
+        .select_from(table.join(history))
+        .where(history.c.version == newest)
+        .order_by(table.c.issued_at, table.c.serial)
+    )
+
+
+_WITH_PRESENT_STATUS = _with_present_status()
+
+
 class CertificateRows(Rows):
     """Certificates and their status."""
 
@@ -124,19 +143,7 @@ class CertificateRows(Rows):
         )
 
     def _issued(self, *conditions: sa.ColumnElement[bool]) -> list[Issued]:
-        table, history = tables.certificates, tables.certificate_status
-        later = history.alias("later")
-        newest = (
-            sa.select(sa.func.max(later.c.version))
-            .where(later.c.ca_id == table.c.ca_id, later.c.serial == table.c.serial)
-            .scalar_subquery()
-        )
-        query = (
-            sa.select(table, history.c.status, history.c.reason, history.c.changed_at, history.c.version)
-            .select_from(table.join(history))
-            .where(history.c.version == newest, *conditions)
-            .order_by(table.c.issued_at, table.c.serial)
-        )
+        query = _WITH_PRESENT_STATUS.where(*conditions)
         return [_issued(row) for row in self._connection.execute(query).mappings()]
 
 

@@ -99,20 +99,22 @@ class SessionRows(Rows):
         row = self._connection.execute(query).mappings().one_or_none()
         return None if row is None else _session(row)
 
-    def drop_surplus_sessions(self, device_id: str, *, keep: int) -> None:
-        """Leave at most `keep` sessions of a device that led to nothing, the newest ones.
+    def drop_surplus_sessions(self, device_id: str, *, keep: int, at: datetime) -> None:
+        """Leave at most `keep` sessions of a device that led to nothing: those open at `at`, then the newest.
 
-        Whoever has a device's EK certificate can open sessions and burn them; he fills no store with that.
+        Whoever has a device's EK certificate can open sessions and burn them; he fills no store with that,
+        and what he burns or lets expire pushes no session out that is open.
         """
         table = tables.sessions
         idle = sa.and_(table.c.device_id == device_id, table.c.state != str(SessionState.USED))
-        newest = (
+        alive = sa.and_(table.c.state == str(SessionState.OPEN), table.c.expires_at > at)
+        worth_most = (
             sa.select(table.c.session_id)
             .where(idle)
-            .order_by(table.c.opened_at.desc(), table.c.session_id)
+            .order_by(sa.case((alive, 0), else_=1), table.c.opened_at.desc(), table.c.session_id)
             .limit(keep)
         )
-        kept = list(self._connection.execute(newest).scalars())
+        kept = list(self._connection.execute(worth_most).scalars())
         self._connection.execute(sa.delete(table).where(idle, table.c.session_id.not_in(kept)))
 
     def redeem_session(self, session_id: bytes, *, activation_sha256: bytes, at: datetime) -> bool:

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Annotated, Any, Literal, TypeVar
 
-from asn1crypto import ocsp
+from asn1crypto import core, keys, ocsp
 from asn1crypto import x509 as lax
 from cryptography import x509
 from cryptography.hazmat import asn1
@@ -34,6 +34,7 @@ from standards.pki.lenient_certificate import reading
 
 REQUEST_BYTES_MAX = 8192
 CERT_IDS_MAX = 64
+PREFERRED_MAX = 16
 NONCE_BYTES_MAX = 128
 NONCE_BYTES = 32
 OID_BASIC = "1.3.6.1.5.5.7.48.1.1"
@@ -41,6 +42,7 @@ OID_NONCE = "1.3.6.1.5.5.7.48.1.2"
 OID_ACCEPTABLE_RESPONSES = "1.3.6.1.5.5.7.48.1.4"
 OID_SERVICE_LOCATOR = "1.3.6.1.5.5.7.48.1.7"
 OID_PREFERRED_SIGNATURES = "1.3.6.1.5.5.7.48.1.8"
+OID_EC_PUBLIC_KEY = "1.2.840.10045.2.1"
 OID_EXTENDED_REVOKE = "1.3.6.1.5.5.7.48.1.9"
 
 _DIGESTS: dict[str, Callable[[bytes], Any]] = {
@@ -149,11 +151,24 @@ class CertId:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PreferredSignature:
+    """An algorithm that the client would like (RFC 6960 section 4.4.7): OIDs, of the key's None for any.
+
+    `curve` is the OID of a named curve where the client names one for the key.
+    """
+
+    algorithm: str
+    key: str | None = None
+    curve: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OcspRequest:
-    """A decoded request; each CertID stands in it once, in the order of asking."""
+    """A decoded request; each CertID stands in it once, in the order of asking; `preferred` the best first."""
 
     cert_ids: tuple[CertId, ...]
     nonce: bytes | None
+    preferred: tuple[PreferredSignature, ...] = ()
     der: bytes = field(repr=False)
 
 
@@ -170,8 +185,12 @@ def decode_request(data: bytes) -> OcspRequest:
         raise DecodeError("OCSP request", expected="version v1", got=f"v{request.version + 1}")
     extensions = _extensions(request.extensions, understood=_UNDERSTOOD_IN_REQUEST)
     _check_acceptable(extensions.get(OID_ACCEPTABLE_RESPONSES))
-    nonce = _nonce(extensions.get(OID_NONCE))
-    return OcspRequest(cert_ids=_cert_ids(request.requests), nonce=nonce, der=data)
+    return OcspRequest(
+        cert_ids=_cert_ids(request.requests),
+        nonce=_nonce(extensions.get(OID_NONCE)),
+        preferred=_preferred(extensions.get(OID_PREFERRED_SIGNATURES)),
+        der=data,
+    )
 
 
 def build_request(certificate: x509.Certificate, issuer: x509.Certificate, *, nonce: bytes) -> OcspRequest:
@@ -246,6 +265,31 @@ def _nonce(value: bytes | None) -> bytes | None:
     if not 1 <= len(octets) <= NONCE_BYTES_MAX:
         raise DecodeError("nonce", expected=f"1 to {NONCE_BYTES_MAX} octets", got=str(len(octets)))
     return octets
+
+
+def _preferred(value: bytes | None) -> tuple[PreferredSignature, ...]:
+    if value is None:
+        return ()
+    with reading("preferred signature algorithms"):
+        listed = ocsp.PreferredSignatureAlgorithms.load(value, strict=True)
+        wishes = tuple(_wish(each) for each in listed)
+    if not 1 <= len(wishes) <= PREFERRED_MAX:
+        got = str(len(wishes))
+        raise DecodeError("preferred signature algorithms", expected=f"1 to {PREFERRED_MAX}", got=got)
+    return wishes
+
+
+def _wish(listed: ocsp.PreferredSignatureAlgorithm) -> PreferredSignature:
+    algorithm, key = listed["sig_identifier"]["algorithm"].dotted, listed["cert_identifier"]
+    if isinstance(key, core.Void):
+        return PreferredSignature(algorithm=algorithm)
+    curve = key["parameters"]
+    named = isinstance(curve, keys.ECDomainParameters) and curve.name == "named"
+    return PreferredSignature(
+        algorithm=algorithm,
+        key=key["algorithm"].dotted,
+        curve=curve.chosen.dotted if named else None,
+    )
 
 
 def _check_acceptable(value: bytes | None) -> None:

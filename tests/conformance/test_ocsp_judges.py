@@ -157,6 +157,17 @@ def test_get_with_every_escape(world: World) -> None:
     assert '"method": "GET"' in (world.folder / "stderr").read_text()
 
 
+@pytest.mark.check("L10")
+def test_curl_is_told_that_what_it_holds_has_not_changed(world: World) -> None:
+    curl = need("curl")
+    url = f"{world.service.url}/{quote(b64encode(world.request('good')).decode(), safe='')}"
+    told = [curl, "--silent", "--show-error", "--write-out", "%{http_code}"]
+    assert run([*told, "--etag-save", "tag", "--output", "first", url], world.folder) == "200"
+    assert run([*told, "--etag-compare", "tag", "--output", "second", url], world.folder) == "304"
+    assert ocsp.load_der_ocsp_response((world.folder / "first").read_bytes()).serial_number == GOOD
+    assert not (world.folder / "second").exists() or not (world.folder / "second").read_bytes()
+
+
 def test_our_client_reads_reason_and_refuses_a_foreign_issuer(world: World) -> None:
     client = OcspClient(world.service.url, random_bytes=system_random, clock=system_clock)
     revoked = client.ask(world.certificates["revoked"], issuer=world.line.certificate)

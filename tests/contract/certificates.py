@@ -18,6 +18,7 @@ from edge.http_client import ClientTls
 from edge.keys import create_passphrase, write_private_key
 from edge.principals import certificate_digests
 from edge.process import system_clock, system_random
+from tests.fakes.pki import key_usage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,17 +48,7 @@ class Certificates:
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         builder = _builder(subject, subject, key, self.now)
-        usage = x509.KeyUsage(
-            digital_signature=False,
-            content_commitment=False,
-            key_encipherment=False,
-            data_encipherment=False,
-            key_agreement=False,
-            key_cert_sign=True,
-            crl_sign=True,
-            encipher_only=False,
-            decipher_only=False,
-        )
+        usage = key_usage("key_cert_sign", "crl_sign")
         certificate = (
             builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
             .add_extension(usage, critical=True)

@@ -337,7 +337,7 @@ def test_a_refusal_is_noted_once_an_hour(store: Store) -> None:
         assert records.note_refusal("1" * 64, reason="r", at=NOW + timedelta(minutes=60))
 
 
-def test_the_newest_sessions_are_kept(store: Store) -> None:
+def test_open_sessions_are_kept_before_closed_ones_and_the_newest_before_older_ones(store: Store) -> None:
     made = [
         replace(SESSION, session_id=bytes([number]) * 16, opened_at=NOW + timedelta(seconds=number))
         for number in range(5)
@@ -347,7 +347,17 @@ def test_the_newest_sessions_are_kept(store: Store) -> None:
             records.add_session(each)
         assert records.redeem_session(made[0].session_id, activation_sha256=b"a" * 32, at=NOW)
         records.burn_session(made[4].session_id)
-        records.drop_surplus_sessions(DEVICE.device_id, keep=2)
+        records.drop_surplus_sessions(DEVICE.device_id, keep=3, at=NOW)
     with store.reading() as records:
         kept = [session and session.state for session in (records.session(each.session_id) for each in made)]
-    assert kept == [SessionState.USED, None, None, SessionState.OPEN, SessionState.BURNED]
+    assert kept == [SessionState.USED, SessionState.OPEN, SessionState.OPEN, SessionState.OPEN, None]
+    with store.writing() as records:
+        records.add_session(
+            late := replace(SESSION, session_id=b"l" * 16, expires_at=NOW + timedelta(days=1))
+        )
+        after = SESSION.expires_at
+        records.drop_surplus_sessions(DEVICE.device_id, keep=2, at=after)
+    with store.reading() as records:
+        # of those that have expired by then the newest, and the only one that lives, though it is older
+        kept_then = [records.session(each.session_id) is not None for each in (*made, late)]
+    assert kept_then == [True, False, False, True, False, True]

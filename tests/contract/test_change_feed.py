@@ -1,7 +1,6 @@
 """The CA's own routes against the responder's own reader: delegation, feed, and what clients then hear."""
 
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +23,6 @@ from ca.web.hierarchy_routes import hierarchy_routes
 from ca.web.problems import PROBLEMS
 from ca.web.status_routes import status_routes
 from clients.ca_status import CaStatusClient
-from edge.database import engine_for, migrate
 from edge.http_client import HttpError
 from edge.http_protocol import PEER_CERTIFICATE
 from edge.principals import PrincipalTable, enforce_access
@@ -33,7 +31,7 @@ from edge.problems import register_problems
 from ocsp.delegation import LIST_EVERY, DelegateKeeper
 from ocsp.feed import FeedReader
 from ocsp.responder import respond
-from ocsp.store import MIGRATIONS, SqlStatusStore
+from ocsp.store import SqlStatusStore
 from standards.pki import oids
 from standards.pki.crl import RevocationReason
 from standards.pki.extensions import ExpectedSystemState, HardwareModuleName
@@ -41,11 +39,12 @@ from standards.pki.fingerprints import ca_id, certificate_der, spki_sha256
 from standards.pki.ocsp import build_request
 from standards.pki.ocsp_answer import CertStatus, StatusKind, verify_response
 from tests.contract.certificates import Certificates
-from tests.contract.postgresql import PostgreSql, postgresql
+from tests.contract.postgresql import postgresql
+from tests.contract.status_engines import engine
 from tests.fakes.ca import ADMIN, CaHouse
 from tests.fakes.pki import p256
 
-__all__ = ["postgresql"]
+__all__ = ["engine", "postgresql"]
 
 KEY = p256()
 
@@ -154,18 +153,6 @@ class World:
         now = self.house.clock()
         data = respond(request.der, now=now, status_store=self.store, delegates=self.keeper.directory)
         return verify_response(data, request=request, issuer=self.line, at=now)
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[sa.Engine]:
-    if request.param == "sqlite":
-        made = engine_for(f"sqlite:///{tmp_path / 'ocsp.db'}")
-    else:
-        server: PostgreSql = request.getfixturevalue("postgresql")
-        made = engine_for(server.new_database())
-    migrate(made, MIGRATIONS)
-    yield made
-    made.dispose()
 
 
 @pytest.fixture

@@ -1,36 +1,23 @@
 """The responder's store on a real database: pages in one transaction, places kept, final means final."""
 
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
 from clients.ca_status import StatusChange
-from edge.database import engine_for, migrate, schema_differences
+from edge.database import migrate, schema_differences
 from ocsp.store import METADATA, MIGRATIONS, PERSIST_EVERY, SqlStatusStore, StoredDelegate
 from standards.pki.crl import Revocation, RevocationReason
-from tests.contract.postgresql import PostgreSql, postgresql
+from tests.contract.postgresql import postgresql
+from tests.contract.status_engines import engine
 from tests.fakes.pki import NOW, Authority
 
-__all__ = ["postgresql"]
+__all__ = ["engine", "postgresql"]
 
 CA, OTHER_CA = "a" * 32, "b" * 32
 HOLD = Revocation(reason=RevocationReason.CERTIFICATE_HOLD, at=NOW)
 FINAL = Revocation(reason=RevocationReason.SUPERSEDED, at=NOW)
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[sa.Engine]:
-    if request.param == "sqlite":
-        made = engine_for(f"sqlite:///{tmp_path / 'ocsp.db'}")
-    else:
-        server: PostgreSql = request.getfixturevalue("postgresql")
-        made = engine_for(server.new_database())
-    migrate(made, MIGRATIONS)
-    yield made
-    made.dispose()
 
 
 def change(

@@ -6,11 +6,13 @@ from dataclasses import replace
 import pytest
 
 from standards.tpm2.attestation import (
+    VerifiedQuote,
     check_qualified_signer,
     verify_certified_key,
     verify_certified_nv,
     verify_quote,
 )
+from standards.tpm2.commands.attestations import Attestation
 from standards.tpm2.commands.objects import TpmObject
 from standards.tpm2.connection import TpmConnection
 from standards.tpm2.constants import (
@@ -52,14 +54,9 @@ AK_TEMPLATES = {
 }
 
 
-@pytest.mark.requirement("R71")
-@pytest.mark.parametrize("template", AK_TEMPLATES.values(), ids=AK_TEMPLATES)
-def test_a_quote_verifies_and_covers_the_registers(tpm: TpmConnection, template: Public) -> None:
-    tpm.pcr_extend(4, digests={Algorithm.SHA256: hashlib.sha256(b"loader").digest()})
-    ak = tpm.create_primary(Handle.ENDORSEMENT, template=template)
-    check_ak(ak.public)
-    quoted = tpm.quote(ak, extra_data=EXTRA_DATA, selection=BOOT)
-    verified = verify_quote(
+def verified_now(tpm: TpmConnection, quoted: Attestation, ak: TpmObject) -> VerifiedQuote:
+    """A quote of the boot registers, verified against what they hold now."""
+    return verify_quote(
         quoted.attest,
         signature=quoted.signature,
         ak=ak.public,
@@ -67,6 +64,16 @@ def test_a_quote_verifies_and_covers_the_registers(tpm: TpmConnection, template:
         selection=BOOT,
         pcr_values=tpm.pcr_read_all(BOOT),
     )
+
+
+@pytest.mark.requirement("R71")
+@pytest.mark.parametrize("template", AK_TEMPLATES.values(), ids=AK_TEMPLATES)
+def test_a_quote_verifies_and_covers_the_registers(tpm: TpmConnection, template: Public) -> None:
+    tpm.pcr_extend(4, digests={Algorithm.SHA256: hashlib.sha256(b"loader").digest()})
+    ak = tpm.create_primary(Handle.ENDORSEMENT, template=template)
+    check_ak(ak.public)
+    quoted = tpm.quote(ak, extra_data=EXTRA_DATA, selection=BOOT)
+    verified = verified_now(tpm, quoted, ak)
     check_qualified_signer(verified.attest, ak=ak.public)
 
 
@@ -77,14 +84,7 @@ def test_a_register_that_moved_after_the_quote_shows(tpm: TpmConnection) -> None
     quoted = tpm.quote(ak, extra_data=EXTRA_DATA, selection=BOOT)
     tpm.pcr_extend(4, digests={Algorithm.SHA256: b"\x01" * 32})
     with pytest.raises(VerificationError) as caught:
-        verify_quote(
-            quoted.attest,
-            signature=quoted.signature,
-            ak=ak.public,
-            extra_data=EXTRA_DATA,
-            selection=BOOT,
-            pcr_values=tpm.pcr_read_all(BOOT),
-        )
+        verified_now(tpm, quoted, ak)
     assert caught.value.check == "A8"
 
 
@@ -100,14 +100,7 @@ def test_qualifying_data_ends_at_66_bytes(tpm: TpmConnection) -> None:
 def test_a_reset_counts(device: RunningTpm) -> None:
     def reset_count(tpm: TpmConnection, ak: TpmObject) -> int:
         quoted = tpm.quote(ak, extra_data=EXTRA_DATA, selection=BOOT)
-        return verify_quote(
-            quoted.attest,
-            signature=quoted.signature,
-            ak=ak.public,
-            extra_data=EXTRA_DATA,
-            selection=BOOT,
-            pcr_values=tpm.pcr_read_all(BOOT),
-        ).attest.clock_info.reset_count
+        return verified_now(tpm, quoted, ak).attest.clock_info.reset_count
 
     tpm = device.start()
     ak = ak_of(tpm)
@@ -122,14 +115,7 @@ def test_a_reset_counts(device: RunningTpm) -> None:
 def test_an_ak_under_owner_obfuscates_its_counters_and_is_refused(tpm: TpmConnection) -> None:
     ak = tpm.create_primary(Handle.OWNER, template=AK_ECC_P256)
     quoted = tpm.quote(ak, extra_data=EXTRA_DATA, selection=BOOT)
-    verified = verify_quote(
-        quoted.attest,
-        signature=quoted.signature,
-        ak=ak.public,
-        extra_data=EXTRA_DATA,
-        selection=BOOT,
-        pcr_values=tpm.pcr_read_all(BOOT),
-    )
+    verified = verified_now(tpm, quoted, ak)
     assert verified.attest.clock_info.reset_count != tpm.read_clock().clock_info.reset_count
     with pytest.raises(VerificationError) as caught:
         check_qualified_signer(verified.attest, ak=ak.public)

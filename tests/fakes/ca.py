@@ -5,6 +5,7 @@ Tests of one file share what happened before they begin: a fixture founds the CA
 
 import os
 import sqlite3
+import weakref
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -43,6 +44,8 @@ PUBLIC_URL = "http://ca.example.net"
 OCSP_URL = "http://ocsp.example.net/"
 IN_MEMORY = "sqlite://"
 ADMIN = Caller(name="admin", role="admin", tenant="")
+_IDLE: list[sa.Engine] = []
+"""Engines whose store is gone: the next CA in memory takes one, with every statement that it has compiled."""
 
 
 def supplier(name: str) -> Caller:
@@ -69,21 +72,25 @@ class MemoryKeys:
     """Port SigningKeys, without files."""
 
     def __init__(self, known: dict[str, ec.EllipticCurvePrivateKey] | None = None) -> None:
-        self._keys = dict(known or {})
+        self.known = dict(known or {})
 
     def copy(self) -> "MemoryKeys":
         """The same keys, in another place."""
-        return MemoryKeys(self._keys)
+        return MemoryKeys(self.known)
+
+    def become(self, other: "MemoryKeys") -> None:
+        """Hold what the other place holds, and nothing else."""
+        self.known = dict(other.known)
 
     def create(self) -> ec.EllipticCurvePrivateKey:
         """A new P-256 key."""
         key = ec.generate_private_key(ec.SECP256R1())
-        self._keys[ca_id(key.public_key())] = key
+        self.known[ca_id(key.public_key())] = key
         return key
 
     def load(self, ca_id: str) -> ec.EllipticCurvePrivateKey:
         """The key of this CA."""
-        return self._keys[ca_id]
+        return self.known[ca_id]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,13 +165,16 @@ class CaHouse:
     maker: TpmMaker = field(default_factory=TpmMaker)
 
     def __post_init__(self) -> None:
-        self._engine = engine_for(self.database)
         if self.database == IN_MEMORY:
+            self._engine = _IDLE.pop() if _IDLE else engine_for(IN_MEMORY)
             _database(self._engine).deserialize(self.books)
         else:
+            self._engine = engine_for(self.database)
             with transaction(self._engine) as connection:
                 tables.metadata.create_all(connection)
         self.store = Store(self._engine, random_bytes=os.urandom)
+        if self.database == IN_MEMORY:
+            weakref.finalize(self.store, _IDLE.append, self._engine)
         self.signing = Signing(
             keys=self.keys, random_bytes=os.urandom, public_url=PUBLIC_URL, ocsp_url=OCSP_URL
         )
@@ -186,6 +196,12 @@ class CaHouse:
             keys=self.keys.copy(),
             books=_database(self._engine).serialize(),
         )
+
+    def become(self, other: "CaHouse") -> None:
+        """Take over the past, keys and time of another CA in memory; whoever holds this one's parts still does."""
+        self.clock.at = other.clock.at
+        self.keys.become(other.keys)
+        _database(self._engine).deserialize(_database(other._engine).serialize())  # noqa: SLF001, one class
 
     @property
     def certification(self) -> Certification:

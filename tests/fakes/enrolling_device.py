@@ -28,16 +28,9 @@ from standards.tpm2.secret_sharing import LABEL_IDENTITY
 from standards.tpm2.structures import CertifyInfo, EccPoint, NvCertifyInfo, NvPublic, Public
 from standards.tpm2.templates import EK_ECC_P256, GENERATION_COUNTER, STORAGE_ECC_P256
 from tests.fakes.attesting_device import AttestingDevice, p256, with_point
+from tests.fakes.pki import key_usage
 
 _FROM, _TO = datetime(2020, 1, 1, tzinfo=UTC), datetime(2050, 1, 1, tzinfo=UTC)
-_USAGE_NAMES = (
-    *("digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement"),
-    *("key_cert_sign", "crl_sign", "encipher_only", "decipher_only"),
-)
-
-
-def _usage(*names: str) -> x509.KeyUsage:
-    return x509.KeyUsage(**{name: name in names for name in _USAGE_NAMES})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +49,7 @@ class TpmMaker:
             subject=self._name,
             extensions=(
                 (x509.BasicConstraints(ca=True, path_length=None), True),
-                (_usage("key_cert_sign", "crl_sign"), True),
+                (key_usage("key_cert_sign", "crl_sign"), True),
             ),
         )
 
@@ -83,7 +76,7 @@ class TpmMaker:
             subject=x509.Name([]),
             extensions=(
                 (x509.BasicConstraints(ca=False, path_length=None), True),
-                (_usage("key_agreement"), True),
+                (key_usage("key_agreement"), True),
                 (x509.ExtendedKeyUsage([oids.EKU_TPM_EK]), False),
                 (x509.SubjectAlternativeName([x509.DirectoryName(make)]), True),
             ),

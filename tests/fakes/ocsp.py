@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from ocsp.delegates import Delegate, Issuer
 from standards.pki import oids
@@ -33,9 +34,14 @@ class MemoryStatusStore:
         return {each: self.known[issuer, each] for each in serials if (issuer, each) in self.known}
 
 
-def issuer_with_delegate(authority: Authority, *, validity: Validity = DEFAULT_VALIDITY) -> Issuer:
-    """`authority` as the responder knows it, with a delegate certificate for a fresh key."""
-    key = p256()
+def issuer_with_delegate(
+    authority: Authority,
+    *,
+    validity: Validity = DEFAULT_VALIDITY,
+    key: ec.EllipticCurvePrivateKey | None = None,
+) -> Issuer:
+    """`authority` as the responder knows it, with a delegate certificate, for a fresh P-256 key if for none."""
+    key = key or p256()
     certificate = authority.issue(
         "OCSP delegate",
         key=key.public_key(),

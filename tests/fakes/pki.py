@@ -10,28 +10,27 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
 NOW = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
-ISSUER_USAGE = x509.KeyUsage(
-    digital_signature=True,
-    content_commitment=False,
-    key_encipherment=False,
-    data_encipherment=False,
-    key_agreement=False,
-    key_cert_sign=True,
-    crl_sign=True,
-    encipher_only=False,
-    decipher_only=False,
+_USAGES = (
+    "digital_signature",
+    "content_commitment",
+    "key_encipherment",
+    "data_encipherment",
+    "key_agreement",
+    "key_cert_sign",
+    "crl_sign",
+    "encipher_only",
+    "decipher_only",
 )
-LEAF_USAGE = x509.KeyUsage(
-    digital_signature=True,
-    content_commitment=False,
-    key_encipherment=False,
-    data_encipherment=False,
-    key_agreement=False,
-    key_cert_sign=False,
-    crl_sign=False,
-    encipher_only=False,
-    decipher_only=False,
-)
+
+
+def key_usage(*names: str) -> x509.KeyUsage:
+    """Key usage with these bits, by the library's names, and no other."""
+    assert set(names) <= set(_USAGES)
+    return x509.KeyUsage(**{each: each in names for each in _USAGES})
+
+
+ISSUER_USAGE = key_usage("digital_signature", "key_cert_sign", "crl_sign")
+LEAF_USAGE = key_usage("digital_signature")
 Extensions = Sequence[tuple[x509.ExtensionType, bool]]
 PublicKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey
 

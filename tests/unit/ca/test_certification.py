@@ -3,7 +3,7 @@
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, NameOID
 
@@ -14,6 +14,7 @@ from standards.pki import oids
 from standards.pki.extensions import OperatorRole
 from standards.pki.fingerprints import spki_sha256
 from tests.fakes.ca import ADMIN, CaHouse, csr_for, supplier
+from tests.vectors.slow_keys import private_dsa_key, private_rsa_key
 
 RESPONDER = supplier("ocsp-1")
 
@@ -183,14 +184,12 @@ def test_a_csr_without_possession_is_refused(house: CaHouse) -> None:
 @pytest.mark.negative
 def test_weak_and_strange_keys_are_refused(house: CaHouse) -> None:
     builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([]))
-    weak = rsa.generate_private_key(public_exponent=65537, key_size=1024)  # noqa: S505, the weakness is the point
-    odd = rsa.generate_private_key(public_exponent=3, key_size=2048)
     requests = [
-        builder.sign(weak, hashes.SHA256()),
-        builder.sign(odd, hashes.SHA256()),
+        builder.sign(private_rsa_key(bits=1024), hashes.SHA256()),
+        builder.sign(private_rsa_key(exponent=3), hashes.SHA256()),
         builder.sign(ec.generate_private_key(ec.SECP256K1()), hashes.SHA256()),
         builder.sign(ed25519.Ed25519PrivateKey.generate(), None),
-        builder.sign(dsa.generate_private_key(2048), hashes.SHA256()),
+        builder.sign(private_dsa_key(), hashes.SHA256()),
     ]
     for request in requests:
         assert csr_refusal(house, request.public_bytes(Encoding.PEM).decode()) == "csr-key"

@@ -7,6 +7,7 @@ from cryptography import x509
 from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID
 
 from ca.callers import Caller
+from ca.enrollment import IDLE_SESSIONS_MAX
 from ca.errors import EnrollmentRefusedError, MalformedMessageError
 from ca.lifecycle import DeviceState, Reason, Status
 from ca.profiles import Kind
@@ -416,11 +417,31 @@ def test_a_refusal_is_audited_once_an_hour(house: CaHouse) -> None:
 
 def test_only_the_newest_sessions_of_a_device_are_kept(house: CaHouse, device: EnrollingDevice) -> None:
     first = device.activation(begin(house, device))
-    for _ in range(8):
+    for _ in range(IDLE_SESSIONS_MAX):
         house.clock.advance(seconds=1)
         last = device.activation(begin(house, device))
     assert refusal_to_activate(house, first).reason == "session-unknown"
     house.enrollment.activate(last.encode())
+
+
+def test_sessions_that_others_open_do_not_end_an_open_one(house: CaHouse, device: EnrollingDevice) -> None:
+    """Somebody with the EK certificate opens sessions over keys of his own, one fewer than are kept."""
+    waiting = device.activation(begin(house, device))
+    other = replace(device, attesting=replace(device.attesting, ak_key=p256()))
+    for _ in range(IDLE_SESSIONS_MAX - 1):
+        house.clock.advance(seconds=1)
+        begin(house, other)
+    house.enrollment.activate(waiting.encode())
+
+
+@pytest.mark.negative
+def test_sessions_that_others_burn_do_not_end_an_open_one(house: CaHouse, device: EnrollingDevice) -> None:
+    waiting = device.activation(begin(house, device))
+    for _ in range(IDLE_SESSIONS_MAX + 4):
+        house.clock.advance(seconds=1)
+        wrong = replace(device.activation(begin(house, device)), secret=bytes(32))
+        refusal_to_activate(house, wrong)
+    house.enrollment.activate(waiting.encode())
 
 
 def test_a_new_session_is_kept_whatever_came_at_the_same_moment(
@@ -433,14 +454,14 @@ def test_a_new_session_is_kept_whatever_came_at_the_same_moment(
 
 @pytest.mark.negative
 def test_burning_sessions_fills_neither_store_nor_ledger(house: CaHouse, device: EnrollingDevice) -> None:
-    for _ in range(12):
+    for _ in range(IDLE_SESSIONS_MAX + 4):
         house.clock.advance(seconds=1)
         wrong = replace(device.activation(begin(house, device)), secret=bytes(32))
         assert refusal_to_activate(house, wrong).reason == "activation-secret"
     kinds = [kind for kind, subject, _ in house.audit_trail() if subject == device.device_id]
     assert kinds == ["enrollment-refused"]
     house.clock.advance(days=8)
-    assert house.enrollment.forget_old_sessions() == 8
+    assert house.enrollment.forget_old_sessions() == IDLE_SESSIONS_MAX
 
 
 def test_old_sessions_are_forgotten(house: CaHouse, device: EnrollingDevice) -> None:

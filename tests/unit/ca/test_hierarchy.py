@@ -18,11 +18,8 @@ from standards.pki import oids
 from standards.pki.extensions import tre_level
 from tests.fakes.ca import ADMIN, NOW, CaHouse, SupplierSigner, batch_of, csr_for, manifest_of, supplier
 from tests.fakes.enrolling_device import EnrollingDevice
+from tests.fakes.pki import key_usage
 
-_ALL = (
-    *("digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement"),
-    *("key_cert_sign", "crl_sign", "encipher_only", "decipher_only"),
-)
 CA_USAGE = ("key_cert_sign", "crl_sign")
 
 
@@ -57,7 +54,7 @@ class OutsideRoot:
             .not_valid_before(NOW - timedelta(days=1))
             .not_valid_after(not_after)
             .add_extension(x509.BasicConstraints(ca=is_ca, path_length=path_length), critical=True)
-            .add_extension(x509.KeyUsage(**{each: each in usage for each in _ALL}), critical=True)
+            .add_extension(key_usage(*usage), critical=True)
         )
         if key_identifier:
             builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)

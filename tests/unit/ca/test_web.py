@@ -124,14 +124,21 @@ def clients(founded: CaHouse, tmp_path_factory: pytest.TempPathFactory) -> Clien
     return clients_of(founded, tmp_path_factory.mktemp("clients"))
 
 
-@pytest.fixture
-def house(founded: CaHouse, clients: Clients) -> CaHouse:  # noqa: ARG001, the clients are certified first
+@pytest.fixture(scope="module")
+def open_house(founded: CaHouse, clients: Clients) -> CaHouse:  # noqa: ARG001, the clients are certified first
     return founded.copy()
 
 
-@pytest.fixture
-def desk(house: CaHouse, clients: Clients) -> Desk:
-    return Desk(house, clients)
+@pytest.fixture(scope="module")
+def desk(open_house: CaHouse, clients: Clients) -> Desk:
+    return Desk(open_house, clients)
+
+
+@pytest.fixture(autouse=True)
+def house(founded: CaHouse, open_house: CaHouse) -> CaHouse:
+    """The CA behind the desk, for which nothing has happened since the clients were certified."""
+    open_house.become(founded)
+    return open_house
 
 
 def refusals(house: CaHouse) -> list[tuple[str, str]]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from edge.keys import (
     KeyFileError,
@@ -16,6 +16,7 @@ from edge.keys import (
     read_private_file,
     write_private_file,
 )
+from tests.vectors.slow_keys import private_rsa_key
 
 
 def fixed(count: int) -> bytes:
@@ -123,7 +124,7 @@ def test_a_wrong_passphrase_and_a_wrong_kind_of_key_are_named(keys: Path) -> Non
     write_private_file(keys / "wrong", b"wrong\n")
     with pytest.raises(KeyFileError, match="does not open"):
         load_private_key(keys / "a.key", passphrase_file=keys / "wrong")
-    pem = rsa.generate_private_key(65537, 2048).private_bytes(
+    pem = private_rsa_key().private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,
         serialization.BestAvailableEncryption(b"wrong"),

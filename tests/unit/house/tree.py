@@ -2,7 +2,9 @@
 
 import ast
 import os
+import re
 import tomllib
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -32,13 +34,27 @@ def pyproject() -> dict[str, Any]:
     return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
 
+def names(requirements: list[str]) -> set[str]:
+    """Canonical names of the distributions that requirements name."""
+    return {re.sub(r"[-_.]+", "-", re.split(r"[<>=\[; ]", each)[0]).lower() for each in requirements}
+
+
 @cache
-def nodes_of_the_product() -> dict[Path, tuple[ast.AST, ...]]:
-    """Every node of the syntax tree of each source that is no test."""
+def statements_of_the_product() -> dict[Path, tuple[ast.stmt, ...]]:
+    """Every statement of each source that is no test, however deep it stands."""
     return {
-        path: tuple(ast.walk(ast.parse((ROOT / path).read_text(encoding="utf-8"))))
+        path: tuple(_statements(ast.parse((ROOT / path).read_text(encoding="utf-8"))))
         for path in python_files(tests=False)
     }
+
+
+def _statements(node: ast.AST) -> Iterator[ast.stmt]:
+    # expressions hold no statements, and are nine nodes of ten
+    for field in ("body", "orelse", "handlers", "cases", "finalbody"):
+        for inner in getattr(node, field, ()):
+            if isinstance(inner, ast.stmt):
+                yield inner
+            yield from _statements(inner)
 
 
 @cache

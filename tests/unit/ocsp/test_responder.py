@@ -1,22 +1,18 @@
 """The responder from bytes to bytes, its answers read back by two foreign decoders."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 from asn1crypto import core
 from asn1crypto import ocsp as lax
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
 from cryptography.x509.ocsp import OCSPCertStatus as Status
 from cryptography.x509.ocsp import OCSPResponseStatus
 
-from ocsp.delegates import DelegateDirectory, Issuer
+from ocsp.delegates import DelegateDirectory
 from ocsp.responder import AnswerPolicy, NeverIssued, answer, respond
 from standards.pki.fingerprints import ca_id
 from tests.fakes.ocsp import (
@@ -27,65 +23,24 @@ from tests.fakes.ocsp import (
     REVOKED_AT,
     MemoryStatusStore,
     issuer_with_delegate,
-    store_for,
 )
-from tests.fakes.pki import EXPIRED, NOW, Authority, Validity, p256
-
-ROOT = Authority.root()
-LINE = ROOT.subordinate("product line A")
-OTHER_LINE = ROOT.subordinate("product line B")
-ISSUER = issuer_with_delegate(LINE)
-OTHER_ISSUER = issuer_with_delegate(OTHER_LINE)
-STORE = store_for(LINE, OTHER_LINE)
-SHA1, SHA256 = hashes.SHA1(), hashes.SHA256()  # noqa: S303  # names, not protection
-
-
-def ask(
-    serial: int = GOOD,
-    *,
-    issuer: Authority = LINE,
-    algorithm: hashes.HashAlgorithm = SHA256,
-    extensions: Sequence[tuple[x509.ExtensionType, bool]] = (),
-) -> bytes:
-    certificate = issuer.issue("leaf", key=p256().public_key(), serial=serial)
-    builder = ocsp.OCSPRequestBuilder().add_certificate(certificate, issuer.certificate, algorithm)
-    for extension, critical in extensions:
-        builder = builder.add_extension(extension, critical=critical)
-    return builder.build().public_bytes(Encoding.DER)
-
-
-def ask_for_all(*single: bytes) -> bytes:
-    """One request for the certificates of several."""
-    merged = lax.OCSPRequest.load(single[0]).copy()
-    for each in single[1:]:
-        merged["tbs_request"]["request_list"].append(
-            lax.OCSPRequest.load(each)["tbs_request"]["request_list"][0]
-        )
-    return bytes(merged.dump(force=True))
-
-
-def responded(request: bytes, **changed: Any) -> ocsp.OCSPResponse:
-    named: dict[str, Any] = {
-        "now": NOW,
-        "status_store": STORE,
-        "delegates": DelegateDirectory([ISSUER, OTHER_ISSUER]),
-        **changed,
-    }
-    der = respond(request, **named)
-    lax.OCSPResponse.load(der, strict=True)
-    return ocsp.load_der_ocsp_response(der)
-
-
-def verified(response: ocsp.OCSPResponse, issuer: Issuer = ISSUER) -> ocsp.OCSPResponse:
-    assert response.response_status is OCSPResponseStatus.SUCCESSFUL
-    assert issuer.delegate is not None
-    issuer.delegate.key.public_key().verify(response.signature, response.tbs_response_bytes, ec.ECDSA(SHA256))
-    return response
-
-
-def malformed(request: bytes) -> None:
-    response = responded(request)
-    assert response.response_status is OCSPResponseStatus.MALFORMED_REQUEST
+from tests.fakes.pki import EXPIRED, NOW, Authority, Validity
+from tests.unit.ocsp.asking import (
+    BASIC,
+    ISSUER,
+    LINE,
+    OTHER_ISSUER,
+    OTHER_LINE,
+    ROOT,
+    SHA1,
+    SHA256,
+    STORE,
+    ask,
+    ask_for_all,
+    malformed,
+    responded,
+    verified,
+)
 
 
 @pytest.mark.check("O4")
@@ -227,10 +182,22 @@ def test_critical_extensions() -> None:
     unknown = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), b"\x05\x00")
     malformed(ask(extensions=[(unknown, True)]))
     verified(responded(ask(extensions=[(unknown, False)])))
-    acceptable = x509.OCSPAcceptableResponses([x509.ObjectIdentifier("1.2.3")])
-    malformed(ask(extensions=[(acceptable, False)]))
-    basic = x509.OCSPAcceptableResponses([x509.ObjectIdentifier("1.3.6.1.5.5.7.48.1.1")])
-    verified(responded(ask(extensions=[(basic, True), (x509.OCSPNonce(b"n" * 32), True)])))
+
+
+@pytest.mark.check("O12")
+def test_a_client_that_takes_the_basic_response_gets_it() -> None:
+    for types in ([BASIC], [x509.ObjectIdentifier("1.2.3"), BASIC]):
+        acceptable = x509.OCSPAcceptableResponses(types)
+        verified(responded(ask(extensions=[(acceptable, True), (x509.OCSPNonce(b"n" * 32), True)])))
+
+
+@pytest.mark.negative
+@pytest.mark.check("O12")
+def test_a_client_that_does_not_take_the_basic_response_is_told() -> None:
+    malformed(ask(extensions=[(x509.OCSPAcceptableResponses([x509.ObjectIdentifier("1.2.3")]), False)]))
+    oid = x509.ObjectIdentifier("1.3.6.1.5.5.7.48.1.4")
+    for value in (b"", b"\x30\x00", b"\x05\x00", b"\x30\x03\x02\x01\x01", b"\x30\x80\x00\x00"):
+        malformed(ask(extensions=[(x509.UnrecognizedExtension(oid, value), False)]))
 
 
 @pytest.mark.check("O11")
@@ -359,3 +326,20 @@ def test_lifetimes_beyond_five_minutes_are_refused() -> None:
 
 def test_issuers_are_known_by_the_digest_of_their_key() -> None:
     assert ISSUER.ca_id == ca_id(LINE.certificate)
+
+
+@pytest.mark.negative
+@pytest.mark.check("O21")
+def test_every_certificate_of_a_compromised_ca_is_revoked() -> None:
+    policy = AnswerPolicy(compromised={ca_id(LINE.certificate): NOW - timedelta(hours=3)})
+    for store in (STORE, replace(STORE, level_at=None)):
+        for serial in (GOOD, HELD, FOREIGN):
+            response = verified(responded(ask(serial), policy=policy, status_store=store))
+            assert response.certificate_status is Status.REVOKED
+            assert response.revocation_reason is x509.ReasonFlags.ca_compromise
+            assert response.revocation_time_utc == NOW - timedelta(hours=3)
+            assert len(response.extensions) == 0
+    other = verified(responded(ask(issuer=OTHER_LINE), policy=policy), OTHER_ISSUER)
+    assert other.certificate_status is Status.GOOD
+    before = verified(responded(ask(REVOKED), policy=policy))
+    assert before.revocation_reason is x509.ReasonFlags.key_compromise

@@ -10,7 +10,7 @@ from urllib.parse import quote, unquote
 import pytest
 
 from edge.problem_document import Problem
-from ocsp.responder import Answer
+from ocsp.responses import Answer
 from ocsp.web import public_app
 from standards.pki.ocsp import ResponseStatus
 from tests.fakes.pki import NOW
@@ -147,3 +147,35 @@ def test_what_caches_must_not_keep(answer: Answer) -> None:
     assert headers["Cache-Control"] == "no-store"
     assert "ETag" not in headers
     assert ("Retry-After" in headers) == (answer is LATER)
+
+
+@pytest.mark.check("L10")
+@pytest.mark.parametrize("spelling", ["{}", 'W/"other", {}', "W/{}", "*"])
+def test_a_client_that_holds_the_answer_is_told_so(spelling: str) -> None:
+    first = get("/AAAA").headers
+    for method in ("GET", "HEAD"):
+        condition = {"REQUEST_METHOD": method, "PATH_INFO": "/AAAA"}
+        again = Exchange({**condition, "HTTP_IF_NONE_MATCH": spelling.format(first["ETag"])})
+        assert again.status == "304 Not Modified"
+        assert again.body == b""
+        assert {name: first[name] for name in again.headers} == again.headers
+        assert set(again.headers) == {"Last-Modified", "Expires", "ETag", "Cache-Control"}
+
+
+@pytest.mark.negative
+@pytest.mark.check("L10")
+def test_a_client_that_holds_another_answer_gets_this_one() -> None:
+    tag = get("/AAAA").headers["ETag"]
+    for held in ('"other"', tag.strip('"'), f'"{"0" * 64}"', "", tag[:-2]):
+        asked = {"REQUEST_METHOD": "GET", "PATH_INFO": "/AAAA", "HTTP_IF_NONE_MATCH": held}
+        exchange = Exchange(asked)
+        assert (exchange.status, exchange.body) == ("200 OK", TRUE.der)
+    assert post(b"request", HTTP_IF_NONE_MATCH=tag).status == "200 OK"
+
+
+@pytest.mark.negative
+@pytest.mark.check("L10")
+@pytest.mark.parametrize("answer", [WITH_NONCE, LATER, BROKEN])
+def test_what_may_not_be_kept_is_never_held(answer: Answer) -> None:
+    asked = {"REQUEST_METHOD": "GET", "PATH_INFO": "/AAAA", "HTTP_IF_NONE_MATCH": "*"}
+    assert Exchange(asked, answer=answer).status == "200 OK"

@@ -8,7 +8,6 @@ from typing import Any
 import cbor2
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from pva.refusals import RefusalCode, RefusalError
@@ -18,6 +17,7 @@ from tests.fakes.attesting_device import SHA256
 from tests.fakes.credentials import FakeSupplier
 from tests.fakes.pki import EXPIRED, LEAF_USAGE, NOW, Authority
 from tests.fakes.pva_world import World, reference_manifest
+from tests.vectors.slow_keys import private_rsa_key
 
 NEXT = {"id": "release-2", "svn": 4}
 
@@ -179,7 +179,7 @@ def test_a_root_is_recognised(world: World) -> None:
 @cache
 def unacceptable_roots() -> dict[str, bytes]:
     root = Authority.root("new root")
-    weak = rsa.generate_private_key(public_exponent=65537, key_size=2048).public_key()
+    weak = private_rsa_key().public_key()
     return {
         "no PEM": b"-----BEGIN NOTHING-----",
         "two certificates": pem(root.certificate) * 2,

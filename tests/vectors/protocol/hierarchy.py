@@ -17,6 +17,7 @@ from cryptography.x509.oid import NameOID
 from standards.pki import oids
 from standards.pki.extensions import ExpectedSystemState, HardwareModuleName, OperatorRole
 from standards.pki.fingerprints import certificate_der, device_id, spki_der
+from tests.fakes.pki import key_usage
 
 NOW = datetime(2026, 7, 1, 12, 0, 0, tzinfo=UTC)
 _LIFE = timedelta(days=3650)
@@ -69,7 +70,7 @@ def certify(
         .add_extension(
             x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False
         )
-        .add_extension(_key_usage(usage), critical=True)
+        .add_extension(key_usage(*usage), critical=True)
         .add_extension(x509.BasicConstraints(ca=usage is _CA, path_length=None), critical=True)
     )
     if purposes:
@@ -78,21 +79,6 @@ def certify(
         builder = builder.add_extension(extension, critical=critical)
     certificate = builder.sign(signer, hashes.SHA256(), ecdsa_deterministic=True)
     return Holder(key=key, certificate=certificate)
-
-
-def _key_usage(usage: frozenset[str]) -> x509.KeyUsage:
-    names = [
-        "digital_signature",
-        "content_commitment",
-        "key_encipherment",
-        "data_encipherment",
-        "key_agreement",
-        "key_cert_sign",
-        "crl_sign",
-        "encipher_only",
-        "decipher_only",
-    ]
-    return x509.KeyUsage(**{name: name in usage for name in names})
 
 
 def _pva(name: str, purpose: x509.ObjectIdentifier) -> Holder:

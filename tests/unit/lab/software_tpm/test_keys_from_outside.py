@@ -11,6 +11,7 @@ from standards.tpm2.structures import EccPoint, Public, Signature
 from standards.tpm2.templates import AK_ECC_P256, AK_RSA_2048, STORAGE_RSA_2048
 from tests.fakes.software_tpm import BenchTpm
 from tests.unit.lab.software_tpm.refusals import refused
+from tests.vectors.slow_keys import private_rsa_key
 
 SIGNING = ObjectAttributes.SIGN | ObjectAttributes.USER_WITH_AUTH | ObjectAttributes.NO_DA
 
@@ -21,7 +22,7 @@ def sensitive_of(kind: Algorithm, secret: bytes) -> bytes:
 
 @pytest.fixture(scope="module")
 def rsa_numbers() -> rsa.RSAPrivateNumbers:
-    return rsa.generate_private_key(public_exponent=65537, key_size=2048).private_numbers()
+    return private_rsa_key().private_numbers()
 
 
 @pytest.fixture(scope="module")

@@ -3,14 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cache
 from hashlib import sha256
 from typing import Any
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, padding
 
 from standards.pki import oids
 from standards.pki.ek_certificate import EkCertificate, validate_ek_certificate
@@ -25,8 +24,10 @@ from tests.fakes.pki import (
     Authority,
     Extensions,
     issuer_extensions,
+    key_usage,
     p256,
 )
+from tests.vectors.slow_keys import private_rsa_key
 
 pytestmark = pytest.mark.check("A12")
 
@@ -38,22 +39,7 @@ MAKE = (
     (oids.TPM_MODEL, "model"),
     (oids.TPM_VERSION, "id:20191023"),
 )
-AGREEMENT = x509.KeyUsage(
-    digital_signature=False,
-    content_commitment=False,
-    key_encipherment=False,
-    data_encipherment=False,
-    key_agreement=True,
-    key_cert_sign=False,
-    crl_sign=False,
-    encipher_only=False,
-    decipher_only=False,
-)
-
-
-@cache
-def rsa_2048() -> rsa.RSAPrivateKey:
-    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+AGREEMENT = key_usage("key_agreement")
 
 
 def tpm_san(attributes: Sequence[tuple[x509.ObjectIdentifier, str]] = MAKE) -> x509.SubjectAlternativeName:
@@ -153,12 +139,12 @@ def test_issuers_with_rsa_keys(scheme: padding.PSS | None) -> None:
     builder = x509.CertificateBuilder(
         subject_name=ROOT.certificate.subject,
         issuer_name=ROOT.certificate.subject,
-        public_key=rsa_2048().public_key(),
+        public_key=private_rsa_key().public_key(),
         serial_number=1,
         not_valid_before=NOW - timedelta(days=1),
         not_valid_after=NOW + timedelta(days=1),
     ).add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-    root = builder.sign(rsa_2048(), hashes.SHA256())
+    root = builder.sign(private_rsa_key(), hashes.SHA256())
     key = p256().public_key()
     leaf = x509.CertificateBuilder(
         subject_name=x509.Name([]),
@@ -170,7 +156,7 @@ def test_issuers_with_rsa_keys(scheme: padding.PSS | None) -> None:
     )
     for extension, critical in extensions():
         leaf = leaf.add_extension(extension, critical=critical)
-    signed = leaf.sign(rsa_2048(), hashes.SHA384(), rsa_padding=scheme)
+    signed = leaf.sign(private_rsa_key(), hashes.SHA384(), rsa_padding=scheme)
     ek = Ek(spki=spki_der(key), der=certificate_der(signed))
     assert len(validate(ek, roots=[certificate_der(root)]).path) == 2
 
@@ -305,13 +291,13 @@ def test_every_prefix_and_garbage_is_refused() -> None:
 
 
 def test_the_key_under_rsaes_oaep_is_the_same_key() -> None:
-    plain = spki_der(rsa_2048().public_key())
+    plain = spki_der(private_rsa_key().public_key())
     rsa_encryption, oaep = bytes.fromhex("2a864886f70d010101"), bytes.fromhex("2a864886f70d010107")
     der = decode_lenient(Ek.under(ISSUING).der)
     spelt = type(der)(
         **{name: getattr(der, name) for name in der.__slots__} | {"spki": plain.replace(rsa_encryption, oaep)}
     )
-    assert spelt.public_key() == rsa_2048().public_key()
+    assert spelt.public_key() == private_rsa_key().public_key()
     curve = spki_der(ec.generate_private_key(ec.SECP256R1()).public_key())
     broken = type(der)(**{name: getattr(der, name) for name in der.__slots__} | {"spki": curve[:-1]})
     with pytest.raises(DecodeError):

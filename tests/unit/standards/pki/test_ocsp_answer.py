@@ -30,7 +30,7 @@ from tests.fakes.ocsp import (
     issuer_with_delegate,
     store_for,
 )
-from tests.fakes.pki import EXPIRED, LEAF_USAGE, NOW, Authority, Extensions, Validity, p256
+from tests.fakes.pki import EXPIRED, LEAF_USAGE, NOW, Authority, Extensions, Validity, key_usage, p256
 
 ROOT = Authority.root()
 LINE = ROOT.subordinate("product line")
@@ -146,17 +146,7 @@ def test_answers_that_say_nothing(make: Callable[[], bytes], words: str) -> None
 
 @pytest.mark.negative
 def test_a_delegate_whose_key_is_not_for_signing() -> None:
-    usage = x509.KeyUsage(
-        digital_signature=False,
-        content_commitment=True,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        key_cert_sign=False,
-        crl_sign=False,
-        encipher_only=False,
-        decipher_only=False,
-    )
+    usage = key_usage("content_commitment")
     extensions: Extensions = [(usage, True), (x509.OCSPNoCheck(), False)]
     with pytest.raises(RevocationError, match="digitalSignature"):
         verify(forged(delegate(extensions=extensions)))

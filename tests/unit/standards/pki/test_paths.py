@@ -17,21 +17,12 @@ from tests.fakes.pki import (
     Authority,
     Extensions,
     issuer_extensions,
+    key_usage,
     p256,
 )
 
 EKU = oids.EKU_CHALLENGE
-NO_SIGNING = x509.KeyUsage(
-    digital_signature=False,
-    content_commitment=True,
-    key_encipherment=False,
-    data_encipherment=False,
-    key_agreement=False,
-    key_cert_sign=False,
-    crl_sign=False,
-    encipher_only=False,
-    decipher_only=False,
-)
+NO_SIGNING = key_usage("content_commitment")
 
 
 def refused(leaf: x509.Certificate, issuers: Sequence[Authority], anchors: Sequence[Authority]) -> PathError:

@@ -14,6 +14,7 @@ from cryptography.x509.oid import NameOID
 from standards.boot_log.algorithms import SHA256, SHA384
 from standards.pki.oids import EKU_MANIFEST_SIGNING
 from standards.rats.corim import Manifest, PlatformReference, ReferenceEvent
+from tests.fakes.pki import LEAF_USAGE, key_usage
 
 AT = datetime(2026, 7, 1, 12, 0, 0, tzinfo=UTC)
 
@@ -70,28 +71,14 @@ def certificate(
         )
     )
     if issuer is None:
-        usage = _usage(key_cert_sign=True)
+        usage = key_usage("key_cert_sign", "crl_sign")
         constraints = x509.BasicConstraints(ca=True, path_length=None)
         builder = builder.add_extension(constraints, critical=True).add_extension(usage, critical=True)
     else:
-        builder = builder.add_extension(_usage(key_cert_sign=False), critical=True)
+        builder = builder.add_extension(LEAF_USAGE, critical=True)
         if eku is not None:
             builder = builder.add_extension(x509.ExtendedKeyUsage([eku]), critical=False)
     return builder.sign(issuer_key, hashes.SHA256())
-
-
-def _usage(*, key_cert_sign: bool) -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=not key_cert_sign,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        key_cert_sign=key_cert_sign,
-        crl_sign=key_cert_sign,
-        encipher_only=False,
-        decipher_only=False,
-    )
 
 
 ROOT_KEY = generate_private_key(SECP256R1())

@@ -5,7 +5,6 @@ What a TPM would never sign can be signed here, so that each check is tried with
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cache
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
@@ -30,6 +29,7 @@ from standards.tpm2.structures import (
     SymmetricDefinition,
 )
 from standards.tpm2.templates import AK_ECC_P256, AK_RSA_2048
+from tests.vectors.slow_keys import private_rsa_key
 
 EXTRA_DATA = b"\x42" * 32
 SELECTION = (PcrSelection(bank=Algorithm.SHA256, indices=(0, 4, 7)),)
@@ -96,12 +96,6 @@ def ecc_key(
         public=replace(template, parameters=replace(parameters, curve=curve, scheme=scheme), unique=point),
         private=private,
     )
-
-
-@cache
-def private_rsa_key(bits: int, exponent: int) -> rsa.RSAPrivateKey:
-    """Any RSA key of this shape: finding primes takes longer than all that is done with them."""
-    return rsa.generate_private_key(public_exponent=exponent, key_size=bits)
 
 
 def rsa_key(

@@ -1,9 +1,11 @@
-"""Files and functions stay within what one person can hold."""
+"""Sources stay within what one person can hold, and import nothing that is not declared."""
 
 import ast
+import sys
 from collections.abc import Iterator
+from importlib.metadata import files
 
-from tests.unit.house.tree import ROOT, nodes_of_the_product, python_files
+from tests.unit.house.tree import ROOT, names, pyproject, python_files, statements_of_the_product
 
 FILE_LINES_MAX = 500
 FUNCTION_LINES_MAX = 70
@@ -14,12 +16,12 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 def functions_of_the_product() -> Iterator[tuple[str, Function]]:
     """Every function with its place; a migration is a table of columns and not counted."""
-    for path, nodes in nodes_of_the_product().items():
+    for path, statements in statements_of_the_product().items():
         if "migrations" in path.parts:
             continue
-        for node in nodes:
-            if isinstance(node, Function):
-                yield f"{path}:{node.lineno} {node.name}", node
+        for statement in statements:
+            if isinstance(statement, Function):
+                yield f"{path}:{statement.lineno} {statement.name}", statement
 
 
 def length_without_docstring(function: Function) -> int:
@@ -47,3 +49,23 @@ def test_a_function_fits_on_one_screen() -> None:
 def test_a_function_takes_few_things_and_names_them() -> None:
     taken = {place: parameters(function) for place, function in functions_of_the_product()}
     assert {place: names for place, names in taken.items() if len(names) > PARAMETERS_MAX} == {}
+
+
+def foreign_modules() -> set[str]:
+    """Top-level modules that the product imports and that are neither its own nor Python's."""
+    modules = set()
+    for statements in statements_of_the_product().values():
+        for statement in statements:
+            if isinstance(statement, ast.Import):
+                modules |= {alias.name.split(".")[0] for alias in statement.names}
+            elif isinstance(statement, ast.ImportFrom) and statement.module and statement.level == 0:
+                modules.add(statement.module.split(".")[0])
+    rooms = set(pyproject()["tool"]["importlinter"]["root_packages"]) | {"bench", "tests"}
+    return modules - rooms - set(sys.stdlib_module_names)
+
+
+def test_every_import_is_declared() -> None:
+    # flask brings werkzeug as its other half, uvicorn brings h11 as its parser
+    declared = names(pyproject()["project"]["dependencies"]) | {"werkzeug", "h11"}
+    installed = {file.parts[0].split(".")[0] for name in declared for file in files(name) or []}
+    assert foreign_modules() - installed == set()

@@ -1,0 +1,226 @@
+"""What the CA answers to administrators and suppliers: the bodies as JSON, and the values that they carry.
+
+The one rule: a body becomes a value whole, certificates decoded, or is refused as a CaAnswerError.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from cryptography import x509
+from pydantic import AwareDatetime, PositiveInt
+
+from clients.ca_answers import Body, CaAnswerError
+from standards.pki.oids import hw_type_of_model
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EsRoot:
+    """A supplier's root; `hosted` when its key is with the CA."""
+
+    ca_id: str
+    supplier: str
+    hosted: bool
+    certificate: x509.Certificate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssuingCa:
+    """An issuing CA; `certificate` is None and `csr` set while it waits for its imported root.
+
+    `hw_types` is the name of a model -> the hwType (dotted OID) in Platform Credentials of its devices.
+    """
+
+    ca_id: str
+    supplier: str
+    name: str
+    models: tuple[str, ...]
+    hw_types: Mapping[str, str]
+    tre_level: int
+    state: str
+    certificate: x509.Certificate | None
+    csr: x509.CertificateSigningRequest | None
+    es_root_certificate: x509.Certificate
+    crl_url: str
+    ocsp_url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AcceptedManifest:
+    """A reference manifest as the CA recorded it; `digest` is SHA-256 of the signed bytes, in hexadecimal."""
+
+    manifest: str
+    digest: str
+    svn: int
+    models: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportedBatch:
+    """A batch list as the CA imported it."""
+
+    batch: str
+    supplier: str
+    devices: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssuedCredential:
+    """A certificate with its status: `status` good or revoked, `reason` by its name in RFC 5280."""
+
+    issuer: str
+    serial: int
+    kind: str
+    device_id: str | None
+    status: str
+    reason: str | None
+    revoked_at: datetime | None
+    version: int
+    certificate: x509.Certificate = field(repr=False)
+
+
+class EsRootBody(Body):
+    """A root of a supplier."""
+
+    ca_id: str
+    supplier: str
+    hosted: bool
+    certificate: str
+
+    def value(self) -> EsRoot:
+        """The root, its certificate decoded."""
+        return EsRoot(
+            ca_id=self.ca_id,
+            supplier=self.supplier,
+            hosted=self.hosted,
+            certificate=certificate_of(self.certificate),
+        )
+
+
+class EsRootsBody(Body):
+    """All roots."""
+
+    es_roots: list[EsRootBody]
+
+
+class ModelBody(Body):
+    """A model with the last arc of its hwType."""
+
+    model: str
+    hw_type: PositiveInt
+
+
+class IssuingCaBody(Body):
+    """An issuing CA."""
+
+    ca_id: str
+    supplier: str
+    name: str
+    models: list[ModelBody]
+    tre_level: int
+    state: str
+    certificate: str | None
+    csr: str | None
+    es_root_certificate: str
+    crl_url: str
+    ocsp_url: str
+
+    def value(self) -> IssuingCa:
+        """The issuing CA, its certificates and CSR decoded."""
+        return IssuingCa(
+            ca_id=self.ca_id,
+            supplier=self.supplier,
+            name=self.name,
+            models=tuple(each.model for each in self.models),
+            hw_types={each.model: hw_type_of_model(each.hw_type).dotted_string for each in self.models},
+            tre_level=self.tre_level,
+            state=self.state,
+            certificate=None if self.certificate is None else certificate_of(self.certificate),
+            csr=None if self.csr is None else csr_of(self.csr),
+            es_root_certificate=certificate_of(self.es_root_certificate),
+            crl_url=self.crl_url,
+            ocsp_url=self.ocsp_url,
+        )
+
+
+class IssuingCasBody(Body):
+    """All issuing CAs."""
+
+    issuing_cas: list[IssuingCaBody]
+
+
+class CertificateBody(Body):
+    """A certificate that was asked for."""
+
+    certificate: str
+
+
+class ManifestBody(Body):
+    """A manifest that was accepted."""
+
+    manifest: str
+    digest: str
+    svn: int
+    models: list[str]
+
+    def value(self) -> AcceptedManifest:
+        """The manifest as a value."""
+        return AcceptedManifest(
+            manifest=self.manifest, digest=self.digest, svn=self.svn, models=tuple(self.models)
+        )
+
+
+class BatchBody(Body):
+    """A batch list that was imported."""
+
+    batch: str
+    supplier: str
+    devices: int
+
+    def value(self) -> ImportedBatch:
+        """The batch as a value."""
+        return ImportedBatch(batch=self.batch, supplier=self.supplier, devices=self.devices)
+
+
+class IssuedBody(Body):
+    """A certificate with its status."""
+
+    issuer: str
+    serial: str
+    kind: str
+    device_id: str | None
+    certificate: str
+    status: str
+    reason: str | None
+    revoked_at: AwareDatetime | None
+    version: int
+
+    def value(self) -> IssuedCredential:
+        """The certificate, decoded, with its status."""
+        return IssuedCredential(
+            issuer=self.issuer,
+            serial=int(self.serial, 16),
+            kind=self.kind,
+            device_id=self.device_id,
+            status=self.status,
+            reason=self.reason,
+            revoked_at=self.revoked_at,
+            version=self.version,
+            certificate=certificate_of(self.certificate),
+        )
+
+
+def certificate_of(pem: str) -> x509.Certificate:
+    """A certificate from its PEM; raises CaAnswerError."""
+    try:
+        return x509.load_pem_x509_certificate(pem.encode())
+    except ValueError as error:
+        raise CaAnswerError("a route with certificates", str(error)) from error
+
+
+def csr_of(pem: str) -> x509.CertificateSigningRequest:
+    """A CSR from its PEM; raises CaAnswerError."""
+    try:
+        return x509.load_pem_x509_csr(pem.encode())
+    except ValueError as error:
+        raise CaAnswerError("a route with CSRs", str(error)) from error
