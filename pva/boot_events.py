@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pva.refusals import RefusalCode, RefusalError
-from standards.boot_log.algorithms import BANKS
+from standards.boot_log.algorithms import BANKS, SHA1
 from standards.boot_log.decode import decode_event_log
 from standards.boot_log.errors import BootLogError
-from standards.boot_log.events import Event, EventLog
+from standards.boot_log.events import Event, EventLog, LogFormat
 from standards.boot_log.measured import KERNEL_COMMAND_LINE_PCR, kernel_command_line
 from standards.boot_log.replay import replay, reset_value
 
@@ -55,7 +55,7 @@ def replay_boot_log(
 
     An IMA log is refused rather than passed over: nobody shall believe that it was judged.
 
-    Raises RefusalError: malformed, lacks a quoted bank, or does not reach a quoted PCR.
+    Raises RefusalError: malformed, SHA-1 only, lacks a quoted bank, or does not reach a quoted PCR.
     """
     if ima_log is not None:
         raise RefusalError(
@@ -65,6 +65,7 @@ def replay_boot_log(
         )
     try:
         log = decode_event_log(data)
+        _refuse_sha1(log, quoted=quoted)
         replayed = {bank: replay(log, bank=bank) for bank in quoted}
     except BootLogError as error:
         raise RefusalError(RefusalCode.BOOT_LOG_MALFORMED, subject="boot log", reason=str(error)) from None
@@ -78,3 +79,14 @@ def replay_boot_log(
                     reason=f"its events end at {reached.hex()}, the quote says {value.hex()}",
                 )
     return BootEvents(log=log, quoted=quoted)
+
+
+def _refuse_sha1(log: EventLog, *, quoted: Mapping[int, Mapping[int, bytes]]) -> None:
+    """Collisions in SHA-1 can be made: neither its log format nor its bank leads to a verdict, whatever was asked."""
+    if log.format is LogFormat.SHA1_LEGACY or SHA1 in quoted:
+        what = "a quote of the bank sha1" if log.crypto_agile else f"a log in the format {log.format}"
+        raise RefusalError(
+            RefusalCode.BOOT_LOG_LEGACY,
+            subject="boot log",
+            reason=f"expected the {LogFormat.CRYPTO_AGILE} format and a bank of SHA-256 or better, got {what}",
+        )

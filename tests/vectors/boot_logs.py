@@ -48,6 +48,7 @@ def good_logs() -> dict[str, bytes]:
     return {name: encode_event_log(log) for name, log in built.items()} | {
         "tpm-1.2-format.bin": (legacy + struct.pack("<I", 4) + bytes(4)) * 2,
         "unused-rest-of-the-area.bin": encode_event_log(built["four-banks.bin"]) + bytes(512),
+        "erased-rest-of-the-area.bin": encode_event_log(built["four-banks.bin"]) + b"\xff" * 512,
         "vendor-info.bin": header(vendor=b"\x05ACME!") + record(),
     }
 
