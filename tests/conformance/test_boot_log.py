@@ -19,6 +19,7 @@ from standards.boot_log.encode import encode_event_log
 from standards.boot_log.events import PCR_INDEX_MAX, LogFormat
 from standards.boot_log.measured import kernel_command_line
 from standards.boot_log.replay import replay, reset_value
+from standards.boot_log.secure_boot import secure_boot_facts
 from tests.tools import need, shared_vectors
 from tests.unit.standards.boot_log.logs import LOG
 
@@ -155,6 +156,23 @@ def test_tpm2_eventlog_agrees_on_our_log(tmp_path: Path) -> None:
     path = tmp_path / "log.bin"
     path.write_bytes(encode_event_log(LOG))
     assert compare(path, path.read_bytes(), differs_in_pcr_0=True) == {"sha1", "sha256"}
+
+
+@pytest.mark.check("A20")
+def test_secure_boot_of_real_machines_is_read_without_a_violation() -> None:
+    """In each bank; no machine among them broke A20, and three of the shims are old ones."""
+    enabled = set()
+    for path in real_logs():
+        log = decode_event_log(path.read_bytes())
+        for bank in log.algorithms:
+            facts = secure_boot_facts(log, bank=bank)
+            assert facts.measured, path.name
+            assert facts.violations == (), f"{path.name} {facts.violations}"
+            if facts.enabled:
+                enabled.add(path.name)
+                assert any(each.in_db for each in facts.authorities), path.name
+    assert enabled >= {"rhel8-uefi.bin", "cos-85-amd-sev.bin", "debian-10.bin", "tools-moklisttrusted.bin"}
+    assert enabled.isdisjoint({"ubuntu-2104-no-secure-boot.bin", "hirs-TpmLog.bin", "keylime-mb.bin"})
 
 
 @pytest.mark.check("A19")

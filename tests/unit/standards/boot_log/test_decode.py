@@ -44,7 +44,6 @@ def test_the_format_of_tpm_1_2_is_marked() -> None:
 
 
 def test_an_older_specification_event_begins_a_log_of_tpm_1_2() -> None:
-    """ "Spec ID Event02" belongs to the SHA-1 format; it is an event like the others there."""
     data = b"Spec ID Event02\x00" + bytes(9)
     first = struct.pack("<II", 0, EV_NO_ACTION) + bytes(20) + struct.pack("<I", len(data)) + data
     second = struct.pack("<II", 4, EV_SEPARATOR) + b"\x11" * 20 + struct.pack("<I", 4) + bytes(4)
