@@ -17,6 +17,7 @@ from pva.continuity import DeviceHistory, Sighting, changes
 from pva.findings import Claim, FindingCode, Scope, find, vector
 from pva.policy import AppraisalPolicy
 from pva.quote import PlatformQuote
+from pva.secure_boot import secure_boot_findings
 from standards.boot_log.algorithms import BANKS
 from standards.boot_log.describe import describe
 from standards.boot_log.events import Event
@@ -103,6 +104,7 @@ def appraise(
         found += _manifest_findings(reference, seen=seen)
         found += _register_findings(quote, boot=boot, manifest=reference.manifest)
         found += _tre_image_findings(quote, boot=boot, manifest=reference.manifest)
+    found += secure_boot_findings(boot, manifest=None if reference is None else reference.manifest)
     return _verdict(quote, findings=found, reference=reference, policy=policy, at=seen.at)
 
 

@@ -6,7 +6,7 @@ anybody may have written. Payloads of events are not judged here (A19 is `standa
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pva.refusals import RefusalCode, RefusalError
 from standards.boot_log.algorithms import BANKS, SHA1
@@ -15,6 +15,8 @@ from standards.boot_log.errors import BootLogError
 from standards.boot_log.events import Event, EventLog, LogFormat
 from standards.boot_log.measured import KERNEL_COMMAND_LINE_PCR, kernel_command_line
 from standards.boot_log.replay import replay, reset_value
+from standards.boot_log.secure_boot import SECURE_BOOT_PCR, secure_boot_facts
+from standards.boot_log.secure_boot_facts import SecureBootFacts
 
 TRE_IMAGE_PARAMETER = "pva.tre="
 _PARAMETER = re.compile(r"""(?:[^\s"]|"[^"]*"?)+""")
@@ -31,6 +33,14 @@ class BootEvents:
     def of_pcr(self, pcr: int, *, bank: int) -> tuple[Event, ...]:
         """The events that led to a quoted PCR, in their order; none for a PCR that was not quoted."""
         return self.log.extended_into(pcr) if pcr in self.quoted.get(bank, {}) else ()
+
+    def secure_boot(self, *, bank: int) -> SecureBootFacts | None:
+        """What PCR 7 says about Secure Boot; None where it was not quoted. PCR 14 counts only where it was quoted."""
+        quoted = self.quoted.get(bank, {})
+        if SECURE_BOOT_PCR not in quoted:
+            return None
+        facts = secure_boot_facts(self.log, bank=bank)
+        return replace(facts, mok=tuple(each for each in facts.mok if each.pcr in quoted))
 
     def tre_images(self, *, bank: int) -> tuple[str, ...]:
         """Every TRE image that the measured kernel command line names, as written; none where PCR 8 is not quoted.
