@@ -67,3 +67,8 @@ def tagged(tag: int, content: bytes) -> bytes:
 def boot_loader(label: str, text: str) -> bytes:
     """EV_IPL data as a boot loader logs it; it measures the text alone."""
     return f"{label}: {text}".encode() + b"\x00"
+
+
+def wide(text: str) -> bytes:
+    """EV_IPL data as systemd-boot and systemd-stub log it: UTF-16 with its NUL."""
+    return (text + "\x00").encode("utf-16-le")
