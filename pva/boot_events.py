@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 
 from pva.refusals import RefusalCode, RefusalError
 from standards.boot_log.algorithms import BANKS, SHA1
+from standards.boot_log.boot_chain import boot_chain
+from standards.boot_log.boot_chain_facts import ChainLink
 from standards.boot_log.decode import decode_event_log
 from standards.boot_log.errors import BootLogError
 from standards.boot_log.events import Event, EventLog, LogFormat
@@ -33,6 +35,11 @@ class BootEvents:
     def of_pcr(self, pcr: int, *, bank: int) -> tuple[Event, ...]:
         """The events that led to a quoted PCR, in their order; none for a PCR that was not quoted."""
         return self.log.extended_into(pcr) if pcr in self.quoted.get(bank, {}) else ()
+
+    def boot_chain(self, *, bank: int) -> tuple[ChainLink, ...]:
+        """What ran between firmware and kernel, as far as its registers were quoted; names are hints."""
+        quoted = self.quoted.get(bank, {})
+        return tuple(link for link in boot_chain(self.log, bank=bank).links if link.pcr in quoted)
 
     def secure_boot(self, *, bank: int) -> SecureBootFacts | None:
         """What PCR 7 says about Secure Boot; None where it was not quoted. PCR 14 counts only where it was quoted."""

@@ -41,6 +41,10 @@ class FindingCode(StrEnum):
     PCR_MISMATCH = "pcr-mismatch"
     EVENT_MISMATCH = "event-mismatch"
     CONFIGURATION_PCR_MISMATCH = "configuration-pcr-mismatch"
+    BOOT_LOADER_MISMATCH = "boot-loader-mismatch"
+    KERNEL_MISMATCH = "kernel-mismatch"
+    INITRD_MISMATCH = "initrd-mismatch"
+    COMMAND_LINE_MISMATCH = "command-line-mismatch"
     NO_REFERENCE_VALUE = "no-reference-value"
     NO_REFERENCE_MANIFEST = "no-reference-manifest"
     SUPERSEDED_STATE = "superseded-state"
@@ -108,6 +112,30 @@ FINDINGS: Mapping[FindingCode, FindingRule] = {
         claim=Claim.CONFIGURATION,
         value=96,
         reason="configuration measured in the boot is not the approved one",
+        remedy=_RESTORE,
+    ),
+    FindingCode.BOOT_LOADER_MISMATCH: FindingRule(
+        claim=Claim.EXECUTABLES,
+        value=96,
+        reason="the boot loader that ran is not the approved one",
+        remedy=_RESTORE,
+    ),
+    FindingCode.KERNEL_MISMATCH: FindingRule(
+        claim=Claim.EXECUTABLES,
+        value=96,
+        reason="the kernel that ran is not the approved one",
+        remedy=_RESTORE,
+    ),
+    FindingCode.INITRD_MISMATCH: FindingRule(
+        claim=Claim.EXECUTABLES,
+        value=96,
+        reason="the initrd that ran is not the approved one",
+        remedy=_RESTORE,
+    ),
+    FindingCode.COMMAND_LINE_MISMATCH: FindingRule(
+        claim=Claim.CONFIGURATION,
+        value=96,
+        reason="the kernel's command line is not the approved one",
         remedy=_RESTORE,
     ),
     FindingCode.NO_REFERENCE_VALUE: FindingRule(

@@ -39,7 +39,11 @@ def test_what_the_manifest_confirms_is_affirmed() -> None:
 def test_another_kernel_is_a_finding_about_the_platform() -> None:
     changed = booted(*measurements(kernel=b"another kernel"))
     appraisal = appraised(changed, reference_manifest(GOOD))
-    assert found(appraisal) == [("platform", "pcr-mismatch"), ("tre", "platform-not-affirmed")]
+    assert found(appraisal) == [
+        ("platform", "pcr-mismatch"),
+        ("platform", "kernel-mismatch"),
+        ("tre", "platform-not-affirmed"),
+    ]
     finding = appraisal.findings[0]
     assert finding.subject == "PCR 9 of bank sha256"
     assert finding.expected == GOOD.pcr_values(SELECTION)[SHA256][9].hex()
@@ -56,9 +60,13 @@ def test_another_kernel_is_a_finding_about_the_platform() -> None:
 def test_another_tre_is_a_finding_about_the_tre_and_leaves_the_platform_affirmed() -> None:
     changed = booted(*measurements(line=command_line(OTHER_TRE)))
     appraisal = appraised(changed, reference_manifest(GOOD))
-    assert found(appraisal) == [("tre", "pcr-mismatch"), ("tre", "tre-image-mismatch")]
+    assert found(appraisal) == [
+        ("tre", "pcr-mismatch"),
+        ("tre", "command-line-mismatch"),
+        ("tre", "tre-image-mismatch"),
+    ]
     assert appraisal.tiers == {Scope.PLATFORM: Tier.AFFIRMING, Scope.TRE: Tier.CONTRAINDICATED}
-    image = appraisal.findings[1]
+    image = appraisal.findings[2]
     assert (image.expected, image.measured) == (TRE_IMAGE.hex(), OTHER_TRE.hex())
 
 
