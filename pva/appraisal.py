@@ -2,31 +2,26 @@
 
 Rule: default deny. Only what a reference value of the signed manifest confirms is affirmed; what has no reference
 value is at most `warning`; what contradicts one is contraindicated. An honest "no" is a value, never an exception.
-The two scopes are judged apart (R69): a deviating PCR is reported in the scope of its first deviating event, and
-every other scope with a deviating event in it gets a finding of its own. The TRE is measured by the platform, so
-it is not affirmed while the platform is not.
+The two scopes are judged apart (R69); `deviations` says to which of them a deviating PCR belongs. The TRE is measured
+by the platform, so it is not affirmed while the platform is not.
 """
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import zip_longest
 
 from pva.boot_events import BootEvents
 from pva.continuity import DeviceHistory, Sighting, changes
+from pva.deviations import deviation_findings
 from pva.findings import Claim, FindingCode, Scope, find, vector
 from pva.policy import AppraisalPolicy
 from pva.quote import PlatformQuote
+from pva.secure_boot import secure_boot_findings
 from standards.boot_log.algorithms import BANKS
-from standards.boot_log.describe import describe
-from standards.boot_log.events import Event
 from standards.boot_log.measured import KERNEL_COMMAND_LINE_PCR
 from standards.rats.ar4si import Tier, tier_of
-from standards.rats.corim import Manifest, ReferenceEvent
+from standards.rats.corim import Manifest
 from standards.rats.ear import Finding
-
-CODE_PCRS = frozenset({0, 2, 4, 9})
-"""PCRs of code that ran; the others hold configuration (PC Client Platform Firmware Profile, section 3.3.4)."""
 
 _AFFIRMED: Mapping[Scope, Mapping[Claim, int]] = {
     Scope.TRE: {
@@ -103,6 +98,7 @@ def appraise(
         found += _manifest_findings(reference, seen=seen)
         found += _register_findings(quote, boot=boot, manifest=reference.manifest)
         found += _tre_image_findings(quote, boot=boot, manifest=reference.manifest)
+    found += secure_boot_findings(boot, manifest=None if reference is None else reference.manifest)
     return _verdict(quote, findings=found, reference=reference, policy=policy, at=seen.at)
 
 
@@ -152,6 +148,7 @@ def _register_findings(quote: PlatformQuote, *, boot: BootEvents, manifest: Mani
     """Every quoted PCR against its register; indices and values come from the signed structures only."""
     for bank, values in sorted(quote.pcr_values.items()):
         references = manifest.platform.registers.get(bank, {})
+        deviating = {}
         for pcr, measured in sorted(values.items()):
             expected = references.get(pcr)
             if expected is None:
@@ -162,77 +159,9 @@ def _register_findings(quote: PlatformQuote, *, boot: BootEvents, manifest: Mani
                     measured=measured.hex(),
                 )
             elif expected != measured:
-                yield from _deviations(
-                    boot, bank=bank, pcr=pcr, values=(expected, measured), manifest=manifest
-                )
-
-
-def _deviations(
-    boot: BootEvents, *, bank: int, pcr: int, values: tuple[bytes, bytes], manifest: Manifest
-) -> Iterator[Finding]:
-    """A PCR that differs, in the scope of its first deviating event; one finding more for the other scope."""
-    expected, measured = values
-    deviating = list(_deviating_events(boot, bank=bank, pcr=pcr, manifest=manifest))
-    scope, event = (deviating[0].scope, deviating[0].words) if deviating else (Scope.PLATFORM, None)
-    yield find(
-        _mismatch_code(pcr, scope),
-        scope=scope,
-        subject=f"PCR {pcr} of bank {BANKS[bank].name}",
-        expected=expected.hex(),
-        measured=measured.hex(),
-        event=event,
-    )
-    other = next((each for each in deviating if each.scope is not scope), None)
-    if other is not None:
-        yield find(
-            FindingCode.EVENT_MISMATCH,
-            scope=other.scope,
-            subject=f"event in PCR {pcr} of bank {BANKS[bank].name}",
-            expected=other.expected,
-            measured=other.measured,
-            event=other.words,
-        )
-
-
-def _mismatch_code(pcr: int, scope: Scope) -> FindingCode:
-    if scope is Scope.TRE or pcr in CODE_PCRS:
-        return FindingCode.PCR_MISMATCH
-    return FindingCode.CONFIGURATION_PCR_MISMATCH
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Deviation:
-    scope: Scope
-    expected: str | None
-    measured: str | None
-    words: str
-
-
-def _deviating_events(boot: BootEvents, *, bank: int, pcr: int, manifest: Manifest) -> Iterator[_Deviation]:
-    """Places in a PCR's events where the log and the reference differ, in order.
-
-    An event without a reference counts as the platform's. A PCR without reference events deviates nowhere: only
-    its register says that it differs.
-    """
-    references = sorted((each for each in manifest.events if each.pcr == pcr), key=lambda one: one.position)
-    if not references:
-        return
-    for position, (event, reference) in enumerate(zip_longest(boot.of_pcr(pcr, bank=bank), references)):
-        measured = None if event is None else event.digests[bank]
-        expected = None if reference is None else reference.digest.get(bank)
-        if measured != expected:
-            yield _Deviation(
-                scope=Scope.PLATFORM if reference is None else Scope(reference.scope),
-                expected=None if expected is None else expected.hex(),
-                measured=None if measured is None else measured.hex(),
-                words=_words(position, event, reference),
-            )
-
-
-def _words(position: int, event: Event | None, reference: ReferenceEvent | None) -> str:
-    came = "no event" if event is None else f"event {event.number}, {describe(event)}"
-    name = "no event" if reference is None else repr(reference.name)
-    return f"position {position}: {came}; expected {name}"
+                deviating[pcr] = (expected, measured)
+        if deviating:
+            yield from deviation_findings(boot, bank=bank, registers=deviating, manifest=manifest)
 
 
 def _tre_image_findings(quote: PlatformQuote, *, boot: BootEvents, manifest: Manifest) -> Iterator[Finding]:

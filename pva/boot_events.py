@@ -6,15 +6,19 @@ anybody may have written. Payloads of events are not judged here (A19 is `standa
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pva.refusals import RefusalCode, RefusalError
-from standards.boot_log.algorithms import BANKS
+from standards.boot_log.algorithms import BANKS, SHA1
+from standards.boot_log.boot_chain import boot_chain
+from standards.boot_log.boot_chain_facts import ChainLink
 from standards.boot_log.decode import decode_event_log
 from standards.boot_log.errors import BootLogError
-from standards.boot_log.events import Event, EventLog
+from standards.boot_log.events import Event, EventLog, LogFormat
 from standards.boot_log.measured import KERNEL_COMMAND_LINE_PCR, kernel_command_line
 from standards.boot_log.replay import replay, reset_value
+from standards.boot_log.secure_boot import SECURE_BOOT_PCR, secure_boot_facts
+from standards.boot_log.secure_boot_facts import SecureBootFacts
 
 TRE_IMAGE_PARAMETER = "pva.tre="
 _PARAMETER = re.compile(r"""(?:[^\s"]|"[^"]*"?)+""")
@@ -31,6 +35,19 @@ class BootEvents:
     def of_pcr(self, pcr: int, *, bank: int) -> tuple[Event, ...]:
         """The events that led to a quoted PCR, in their order; none for a PCR that was not quoted."""
         return self.log.extended_into(pcr) if pcr in self.quoted.get(bank, {}) else ()
+
+    def boot_chain(self, *, bank: int) -> tuple[ChainLink, ...]:
+        """What ran between firmware and kernel, as far as its registers were quoted; names are hints."""
+        quoted = self.quoted.get(bank, {})
+        return tuple(link for link in boot_chain(self.log, bank=bank).links if link.pcr in quoted)
+
+    def secure_boot(self, *, bank: int) -> SecureBootFacts | None:
+        """What PCR 7 says about Secure Boot; None where it was not quoted. PCR 14 counts only where it was quoted."""
+        quoted = self.quoted.get(bank, {})
+        if SECURE_BOOT_PCR not in quoted:
+            return None
+        facts = secure_boot_facts(self.log, bank=bank)
+        return replace(facts, mok=tuple(each for each in facts.mok if each.pcr in quoted))
 
     def tre_images(self, *, bank: int) -> tuple[str, ...]:
         """Every TRE image that the measured kernel command line names, as written; none where PCR 8 is not quoted.
@@ -55,7 +72,7 @@ def replay_boot_log(
 
     An IMA log is refused rather than passed over: nobody shall believe that it was judged.
 
-    Raises RefusalError: malformed, lacks a quoted bank, or does not reach a quoted PCR.
+    Raises RefusalError: malformed, SHA-1 only, lacks a quoted bank, or does not reach a quoted PCR.
     """
     if ima_log is not None:
         raise RefusalError(
@@ -65,6 +82,7 @@ def replay_boot_log(
         )
     try:
         log = decode_event_log(data)
+        _refuse_sha1(log, quoted=quoted)
         replayed = {bank: replay(log, bank=bank) for bank in quoted}
     except BootLogError as error:
         raise RefusalError(RefusalCode.BOOT_LOG_MALFORMED, subject="boot log", reason=str(error)) from None
@@ -78,3 +96,14 @@ def replay_boot_log(
                     reason=f"its events end at {reached.hex()}, the quote says {value.hex()}",
                 )
     return BootEvents(log=log, quoted=quoted)
+
+
+def _refuse_sha1(log: EventLog, *, quoted: Mapping[int, Mapping[int, bytes]]) -> None:
+    """Collisions in SHA-1 can be made: neither its log format nor its bank leads to a verdict, whatever was asked."""
+    if log.format is LogFormat.SHA1_LEGACY or SHA1 in quoted:
+        what = "a quote of the bank sha1" if log.crypto_agile else f"a log in the format {log.format}"
+        raise RefusalError(
+            RefusalCode.BOOT_LOG_LEGACY,
+            subject="boot log",
+            reason=f"expected the {LogFormat.CRYPTO_AGILE} format and a bank of SHA-256 or better, got {what}",
+        )

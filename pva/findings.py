@@ -41,12 +41,24 @@ class FindingCode(StrEnum):
     PCR_MISMATCH = "pcr-mismatch"
     EVENT_MISMATCH = "event-mismatch"
     CONFIGURATION_PCR_MISMATCH = "configuration-pcr-mismatch"
+    BOOT_LOADER_MISMATCH = "boot-loader-mismatch"
+    KERNEL_MISMATCH = "kernel-mismatch"
+    INITRD_MISMATCH = "initrd-mismatch"
+    COMMAND_LINE_MISMATCH = "command-line-mismatch"
     NO_REFERENCE_VALUE = "no-reference-value"
     NO_REFERENCE_MANIFEST = "no-reference-manifest"
     SUPERSEDED_STATE = "superseded-state"
     MANIFEST_NOT_YET_VALID = "manifest-not-yet-valid"
     MODEL_NOT_PERMITTED = "model-not-permitted"
     MODEL_MISMATCH = "model-mismatch"
+    SECURE_BOOT_DISABLED = "secure-boot-disabled"
+    SECURE_BOOT_VARIABLE_MISSING = "secure-boot-variable-missing"
+    SECURE_BOOT_VARIABLE_REPEATED = "secure-boot-variable-repeated"
+    SECURE_BOOT_VARIABLE_LATE = "secure-boot-variable-after-separator"
+    SECURE_BOOT_SEPARATOR_WRONG = "secure-boot-separator-wrong"
+    SECURE_BOOT_DATABASE_MALFORMED = "secure-boot-database-malformed"
+    SECURE_BOOT_AUTHORITY_UNKNOWN = "secure-boot-authority-not-in-db"
+    SECURE_BOOT_NOT_PROVEN = "secure-boot-not-proven"
     TRE_IMAGE_MISMATCH = "tre-image-mismatch"
     TRE_IMAGE_NOT_MEASURED = "tre-image-not-measured"
     TRE_IMAGE_UNPROVEN = "tre-image-unproven"
@@ -78,6 +90,11 @@ _CLEAR = (
 )
 _NEW_MANIFEST = "ask the supplier for a manifest that covers this, then a Platform Credential that names it"
 
+_FIRMWARE = (
+    "update the platform's firmware; if it is the approved one, ask the supplier for a manifest with a reference value "
+    "for PCR 7"
+)
+
 FINDINGS: Mapping[FindingCode, FindingRule] = {
     FindingCode.PCR_MISMATCH: FindingRule(
         claim=Claim.EXECUTABLES,
@@ -95,6 +112,30 @@ FINDINGS: Mapping[FindingCode, FindingRule] = {
         claim=Claim.CONFIGURATION,
         value=96,
         reason="configuration measured in the boot is not the approved one",
+        remedy=_RESTORE,
+    ),
+    FindingCode.BOOT_LOADER_MISMATCH: FindingRule(
+        claim=Claim.EXECUTABLES,
+        value=96,
+        reason="the boot loader that ran is not the approved one",
+        remedy=_RESTORE,
+    ),
+    FindingCode.KERNEL_MISMATCH: FindingRule(
+        claim=Claim.EXECUTABLES,
+        value=96,
+        reason="the kernel that ran is not the approved one",
+        remedy=_RESTORE,
+    ),
+    FindingCode.INITRD_MISMATCH: FindingRule(
+        claim=Claim.EXECUTABLES,
+        value=96,
+        reason="the initrd that ran is not the approved one",
+        remedy=_RESTORE,
+    ),
+    FindingCode.COMMAND_LINE_MISMATCH: FindingRule(
+        claim=Claim.CONFIGURATION,
+        value=96,
+        reason="the kernel's command line is not the approved one",
         remedy=_RESTORE,
     ),
     FindingCode.NO_REFERENCE_VALUE: FindingRule(
@@ -134,6 +175,56 @@ FINDINGS: Mapping[FindingCode, FindingRule] = {
         "not recognised for",
         remedy="have an administrator compare the model's hwType with the supplier's recognition, or ask the "
         "supplier for a Platform Credential that names a manifest of this model",
+    ),
+    # about Secure Boot: only where the manifest does not confirm PCR 7 (docs/adr/0026-secure-boot-facts.md)
+    FindingCode.SECURE_BOOT_DISABLED: FindingRule(
+        claim=Claim.CONFIGURATION,
+        value=32,
+        reason="Secure Boot was off, or its validation switched off, in this boot",
+        remedy="switch Secure Boot on in the firmware's setup, and shim's validation with mokutil, and boot again",
+    ),
+    FindingCode.SECURE_BOOT_VARIABLE_MISSING: FindingRule(
+        claim=Claim.CONFIGURATION,
+        value=96,
+        reason="the firmware did not measure a variable of the Secure Boot policy",
+        remedy=_FIRMWARE,
+    ),
+    FindingCode.SECURE_BOOT_VARIABLE_REPEATED: FindingRule(
+        claim=Claim.CONFIGURATION,
+        value=96,
+        reason="a variable of the Secure Boot policy was measured more than once: it changed during the boot",
+        remedy=_FIRMWARE,
+    ),
+    FindingCode.SECURE_BOOT_VARIABLE_LATE: FindingRule(
+        claim=Claim.CONFIGURATION,
+        value=96,
+        reason="a variable of the Secure Boot policy was measured after the separator: it changed once images had run",
+        remedy="boot again without changing the Secure Boot policy in the same boot",
+    ),
+    FindingCode.SECURE_BOOT_SEPARATOR_WRONG: FindingRule(
+        claim=Claim.CONFIGURATION,
+        value=96,
+        reason="PCR 7 does not have exactly one separator of four zero bytes",
+        remedy=_FIRMWARE,
+    ),
+    FindingCode.SECURE_BOOT_DATABASE_MALFORMED: FindingRule(
+        claim=Claim.CONFIGURATION,
+        value=96,
+        reason="a variable of the Secure Boot policy is no list of signatures",
+        remedy="restore the platform's Secure Boot keys in the firmware's setup and boot again",
+    ),
+    FindingCode.SECURE_BOOT_AUTHORITY_UNKNOWN: FindingRule(
+        claim=Claim.CONFIGURATION,
+        value=96,
+        reason="an image was started on the word of a certificate or digest that the measured db does not hold",
+        remedy=_FIRMWARE,
+    ),
+    # what the log's carrier may have spoiled is missing, and proves nothing against the device
+    FindingCode.SECURE_BOOT_NOT_PROVEN: FindingRule(
+        claim=Claim.CONFIGURATION,
+        value=36,
+        reason="the log's text does not show what PCR 7 measured, or shows it where no digest covers it",
+        remedy="send the log as the firmware recorded it",
     ),
     FindingCode.TRE_IMAGE_MISMATCH: FindingRule(
         claim=Claim.EXECUTABLES, value=96, reason="the TRE that runs is not the approved one", remedy=_RESTORE

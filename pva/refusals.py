@@ -40,6 +40,7 @@ class RefusalCode(StrEnum):
     COUNTER_UNACCEPTABLE = "generation-counter-unacceptable"
     BOOT_LOG_MALFORMED = "boot-log-malformed"
     BOOT_LOG_MISMATCH = "boot-log-mismatch"
+    BOOT_LOG_LEGACY = "boot-log-legacy-format"
     IMA_NOT_APPRAISED = "ima-log-not-appraised"
     IDENTITY_CONFLICT = "identity-conflict"
     MANIFEST_MISMATCH = "manifest-mismatch"
@@ -185,6 +186,10 @@ REFUSALS: Mapping[RefusalCode, RefusalRule] = {
     ),
     RefusalCode.BOOT_LOG_MALFORMED: RefusalRule(status=HTTPStatus.BAD_REQUEST, remedy=_LOG),
     RefusalCode.BOOT_LOG_MISMATCH: RefusalRule(status=HTTPStatus.FORBIDDEN, remedy=_LOG),
+    RefusalCode.BOOT_LOG_LEGACY: RefusalRule(
+        status=HTTPStatus.UNPROCESSABLE_ENTITY,
+        remedy="switch the firmware's TPM event log to the crypto-agile format (TCG2, SHA-256 or better) and boot again",
+    ),
     RefusalCode.IMA_NOT_APPRAISED: RefusalRule(
         status=HTTPStatus.UNPROCESSABLE_ENTITY, remedy="leave the IMA log out of the evidence"
     ),

@@ -5,8 +5,10 @@ same bytes give the same value or `BootLogError`, and no other error.
 Checks here (A17): the Specification ID event is sane, its algorithms are unique and of the right size, every
 event has exactly one digest for each of them. What is NOT checked here: that the log belongs to any PCR.
 Formats: TCG_PCR_EVENT2 after a TCG_PCR_EVENT header ("crypto-agile"), and TCG_PCR_EVENT throughout (the SHA-1
-format of TPM 1.2), which is marked in the result. Zero bytes after the last event are the unused rest of the log
-area and are passed over; anything else there is refused.
+format of TPM 1.2), which is marked in the result. After the last event, bytes that are all 0x00, or all 0xFF (erased
+flash), are the unused rest of the log area and are passed over: neither can be the start of an event. Anything else
+there is refused. An extended event without a digest for a listed algorithm is refused too, though some readers
+tolerate it: such a log could not speak for that bank, and A17 demands all.
 Source: TCG PC Client Platform Firmware Profile 1.06, sections 10.2.1, 10.2.2 and 10.4.5.
 """
 
@@ -25,6 +27,7 @@ _DIGEST_SIZE_MAX: Final = 128
 _SPEC_MAJOR: Final = 2
 _UINTN_SIZES: Final = frozenset({1, 2})  # in units of 32 bits
 _PCR_OF_NO_ACTION_MAX: Final = (1 << 32) - 1
+_UNUSED: Final = (b"\x00", b"\xff")
 
 
 def decode_event_log(
@@ -147,12 +150,12 @@ class _Cursor:
     def __init__(self, data: bytes, *, number: int = 0) -> None:
         self._data = data
         self._position = 0
-        self._content = len(data.rstrip(b"\x00"))
+        self._content = min(len(data.rstrip(unused)) for unused in _UNUSED)
         self.number = number
 
     @property
     def at_end(self) -> bool:
-        """Whether only zero bytes, or none, are left. No event can consist of zeros that say something."""
+        """Whether nothing is left but the unused rest of the log area."""
         return self._position >= self._content
 
     def take(self, size: int, what: str) -> bytes:

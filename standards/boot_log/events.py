@@ -6,6 +6,7 @@ Source: TCG PC Client Platform Firmware Profile 1.06, sections 10.2 (structures)
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum, unique
 from types import MappingProxyType
 from typing import Final
 
@@ -85,6 +86,14 @@ _LOCALITIES: Final = frozenset({0, 3, 4})
 _LOCALITY_OF_HCRTM: Final = 4
 
 
+@unique
+class LogFormat(StrEnum):
+    """The two formats of a log (sections 10.2.1 and 10.2.2)."""
+
+    CRYPTO_AGILE = "crypto-agile"
+    SHA1_LEGACY = "sha1-legacy"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
     """One event: `number` counts the records of the log from 0, `digests` go by TPM_ALG_ID of the bank.
@@ -121,6 +130,11 @@ class EventLog:
     events: tuple[Event, ...]
     crypto_agile: bool
     header: bytes
+
+    @property
+    def format(self) -> LogFormat:
+        """The format, for people and refusals: a legacy log never leads to an affirming result."""
+        return LogFormat.CRYPTO_AGILE if self.crypto_agile else LogFormat.SHA1_LEGACY
 
     @property
     def startup_locality(self) -> int:

@@ -35,7 +35,7 @@ _VARIABLES: Final = frozenset(
     }
 )
 _LABEL: Final = re.compile(rb"(grub_cmd|kernel_cmdline|grub_kernel_cmdline|module_cmdline)(?:: | )")
-_COMMAND_LINE_LABELS: Final = frozenset({b"kernel_cmdline", b"grub_kernel_cmdline"})
+COMMAND_LINE_LABELS: Final = frozenset({"kernel_cmdline", "grub_kernel_cmdline"})
 _TAG_HEADER_SIZE: Final = 8  # taggedEventID and taggedEventDataSize
 
 
@@ -71,7 +71,7 @@ def kernel_command_line(log: EventLog, *, bank: int) -> str | None:
     found = []
     for event in log.extended_into(KERNEL_COMMAND_LINE_PCR):
         labelled = boot_loader_text(event)
-        if labelled and labelled[0].encode("ascii") in _COMMAND_LINE_LABELS:
+        if labelled and labelled[0] in COMMAND_LINE_LABELS:
             found.append((labelled[1], measured_payload(event, bank=bank)))
     if len(found) != 1 or found[0][0] != found[0][1]:
         return None

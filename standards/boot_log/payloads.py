@@ -1,11 +1,12 @@
 """Event data, written: what the lab and the tests measure instead of real firmware.
 
 Rule: each function writes the structure that `uefi` and `measured` read; nothing here decides what is measured.
-Source: TCG PC Client Platform Firmware Profile 1.06, section 10.2; UEFI Specification 2.10, section 10.3.
+Source: TCG PC Client Platform Firmware Profile 1.06, section 10.2; UEFI Specification 2.10, sections 10.3 and 32.4.1.
 """
 
 import struct
 import uuid
+from collections.abc import Sequence
 from typing import Final
 
 EFI_GLOBAL_VARIABLE: Final = uuid.UUID("8be4df61-93ca-11d2-aa0d-00e098032b8c")
@@ -21,6 +22,17 @@ def variable(vendor: uuid.UUID, name: str, content: bytes) -> bytes:
     encoded = name.encode("utf-16-le")
     header = struct.pack("<16sQQ", vendor.bytes_le, len(encoded) // 2, len(content))
     return header + encoded + content
+
+
+def signature_data(owner: uuid.UUID, data: bytes) -> bytes:
+    """EFI_SIGNATURE_DATA: an entry of db, as an authority names it."""
+    return owner.bytes_le + data
+
+
+def signature_list(kind: uuid.UUID, entries: Sequence[bytes]) -> bytes:
+    """EFI_SIGNATURE_LIST of entries (EFI_SIGNATURE_DATA) of one size."""
+    size = len(entries[0]) if entries else 0
+    return struct.pack("<16sIII", kind.bytes_le, 28 + size * len(entries), 0, size) + b"".join(entries)
 
 
 def loaded_image(file_path: str, *, size: int) -> bytes:
@@ -55,3 +67,8 @@ def tagged(tag: int, content: bytes) -> bytes:
 def boot_loader(label: str, text: str) -> bytes:
     """EV_IPL data as a boot loader logs it; it measures the text alone."""
     return f"{label}: {text}".encode() + b"\x00"
+
+
+def wide(text: str) -> bytes:
+    """EV_IPL data as systemd-boot and systemd-stub log it: UTF-16 with its NUL."""
+    return (text + "\x00").encode("utf-16-le")

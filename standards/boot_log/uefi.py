@@ -55,13 +55,14 @@ def read_variable(data: bytes) -> UefiVariable | None:
 
 
 def read_loaded_image(data: bytes) -> LoadedImage | None:
-    """Read UEFI_IMAGE_LOAD_EVENT."""
+    """Read UEFI_IMAGE_LOAD_EVENT; zero bytes after its path are room that old shims did not fill."""
     if len(data) < _IMAGE_HEADER.size:
         return None
     _location, size, _link_time_address, path_length = _IMAGE_HEADER.unpack_from(data)
-    if _IMAGE_HEADER.size + path_length != len(data):
+    end = _IMAGE_HEADER.size + path_length
+    if end > len(data) or any(data[end:]):
         return None
-    return LoadedImage(size=size, path=device_path_text(data[_IMAGE_HEADER.size :]))
+    return LoadedImage(size=size, path=device_path_text(data[_IMAGE_HEADER.size : end]))
 
 
 def read_disk_guid(data: bytes) -> uuid.UUID | None:

@@ -2,8 +2,8 @@
 
     python -m tests.vectors.boot_logs
 
-`index.json` holds for each file either the PCR values that its events lead to (by bank and index) and one line an
-event, or the part that a decoder must refuse. The PCR values are computed here with hashlib alone, so that they
+`index.json` holds for each file either the PCR values that its events lead to (by bank and index), one line an event,
+violations of A20 and components of the boot chain, or the part that a decoder must refuse. The PCR values are computed here with hashlib alone, so that they
 judge the replay and do not repeat it.
 """
 
@@ -16,15 +16,30 @@ from typing import Any
 from standards.boot_log import events as ev
 from standards.boot_log import payloads
 from standards.boot_log.algorithms import BANKS, SHA1, SHA256, SHA384, SHA512
+from standards.boot_log.boot_chain import boot_chain
 from standards.boot_log.decode import decode_event_log
 from standards.boot_log.describe import describe
 from standards.boot_log.encode import Measurement, build_event_log, encode_event_log
 from standards.boot_log.events import EVENT_TYPES, EventLog, startup_locality_data
+from standards.boot_log.secure_boot import SECURE_BOOT_PCR, secure_boot_facts
+from tests.unit.standards.boot_log import boot_chains, secure_boots
 from tests.unit.standards.boot_log.logs import LOG, header, record
 
 FOLDER = Path(__file__).parent / "boot_logs"
 INDEX = FOLDER / "index.json"
+_HASHLIB_NAMES = {0x0012: "sm3"}
 _SEPARATOR = Measurement(pcr=0, type=ev.EV_SEPARATOR, data=payloads.SEPARATOR)
+_VIOLATIONS = (
+    secure_boots.SECURE_BOOT,
+    secure_boots.PK,
+    secure_boots.PK,
+    secure_boots.DB_VARIABLE,
+    secure_boots.DBX_VARIABLE,
+    secure_boots.separator(b"\xff" * 4),
+    secure_boots.authority(payloads.signature_data(secure_boots.OWNER, b"a stranger")),
+    secure_boots.DBX_VARIABLE,
+)
+"""Without KEK, PK twice, a separator of a BIOS, an authority that db does not hold, dbx again after the separator."""
 
 
 def good_logs() -> dict[str, bytes]:
@@ -44,10 +59,19 @@ def good_logs() -> dict[str, bytes]:
         "startup-locality-3.bin": build_event_log([locality, _SEPARATOR], algorithms=(SHA256,)),
         "h-crtm.bin": build_event_log([h_crtm, _SEPARATOR], algorithms=(SHA256,)),
         "no-events.bin": build_event_log([], algorithms=(SHA256,)),
+        "secure-boot.bin": build_event_log(secure_boots.GOOD, algorithms=(SHA256, SHA384)),
+        "secure-boot-off.bin": build_event_log(
+            [secure_boots.variable("SecureBoot", b"\x00"), *secure_boots.GOOD[1:]], algorithms=(SHA256,)
+        ),
+        "secure-boot-violations.bin": build_event_log(_VIOLATIONS, algorithms=(SHA256,)),
+        "grub.bin": build_event_log(boot_chains.GRUB, algorithms=(SHA256,)),
+        "unified-kernel-image.bin": build_event_log(boot_chains.STUB, algorithms=(SHA256,)),
+        "sm3-and-sha3.bin": build_event_log([_SEPARATOR], algorithms=(0x0012, 0x0027, SHA256)),
     }
     return {name: encode_event_log(log) for name, log in built.items()} | {
         "tpm-1.2-format.bin": (legacy + struct.pack("<I", 4) + bytes(4)) * 2,
         "unused-rest-of-the-area.bin": encode_event_log(built["four-banks.bin"]) + bytes(512),
+        "erased-rest-of-the-area.bin": encode_event_log(built["four-banks.bin"]) + b"\xff" * 512,
         "vendor-info.bin": header(vendor=b"\x05ACME!") + record(),
     }
 
@@ -116,7 +140,16 @@ def _expected(log: EventLog) -> dict[str, Any]:
         for bank in log.algorithms
         if bank in BANKS
     }
-    return {"pcrs": pcrs, "events": [describe(event) for event in log.events]}
+    expected: dict[str, Any] = {"pcrs": pcrs, "events": [describe(event) for event in log.events]}
+    bank = next((bank for bank in log.algorithms if bank in BANKS), SHA1)
+    if any(event.pcr == SECURE_BOOT_PCR and event.extended for event in log.events):
+        facts = secure_boot_facts(log, bank=bank)
+        expected["secure_boot"] = facts.enabled
+        expected["violations"] = [f"{each.kind}: {each.subject}" for each in facts.violations]
+    links = boot_chain(log, bank=bank).links
+    if links:
+        expected["boot_chain"] = [f"{link.component}: {link.name}" for link in links]
+    return expected
 
 
 def _replayed(log: EventLog, *, bank: int, locality: int) -> dict[str, str]:
@@ -124,7 +157,9 @@ def _replayed(log: EventLog, *, bank: int, locality: int) -> dict[str, str]:
     for event in log.events:
         if event.type != ev.EV_NO_ACTION:
             before = values.get(event.pcr, bytes(BANKS[bank].size))
-            values[event.pcr] = hashlib.new(BANKS[bank].name, before + event.digests[bank]).digest()
+            values[event.pcr] = hashlib.new(
+                _HASHLIB_NAMES.get(bank, BANKS[bank].name), before + event.digests[bank]
+            ).digest()
     return {str(pcr): value.hex() for pcr, value in sorted(values.items())}
 
 

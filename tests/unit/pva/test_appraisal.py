@@ -7,87 +7,23 @@ from typing import Any
 
 import pytest
 
-from pva.appraisal import Appraisal, ReferenceManifest, appraise
-from pva.boot_events import replay_boot_log
-from pva.continuity import Sighting
 from pva.findings import FINDINGS, FindingCode, Scope, find
-from pva.policy import AppraisalPolicy
-from pva.quote import PlatformQuote
 from standards.boot_log.encode import Measurement
 from standards.boot_log.events import EV_IPL
 from standards.rats.ar4si import STANDARD_VALUES, Tier, tier_of_claim
-from standards.rats.corim import Manifest, PlatformReference
+from standards.rats.corim import PlatformReference
 from tests.fakes.attesting_device import (
     SHA256,
     TRE_IMAGE,
-    AttestingDevice,
     command_line,
     measurements,
 )
 from tests.fakes.credentials import MODEL, hw_type
 from tests.fakes.pki import NOW
 from tests.fakes.pva_world import POLICY, SELECTION, reference_manifest
+from tests.unit.pva.appraisals import GOOD, appraised, booted, found
 
-GOOD = AttestingDevice()
-MODELS = {MODEL: hw_type()}
 OTHER_TRE = b"\x07" * 32
-
-
-def quote_of(device: AttestingDevice, selections: Mapping[int, tuple[int, ...]]) -> PlatformQuote:
-    return PlatformQuote(
-        device_id=device.device_id,
-        ak_name=device.ak.name,
-        qualified_signer=b"signer",
-        pcr_values=device.pcr_values(selections),
-        pcr_digest=bytes(32),
-        clock_info=device.clock_info,
-        firmware_version=device.firmware_version,
-        storage_key_name=device.storage.name,
-        storage_public=device.storage.encode(),
-        generation_counter_name=device.counter.name,
-        generation_counter=device.counter_value,
-    )
-
-
-def appraised(
-    device: AttestingDevice,
-    manifest: Manifest | None,
-    *,
-    selections: Mapping[int, tuple[int, ...]] = SELECTION,
-    models: Mapping[str, str] = MODELS,
-    policy: AppraisalPolicy = POLICY,
-) -> Appraisal:
-    quote = quote_of(device, selections)
-    seen = Sighting(
-        device_id=quote.device_id,
-        supplier="Acme",
-        hw_type=hw_type(),
-        ak_name=quote.ak_name,
-        qualified_signer=quote.qualified_signer,
-        storage_key_name=quote.storage_key_name,
-        generation_counter_name=quote.generation_counter_name,
-        generation_counter=quote.generation_counter,
-        clock_info=quote.clock_info,
-        firmware_version=quote.firmware_version,
-        credential_sha256=bytes(32),
-        credential_not_before=NOW,
-        at=NOW,
-    )
-    reference = (
-        None
-        if manifest is None
-        else ReferenceManifest(manifest=manifest, digest=bytes(32), permitted_models=models)
-    )
-    boot = replay_boot_log(device.boot_log, ima_log=None, quoted=quote.pcr_values)
-    return appraise(quote, boot=boot, reference=reference, history=None, seen=seen, policy=policy)
-
-
-def found(appraisal: Appraisal) -> list[tuple[str, str]]:
-    return [(finding.scope, finding.code) for finding in appraisal.findings]
-
-
-def booted(*boot: Measurement) -> AttestingDevice:
-    return replace(GOOD, boot=boot)
 
 
 def test_what_the_manifest_confirms_is_affirmed() -> None:
@@ -103,7 +39,11 @@ def test_what_the_manifest_confirms_is_affirmed() -> None:
 def test_another_kernel_is_a_finding_about_the_platform() -> None:
     changed = booted(*measurements(kernel=b"another kernel"))
     appraisal = appraised(changed, reference_manifest(GOOD))
-    assert found(appraisal) == [("platform", "pcr-mismatch"), ("tre", "platform-not-affirmed")]
+    assert found(appraisal) == [
+        ("platform", "pcr-mismatch"),
+        ("platform", "kernel-mismatch"),
+        ("tre", "platform-not-affirmed"),
+    ]
     finding = appraisal.findings[0]
     assert finding.subject == "PCR 9 of bank sha256"
     assert finding.expected == GOOD.pcr_values(SELECTION)[SHA256][9].hex()
@@ -120,9 +60,13 @@ def test_another_kernel_is_a_finding_about_the_platform() -> None:
 def test_another_tre_is_a_finding_about_the_tre_and_leaves_the_platform_affirmed() -> None:
     changed = booted(*measurements(line=command_line(OTHER_TRE)))
     appraisal = appraised(changed, reference_manifest(GOOD))
-    assert found(appraisal) == [("tre", "pcr-mismatch"), ("tre", "tre-image-mismatch")]
+    assert found(appraisal) == [
+        ("tre", "pcr-mismatch"),
+        ("tre", "command-line-mismatch"),
+        ("tre", "tre-image-mismatch"),
+    ]
     assert appraisal.tiers == {Scope.PLATFORM: Tier.AFFIRMING, Scope.TRE: Tier.CONTRAINDICATED}
-    image = appraisal.findings[1]
+    image = appraisal.findings[2]
     assert (image.expected, image.measured) == (TRE_IMAGE.hex(), OTHER_TRE.hex())
 
 

@@ -8,7 +8,7 @@ from standards.boot_log.algorithms import SHA1, SHA256
 from standards.boot_log.decode import decode_event_log
 from standards.boot_log.encode import Measurement, build_event_log, encode_event_log
 from standards.boot_log.errors import BootLogError
-from standards.boot_log.events import EV_NO_ACTION, EV_SEPARATOR, startup_locality_data
+from standards.boot_log.events import EV_NO_ACTION, EV_SEPARATOR, LogFormat, startup_locality_data
 from tests.unit.standards.boot_log.logs import LOG, MEASUREMENTS, header, record
 
 ENCODED = encode_event_log(LOG)
@@ -39,11 +39,37 @@ def test_the_format_of_tpm_1_2_is_marked() -> None:
         (SHA1,),
         [0, 1],
     )
+    assert (log.format, LOG.format) == (LogFormat.SHA1_LEGACY, LogFormat.CRYPTO_AGILE)
     assert encode_event_log(log) == records * 2
 
 
-def test_the_unused_rest_of_the_log_area_is_passed_over() -> None:
-    assert decode_event_log(ENCODED + bytes(4096)) == LOG
+def test_an_older_specification_event_begins_a_log_of_tpm_1_2() -> None:
+    data = b"Spec ID Event02\x00" + bytes(9)
+    first = struct.pack("<II", 0, EV_NO_ACTION) + bytes(20) + struct.pack("<I", len(data)) + data
+    second = struct.pack("<II", 4, EV_SEPARATOR) + b"\x11" * 20 + struct.pack("<I", 4) + bytes(4)
+    log = decode_event_log(first + second)
+    assert log.format is LogFormat.SHA1_LEGACY
+    assert [event.extended for event in log.events] == [False, True]
+
+
+@pytest.mark.parametrize("unused", [b"\x00", b"\xff"], ids=["zeros", "erased flash"])
+def test_the_unused_rest_of_the_log_area_is_passed_over(unused: bytes) -> None:
+    for size in (1, 7, 4096):
+        assert decode_event_log(ENCODED + unused * size) == LOG
+
+
+def test_data_that_ends_like_the_unused_rest_stays_whole() -> None:
+    for end in (b"\x00" * 9, b"\xff" * 9):
+        log = decode_event_log(header() + record(data=end))
+        assert [event.data for event in log.events] == [end]
+
+
+@pytest.mark.check("A17")
+@pytest.mark.negative
+@pytest.mark.parametrize("rest", [b"\x00\xff" * 8, b"\xff" * 8 + b"\x00" * 8, b"\x00" * 32 + b"\x01"])
+def test_a_rest_of_another_kind_is_refused(rest: bytes) -> None:
+    with pytest.raises(BootLogError):
+        decode_event_log(ENCODED + rest)
 
 
 def test_an_event_that_reaches_no_pcr_may_name_any() -> None:
