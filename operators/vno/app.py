@@ -19,7 +19,7 @@ from edge.process import configure_logging, print_ready, system_clock, system_ra
 from edge.refused import AnonymousRefusals
 from edge.settings import SettingsError, load_settings
 from edge.stream_server import StreamListener, bound_stream
-from operators.vno.attachment import AttachmentDesk, AttachmentRules
+from operators.vno.attachment import AttachmentDesk, AttachmentRules, Home
 from operators.vno.gateway import Gateway, GatewayRules
 from operators.vno.sessions import Sessions
 from operators.vno.settings import VnoSettings
@@ -73,7 +73,10 @@ def build_listener(
     """The attach listener; serves nothing yet."""
     desk = AttachmentDesk(
         store,
-        homes={network: IcfClient(icf.client()) for network, icf in settings.networks().items()},
+        homes={
+            network: Home(network=IcfClient(route.client()), hears_attachments=route.hears_attachments)
+            for network, route in settings.networks().items()
+        },
         sessions=Sessions(sessions_max=settings.sessions_max),
         rules=AttachmentRules(
             serving_network=settings.serving_network,

@@ -23,6 +23,18 @@ from operators.vno.sessions import Session, Sessions
 from standards.aka.vectors import is_response
 
 _SESSION_ID_BYTES = 16
+_UNKNOWN = (RefusalCode.IDENTITY_UNKNOWN, "the home network knows no such identity")
+_NOT_ACTIVE = (RefusalCode.IDENTITY_NOT_ACTIVE, "the home network has not activated this subscription")
+_AUTS = (RefusalCode.AUTS_REFUSED, "the home network refused the resynchronisation")
+_TOLD: Mapping[str, tuple[RefusalCode, str]] = {
+    "unknown-subscriber": _UNKNOWN,
+    "subscription-unknown": _UNKNOWN,
+    "subscription-not-active": _NOT_ACTIVE,
+    "auts-invalid": _AUTS,
+    "rand-not-issued": _AUTS,
+    "resynchronisation-invalid": _AUTS,
+}
+"""Problem types of ICF and AuC, and what the device is told."""
 
 
 class HomeNetwork(Protocol):
@@ -35,6 +47,14 @@ class HomeNetwork(Protocol):
 
     def attached(self, pcid: str, *, serving_network: str, rand: bytes, expires_at: datetime) -> None:
         """Say that a PCID is attached. Raises HttpError, UnreachableError."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Home:
+    """A home network; the AuC of an operator's subscriptions does not hear of attachments, the ICF of PCIDs does."""
+
+    network: HomeNetwork
+    hears_attachments: bool = True
 
 
 class BearerStore(Protocol):
@@ -79,12 +99,12 @@ class AttachmentDesk:
         self,
         store: BearerStore,
         *,
-        homes: Mapping[Network, HomeNetwork],
+        homes: Mapping[Network, Home],
         sessions: Sessions,
         rules: AttachmentRules,
         random_bytes: RandomBytes,
     ) -> None:
-        """`homes`: the ICF of each network that there is an agreement with."""
+        """`homes`: the networks that there is an agreement with."""
         self._store = store
         self._homes = homes
         self._sessions = sessions
@@ -148,7 +168,7 @@ class AttachmentDesk:
         self, home: Network, pcid: str, *, resynchronisation: Resynchronisation | None
     ) -> VectorBatch:
         try:
-            return self._homes[home].authentication_vectors(
+            return self._homes[home].network.authentication_vectors(
                 pcid,
                 serving_network=self._rules.serving_network,
                 resynchronisation=resynchronisation,
@@ -176,8 +196,11 @@ class AttachmentDesk:
         return Challenge(session=session.id, rand=vector.rand, autn=vector.autn)
 
     def _tell(self, session: Session, expires_at: datetime) -> None:
+        home = self._homes[session.home]
+        if not home.hears_attachments:
+            return
         try:
-            self._homes[session.home].attached(
+            home.network.attached(
                 session.pcid,
                 serving_network=self._rules.serving_network,
                 rand=session.rand,
@@ -211,8 +234,5 @@ def _refusal_of(error: HttpError | UnreachableError | IcfAnswerError) -> Refused
     ):
         code, reason = RefusalCode.HOME_UNREACHABLE, "the home network does not answer now"
     elif isinstance(error, HttpError) and error.problem is not None:
-        if error.problem.type == "unknown-subscriber":
-            code, reason = RefusalCode.IDENTITY_UNKNOWN, "the home network knows no such PCID"
-        elif error.problem.type in {"auts-invalid", "rand-not-issued"}:
-            code, reason = RefusalCode.AUTS_REFUSED, "the home network refused the resynchronisation"
+        code, reason = _TOLD.get(error.problem.type, (code, reason))
     return refuse(code, subject="home network", reason=reason)

@@ -14,6 +14,7 @@ class RefusalCode(StrEnum):
     IDENTITY_MALFORMED = "identity-malformed"
     NO_ROAMING_AGREEMENT = "no-roaming-agreement"
     IDENTITY_UNKNOWN = "identity-unknown"
+    IDENTITY_NOT_ACTIVE = "identity-not-active"
     HOME_REFUSED = "home-network-refused"
     HOME_UNREACHABLE = "home-network-unreachable"
     TOO_MANY_SESSIONS = "too-many-sessions"
@@ -46,6 +47,9 @@ REFUSALS: Mapping[RefusalCode, RefusalRule] = {
     ),
     RefusalCode.IDENTITY_UNKNOWN: RefusalRule(
         status=HTTPStatus.FORBIDDEN, remedy="have the issuer of the PCID hand it over to its home network"
+    ),
+    RefusalCode.IDENTITY_NOT_ACTIVE: RefusalRule(
+        status=HTTPStatus.FORBIDDEN, remedy="wait until your operator has activated the subscription"
     ),
     RefusalCode.HOME_REFUSED: RefusalRule(
         status=HTTPStatus.BAD_GATEWAY,

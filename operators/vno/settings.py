@@ -59,10 +59,19 @@ class GatewaySettings(TlsListenerSettings):
         return tuple(ipaddress.ip_network(each) for each in self.reachable_networks)
 
 
+class RouteSettings(UpstreamSettings):
+    """A home network: the ICF of PCIDs, which hears of attachments, or the AuC of an operator's subscriptions.
+
+    Nobody needs to discover an operator for a subscription, so its AuC has no route for attachments.
+    """
+
+    hears_attachments: bool = True
+
+
 class VnoSettings(Settings):
     """The whole of the VNO's settings.
 
-    `serving_network` is this network's tenant in the ICFs' tables of principals; `routes` names the ICF of each home
+    `serving_network` is this network's tenant in the home networks' tables of principals; `routes` names each home
     network by "MCC-MNC", the MNC with as many digits as it has there.
     """
 
@@ -72,18 +81,18 @@ class VnoSettings(Settings):
     database: str
     device: AttachListenerSettings
     gateway: GatewaySettings
-    routes: Annotated[dict[str, UpstreamSettings], Field(min_length=1)]
+    routes: Annotated[dict[str, RouteSettings], Field(min_length=1)]
     session_life_s: Annotated[int, Field(ge=1, le=60)] = 10
     sessions_max: Annotated[int, Field(ge=1, le=1 << 20)] = 4_096
 
     @field_validator("routes")
     @classmethod
-    def _are_routes(cls, value: dict[str, UpstreamSettings]) -> dict[str, UpstreamSettings]:
+    def _are_routes(cls, value: dict[str, RouteSettings]) -> dict[str, RouteSettings]:
         for key in value:
             if not _ROUTE.fullmatch(key):
                 raise ValueError(f'expected MCC-MNC as in "001-01", got {key!r}')
         return value
 
-    def networks(self) -> dict[Network, UpstreamSettings]:
-        """The ICF of each home network."""
+    def networks(self) -> dict[Network, RouteSettings]:
+        """The ICF or AuC of each home network."""
         return {(key[:3], key[4:]): value for key, value in self.routes.items()}

@@ -11,7 +11,7 @@ from edge.http_client import HttpError, UnreachableError
 from edge.problem_document import Problem
 from edge.refused import RefusedError
 from messages.attachment import nai_of
-from operators.vno.attachment import AttachmentDesk, AttachmentRules, Challenge
+from operators.vno.attachment import AttachmentDesk, AttachmentRules, Challenge, Home
 from operators.vno.bearers import is_proven
 from operators.vno.refusals import REFUSALS, RefusalCode
 from operators.vno.routing import Network, network_of
@@ -63,12 +63,12 @@ class Icf:
 class World:
     """A visited network with one agreement."""
 
-    def __init__(self, *, sessions_max: int = 4) -> None:
+    def __init__(self, *, sessions_max: int = 4, hears: bool = True) -> None:
         self.icf, self.store = Icf(), VnoMemory()
         self.usim = SoftwareUsim(KEY)
         self.desk = AttachmentDesk(
             self.store,
-            homes={HOME: self.icf},
+            homes={HOME: Home(network=self.icf, hears_attachments=hears)},
             sessions=Sessions(sessions_max=sessions_max),
             rules=AttachmentRules(serving_network="vno-1", session_life=timedelta(seconds=10)),
             random_bytes=Counting(),
@@ -224,6 +224,11 @@ def problem(type_: str) -> Problem:
         (UnreachableError("u", reason="r"), RefusalCode.HOME_UNREACHABLE),
         (HttpError("u", status=503, problem=None), RefusalCode.HOME_UNREACHABLE),
         (HttpError("u", status=404, problem=problem("unknown-subscriber")), RefusalCode.IDENTITY_UNKNOWN),
+        (HttpError("u", status=404, problem=problem("subscription-unknown")), RefusalCode.IDENTITY_UNKNOWN),
+        (
+            HttpError("u", status=403, problem=problem("subscription-not-active")),
+            RefusalCode.IDENTITY_NOT_ACTIVE,
+        ),
         (HttpError("u", status=403, problem=problem("auts-invalid")), RefusalCode.AUTS_REFUSED),
         (HttpError("u", status=403, problem=problem("foreign-serving-network")), RefusalCode.HOME_REFUSED),
         (HttpError("u", status=500, problem=None), RefusalCode.HOME_REFUSED),
@@ -248,6 +253,13 @@ def test_no_bearer_unless_the_home_network_hears_of_it() -> None:
         world.desk.respond(challenge.session, res=world.res(challenge), at=NOW)
     assert code_of(caught) == RefusalCode.HOME_UNREACHABLE
     assert world.store.bearers == {}
+
+
+def test_the_auc_of_a_subscription_is_asked_for_vectors_only() -> None:
+    world = World(hears=False)
+    challenge = world.attach()
+    assert world.desk.respond(challenge.session, res=world.res(challenge), at=NOW).bearer.pcid == PCID
+    assert world.icf.told == []
 
 
 @pytest.mark.negative
