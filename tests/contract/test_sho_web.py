@@ -12,12 +12,14 @@ from werkzeug.test import TestResponse
 from edge.database import engine_for, migrate, schema_differences, transaction
 from edge.http_protocol import PEER_CERTIFICATE
 from edge.principals import PrincipalTable, routes_of
+from edge.process import system_random
 from edge.refused import AnonymousRefusals
 from messages.device_code import device_code
 from operators.sho.app import MIGRATIONS
 from operators.sho.order_states import OrderState
 from operators.sho.refusals import REFUSALS, RefusalCode
 from operators.sho.schema import ledger, metadata
+from operators.sho.store import Store
 from operators.sho.web.operator import BearerTerms, Desks, operator_app
 from operators.sho.web.public import public_app
 from standards.rats.fields import encode_base64url
@@ -41,7 +43,8 @@ class Service:
     def __init__(self, folder: Path, keys: Keys) -> None:
         engine = engine_for(f"sqlite:///{folder}/sho.db")
         migrate(engine, MIGRATIONS)
-        self.world = World(keys, engine=engine)
+        self.engine = engine
+        self.world = World(keys, store=Store(engine, random_bytes=system_random))
         self.anonymous = AnonymousRefusals()
         certificates = Certificates(folder)
         clients = {name: certificates.client(name) for name in ROLES}
@@ -110,7 +113,7 @@ class Service:
 
     def leaves(self) -> list[tuple[str, str]]:
         """Kind and subject of every audit leaf."""
-        with transaction(self.world.engine, write=False) as connection:
+        with transaction(self.engine, write=False) as connection:
             return [(each.kind, each.subject) for each in ledger.entries(connection)]
 
 
@@ -133,7 +136,7 @@ def test_every_refusal_has_a_status_and_a_remedy() -> None:
 
 
 def test_the_migrations_make_the_schema(service: Service) -> None:
-    assert schema_differences(service.world.engine, metadata) == []
+    assert schema_differences(service.engine, metadata) == []
 
 
 def test_routes_of_the_two_listeners_are_disjoint_and_declared(service: Service) -> None:

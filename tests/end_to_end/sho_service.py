@@ -19,8 +19,9 @@ from clients.sho import ShoOperatorClient, ShoPublicClient
 from edge.database import engine_for
 from edge.http_client import HttpClient
 from edge.keys import read_passphrase, write_private_file, write_private_key
-from edge.process import system_clock
+from edge.process import system_clock, system_random
 from messages.encoding import decode_deterministic
+from operators.sho.store import Store
 from standards.pki import oids
 from standards.rats.fields import encode_base64url
 from tests.contract.certificates import Certificates
@@ -244,7 +245,8 @@ class ShoService:
         line = self.process.stdout.readline()
         assert line, (self.folder / "log").read_text()
         self.urls: dict[str, str] = json.loads(line)["listeners"]
-        self.world = World(self.keys, engine=engine_for(f"sqlite:///{self.folder}/sho.db"))
+        engine = engine_for(f"sqlite:///{self.folder}/sho.db")
+        self.world = World(self.keys, store=Store(engine, random_bytes=system_random))
         self.world.pva, self.world.at = self.pva, self.pva.at
 
     def kill(self) -> None:

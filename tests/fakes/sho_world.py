@@ -1,14 +1,10 @@
 """An SHO wired as its process wires it, on a store in memory, among the peers of `tests.fakes.sho_peers`."""
 
-import functools
 import hashlib
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-import sqlalchemy as sa
-
-from edge.database import engine_for, transaction
 from messages.binding import PVA_STATEMENT, extra_data
 from messages.device_code import device_code
 from messages.encoding import encode_deterministic
@@ -22,16 +18,20 @@ from operators.sho.packages import Package
 from operators.sho.provisioning import Provisioning
 from operators.sho.receipts import ReceiptDesk
 from operators.sho.registration import Operator, OrderWish, Registrar
-from operators.sho.schema import metadata
 from operators.sho.sealed_results import ResultOpener
-from operators.sho.store import Store
 from operators.sho.subscriber_secrets import SubscriberSecrets
-from operators.sho.subscriptions import AuthenticationCentre, NumberPlan, SubscriptionMaker
+from operators.sho.subscriptions import (
+    AuthenticationCentre,
+    NumberPlan,
+    StoredSubscription,
+    SubscriptionMaker,
+)
 from operators.sho.validation import Pva, Validation
 from standards.pki import oids
 from standards.tpm2.constants import StructureTag
 from standards.tpm2.structures import PcrSelection, QuoteInfo
 from tests.fakes.pki import NOW
+from tests.fakes.sho_memory import MemoryStore
 from tests.fakes.sho_peers import (
     DPF,
     KEY_FILE,
@@ -59,31 +59,13 @@ class Counting:
         return hashlib.shake_256(self._count.to_bytes(8)).digest(count)
 
 
-@functools.cache
-def _engine() -> sa.Engine:
-    """One store in memory for all worlds of a process: its statements are compiled once."""
-    engine = engine_for("sqlite://")
-    metadata.create_all(engine)
-    return engine
-
-
-def empty_store() -> sa.Engine:
-    """The store in memory, without a row."""
-    engine = _engine()
-    with transaction(engine) as connection:
-        for table in reversed(metadata.sorted_tables):
-            connection.execute(sa.delete(table))
-    return engine
-
-
 class World:
     """One SHO, its device, its PVAs; `at` is the present moment."""
 
-    def __init__(self, keys: Keys, *, relayed: bool = False, engine: sa.Engine | None = None) -> None:
+    def __init__(self, keys: Keys, *, relayed: bool = False, store: Any = None) -> None:
         """Build everything as `operators.sho.app` does, on a store in memory unless told otherwise."""
         self.keys, self.at, self.random_bytes, self.wakes = keys, NOW, Counting(), 0
-        self.engine = engine or empty_store()
-        self.store = Store(self.engine, random_bytes=self.random_bytes)
+        self.store: Any = MemoryStore() if store is None else store
         self.network = FakeNetwork()
         self.pva = FakePva(keys=keys, sealed=relayed)
         self.other_pva = FakePva(keys=keys, id=OTHER_PVA)
@@ -198,13 +180,13 @@ class World:
 
     def order(self, order_id: str) -> OrderRecord:
         """An order as stored."""
-        order = self.store.order(order_id)
+        order: OrderRecord | None = self.store.order(order_id)
         assert order is not None
         return order
 
     def package(self, order_id: str) -> Package:
         """The newest package of an order."""
-        package = self.store.package(order_id)
+        package: Package | None = self.store.package(order_id)
         assert package is not None
         return package
 
@@ -214,16 +196,13 @@ class World:
 
     def imsi(self, order_id: str) -> str:
         """The subscriber of an order."""
-        subscription = self.store.subscription_of(order_id)
+        subscription: StoredSubscription | None = self.store.subscription_of(order_id)
         assert subscription is not None
         return subscription.imsi
 
-    def leaves(self, order_id: str) -> list[str]:
+    def leaves(self, subject: str) -> list[str]:
         """Kinds of the audit leaves about an order."""
-        table = metadata.tables["ledger"]
-        with self.engine.connect() as connection:
-            query = sa.select(table.c.kind).where(table.c.subject == order_id).order_by(table.c.number)
-            return list(connection.scalars(query))
+        return list(self.store.leaves(subject))
 
     def fresh(self, order_id: str, **changed: Any) -> str:
         """The result of the validation that the DPF has asked for before it delivered."""

@@ -1,0 +1,250 @@
+"""The SHO's store in memory: satisfies the same ports as `operators.sho.store`, and the same contract tests."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from operators.sho.order_states import REPLACEABLE, OrderRecord, OrderState, check_transition
+from operators.sho.packages import Package
+from operators.sho.receipts import ReceiptAnswer, TakenReceipt
+from operators.sho.refusals import RefusalCode, RefusalError
+from operators.sho.registration import Binding, NewOrder
+from operators.sho.subscriptions import StoredSubscription
+from operators.sho.validation import ValidationRequest
+from standards.aka.sequence import HomeSequence
+from standards.rats.ear import AttestationResult
+
+_AT_ONCE = {OrderState.REGISTERED, OrderState.VALIDATING, OrderState.PACKAGED}
+_WHEN_LAPSED = {OrderState.REFUSED, OrderState.AUTHORIZED}
+
+
+@dataclass
+class MemoryStore:
+    """Everything in dictionaries; a method changes all of its rows or none."""
+
+    records: dict[str, OrderRecord] = field(default_factory=dict)
+    placed: dict[str, NewOrder] = field(default_factory=dict)
+    told: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    subscriptions: dict[str, StoredSubscription] = field(default_factory=dict)
+    requests: dict[str, ValidationRequest] = field(default_factory=dict)
+    accepted: set[str] = field(default_factory=set)
+    packages: dict[str, Package] = field(default_factory=dict)
+    receipts: dict[bytes, ReceiptAnswer] = field(default_factory=dict)
+    kinds: list[tuple[str, str]] = field(default_factory=list)
+
+    # orders
+
+    def add_order(self, order: NewOrder) -> OrderRecord:
+        known = self.placed.setdefault(order.idempotency_key, order)
+        if known.request_digest != order.request_digest:
+            raise RefusalError(RefusalCode.IDEMPOTENCY_CONFLICT, subject="Idempotency-Key", reason="another")
+        if known is order:
+            self.records[order.record.id] = order.record
+            self._leaf("order-taken", order.record.id)
+        return self.records[known.record.id]
+
+    def order(self, order_id: str) -> OrderRecord | None:
+        return self.records.get(order_id)
+
+    def order_of_digest(self, digest: bytes) -> OrderRecord | None:
+        return next((each for each in self.records.values() if each.digest == digest), None)
+
+    def orders_of_code(self, device_code: str) -> Sequence[OrderRecord]:
+        return [each for each in reversed(self.records.values()) if each.device_code == device_code]
+
+    def due(self, *, at: datetime, limit: int) -> Sequence[OrderRecord]:
+        due = [(each.due_at, each.id, each) for each in self.records.values() if each.due_at is not None]
+        return [each for due_at, _, each in sorted(due, key=lambda row: row[:2]) if due_at <= at][:limit]
+
+    def informed(self, order_id: str) -> tuple[str, ...]:
+        return self.told.get(order_id, ())
+
+    def announced(self, order_id: str, *, at: datetime) -> None:
+        del at
+        if not self.records[order_id].announced:
+            self._set(order_id, announced=True)
+            self._leaf("order-announced", order_id)
+
+    def postpone(self, order: OrderRecord, *, due_at: datetime) -> None:
+        now = self.records[order.id]
+        if (now.state, now.due_at, now.tries) == (order.state, order.due_at, order.tries):
+            self._set(order.id, due_at=due_at, tries=order.tries + 1)
+
+    def note(self, order_id: str, *, code: str, reason: str, at: datetime) -> None:
+        del code, reason, at
+        self._leaf("peer-refused", order_id)
+
+    def expire(self, order_id: str, *, before: OrderState, at: datetime) -> None:
+        self._move(order_id, before, OrderState.EXPIRED, at=at, reason="it has lapsed")
+
+    def restart(self, order_id: str, *, before: OrderState, at: datetime) -> None:
+        if self._move(order_id, before, OrderState.REGISTERED, at=at):
+            self.accepted -= {each.jti for each in self.requests.values() if each.order_id == order_id}
+
+    def refuse(self, order_id: str, *, before: OrderState, reason: str, at: datetime) -> None:
+        self._move(order_id, before, OrderState.REFUSED, at=at, reason=reason)
+
+    # registration
+
+    def register(self, order_id: str, binding: Binding, *, replaced: Sequence[str], at: datetime) -> bool:
+        if not self._move(order_id, OrderState.ORDERED, OrderState.REGISTERED, at=at):
+            return False
+        device = binding.device
+        self._set(
+            order_id,
+            device_id=device.device_id,
+            ak_name=device.ak_name,
+            ak_public=device.ak_public,
+            es_root_sha256=device.es_root_sha256,
+            token=binding.token,
+            digest=binding.digest,
+            expires_at=binding.expires_at,
+            tries=0,
+        )
+        made = binding.subscription(len(self.subscriptions) + 1)
+        self.subscriptions[made.imsi] = StoredSubscription(
+            imsi=made.imsi, order_id=order_id, active=False, sequence=HomeSequence(), sealed=made.sealed
+        )
+        for other in replaced:
+            state = self.records[other].state
+            if state in REPLACEABLE:
+                reason = f"order {order_id} for the same device took its place"
+                self._move(other, state, OrderState.EXPIRED, at=at, reason=reason)
+        return True
+
+    def authorization_lapsed(self, order_id: str, *, at: datetime) -> bool:
+        return self.packages[order_id].expires_at <= at
+
+    # validation
+
+    def add_request(self, request: ValidationRequest, *, before: OrderState, at: datetime) -> bool:
+        after = OrderState.VALIDATING
+        if before is not after and not self._move(request.order_id, before, after, at=at):
+            return False
+        self.requests[request.jti] = request
+        self._leaf("validation-asked", request.order_id)
+        return True
+
+    def submitted(self, jti: str, *, request_id: str) -> None:
+        self.requests[jti] = replace(self.requests[jti], request_id=request_id)
+
+    def latest_request(self, order_id: str) -> ValidationRequest | None:
+        own = [each for each in self.requests.values() if each.order_id == order_id]
+        return max(own, key=lambda each: each.attempt, default=None)
+
+    def accepted_request(self, order_id: str) -> ValidationRequest | None:
+        own = (self.requests[jti] for jti in self.accepted)
+        return next((each for each in own if each.order_id == order_id), None)
+
+    def request_of_nonce(self, rp_nonce: bytes) -> ValidationRequest | None:
+        return next((each for each in self.requests.values() if each.rp_nonce == rp_nonce), None)
+
+    def accept_result(self, jti: str, *, result: AttestationResult, token: str, at: datetime) -> bool:
+        order_id = self.requests[jti].order_id
+        validating = self.records[order_id].state is OrderState.VALIDATING
+        if not validating or self.accepted_request(order_id) is not None:
+            return False
+        self._set(order_id, due_at=at, tries=0)
+        self.accepted.add(jti)
+        self._keep_result(jti, result, token)
+        return True
+
+    def refuse_result(
+        self, jti: str, *, result: AttestationResult, token: str, reason: str, at: datetime
+    ) -> bool:
+        order_id = self.requests[jti].order_id
+        if not self._move(order_id, OrderState.VALIDATING, OrderState.REFUSED, at=at, reason=reason):
+            return False
+        self._keep_result(jti, result, token)
+        return True
+
+    # provisioning and receipts
+
+    def package(self, order_id: str) -> Package | None:
+        return self.packages.get(order_id)
+
+    def save_package(self, order_id: str, package: Package, *, at: datetime) -> None:
+        if self._move(order_id, OrderState.VALIDATING, OrderState.PACKAGED, at=at):
+            self.packages[order_id] = package
+
+    def authorized(self, order_id: str, *, at: datetime) -> None:
+        self._move(order_id, OrderState.PACKAGED, OrderState.AUTHORIZED, at=at)
+
+    def answer_to(self, digest: bytes) -> ReceiptAnswer | None:
+        return self.receipts.get(digest)
+
+    def activate(self, taken: TakenReceipt, *, informed: str, at: datetime) -> None:
+        order_id = taken.order_id
+        if self._move(order_id, OrderState.AUTHORIZED, OrderState.INSTALLED, at=at):
+            subscription = self.subscription_of(order_id)
+            assert subscription is not None
+            self.subscriptions[subscription.imsi] = replace(subscription, active=True)
+            self._move(order_id, OrderState.INSTALLED, OrderState.ACTIVE, at=at)
+            self.told[order_id] = (informed,)
+            self._leaf("user-informed", order_id)
+        else:
+            self._check_state(order_id, OrderState.ACTIVE)
+        self._keep_receipt(taken)
+
+    def keep_failure(self, taken: TakenReceipt, *, at: datetime) -> None:
+        state, reason = taken.answer.state, f"{taken.receipt.outcome}: {taken.receipt.detail}"
+        before = OrderState.AUTHORIZED
+        if state is not OrderState.FAILED or not self._move(
+            taken.order_id, before, state, at=at, reason=reason
+        ):
+            self._check_state(taken.order_id, state)
+        self._keep_receipt(taken)
+
+    # subscriptions
+
+    def subscription_of(self, order_id: str) -> StoredSubscription | None:
+        return next((each for each in self.subscriptions.values() if each.order_id == order_id), None)
+
+    def take_sequence(
+        self, imsi: str, *, advance: Callable[[StoredSubscription], HomeSequence]
+    ) -> StoredSubscription | None:
+        before = self.subscriptions.get(imsi)
+        if before is not None:
+            self.subscriptions[imsi] = replace(before, sequence=advance(before))
+        return before
+
+    def leaves(self, subject: str) -> list[str]:
+        """Kinds of the leaves about a subject, oldest first."""
+        return [kind for kind, about in self.kinds if about == subject]
+
+    def _move(
+        self,
+        order_id: str,
+        before: OrderState,
+        after: OrderState,
+        *,
+        at: datetime,
+        reason: str | None = None,
+    ) -> bool:
+        check_transition(before, after)
+        order = self.records.get(order_id)
+        if order is None or order.state is not before:
+            return False
+        due_at = at if after in _AT_ONCE else order.expires_at if after in _WHEN_LAPSED else None
+        self._set(order_id, state=after, due_at=due_at, reason=reason)
+        self._leaf(f"order-{after.value}", order_id)
+        return True
+
+    def _check_state(self, order_id: str, state: OrderState) -> None:
+        if self.records[order_id].state is not state:
+            raise RefusalError(RefusalCode.CONCURRENT_CHANGE, subject=order_id, reason="it has changed")
+
+    def _set(self, order_id: str, **values: Any) -> None:
+        self.records[order_id] = replace(self.records[order_id], **values)
+
+    def _keep_result(self, jti: str, result: AttestationResult, token: str) -> None:
+        self.requests[jti] = replace(self.requests[jti], result=token, result_id=result.result_id)
+        self._leaf("result-taken", result.device_id)
+
+    def _keep_receipt(self, taken: TakenReceipt) -> None:
+        self.receipts[taken.digest] = taken.answer
+        self._leaf("receipt-taken", taken.order_id)
+
+    def _leaf(self, kind: str, subject: str) -> None:
+        self.kinds.append((kind, subject))
