@@ -47,10 +47,24 @@ class TableHttp(HttpClient):
         self.base_url = url.rstrip("/")
         self._given, self._asked = given, asked
 
-    def get(self, path: str, *, accept: str = "*/*") -> HttpResponse:  # noqa: ARG002 - the parent's signature
+    def get(
+        self,
+        path: str,
+        *,
+        accept: str = "*/*",  # noqa: ARG002 - the parent's signature
+        headers: Mapping[str, str] | None = None,  # noqa: ARG002 - the parent's signature
+    ) -> HttpResponse:
         return self._answer("GET", path, b"", "")
 
-    def post(self, path: str, body: bytes, *, content_type: str, accept: str = "*/*") -> HttpResponse:  # noqa: ARG002 - the parent's signature
+    def post(
+        self,
+        path: str,
+        body: bytes,
+        *,
+        content_type: str,
+        accept: str = "*/*",  # noqa: ARG002 - the parent's signature
+        headers: Mapping[str, str] | None = None,  # noqa: ARG002 - the parent's signature
+    ) -> HttpResponse:
         return self._answer("POST", path, body, content_type)
 
     def _answer(self, method: str, path: str, body: bytes, content_type: str) -> HttpResponse:
