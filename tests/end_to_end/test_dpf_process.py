@@ -1,6 +1,8 @@
 """The DPF as a process over real TLS: PVA, SHO and responder are counterparts on sockets of their own."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -20,7 +22,7 @@ from messages.encoding import decode_fields
 from operators.dpf.app import build
 from operators.dpf.schema import metadata
 from operators.dpf.settings import DpfSettings
-from tests.end_to_end.role_process import RoleProcess, upstream
+from tests.end_to_end.role_process import ROOT, RoleProcess, upstream
 from tests.fakes.dpf_world import CONTENT, DpfWorld
 from tests.fakes.ocsp_responder import FakeResponder
 from tests.fakes.tls_counterpart import TlsCounterpart
@@ -338,3 +340,14 @@ def test_the_migrations_make_the_schema(site: Site) -> None:
     engine = engine_for(f"sqlite:///{site.dpf.folder}/dpf.db")
     assert schema_differences(engine, metadata) == []
     engine.dispose()
+
+
+@pytest.mark.negative
+@pytest.mark.requirement("R75")
+def test_a_dpf_does_not_start_with_another_ones_key(site: Site) -> None:
+    settings = site.dpf.folder / "settings.toml"
+    settings.write_text(settings.read_text().replace('id = "dpf-1"', 'id = "dpf-2"', 1))
+    command = [sys.executable, "-m", "operators.dpf.app", "--config", str(settings)]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+    assert ended.returncode == 2
+    assert "delivery_key" in ended.stderr
