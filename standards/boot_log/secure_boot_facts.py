@@ -13,7 +13,7 @@ from standards.boot_log.signature_lists import SignatureEntry
 
 SECURE_BOOT: Final = "SecureBoot"
 REQUIRED: Final = (SECURE_BOOT, "PK", "KEK", "db", "dbx")
-"""Variables that are measured once each, in this order (A20)."""
+"""Variables that are measured once each (A20); platforms do it in this order, which is not checked."""
 ON: Final = b"\x01"
 
 
