@@ -15,7 +15,7 @@ from edge.http_client import HttpError
 from lab.device import Answer, Device, Refusal
 from lab.identities import CCIF, SHO, VNO
 from lab.narration import Line, Story
-from lab.network import PRODUCT, Network
+from lab.network import HOME_MNC, PRODUCT, Network
 from lab.scene import Scene
 from lab.story import APPROVED, UnexpectedEndError
 from m2me_agent.tre_protocol import Operation

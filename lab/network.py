@@ -110,7 +110,7 @@ class Network:
             | {"reachable_networks": [LOOPBACK_NETWORK]},
             "routes": {
                 f"{MCC}-{MNC}": self._call(ICF, VNO),
-                f"{MCC}-{HOME_MNC}": self._call(SHO, VNO),
+                f"{MCC}-{HOME_MNC}": self._call(SHO, VNO) | {"hears_attachments": False},
             },
         }
 

@@ -89,14 +89,6 @@ def refuse(path: Path, user: tuple[int, int] | None, code: str) -> None:
     click.echo(f"{code}: refused")
 
 
-def _become(user: tuple[int, int] | None) -> None:
-    if user is not None:
-        try:
-            drop_privileges(*user)
-        except PrivilegeError as error:
-            _end(str(error))
-
-
 def _decide(path: Path, code: str, operation: Operation) -> None:
     digests = [order["order_digest"] for order in _orders(path) if order["order_code"] == code]
     if len(digests) != 1:
