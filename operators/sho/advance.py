@@ -71,7 +71,10 @@ class AdvanceStore(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Engine:
-    """Advances orders; `poll_s` is how soon a PVA is asked first what came of a request."""
+    """Advances orders; `poll_s` is how soon a PVA is asked first what came of a request.
+
+    `late` is how long a receipt may be on its way: an order whose package may be at the device outlives its token by it.
+    """
 
     store: AdvanceStore
     registrar: Registrar
@@ -79,6 +82,7 @@ class Engine:
     provisioning: Provisioning
     clock: Clock
     poll_s: float
+    late: timedelta = timedelta(days=1)
 
     def advance(self, order: OrderRecord) -> None:
         """Take every step that can be taken now, then say when to look again."""
@@ -103,7 +107,7 @@ class Engine:
     def _step(self, order: OrderRecord) -> bool:
         """The next step of an order; whether there may be another one now."""
         at = self.clock()
-        if order.expires_at <= at and order.state in _EXPIRABLE:
+        if self._lapses_at(order) <= at and order.state in _EXPIRABLE:
             self.store.expire(order.id, before=order.state, at=at)
             return True
         match order.state:
@@ -130,8 +134,13 @@ class Engine:
         pause_s = min(slowest_s, first_s * _SLOWER ** min(order.tries, 64))
         due_at = at + timedelta(seconds=pause_s)
         if order.state not in _OURS and (order.announced or order.state is not OrderState.ORDERED):
-            due_at = max(order.expires_at, due_at)
+            due_at = max(self._lapses_at(order), due_at)
+        if due_at == order.due_at:
+            return
         self.store.postpone(order, due_at=due_at)
+
+    def _lapses_at(self, order: OrderRecord) -> datetime:
+        return order.expires_at + (self.late if order.state is OrderState.AUTHORIZED else timedelta())
 
     def _wait_failed(self, order: OrderRecord) -> None:
         self._wait(order, first_s=max(self.poll_s, _FAILED_FIRST_S), slowest_s=_FAILED_SLOWEST_S)

@@ -6,6 +6,7 @@ in every package, is not the key that signs tokens, and the process refuses to s
 
 import sys
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -72,6 +73,7 @@ class Parts:
     signer: OperatorSigner
     maker: SubscriptionMaker
     drf: DrfOperatorClient
+    pvas: Mapping[str, PvaOperatorClient]
     woken: threading.Event
 
 
@@ -111,6 +113,7 @@ def build(settings: ShoSettings) -> tuple[tuple[Listener, ...], tuple[Periodic, 
         provisioning=_provisioning(parts, validation),
         clock=system_clock,
         poll_s=settings.poll_s,
+        late=timedelta(seconds=settings.receipt_late_s),
     )
     rounds = Rounds(engine_of_orders, woken=parts.woken, workers=settings.workers)
     orders = Periodic(name="orders", interval_s=_BETWEEN_ROUNDS_S, work=rounds.run_once)
@@ -135,6 +138,7 @@ def _parts(settings: ShoSettings, engine: sa.Engine) -> Parts:
             random_bytes=system_random,
         ),
         drf=DrfOperatorClient(settings.drf.client()),
+        pvas={each.id: PvaOperatorClient(each.operator.client()) for each in settings.pvas},
         woken=threading.Event(),
     )
 
@@ -166,7 +170,7 @@ def _validation(parts: Parts) -> Validation:
         route = (
             RelayedRoute(pva=each.id, client=parts.drf)
             if relayed
-            else DirectRoute(pva=each.id, client=PvaOperatorClient(each.operator.client()))
+            else DirectRoute(pva=each.id, client=parts.pvas[each.id])
         )
         pvas.append(Pva(id=each.id, route=route, relayed=relayed))
     return Validation(
@@ -190,11 +194,10 @@ def _provisioning(parts: Parts, validation: Validation) -> Provisioning:
         raise WiringError("policy_root and subscription_key are one key: make a second one (D14)")
     if policy_root.key.curve.name != "secp256r1":
         raise WiringError("policy_root: expected a key on P-256, which every TPM can load")
-    clients = {each.id: PvaOperatorClient(each.operator.client()) for each in settings.pvas}
     return Provisioning(
         store=parts.store,
         validation=validation,
-        pvas=PvaApprovals(clients=clients),
+        pvas=PvaApprovals(clients=parts.pvas),
         dpf=DpfDeliveryPoint(client=DpfOperatorClient(settings.dpf.client())),
         suppliers=[each.load() for each in settings.suppliers],
         signer=parts.signer,

@@ -26,6 +26,8 @@ Id = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[!
 Text = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$")]
 HwType = Annotated[str, StringConstraints(max_length=255, pattern=r"^[0-2](\.(0|[1-9][0-9]*))+$")]
 
+Destination = Annotated[str, StringConstraints(max_length=260, pattern=r"^[A-Za-z0-9.\[\]:-]+:[0-9]{1,5}$")]
+
 
 class PvaSettings(Settings):
     """One PVA: its id under the operators' root, and whether it is asked directly or through the DRF's relay.
@@ -102,7 +104,7 @@ class SubscriberSettings(Settings):
     apn: Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[a-z0-9.-]+$")] = (
         "internet"
     )
-    destinations: tuple[str, ...] = ()
+    destinations: Annotated[tuple[Destination, ...], Field(max_length=100)] = ()
     quota_bytes: Annotated[int, Field(ge=0)] = 1 << 30
     life_s: Annotated[int, Field(ge=1)] = 86_400
 

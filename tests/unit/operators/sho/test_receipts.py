@@ -87,6 +87,28 @@ def test_a_repeated_receipt_gets_the_same_answer_and_a_new_one_a_new_instruction
     assert len(world.store.informed(order.id)) == 1
 
 
+@pytest.mark.requirement("R99")
+def test_an_order_whose_package_may_be_at_the_device_outlives_its_token_for_the_receipt(world: World) -> None:
+    order = world.authorized()
+    message = world.message(order.id)
+    world.later(days=1)
+    world.advance()
+    assert world.state(order.id) is OrderState.AUTHORIZED
+    assert take(world, message).state is OrderState.ACTIVE
+
+
+@pytest.mark.negative
+def test_an_order_whose_receipt_never_came_lapses_and_makes_room_for_another(world: World) -> None:
+    order = world.authorized()
+    world.later(days=1)
+    newer = world.place(key="a-second-order-here")
+    world.register()
+    assert world.state(newer.id) is OrderState.REGISTERED
+    world.later(days=1)
+    world.advance()
+    assert world.state(order.id) is OrderState.EXPIRED
+
+
 # --- what never opens it ---------------------------------------------------------------------------------
 
 
