@@ -11,7 +11,6 @@ from datetime import datetime
 from typing import Protocol
 
 from messages.errors import MessageError
-from messages.reliance import verify_result
 from messages.statement import (
     Receipt,
     StateChangedError,
@@ -19,7 +18,7 @@ from messages.statement import (
     decode_statement,
     verify_statement,
 )
-from operators.dpf.gate import Authorized, Trust, check_authorized
+from operators.dpf.gate import Authorized, Trust, check_authorized, recognised_result
 from operators.dpf.records import AuthorizationRecord, DeliveryRecord, Grant, ReceiptRecord
 from operators.dpf.refusals import RefusalCode, RefusalError
 
@@ -171,7 +170,9 @@ class ReceiptDesk:
             accepted_at=authorization.accepted_at,
             at=then,
         )
-        fresh = verify_result(delivery.fresh_result or "", anchors=self.trust.anchors, at=then)
+        fresh = recognised_result(
+            delivery.fresh_result or "", RefusalCode.FRESH_RESULT_INVALID, trust=self.trust, at=then
+        )
         try:
             verify_statement(
                 signed,
