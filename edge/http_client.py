@@ -9,6 +9,7 @@ environment are not used. A device whose network is a visited one goes through t
 import encodings.idna  # noqa: F401 - looked up at the first connection, when a device's agent can no longer reach it
 import json
 import re
+import socket
 import ssl
 from base64 import b64encode
 from collections.abc import Mapping
@@ -237,6 +238,9 @@ def _tunnels(gateway: Gateway, options: Mapping[str, Any]) -> urllib3.ProxyManag
         proxy_headers=gateway.headers,
         proxy_ssl_context=client_context(gateway.tls),
         use_forwarding_for_https=False,
+        socket_options=[
+            (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        ],  # which the library leaves out for proxies
         **options,
     )
 

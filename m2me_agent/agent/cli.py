@@ -63,10 +63,16 @@ class Session:
         self.user = user
         self.output = output
         self.tre = TreClient(settings.tre_socket)
+        self._context: ssl.SSLContext | None = None
         self._begun_ms = monotonic_ms()
 
     def context(self) -> ssl.SSLContext:
-        """Trust in services: the root of the settings and nothing else."""
+        """Trust in services: the root of the settings and nothing else; read once."""
+        if self._context is None:
+            self._context = self._read_anchors()
+        return self._context
+
+    def _read_anchors(self) -> ssl.SSLContext:
         from edge.http_client import ClientTls, client_context  # noqa: PLC0415 - see above
 
         root = self.settings.tls_root

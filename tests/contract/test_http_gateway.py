@@ -1,5 +1,6 @@
 """Requests through the gateway of a visited network: two layers of TLS, one tunnel for many requests, clear refusals."""
 
+import socket
 import ssl
 import threading
 from collections.abc import Iterator
@@ -27,6 +28,7 @@ class Inside(BaseHTTPRequestHandler):
     """The service that only the tunnel reaches; says what it heard."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     heard: list[str]
 
     def do_GET(self) -> None:
@@ -102,6 +104,17 @@ def test_many_requests_go_through_one_tunnel(
     assert http.post("/echo", b"a body", content_type="a/b").body == b"a body"
     assert len(http.get("/big").body) == BIG
     assert gateway.tunnels == [service]
+    http.close()
+
+
+def test_small_requests_are_sent_at_once(
+    gateway: ConnectGateway, service: str, certificates: Certificates
+) -> None:
+    """Nagle's algorithm and delayed acknowledgements would make every request with a body wait 40 ms."""
+    http = client(gateway, service, certificates)
+    http.post("/echo", b"a body", content_type="a/b")
+    options = http._pool.connection_pool_kw["socket_options"]  # noqa: SLF001 - no other way to see it
+    assert (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1) in options
     http.close()
 
 

@@ -20,7 +20,7 @@ from tests.contract.tpm_devices import REPOSITORY
 from tests.end_to_end.tre_process import ROOT, STRICT
 from tests.fakes.connect_gateway import ConnectGateway
 from tests.fakes.journey_services import WorldHandler, services, tre_socket
-from tests.fakes.journey_world import KEY, SECRET, World, unsigned
+from tests.fakes.journey_world import IDENTITY, KEY, PCID, SECRET, World, unsigned
 from tests.unit.messages import operator_samples as samples
 
 UID = 60125
@@ -179,6 +179,16 @@ def test_attach_and_status_show_what_there_is_and_no_secret(field: Field) -> Non
     told = json.dumps([lines, shown])
     assert SECRET not in told
     assert KEY.hex() not in told
+
+
+def test_connectivity_is_handed_over_in_the_factory(field: Field) -> None:
+    token = field.folder / "token"
+    token.write_text("a.connectivity.token\n")
+    status, said = field.said("connect", "--token", str(token))
+    assert (status, said) == (0, [{"outcome": "connected", "pcid": PCID, "identity": IDENTITY}])
+    token.write_bytes(b"\xff" * 100)
+    status, said = field.said("connect", "--token", str(token))
+    assert (status, said[0]["error"]["code"]) == (1, "malformed")
 
 
 def test_a_person_reads_steps_as_text(field: Field) -> None:

@@ -57,6 +57,7 @@ class ConnectGateway:
             threading.Thread(target=self._serve, args=(plain,), daemon=True).start()
 
     def _serve(self, plain: socket.socket) -> None:
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
             with self.context.wrap_socket(plain, server_side=True) as connection:
                 self._open.append(connection)
@@ -70,6 +71,7 @@ class ConnectGateway:
                 self.tunnels.append(destination)
                 host, port = destination.rsplit(":", 1)
                 with socket.create_connection((host, int(port)), timeout=10) as inside:
+                    inside.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                     connection.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
                     up = threading.Thread(target=_carry, args=(connection, inside, None), daemon=True)
                     up.start()

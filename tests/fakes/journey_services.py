@@ -35,6 +35,7 @@ class WorldHandler(BaseHTTPRequestHandler):
     """Every route that a device uses; a subclass has `world`, `gateway` and `meanwhile`."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     world: World
     gateway: str
     meanwhile: Callable[[str], None]

@@ -217,6 +217,11 @@ class FakeTre:
         row = {"mid_id": "mid-1", "owner": samples.SHO, "state": self.world.mid_state, "applications": []}
         return {"mids": [row] if self.world.mid_state else []}
 
+    def _install_connectivity(self, sent: Mapping[str, Any]) -> Mapping[str, Any]:
+        if sent["token"] != "a.connectivity.token":  # noqa: S105 - of a test
+            raise refused("malformed")
+        return {"pcid": PCID, "identity": IDENTITY}
+
     def _attach(self, sent: Mapping[str, Any]) -> Mapping[str, Any]:
         assert len(sent["rand"]) == len(sent["autn"]) == 16
         if self.world.resynchronise > 0:
