@@ -8,14 +8,14 @@ from datetime import datetime
 from typing import TypeVar
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from ca.errors import InvalidInputError
 from ca.lint import in_time, key_fault
 from standards.pki import oids
 from standards.pki.errors import DecodeError
-from standards.pki.fingerprints import decode_pem_certificates, spki_sha256
+from standards.pki.fingerprints import UNREADABLE, decode_pem_certificates, spki_sha256
 
 PEM_CHARACTERS_MAX = 16_384
 _Extension = TypeVar("_Extension", bound=x509.ExtensionType)
@@ -30,7 +30,7 @@ def read_csr(pem: str, *, subject: str) -> ec.EllipticCurvePublicKey | rsa.RSAPu
         csr = x509.load_pem_x509_csr(pem.encode())
         key = csr.public_key()
         genuine = csr.is_signature_valid
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+    except UNREADABLE as error:
         raise _refused("csr-malformed", subject, f"expected one PEM PKCS#10 request: {error}") from error
     if not genuine:
         raise _refused("csr-signature", subject, "the request is not signed with the key that it names")

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from ca.errors import CaError
+from standards.pki.fingerprints import UNREADABLE
 
 SUFFIXES = frozenset({".pem", ".crt", ".cer", ".der"})
 FILE_BYTES_MAX = 1 << 20
@@ -62,7 +63,7 @@ def _certificates(path: Path) -> Iterator[bytes]:
             return
         for certificate in x509.load_pem_x509_certificates(data):
             yield certificate.public_bytes(Encoding.DER)
-    except ValueError as error:
+    except UNREADABLE as error:
         raise TpmMakersError(
             f"{path}: is no PEM or DER certificate ({error}); remove or replace it"
         ) from error

@@ -11,13 +11,12 @@ from typing import Any, Final
 
 import click
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 
 from cli.failures import CliError, refused
 from edge.keys import load_private_key
 from standards.pki.errors import PkiError
-from standards.pki.fingerprints import decode_pem_certificates
+from standards.pki.fingerprints import UNREADABLE, decode_pem_certificates
 
 PEM_BYTES_MAX: Final = 1 << 18
 
@@ -111,7 +110,7 @@ def read_csr(path: Path) -> x509.CertificateSigningRequest:
     """A PEM certificate signing request; its signature is for the CA to check. Raises CliError."""
     try:
         return x509.load_pem_x509_csr(read_file(path, bytes_max=PEM_BYTES_MAX))
-    except (ValueError, UnsupportedAlgorithm) as error:
+    except UNREADABLE as error:
         raise _not_what_it_should(
             path, "one PEM certificate signing request (pva key create)", error
         ) from None

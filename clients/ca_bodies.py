@@ -11,6 +11,7 @@ from cryptography import x509
 from pydantic import AwareDatetime, PositiveInt
 
 from clients.ca_answers import Body, CaAnswerError
+from standards.pki.fingerprints import UNREADABLE
 from standards.pki.oids import hw_type_of_model
 
 
@@ -214,7 +215,7 @@ def certificate_of(pem: str) -> x509.Certificate:
     """A certificate from its PEM; raises CaAnswerError."""
     try:
         return x509.load_pem_x509_certificate(pem.encode())
-    except ValueError as error:
+    except UNREADABLE as error:
         raise CaAnswerError("a route with certificates", str(error)) from error
 
 
@@ -222,5 +223,5 @@ def csr_of(pem: str) -> x509.CertificateSigningRequest:
     """A CSR from its PEM; raises CaAnswerError."""
     try:
         return x509.load_pem_x509_csr(pem.encode())
-    except ValueError as error:
+    except UNREADABLE as error:
         raise CaAnswerError("a route with CSRs", str(error)) from error

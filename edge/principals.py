@@ -20,6 +20,7 @@ from pydantic import Field, ValidationError
 from edge.http_protocol import PEER_CERTIFICATE
 from edge.problem_document import Problem, ProblemError
 from edge.settings import Settings
+from standards.pki.fingerprints import UNREADABLE
 
 ROLES = frozenset(
     "sho dpf icf drf vno ccif ro-relay es overseer pva ocsp admin auditor".split()  # noqa: SIM905  # reads as the list of D12
@@ -274,7 +275,7 @@ def _issued(issuer: x509.Certificate, certificate: x509.Certificate) -> bool:
 def _load_issuers(anchors: Path) -> tuple[x509.Certificate, ...]:
     try:
         return tuple(x509.load_pem_x509_certificates(anchors.read_bytes()))
-    except (OSError, ValueError) as error:
+    except (OSError, *UNREADABLE) as error:
         raise PrincipalTableError(f"client anchors {anchors}: {_why(error)}") from None
 
 

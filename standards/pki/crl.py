@@ -12,14 +12,13 @@ from datetime import datetime
 from enum import Enum
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from standards.pki.errors import DecodeError, RevocationError
+from standards.pki.fingerprints import UNREADABLE
 
 CRL_BYTES_MAX = 16 << 20
-_UNREADABLE = (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension, x509.InvalidVersion)
 _STRONG = (hashes.SHA256, hashes.SHA384, hashes.SHA512)
 
 
@@ -106,7 +105,7 @@ def verify_crl(
         this_update, next_update = _check_time(crl, at=at)
         number = _check_extensions(crl, distribution_point=distribution_point)
         revoked = _revoked(crl)
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise DecodeError("CRL", expected="one DER CertificateList", got=str(error)) from error
     return VerifiedCrl(
         number=number, this_update=this_update, next_update=next_update, revoked=revoked, der=der

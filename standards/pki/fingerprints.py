@@ -17,7 +17,7 @@ from standards.pki.errors import DecodeError
 
 CA_ID_HEX_DIGITS = 32
 # What the library raises on certificates that it will not read; it announces the last one as an error to be.
-_UNREADABLE = (
+UNREADABLE = (
     ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion, x509.DuplicateExtension,
     CryptographyDeprecationWarning,
 )  # fmt: skip
@@ -66,7 +66,7 @@ def decode_certificate(der: bytes) -> x509.Certificate:
         # The parser is lazy: touch what later code relies on, so that it fails here and not there.
         _ = (certificate.extensions, certificate.subject, certificate.issuer, certificate.public_key())
         serial, signature = certificate.serial_number, certificate.signature
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise DecodeError("certificate", expected="one DER X.509 v3 certificate", got=str(error)) from error
     if serial < 1:
         raise DecodeError("serial number", expected="a positive integer", got=str(serial))
@@ -80,6 +80,6 @@ def decode_pem_certificates(pem: bytes) -> Sequence[x509.Certificate]:
     """Decode one or more PEM certificates, in their order; raises DecodeError."""
     try:
         loaded = x509.load_pem_x509_certificates(pem)
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise DecodeError("certificates", expected="PEM certificates", got=str(error)) from error
     return tuple(decode_certificate(certificate_der(each)) for each in loaded)

@@ -142,7 +142,9 @@ def empty_books() -> bytes:
     engine = engine_for(IN_MEMORY)
     with transaction(engine) as connection:
         tables.metadata.create_all(connection)
-    return _database(engine).serialize()
+    books = _database(engine).serialize()
+    engine.dispose()
+    return books
 
 
 def _database(engine: sa.Engine) -> sqlite3.Connection:

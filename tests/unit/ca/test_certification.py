@@ -1,5 +1,7 @@
 """Certificates for keys of others: the profile decides, the CSR proves possession."""
 
+from base64 import b64encode
+
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -203,6 +205,15 @@ def test_what_is_no_csr_is_refused(house: CaHouse, text: str) -> None:
     assert csr_refusal(house, text) == "csr-malformed"
     assert csr_refusal(house, "x" * 20_000) == "too-long"
     assert csr_refusal(house, csr_for(p256()) + csr_for(p256())) == "csr-malformed"
+
+
+@pytest.mark.negative
+def test_a_csr_of_another_version_is_refused(house: CaHouse) -> None:
+    der = x509.load_pem_x509_csr(csr_for(p256()).encode()).public_bytes(Encoding.DER)
+    other = der.replace(b"\x02\x01\x00", b"\x02\x01\x10", 1)
+    pem = f"-----BEGIN CERTIFICATE REQUEST-----\n{b64encode(other).decode()}\n-----END CERTIFICATE REQUEST-----\n"
+    assert other != der
+    assert csr_refusal(house, pem) == "csr-malformed"
 
 
 def csr_refusal(house: CaHouse, csr: str) -> str:
