@@ -78,6 +78,8 @@ class Device:
         self.run = site.device_run(name, self._tre_user)
         self._config = self._folder / "agent.toml"
         self.image = site.image
+        self.planted: dict[str, str] = {}
+        self._tre_command: list[str] = []
 
     def manufacture(self) -> None:
         """Put a TPM of the maker on the board."""
@@ -115,8 +117,19 @@ class Device:
                 "mmi_uid": self._person.uid if self._person else os.geteuid(),
             },
         )
-        command = python_command("m2me_agent.tre.app", "--config", str(config), *_as(self._tre_user))
-        self._processes.start_service(f"{self.name}-tre", command, image=self.image, cwd=self.run)
+        self._tre_command = python_command(
+            "m2me_agent.tre.app", "--config", str(config), *_as(self._tre_user)
+        )
+        self._processes.start_service(f"{self.name}-tre", self._tre_command, image=self.image, cwd=self.run)
+
+    def restart_tre(self, meanwhile: Callable[[TpmConnection], None], *, random_bytes: RandomBytes) -> None:
+        """Stop the TRE, let somebody at the TPM, and start the TRE again; the machine is not reset."""
+        name = f"{self.name}-tre"
+        self._processes.stop(name)
+        with self.firmware(random_bytes) as tpm:
+            meanwhile(tpm)
+        (self.run / "tre.sock").unlink(missing_ok=True)
+        self._processes.start_service(name, self._tre_command, image=self.image, cwd=self.run)
 
     def power_off(self) -> None:
         """Stop TRE and TPM."""
@@ -147,8 +160,11 @@ class Device:
         settings = {"tre_socket": "tre.sock", "tls_root": anchors.tls_root}
         write_toml(self._config, {**settings, **urls})
 
-    def provision(self, *, on_event: Callable[[Mapping[str, Any]], None], choice: str = "") -> Answer:
-        """Run `m2me provision` as the agent's user; each step that it tells is handed on as it happens."""
+    def provision(self, *, on_event: Callable[[Mapping[str, Any], int], bool], choice: str = "") -> Answer:
+        """Run `m2me provision` as the agent's user; each step that it tells is handed on as it happens.
+
+        `on_event` takes the step and the agent's process id; when it returns False, the agent is killed.
+        """
         arguments = ["provision", "--config", str(self._config), "-o", "json", *_as(self._agent_user)]
         arguments += ["--choice", choice] if choice else []
         said: dict[str, Any] = {}
@@ -157,15 +173,15 @@ class Device:
             subprocess.Popen(  # noqa: S603 - our own modules with fixed arguments
                 python_command("m2me_agent.agent.cli", *arguments),
                 cwd=self.run,
-                env=environment(self._site.image),
+                env=environment(self._site.image) | self.planted,
                 stdout=subprocess.PIPE,
                 stderr=log,
             ) as agent,
         ):
             for line in agent.stdout or ():
                 said = json.loads(line)
-                if "step" in said:
-                    on_event(said)
+                if "step" in said and not on_event(said, agent.pid):
+                    agent.kill()
         error = said.get("error")
         return Answer(status=agent.returncode, said=said, refusal=Refusal(**error) if error else None)
 

@@ -4,8 +4,8 @@ Rule: what is told of the device's side is what its agent reports while it happe
 is what the roles' own answers say. Whether the subscription works is shown by attaching with it.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from clients.ccif import CcifClient
@@ -46,28 +46,32 @@ TOLD: Mapping[str, tuple[str, str, str]] = {
 
 @dataclass(slots=True, kw_only=True)
 class Journey:
-    """One run of an agent, told as it happens; consents at the MMI where `consents`."""
+    """One run of an agent, told as it happens; the person at its MMI consents.
+
+    The agent is killed after the event `stop_at`; `watch` is called at each event with the agent's process id.
+    """
 
     scene: Scene
     device: Device
-    consents: bool = True
+    stop_at: str = ""
+    watch: Callable[[Mapping[str, Any], int], None] = lambda _event, _pid: None
     prefix: str = ""
-    events: list[Mapping[str, Any]] = field(default_factory=list)
     _last_ms: float = 0.0
 
     def run(self, *, choice: str = "") -> Answer:
         """From where the device stands to the end."""
         return self.device.provision(on_event=self._on_event, choice=choice)
 
-    def _on_event(self, event: Mapping[str, Any]) -> None:
-        self.events.append(event)
+    def _on_event(self, event: Mapping[str, Any], pid: int) -> bool:
         self.tell(event)
-        if event["event"] == AWAITED and self.consents:
+        self.watch(event, pid)
+        if event["event"] == AWAITED:
             code = str(event["order_code"])
             with self.scene.narrator.line(
                 f"{self.prefix}7", "person", "TRE", f"consent to order {code}"
             ) as line:
                 line.outcome = self.device.person("consent", code)
+        return str(event["event"]) != self.stop_at
 
     def tell(self, event: Mapping[str, Any]) -> None:
         """Print one event as a line of the story."""
@@ -103,12 +107,12 @@ def connect(scene: Scene, name: str, *, step: str = "0") -> None:
     """The factory gives a device its PCID: sealed by the CCIF for this TPM, put into its TRE."""
     device = scene.devices[name]
     with scene.narrator.line(step, "factory", "CCIF, TRE", "PCID and sealed key; K at the ICF") as line:
-        status = _asked(device, Operation.STATUS)["status"]
+        status = asked(device, Operation.STATUS)["status"]
         client = CcifClient(scene.services.http(CCIF, "operator", scene.services.identity(APPROVED)))
         issued = client.connectivity(
             device_id=scene.ids[name], storage_public=bytes.fromhex(status["storage_public"])
         )
-        line.outcome = f"PCID {_asked(device, Operation.INSTALL_CONNECTIVITY, token=issued.token)['pcid']}"
+        line.outcome = f"PCID {asked(device, Operation.INSTALL_CONNECTIVITY, token=issued.token)['pcid']}"
 
 
 def order(scene: Scene, name: str, *, step: str = "0", key: str = "") -> PlacedOrder:
@@ -165,7 +169,7 @@ def play_fourteen_steps(scene: Scene, name: str) -> PlacedOrder:
 def attach_with_subscription(scene: Scene, name: str) -> str:
     """Attach with the MID's IMSI: the SHO's AuC gives vectors now, the TRE answers with the new key."""
     device = scene.devices[name]
-    rows = _asked(device, Operation.MIDS)["mids"]
+    rows = asked(device, Operation.MIDS)["mids"]
     active = [row for row in rows if row["state"].upper() == "ACTIVE"]
     if not active:
         return "no active MID"
@@ -185,14 +189,15 @@ def _attached(vno: VnoClient, device: Device, *, mid_id: str, imsi: str) -> Bear
     """AKA with a MID, after one resynchronisation at most: a TRE that was restarted has lost part of a block."""
     challenge = vno.attach(nai_of(imsi, mnc_digits=len(HOME_MNC)))
     named = {"mid_id": mid_id, "application": imsi}
-    answer = _asked(device, Operation.AUTHENTICATE, rand=challenge.rand, autn=challenge.autn, **named)
+    answer = asked(device, Operation.AUTHENTICATE, rand=challenge.rand, autn=challenge.autn, **named)
     if "auts" in answer:
         challenge = vno.resynchronise(challenge.session, auts=answer["auts"])
-        answer = _asked(device, Operation.AUTHENTICATE, rand=challenge.rand, autn=challenge.autn, **named)
+        answer = asked(device, Operation.AUTHENTICATE, rand=challenge.rand, autn=challenge.autn, **named)
     return vno.respond(challenge.session, res=answer.get("res", b""))
 
 
-def _asked(device: Device, operation: Operation, **parameters: Any) -> Mapping[str, Any]:
+def asked(device: Device, operation: Operation, **parameters: Any) -> Mapping[str, Any]:
+    """What a TRE answers to its agent. Raises UnexpectedEndError where it refuses."""
     answer = device.ask_tre(operation, parameters)
     if isinstance(answer, Refusal):
         raise UnexpectedEndError(f"the TRE of {device.name} refused {operation}: {answer.reason}")

@@ -12,8 +12,9 @@ from cryptography import x509
 
 from edge.process import system_clock
 from lab.boot import TRE_PARTS, measure_tre_image
-from lab.device import Answer, Refusal
+from lab.device import Refusal
 from lab.narration import Story
+from lab.outcomes import refusal_of, refused, said
 from lab.scene import Scene
 from lab.story import (
     APPROVED,
@@ -77,20 +78,20 @@ def replayed_quote(scene: Scene) -> None:
     recorded = _recorded(scene, "device-c", step="c")
     with scene.narrator.line("c.3", "thief", "PVA", "the same evidence once more") as line:
         again = scene.submit(recorded)
-        line.outcome = _said(again)
-    _refused(scene, "c1", "replayed with its own, used challenge", again, expected="challenge-used")
+        line.outcome = said(again)
+    refused(scene, "c1", "replayed with its own, used challenge", again, expected="challenge-used")
     scene.operator.ask(scene.ids["device-c"])
     fresh = _with_challenge(scene, recorded, scene.challenge("device-c"))
     with scene.narrator.line("c.4", "thief", "PVA", "the recorded quote under a fresh challenge") as line:
         spliced = scene.submit(fresh)
-        line.outcome = _said(spliced)
-    _refused(scene, "c2", "replayed inside a fresh exchange", spliced, expected="nonce-mismatch")
+        line.outcome = said(spliced)
+    refused(scene, "c2", "replayed inside a fresh exchange", spliced, expected="nonce-mismatch")
     with scene.narrator.line("c.5", "power cut", "PVA", "killed and started again"):
         scene.services.restart("pva")
     with scene.narrator.line("c.6", "thief", "PVA", "the first evidence to the restarted PVA") as line:
         after = scene.submit(recorded)
-        line.outcome = _said(after)
-    _refused(scene, "c3", "replayed after a restart of the PVA", after, expected="challenge-used")
+        line.outcome = said(after)
+    refused(scene, "c3", "replayed after a restart of the PVA", after, expected="challenge-used")
 
 
 def relayed_quote(scene: Scene) -> None:
@@ -103,10 +104,8 @@ def relayed_quote(scene: Scene) -> None:
         "d.3", "device-d", GOOD_DEVICE, "its challenge, to the other device's TRE"
     ) as line:
         answer = scene.devices[GOOD_DEVICE].evidence_for(token)
-        line.outcome = _said(answer)
-    _refused(
-        scene, "d1", "its challenge relayed to a good device's TRE", answer, expected="challenge-refused"
-    )
+        line.outcome = said(answer)
+    refused(scene, "d1", "its challenge relayed to a good device's TRE", answer, expected="challenge-refused")
     scene.operator.ask(scene.ids[GOOD_DEVICE])
     borrowed = scene.devices[GOOD_DEVICE].evidence_for(scene.challenge(GOOD_DEVICE))
     if isinstance(borrowed, Refusal):
@@ -115,8 +114,8 @@ def relayed_quote(scene: Scene) -> None:
         "d.4", "device-d", "PVA", "the good device's quote under its own challenge"
     ) as line:
         relayed = scene.submit(_with_challenge(scene, borrowed, token))
-        line.outcome = _said(relayed)
-    _refused(scene, "d2", "a good device's quote under its challenge", relayed, expected="device-mismatch")
+        line.outcome = said(relayed)
+    refused(scene, "d2", "a good device's quote under its challenge", relayed, expected="device-mismatch")
 
 
 def revoked_credential(scene: Scene) -> None:
@@ -129,20 +128,20 @@ def revoked_credential(scene: Scene) -> None:
     with scene.narrator.line("e.4", "SHO", "OCSP", "status of the Platform Credential") as line:
         line.outcome = wait_for_status(scene, leaf, issuer=issuer, kind=StatusKind.REVOKED).value
     answer, _ = attest(scene, "device-e", step="e.5")
-    _refused(scene, "e", "Platform Credential revoked", _refusal_of(answer), expected="pfc-revoked")
+    refused(scene, "e", "Platform Credential revoked", refusal_of(answer), expected="pfc-revoked")
 
 
 def unrecognised_supplier(scene: Scene) -> None:
     """A supplier's device is in order, but the PVA's operator has not recognised its root."""
     _enrolled(scene, "device-f", supplier=UNRECOGNISED)
     answer, _ = attest(scene, "device-f", step="f")
-    _refused(scene, "f", "supplier not recognised", _refusal_of(answer), expected="supplier-not-recognised")
+    refused(scene, "f", "supplier not recognised", refusal_of(answer), expected="supplier-not-recognised")
 
 
 def unlisted_tpm(scene: Scene) -> None:
     """A genuine TPM with a valid EK certificate, which no supplier listed."""
     answer = enroll(scene, IN_NO_BATCH, step="g")
-    _refused(scene, "g", "genuine TPM in no batch", _refusal_of(answer), expected="ek-not-listed")
+    refused(scene, "g", "genuine TPM in no batch", refusal_of(answer), expected="ek-not-listed")
 
 
 def _enrolled(scene: Scene, name: str, *, supplier: str = APPROVED) -> None:
@@ -159,7 +158,7 @@ def _recorded(scene: Scene, name: str, *, step: str) -> bytes:
         evidence = scene.devices[name].evidence_for(scene.challenge(name))
         if isinstance(evidence, Refusal):
             raise UnexpectedEndError(f"the TRE of {name} refused: {evidence.reason}")
-        line.outcome = _said(scene.submit(evidence))
+        line.outcome = said(scene.submit(evidence))
     return evidence
 
 
@@ -214,29 +213,3 @@ def _found(scene: Scene, name: str, told: str, result: AttestationResult | None,
             event=(first.event or "") if first else "",
         )
     )
-
-
-def _refused(scene: Scene, name: str, told: str, answer: object, *, expected: str) -> None:
-    """Tell a story that must end in a refusal with this code."""
-    refusal = answer if isinstance(answer, Refusal) else None
-    scene.narrator.tell(
-        Story(
-            name=name,
-            told=told,
-            expected=f"refused: {expected}",
-            happened=_said(answer),
-            subject=refusal.subject if refusal else "",
-            reason=refusal.reason if refusal else "",
-            remedy=refusal.remedy if refusal else "",
-        )
-    )
-
-
-def _said(answer: object) -> str:
-    if isinstance(answer, Refusal):
-        return f"refused: {answer.code}"
-    return f"{len(answer)} bytes of evidence" if isinstance(answer, bytes) else str(answer)
-
-
-def _refusal_of(answer: Answer) -> Refusal | str:
-    return answer.refusal or answer.outcome

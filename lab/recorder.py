@@ -8,10 +8,13 @@ A record is a file a connection and direction, written as it happens: `<number>.
 import asyncio
 import contextlib
 import itertools
+import json
+import re
 import signal
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -20,6 +23,7 @@ from edge.http_server import ServerTls, server_context
 from edge.process import configure_logging, print_ready
 
 CHUNK_BYTES = 1 << 16
+_FLAT_OBJECT = re.compile(rb"\{[^{}]*\}")
 LOOPBACK = "127.0.0.1"
 
 
@@ -52,6 +56,26 @@ class Recorder:
                 writer.write(chunk)
                 await writer.drain()
         writer.close()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Records:
+    """What a recorder has kept so far."""
+
+    folder: Path
+
+    def holds(self, *parts: bytes) -> tuple[bool, ...]:
+        """For each of some bytes, whether they have passed in one connection and direction."""
+        kept = [path.read_bytes() for path in sorted(self.folder.iterdir())]
+        return tuple(any(part in one for one in kept) for part in parts)
+
+    def answer_with(self, part: bytes) -> dict[str, Any]:
+        """The flat JSON object of an answer in which some bytes stand. Raises LookupError."""
+        for path in sorted(self.folder.glob("*.down")):
+            for match in _FLAT_OBJECT.finditer(path.read_bytes()):
+                if part in match[0]:
+                    return dict(json.loads(match[0]))
+        raise LookupError("no answer with these bytes was recorded")
 
 
 async def serve(recorder: Recorder, *, tls: ssl.SSLContext, port: int) -> None:
