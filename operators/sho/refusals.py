@@ -43,6 +43,7 @@ class RefusalCode(StrEnum):
     STATE_CHANGED = "state-changed"
     ORDER_NOT_AUTHORIZED = "order-not-authorized"
     # subscriptions
+    FOREIGN_NETWORK = "foreign-serving-network"
     SUBSCRIPTION_UNKNOWN = "subscription-unknown"
     SUBSCRIPTION_NOT_ACTIVE = "subscription-not-active"
     RESYNCHRONISATION_INVALID = "resynchronisation-invalid"
@@ -127,6 +128,7 @@ REFUSALS: Mapping[RefusalCode, RefusalRule] = {
     RefusalCode.ORDER_NOT_AUTHORIZED: _rule(
         HTTPStatus.CONFLICT, "nothing was released for this order, or its delivery is closed: order anew"
     ),
+    RefusalCode.FOREIGN_NETWORK: _rule(_FORBIDDEN, "ask for vectors in the name of your own network"),
     RefusalCode.SUBSCRIPTION_UNKNOWN: _rule(HTTPStatus.NOT_FOUND, "check the IMSI"),
     RefusalCode.SUBSCRIPTION_NOT_ACTIVE: _rule(
         _FORBIDDEN, "wait until the device's receipt of the subscription has come in"

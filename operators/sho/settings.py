@@ -104,8 +104,8 @@ class SubscriberSettings(Settings):
     apn: Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[a-z0-9.-]+$")] = (
         "internet"
     )
-    destinations: Annotated[tuple[Destination, ...], Field(max_length=100)] = ()
-    quota_bytes: Annotated[int, Field(ge=0)] = 1 << 30
+    destinations: Annotated[tuple[Destination, ...], Field(min_length=1, max_length=100)]
+    quota_bytes: Annotated[int, Field(ge=1)] = 1 << 30
     life_s: Annotated[int, Field(ge=1)] = 86_400
 
     def key(self) -> bytes:

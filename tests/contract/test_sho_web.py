@@ -169,7 +169,7 @@ def test_from_the_form_to_the_first_vector(service: Service) -> None:
     answered = service.call("drf", "/v1/registrations", json=service.registration())
     assert answered.get_json() == {"order": world.order(placed["order_id"]).token}
     imsi = world.imsi(placed["order_id"])
-    asked = {"pcid": imsi, "serving_network": "vno-1"}
+    asked = {"pcid": imsi, "serving_network": "t"}
     problem(
         service.call("vno", "/v1/authentication-vectors", json=asked), RefusalCode.SUBSCRIPTION_NOT_ACTIVE
     )
@@ -331,6 +331,14 @@ def test_each_operator_route_serves_one_role(service: Service, path: str, role: 
 
 
 @pytest.mark.negative
+def test_a_network_gets_vectors_for_itself_alone(service: Service) -> None:
+    asked = {"pcid": "262070000000001", "serving_network": "another"}
+    problem(service.call("vno", "/v1/authentication-vectors", json=asked), RefusalCode.FOREIGN_NETWORK)
+    own = {**asked, "serving_network": "t"}
+    problem(service.call("vno", "/v1/authentication-vectors", json=own), RefusalCode.SUBSCRIPTION_UNKNOWN)
+
+
+@pytest.mark.negative
 def test_a_refused_caller_is_on_record(service: Service) -> None:
     problem(service.call("drf", "/v1/registrations", json=service.registration()), RefusalCode.NO_ORDER)
     assert service.leaves() == [("request-refused", "drf:t:drf")]
@@ -349,7 +357,7 @@ def test_bodies_that_are_wrong_are_refused_before_any_use_case(service: Service)
     ]
     for body in wrong:
         assert service.call("drf", "/v1/registrations", json=body).status_code == 422
-    vectors = {"pcid": "12", "serving_network": "vno-1"}
+    vectors = {"pcid": "12", "serving_network": "t"}
     assert service.call("vno", "/v1/authentication-vectors", json=vectors).status_code == 422
     assert service.call("dpf", "/v1/receipts", data=b"x", content_type="text/plain").status_code == 415
 

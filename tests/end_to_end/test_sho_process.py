@@ -82,7 +82,7 @@ def test_an_order_goes_its_way_over_a_process_that_is_killed_at_every_step(sho: 
     )
     assert read_claims(signed.claims).package_digest == sho.world.package(placed.order_id).digest
     with pytest.raises(HttpError, match="not yet shown"):
-        sho.as_peer("vno").authentication_vectors(sho.world.imsi(placed.order_id), serving_network="vno-1")
+        sho.as_peer("vno").authentication_vectors(sho.world.imsi(placed.order_id), serving_network="t")
     assert sho.public.order_state(placed.order_id, secret=placed.secret).informed == ()
     sho.kill()
     sho.start()
@@ -104,7 +104,7 @@ def _receipt_opens_the_auc(sho: ShoService, placed: PlacedOrder) -> None:
     assert again == answer
     shown = sho.public.order_state(placed.order_id, secret=placed.secret)
     assert (shown.state, len(shown.informed)) == ("active", 1)
-    batch = sho.as_peer("vno").authentication_vectors(world.imsi(placed.order_id), serving_network="vno-1")
+    batch = sho.as_peer("vno").authentication_vectors(world.imsi(placed.order_id), serving_network="t")
     assert len(batch.vectors) == 2
     assert batch.bearer.destinations == ("10.0.0.1:443",)
 

@@ -13,13 +13,14 @@ from typing import Any, Protocol
 from flask import Flask, Response, jsonify, request
 
 from edge.bodies import binary_body, json_body
-from edge.principals import PrincipalTable, enforce_access, principal_or_none, require
+from edge.principals import PrincipalTable, current_principal, enforce_access, principal_or_none, require
 from edge.problem_document import Problem
 from edge.process import Clock
 from edge.refused import AnonymousRefusals, register_refusals
 from messages.evidence import CERTIFICATE_SIZE_MAX, CHAIN_LENGTH_MAX
 from messages.reliance import RESULT_BYTES_MAX
 from operators.sho.receipts import RECEIPT_MESSAGE_BYTES_MAX, ReceiptDesk
+from operators.sho.refusals import RefusalCode, RefusalError
 from operators.sho.registration import Registrar
 from operators.sho.subscriptions import AuthenticationCentre, Resynchronisation
 from operators.sho.validation import Validation
@@ -127,6 +128,7 @@ def _add_vectors(app: Flask, desks: Desks) -> None:
     @require("vno")
     def give_vectors() -> Response:
         body = json_body(VectorsBody, bytes_max=1024)
+        _check_network(body.serving_network)
         asked = body.resynchronisation
         vectors = desks.authentication.vectors(
             body.pcid,
@@ -145,6 +147,16 @@ def _add_vectors(app: Flask, desks: Desks) -> None:
                 "quota_bytes": bearer.quota_bytes,
                 "life_s": bearer.life_s,
             },
+        )
+
+
+def _check_network(serving_network: str) -> None:
+    """A network gets vectors for itself alone."""
+    if serving_network != current_principal().tenant:
+        raise RefusalError(
+            RefusalCode.FOREIGN_NETWORK,
+            subject="serving_network",
+            reason="it is not the network that the caller's certificate is registered for",
         )
 
 
