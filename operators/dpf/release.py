@@ -1,4 +1,4 @@
-"""Use case: a device asks for its subscription, and gets it only through the gate (steps 12; D8, D11, A28).
+"""Use case: a device asks for its subscription, and gets it only through the gate (step 12; D8, D11, A28).
 
 Rule: no byte of package or content leaves before a grant, and a grant is made only by `_judge`, which runs the whole
 gate of `operators.dpf.gate` on a validation that this DPF asked for itself, with its own nonce, after the device came.
@@ -152,12 +152,13 @@ class ReleaseDesk:
                 return None
             # 3 the gate, points 1 to 6
             authorized, fresh = self._judge(delivery, authorization, token=token, at=at)
+            # 4 the delivery token
+            draft = self.drafts.grant(delivery, authorization, authorized=authorized, fresh=fresh, at=at)
+            # 5 the grant: one INSERT under unique keys
+            grant = self.store.grant(draft, fresh_result=token)
         except RefusalError as refusal:
             self.store.record_refusal(authorization.id, refusal, delivery_id=delivery.id, at=at)
             raise
-        # 4 the delivery token  5 the grant: one INSERT under unique keys
-        draft = self.drafts.grant(delivery, authorization, authorized=authorized, fresh=fresh, at=at)
-        grant = self.store.grant(draft, fresh_result=token)
         return GrantedDelivery(
             grant=grant, package=authorization.parts.package, content_size=len(authorization.parts.content)
         )
@@ -279,6 +280,8 @@ class ReleaseDesk:
         """A delivery that is open, with its authorisation."""
         delivery = self.store.delivery(delivery_id)
         authorization = None if delivery is None else self.store.authorization(delivery.authorization_id)
+        if authorization is not None and authorization.status is not AuthorizationStatus.OPEN:
+            delivery = self.store.delivery(delivery_id)  # another request may have been granted it meanwhile
         if delivery is None or authorization is None:
             raise RefusalError(RefusalCode.NOT_FOUND, subject="delivery", reason="there is none with this id")
         if delivery.status in {DeliveryStatus.REFUSED, DeliveryStatus.DONE}:

@@ -362,7 +362,10 @@ def test_one_fresh_result_makes_one_grant(room: DpfRoom) -> None:
     second = come(room, at=later)
     answer(room, second, at=later, result_id=grant.grant.result_id)
     assert refused(lambda: room.releases.progress(second.id, at=later)) == RefusalCode.AUTHORIZATION_CLOSED
-    assert refused(lambda: room.releases.content(second.id, offset=0, at=later)) == RefusalCode.NOT_GRANTED
+    assert (
+        refused(lambda: room.releases.content(second.id, offset=0, at=later)) == RefusalCode.DELIVERY_CLOSED
+    )
+    assert told(room) == ["authorization-closed"]
 
 
 @pytest.mark.check("A28")
