@@ -4,20 +4,26 @@ Rule: it fails if any story ends otherwise than it must, or if a foreign tool di
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
+from clients.sho import PlacedOrder
 from lab.artefacts import Check, recheck, write_artefacts
 from lab.fourteen_steps import open_network, play_fourteen_steps
 from lab.hostile_stories import play
 from lab.narration import Narrator
 from lab.processes import Processes
+from lab.recorder import Records
 from lab.scene import Scene
+from lab.secrets_story import AgentWatch
 from lab.services import Services
+from lab.sho_records import ShoRecords
 from lab.site import open_site
+from lab.state_stories import Stage
 from lab.story import (
     GOOD_DEVICE,
     make_devices,
@@ -25,6 +31,7 @@ from lab.story import (
     register_suppliers,
     validate_good_device,
 )
+from lab.subscription_stories import play_subscription_stories
 from lab.tpms import choose_maker
 
 
@@ -56,12 +63,32 @@ def play_demo(state: Path, *, image: Path, console: Console, software_tpm: bool)
         play(scene)
         tell.heading("The network, and the fourteen steps")
         open_network(scene)
-        scene.power_on(GOOD_DEVICE)
-        play_fourteen_steps(scene, GOOD_DEVICE)
+        stage = _subscribe(scene)
+        play_subscription_stories(scene, stage, unrelated_result=run.result)
         tell.heading("")
         tell.table()
         checks = write_artefacts(scene.site.artefacts, run)
         return _recheck(scene, checks) and tell.all_as_expected
+
+
+def _subscribe(scene: Scene) -> Stage:
+    """The good device gets its subscription, its agent watched; then everybody is searched for the keys."""
+    records = ShoRecords(scene.services)
+    watch = AgentWatch(scene=scene, records=records)
+    watch.plant()
+
+    def look(placed: PlacedOrder, event: Mapping[str, Any], pid: int) -> None:
+        watch.order_id = placed.order_id
+        watch.watch(event, pid)
+
+    scene.power_on(GOOD_DEVICE)
+    placed = play_fourteen_steps(scene, GOOD_DEVICE, watch=look)
+    watch.tell()
+    return Stage(
+        records=records,
+        recorded=Records(folder=scene.services.site.role("recorder") / "records"),
+        good=placed,
+    )
 
 
 def say_conditions(scene: Scene) -> None:

@@ -6,6 +6,7 @@ is what the roles' own answers say. Whether the subscription works is shown by a
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from clients.ccif import CcifClient
@@ -14,8 +15,9 @@ from clients.vno import Bearer, VnoClient
 from edge.http_client import HttpError
 from lab.device import Answer, Device, Refusal
 from lab.identities import CCIF, SHO, VNO
-from lab.narration import Line, Story
+from lab.narration import Line
 from lab.network import HOME_MNC, PRODUCT, Network
+from lab.outcomes import ended
 from lab.scene import Scene
 from lab.story import APPROVED, UnexpectedEndError
 from m2me_agent.tre_protocol import Operation
@@ -37,7 +39,7 @@ TOLD: Mapping[str, tuple[str, str, str]] = {
     "delivery-requested": ("M2ME", "DPF", "asks for its delivery"),
     "granted": ("DPF", "M2ME", "grant: package and delivery token"),
     "downloaded": ("DPF", "M2ME", "content, in chunks"),
-    "receipt-signed": ("TRE", "M2ME", "installed; receipt signed by the AK"),
+    "receipt-signed": ("TRE", "M2ME", "what came of it, in a receipt signed by the AK"),
     "receipt-taken": ("DPF", "SHO", "receipt, unmodified"),
     "instructed": ("SHO", "TRE", "AuC open; signed instruction: activate"),
 }
@@ -56,15 +58,22 @@ class Journey:
     stop_at: str = ""
     watch: Callable[[Mapping[str, Any], int], None] = lambda _event, _pid: None
     prefix: str = ""
+    delivery_id: str = ""
     _last_ms: float = 0.0
 
     def run(self, *, choice: str = "") -> Answer:
         """From where the device stands to the end."""
-        return self.device.provision(on_event=self._on_event, choice=choice)
+        answer = self.device.provision(on_event=self._on_event, choice=choice)
+        if answer.refusal:
+            self.scene.narrator.remark(
+                f"         the agent: {answer.refusal.subject}: {answer.refusal.reason}"
+            )
+        return answer
 
     def _on_event(self, event: Mapping[str, Any], pid: int) -> bool:
         self.tell(event)
         self.watch(event, pid)
+        self.delivery_id = str(event.get("delivery_id", self.delivery_id))
         if event["event"] == AWAITED:
             code = str(event["order_code"])
             with self.scene.narrator.line(
@@ -139,29 +148,31 @@ def state_of(scene: Scene, placed: PlacedOrder) -> OrderState:
     return public(scene).order_state(placed.order_id, secret=placed.secret)
 
 
-def play_fourteen_steps(scene: Scene, name: str) -> PlacedOrder:
-    """All of them on one enrolled device, and the subscription used once."""
+def play_fourteen_steps(
+    scene: Scene,
+    name: str,
+    *,
+    watch: Callable[[PlacedOrder, Mapping[str, Any], int], None] = lambda _order, _event, _pid: None,
+) -> PlacedOrder:
+    """All of them on one enrolled device, and the subscription used once.
+
+    `watch` is called at each event of the agent, with the order and the agent's process id.
+    """
     connect(scene, name)
     placed = order(scene, name)
-    journey = Journey(scene=scene, device=scene.devices[name])
+    journey = Journey(scene=scene, device=scene.devices[name], watch=partial(watch, placed))
     answer = journey.run()
     stands = state_of(scene, placed)
     told = ", ".join(stands.informed) or "nothing"
     scene.narrator.remark(f"       the user was told: {told}")
     used = attach_with_subscription(scene, name)
     happened = f"{answer.said.get('outcome', answer.outcome)}, order {stands.state}, {used}"
-    if answer.refusal:
-        happened = answer.outcome
-    scene.narrator.tell(
-        Story(
-            name="14",
-            told="from power-on to an active MID",
-            expected="active, order active, authenticated with the new IMSI",
-            happened=happened,
-            subject=answer.refusal.subject if answer.refusal else "",
-            reason=answer.refusal.reason if answer.refusal else "",
-            remedy=answer.refusal.remedy if answer.refusal else "",
-        )
+    ended(
+        scene,
+        "steps",
+        "from power-on to an active MID",
+        expected="active, order active, authenticated with the new IMSI",
+        happened=answer.outcome if answer.refusal else happened,
     )
     return placed
 

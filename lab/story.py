@@ -39,6 +39,8 @@ DEVICES = {
     "device-d": APPROVED,
     "device-e": APPROVED,
     "device-f": UNRECOGNISED,
+    "device-h": APPROVED,
+    "device-k": APPROVED,
     IN_NO_BATCH: APPROVED,
 }
 
