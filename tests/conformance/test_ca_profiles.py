@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from ca.issuance import Template
 from ca.lifecycle import Reason, Status
-from ca.profiles import PROFILES, Kind
+from ca.profiles import OPERATOR_ROLES, PROFILES, Kind
 from ca.signing import Holder
 from standards.pki import oids
 from standards.pki.extensions import ExpectedSystemState, HardwareModuleName
@@ -47,8 +47,8 @@ def certificates(house: CaHouse) -> Mapping[Kind, x509.Certificate]:
     made[Kind.BATCH_SIGNING] = certify.certify_supplier(
         "acme", purpose="batch-signing", csr=csr, caller=ADMIN
     )
-    for purpose in (Kind.CHALLENGE, Kind.ATTESTATION_RESULT):
-        made[purpose] = certify.certify_operator("pva", service="pva-1", purpose=str(purpose), csr=csr)
+    for kind, roles in OPERATOR_ROLES.items():
+        made[kind] = certify.certify_operator(min(roles), service="one", purpose=str(kind), csr=csr)
     made[Kind.TLS_CLIENT] = certify.certify_tls("client", holder="sho-1", csr=csr)
     made[Kind.TLS_SERVER] = certify.certify_tls(
         "server", holder="ca", csr=csr, dns=("ca.example.net",), addresses=("127.0.0.1", "::1")
