@@ -13,7 +13,7 @@ from rich.console import Console
 
 from clients.sho import PlacedOrder
 from lab.artefacts import Check, recheck, write_artefacts
-from lab.fourteen_steps import open_network, play_fourteen_steps
+from lab.fourteen_steps import network_beside, play_fourteen_steps
 from lab.hostile_stories import play
 from lab.narration import Narrator
 from lab.processes import Processes
@@ -59,10 +59,11 @@ def play_demo(state: Path, *, image: Path, console: Console, software_tpm: bool)
         open_services(scene)
         tell.heading("The suppliers and a good device")
         register_suppliers(scene)
-        run = validate_good_device(scene)
-        play(scene)
-        tell.heading("The network, and the fourteen steps")
-        open_network(scene)
+        with network_beside(scene) as network_is_up:
+            run = validate_good_device(scene)
+            play(scene)
+            tell.heading("The network, and the fourteen steps")
+            network_is_up()
         stage = _subscribe(scene)
         play_subscription_stories(scene, stage, unrelated_result=run.result)
         tell.heading("")

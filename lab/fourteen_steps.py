@@ -4,7 +4,9 @@ Rule: what is told of the device's side is what its agent reports while it happe
 is what the roles' own answers say. Whether the subscription works is shown by attaching with it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -104,12 +106,29 @@ class Journey:
 
 def open_network(scene: Scene) -> None:
     """Start the network's roles, which recognise the approved supplier."""
-    network = scene.network = Network(scene.services, scene.processes)
-    with scene.narrator.line(
-        "0", "operators", "CA", "keys and certificates; the network's roles start"
-    ) as line:
-        network.open(scene.administrator, supplier=APPROVED, es_root=scene.anchors(APPROVED).es_root)
-        line.outcome = "VNO, ICF, CCIF, DRF, SHO, DPF"
+    with network_beside(scene) as wait:
+        wait()
+
+
+@contextmanager
+def network_beside(scene: Scene) -> Iterator[Callable[[], None]]:
+    """Begin to start the network's roles beside what is told meanwhile; the call that is given waits for them."""
+    network = Network(scene.services, scene.processes)
+    es_root = scene.anchors(APPROVED).es_root
+
+    def wait() -> None:
+        with scene.narrator.line(
+            "0", "operators", "CA", "keys, certificates; the network's roles start"
+        ) as line:
+            opening.result()
+            line.outcome = "VNO, ICF, CCIF, DRF, SHO, DPF"
+        scene.network = network
+
+    with ThreadPoolExecutor(
+        1
+    ) as worker:  # whatever happens meanwhile, no process starts after the others end
+        opening = worker.submit(network.open, scene.administrator, supplier=APPROVED, es_root=es_root)
+        yield wait
 
 
 def connect(scene: Scene, name: str, *, step: str = "0") -> None:
