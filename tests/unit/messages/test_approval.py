@@ -133,10 +133,10 @@ def test_only_a_package_has_an_order(use: Use) -> None:
         (8, True),
         (9, b""),
         (9, b"no key"),
-        (9, DAY_KEY.public.encode() + b"\x00"),
+        pytest.param(9, DAY_KEY.public.encode() + b"\x00", id="9-a key and one byte"),
         (10, b""),
         (10, b"no signature"),
-        (10, APPROVAL.signature[:-1]),
+        pytest.param(10, APPROVAL.signature[:-1], id="10-a signature that ends early"),
         (11, b"surplus"),
     ],
 )
