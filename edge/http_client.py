@@ -25,6 +25,8 @@ from edge.keys import check_private_file, read_passphrase
 from edge.problem_document import CONTENT_TYPE, Problem
 from edge.process import monotonic_ms
 
+IDLE_MAX_S = 7.0
+"""How long a connection is kept unused; well below what `edge.http_server` allows (15 s)."""
 _CHUNK = 16 * 1024
 _NO_TUNNEL = re.compile(r"Tunnel connection failed: ([1-5][0-9]{2})(?: ([ -~]{0,200}))?")
 
@@ -116,6 +118,7 @@ class HttpClient:
         gateway: Gateway | None = None,
         timeout_s: float = 10.0,
         response_bytes_max: int = 1 << 20,
+        idle_max_s: float = IDLE_MAX_S,
     ) -> None:
         """Prepare the client; connects to nothing."""
         scheme = urlsplit(base_url).scheme
@@ -127,6 +130,8 @@ class HttpClient:
         self._timeout_s = timeout_s
         self._bytes_max = response_bytes_max
         self._gateway = gateway
+        self._idle_max_ms = idle_max_s * 1000
+        self._used_at_ms = monotonic_ms()
         options: dict[str, Any] = {} if tls is None else {"ssl_context": client_context(tls)}
         options |= {"num_pools": 2, "maxsize": 8, "retries": False}
         options["timeout"] = urllib3.Timeout(connect=timeout_s, read=timeout_s)
@@ -184,6 +189,7 @@ class HttpClient:
         self, method: str, path: str, *, body: bytes | None, headers: dict[str, str]
     ) -> HttpResponse:
         url = self.base_url + path
+        self._drop_old_connections()
         try:
             answer = self._pool.request(
                 method,
@@ -209,6 +215,13 @@ class HttpClient:
         return HttpResponse(
             status=answer.status, content_type=content_type, body=data, headers=dict(answer.headers.items())
         )
+
+    def _drop_old_connections(self) -> None:
+        """A connection that was idle for long is closed by its server at any moment: also at this one."""
+        now_ms = monotonic_ms()
+        if now_ms - self._used_at_ms > self._idle_max_ms:
+            self._pool.clear()
+        self._used_at_ms = now_ms
 
     def _unreachable(self, url: str, error: Exception) -> UnreachableError:
         if self._gateway is None or not isinstance(error, urllib3.exceptions.ProxyError):

@@ -17,6 +17,7 @@ from rich.console import Console
 
 from edge.http_client import HttpError, UnreachableError
 from lab.demo import open_scene, play_demo, say_conditions
+from lab.fourteen_steps import open_network
 from lab.processes import ProcessError
 from lab.scene import Scene
 from lab.story import (
@@ -80,6 +81,7 @@ def serve(state: Path, software_tpm: bool) -> None:  # noqa: FBT001 - click hand
             make_devices(scene)
             open_services(scene)
             register_suppliers(scene)
+            open_network(scene)
             _say_addresses(scene)
             _say_commands(scene)
             stop.wait()
@@ -93,7 +95,7 @@ def _say_addresses(scene: Scene) -> None:
     tell.heading("The services are up; Ctrl-C ends them")
     for role, listeners in scene.services.urls.items():
         for listener, url in listeners.items():
-            tell.remark(f"{role:>5} {listener:<9} {url}")
+            tell.remark(f"{role:>6} {listener:<9} {url}")
     tell.heading("Roots and certificates")
     for supplier, root in scene.roots.items():
         tell.remark(f"ES root of {supplier}: SHA-256 {root.fingerprint(hashes.SHA256()).hex()}")

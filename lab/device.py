@@ -81,6 +81,11 @@ class Device:
         self.planted: dict[str, str] = {}
         self._tre_command: list[str] = []
 
+    @property
+    def tpm_state(self) -> Path:
+        """Where the TPM on the board keeps its state."""
+        return self._folder / "tpm"
+
     def manufacture(self) -> None:
         """Put a TPM of the maker on the board."""
         state = self._private("tpm", None)

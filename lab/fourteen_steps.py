@@ -7,7 +7,7 @@ is what the roles' own answers say. Whether the subscription works is shown by a
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -61,6 +61,7 @@ class Journey:
     watch: Callable[[Mapping[str, Any], int], None] = lambda _event, _pid: None
     prefix: str = ""
     delivery_id: str = ""
+    told_ms: dict[str, float] = field(default_factory=dict)
     _last_ms: float = 0.0
 
     def run(self, *, choice: str = "") -> Answer:
@@ -71,6 +72,14 @@ class Journey:
                 f"         the agent: {answer.refusal.subject}: {answer.refusal.reason}"
             )
         return answer
+
+    def order_to_active_ms(self) -> float | None:
+        """From the DRF's answer to the active MID, without the time that the person took to agree."""
+        at = self.told_ms
+        if not {"operator-found", "order-accepted", "instructed"} <= set(at):
+            return None
+        thought = at["order-accepted"] - at[AWAITED] if AWAITED in at else 0.0
+        return at["instructed"] - at["operator-found"] - thought
 
     def _on_event(self, event: Mapping[str, Any], pid: int) -> bool:
         self.tell(event)
@@ -99,7 +108,7 @@ class Journey:
             message=message,
             outcome=outcome,
         )
-        elapsed_ms = float(event["elapsed_ms"])
+        elapsed_ms = self.told_ms[name] = float(event["elapsed_ms"])
         self.scene.narrator.told(line, elapsed_ms=elapsed_ms - self._last_ms)
         self._last_ms = elapsed_ms
 
@@ -184,6 +193,10 @@ def play_fourteen_steps(
     stands = state_of(scene, placed)
     told = ", ".join(stands.informed) or "nothing"
     scene.narrator.remark(f"       the user was told: {told}")
+    if (took_ms := journey.order_to_active_ms()) is not None:
+        scene.narrator.remark(
+            f"       from registration to ACTIVE, without the person's consent: {took_ms:.0f} ms"
+        )
     used = attach_with_subscription(scene, name)
     happened = f"{answer.said.get('outcome', answer.outcome)}, order {stands.state}, {used}"
     ended(

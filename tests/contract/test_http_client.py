@@ -2,6 +2,7 @@
 
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -136,3 +137,40 @@ def test_the_kind_of_url_must_fit_the_trust(tmp_path_factory: pytest.TempPathFac
     for url, trust in (("https://127.0.0.1", None), ("http://127.0.0.1", tls), ("ftp://127.0.0.1", None)):
         with pytest.raises(ValueError, match="https URL with anchors"):
             HttpClient(url, tls=trust)
+
+
+def test_a_connection_that_was_idle_for_long_is_not_used_again() -> None:
+    accepted: list[int] = []
+    listening = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        while True:
+            try:
+                connection, _ = listening.accept()
+            except OSError:
+                return
+            number = len(accepted)
+            accepted.append(number)
+            threading.Thread(target=answer_all, args=(connection,)).start()
+
+    def answer_all(connection: socket.socket) -> None:
+        with connection:
+            while connection.recv(65536):
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+    patient, hasty = HttpClient(url), HttpClient(url, idle_max_s=0.01)
+    try:
+        for client, connections in ((patient, 1), (hasty, 3)):
+            client.get("/")
+            time.sleep(0.05)
+            client.get("/")
+            assert len(accepted) == connections
+    finally:
+        patient.close()
+        hasty.close()
+        listening.shutdown(socket.SHUT_RDWR)
+        listening.close()
+        thread.join(10)
