@@ -17,6 +17,7 @@ import pytest
 from flask import Flask
 from pydantic import BaseModel
 
+from cli.commands.certificates import for_operator
 from clients import dpf as dpf_client
 from clients import sho as sho_client
 from edge.principals import routes_of
@@ -57,6 +58,7 @@ from pva.web.refusal_answers import AnonymousRefusals as PvaAnonymousRefusals
 from tests.unit.house.tree import ROOT
 
 TEXT: Final = (ROOT / "docs/FOURTEEN-STEPS.md").read_text(encoding="utf-8")
+COMMANDS_TEXT: Final = (ROOT / "docs/CLI.md").read_text(encoding="utf-8")
 STEPS: Final = range(15)
 ELSEWHERE: Final = frozenset(
     {
@@ -305,8 +307,9 @@ def test_settings_have_keys_that_exist(name: str) -> None:
 
 def commands() -> list[str]:
     """Commands of an installed device in this document and in docs/CLI.md."""
-    both = TEXT + (ROOT / "docs/CLI.md").read_text(encoding="utf-8")
-    return re.findall(r"^\$ ((?:m2me|m2me-tre|python -m m2me_agent\.mmi) .+)$", both, re.MULTILINE)
+    return re.findall(
+        r"^\$ ((?:m2me|m2me-tre|python -m m2me_agent\.mmi) .+)$", TEXT + COMMANDS_TEXT, re.MULTILINE
+    )
 
 
 @pytest.mark.parametrize("line", commands())
@@ -319,3 +322,23 @@ def test_commands_of_a_device_exist_with_their_options(line: str) -> None:
         command = command.commands[rest.pop(0)]
     options = {each for parameter in command.params for each in parameter.opts}
     assert {each for each in rest if each.startswith("-")} <= options
+
+
+@pytest.mark.parametrize(("program", "group"), [("m2me", agent.main), ("python -m m2me_agent.mmi", mmi)])
+def test_every_command_of_a_device_is_in_the_document(program: str, group: click.Group) -> None:
+    shown = re.findall(rf"^\$ {re.escape(program)} (\S+)", COMMANDS_TEXT, re.MULTILINE)
+    assert set(shown) == set(group.commands)
+
+
+def test_every_purpose_of_an_operators_key_is_in_the_document() -> None:
+    (choice,) = (each.type for each in for_operator.params if each.name == "purpose")
+    documented = {
+        purpose
+        for row in rows(COMMANDS_TEXT)
+        if len(row) == 3 and row[0].startswith("`")
+        for purpose in words(row[1])
+    }
+    assert isinstance(choice, click.Choice)
+    assert set(choice.choices) <= documented
+    played = re.findall(r"^\$ pva certificate operator \S+ \S+ --purpose (\S+)", COMMANDS_TEXT, re.MULTILINE)
+    assert set(played) == set(choice.choices)
