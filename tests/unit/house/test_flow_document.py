@@ -4,6 +4,7 @@ Rule: the document is held against the applications, codecs and commands themsel
 """
 
 import ast
+import importlib
 import inspect
 import re
 import shlex
@@ -25,7 +26,7 @@ from edge.refused import AnonymousRefusals
 from m2me_agent.agent import cli as agent
 from m2me_agent.mmi import main as mmi
 from m2me_agent.tre import app as tre
-from m2me_agent.tre import installation
+from m2me_agent.tre import errors, installation
 from m2me_agent.tre_protocol import MMI_OPERATIONS, OTHER_RESULTS, PARAMETERS, RESULTS, Operation
 from messages import (
     approval,
@@ -267,7 +268,7 @@ def test_maps_have_the_keys_of_the_message(name: str) -> None:
 
 
 def test_operations_are_those_of_the_tre() -> None:
-    table = [row for row in rows(part("## In the TRE", "## Faults")) if len(row) == 3 and "`" in row[0]]
+    table = [row for row in rows(part("## In the TRE", "## Refusals")) if len(row) == 3 and "`" in row[0]]
     documented = {row[0].removeprefix("MMI: ").strip("`"): row for row in table[: len(Operation)]}
     assert list(documented) == [each.value for each in Operation]
     for operation in Operation:
@@ -279,7 +280,7 @@ def test_operations_are_those_of_the_tre() -> None:
 
 
 def test_outcomes_and_states_are_those_of_the_code() -> None:
-    outcomes = part("## In the TRE", "## Faults").partition("| outcome |")[2].partition("\n\n")[0]
+    outcomes = part("## In the TRE", "## Refusals").partition("| outcome |")[2].partition("\n\n")[0]
     assert {row[0].strip("`") for row in rows(outcomes)} == OUTCOMES
     states = part(
         "### Order, discovery and registration (steps 0, 5 to 7)",
@@ -303,6 +304,21 @@ def test_settings_have_keys_that_exist(name: str) -> None:
     shown = re.search(rf"^```toml\n# {re.escape(name)}\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
     assert shown is not None
     assert set(tomllib.loads(shown[1])) <= set(SETTINGS[name].model_fields)
+
+
+@pytest.mark.parametrize("role", ["VNO", "ICF", "CCIF", "DRF", "SHO", "DPF"])
+def test_refusals_are_those_of_the_role(role: str) -> None:
+    table = (row for row in rows(part("## Refusals", "## Faults")) if row[0] == role)
+    documented = {code: int(status) for _, status, codes in table for code in words(codes)}
+    room = importlib.import_module(f"operators.{role.lower()}.refusals")
+    assert documented == {code.value: int(rule.status) for code, rule in room.REFUSALS.items()}
+    assert set(room.REFUSALS) == set(room.RefusalCode)
+
+
+def test_refusals_of_the_tre_are_those_of_its_errors() -> None:
+    prose = part("## Refusals", "## Faults").partition("In the TRE a refusal")[2]
+    raised = {value.code for value in vars(errors).values() if isinstance(value, type)}
+    assert words(prose) - {"code"} == raised
 
 
 def commands() -> list[str]:
