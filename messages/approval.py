@@ -1,4 +1,4 @@
-"""Approvals: in which state of which device a sealed secret may open, and who said so (D8; SEALING 3, 5).
+"""Approvals: in which state of which device a sealed secret may open, and who said so (D8).
 
 Rule: an approval is made and read from meaning: the registers of an approved state, the value of the generation
 counter, and what the secret is for. Every digest is computed here, by the PVA that signs, by the operator that

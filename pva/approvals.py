@@ -241,7 +241,7 @@ def _proven(facts: ApprovalFacts) -> ProvenState:
 
 
 def _refuse_closed(facts: ApprovalFacts, *, state: ProvenState) -> None:
-    """An order is approved on one device at one value of its counter; a raised counter ends it (SEALING 5)."""
+    """An order is approved on one device at one value of its counter; a raised counter ends it (D8)."""
     here = OrderApproval(device_id=facts.device_id, counter=state.counter)
     left = facts.counter_seen != state.counter
     if facts.approved is not None and (facts.approved != here or left):

@@ -1,6 +1,6 @@
 """The TpmDevice over a TPM 2.0 that answers commands: hardware, swtpm, the software TPM.
 
-Handles and templates are the project's (SEALING, section 1): AK, a primary of ENDORSEMENT; storage key, a
+Handles and templates are the project's (D8; docs/PROTOCOL.md, section 1): AK, a primary of ENDORSEMENT; storage key, a
 primary of OWNER, so that TPM2_Clear ends it; generation counter, an NV index of type COUNTER. All three are
 used through HMAC sessions: their authValues never cross the bus after they were set, and were set under
 parameter encryption. Sessions are salted to a public key that the caller pinned, never to one that the TPM

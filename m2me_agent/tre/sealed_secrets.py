@@ -2,7 +2,7 @@
 
 The rule: the policy is run from meaning (state, counter, use) and the TPM judges it; nothing here compares
 registers itself. Signatures are verified first, then PolicyPCR to the use of the secret follow one another
-closely: any extend in between spoils the session (0x128), and the policy is run again, a few times (SEALING 4).
+closely: any extend in between spoils the session (0x128), and the policy is run again, a few times (D8).
 """
 
 import hashlib

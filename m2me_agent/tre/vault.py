@@ -1,4 +1,4 @@
-"""The vault: one compartment an operator, each under a key of its own in the TPM (D8, R51; SEALING 9).
+"""The vault: one compartment an operator, each under a key of its own in the TPM (D8, R51).
 
 The rule: file n+1 is durable before the counter goes to n+1. At start, n and n+1 are whole states (n+1 has the
 increment made up for), anything older is a rollback and stays closed. A compartment opens with an approval that

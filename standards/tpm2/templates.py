@@ -1,7 +1,7 @@
 """Templates: the public areas that keys and indices of the project are made from, and that checks compare with.
 
 One rule: every bit counts. The EK templates are those of the TCG EK Credential Profile for TPM Family 2.0,
-rev 2.5, annex B.3 (low range) and B.4 (high range); the others are the project's own (D8, D9, SEALING).
+rev 2.5, annex B.3 (low range) and B.4 (high range); the others are the project's own (D8, D9).
 """
 
 from dataclasses import replace
@@ -121,7 +121,7 @@ GENERATION_COUNTER = NvPublic(
     auth_policy=b"",
     data_size=8,
 )
-"""The generation counter (D8; SEALING 5, form D), as defined; `.written()` is what the AK certifies."""
+"""The generation counter (D8), as defined; `.written()` is what the AK certifies."""
 
 VAULT_SLOTS = 8
 """Compartments that a TRE can have, each with an index for its key and one for its counter."""
@@ -131,7 +131,7 @@ VAULT_KEY_BYTES = 32
 
 
 def vault_counter(slot: int) -> NvPublic:
-    """The counter of a compartment's versions, 0x01800051 to 0x01800058, as defined (SEALING 9)."""
+    """The counter of a compartment's versions, 0x01800051 to 0x01800058, as defined (D8)."""
     return replace(GENERATION_COUNTER, index=_VAULT_COUNTERS + _checked(slot))
 
 

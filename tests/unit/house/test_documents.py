@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.house.tree import ROOT, project_files, text_of
+from tests.unit.house.tree import ROOT, project_files, python_files, text_of
 
 LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]+)(?:#[^)]*)?\)")
+DOCUMENT = re.compile(r"\b(?:docs/)[A-Za-z0-9_./-]+\.(?:md|toml|json)\b|\b[A-Z][A-Z-]{3,}\.md\b")
+DECISION = re.compile(r"\bD(\d{1,2})\b")
 COMMAND = re.compile(r"\./dev ([a-z][a-z-]*)")
 
 
@@ -37,3 +39,21 @@ def test_every_decision_is_in_the_list() -> None:
     for name in listed:
         text = text_of(Path("docs/adr") / name) or ""
         assert all(f"**{part}.**" in text for part in ("Context", "Options", "Outcome")), name
+
+
+def test_every_decision_that_the_code_names_has_a_page() -> None:
+    pages = {path.name[:4] for path in documents() if path.parent == Path("docs/adr")}
+    named = {
+        int(number) for path in python_files(tests=False) for number in DECISION.findall(text_of(path) or "")
+    }
+    assert {f"{number:04}" for number in named} <= pages
+
+
+def test_every_document_that_the_code_names_exists() -> None:
+    missing = [
+        f"{path}: {name}"
+        for path in python_files()
+        for name in DOCUMENT.findall(text_of(path) or "")
+        if not any((ROOT / folder / name).exists() for folder in ("", "docs"))
+    ]
+    assert missing == []

@@ -43,6 +43,8 @@ OF_OPERATORS_ONLY = frozenset(
         RefusalCode.MANIFEST_CONFLICT,
     }
 )
+OF_SUPPLY = ("root-", "supplier-", "manifest-")
+"""What administrators and suppliers are refused with; docs/CLI.md shows their commands."""
 _REASON = re.compile(r"`([a-z]+(?:-[a-z]+)+)`")
 _RAISERS = frozenset({"EnrollmentRefusedError", "_refused", "_no_session", "_not_ready"})
 _ENROLLMENT_FILES = ("enrollment.py", "device_keys.py", "credential.py")
@@ -68,6 +70,12 @@ def test_reasons_of_the_pva() -> None:
     documented = part("### 4.4", "States of a challenge") | part("## 4 Attestation", "### 4.1")
     meant_for_devices = {code.value for code in RefusalCode if code not in OF_OPERATORS_ONLY}
     assert documented == meant_for_devices
+
+
+def test_reasons_for_relying_parties() -> None:
+    documented = part("What a relying party can be refused with", "## 6 HTTP")
+    meant = {code.value for code in OF_OPERATORS_ONLY if not code.value.startswith(OF_SUPPLY)}
+    assert documented == meant
 
 
 def test_reasons_of_the_ca() -> None:
