@@ -1,6 +1,6 @@
 """The rooms are the ones of the floor plan, and nothing stands outside it."""
 
-from tests.unit.house.tree import ROOT, project_files, pyproject
+from tests.house.tree import ROOT, project_files, pyproject
 
 # folders that hold no room of the product
 BESIDE = {"tests", "docs", "bench", "deploy", ".ci"}

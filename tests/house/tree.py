@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 NOT_OURS = {".git", ".venv", ".pva", "__pycache__", "dist", "vendor"}
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.unit.house.tree import ROOT
+from tests.house.tree import ROOT
 
 OF_THE_SOURCE = (
     "ACL AKA APN AV BOOTP CCIF DHCP DM DPF DRF EAP GGSN HLR HO ICF IMS IMSI ISIM M2M M2ME M2MES MCC MES MID MIDE "

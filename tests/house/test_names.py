@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.house.tree import project_files, python_files, text_of
+from tests.house.tree import project_files, python_files, text_of
 
 NAMELESS = {"utils", "util", "helpers", "helper", "common", "misc", "core", "base", "manager", "interfaces"}
 # an absolute path into somebody's home, checkout or scratch folder
@@ -18,7 +18,7 @@ HOST_IN_LOCK = re.compile(r"https?://|--(?:extra-)?index-url|--find-links|--trus
 EXPLAINS_DEAD_NAMES = {
     Path("docs/GLOSSARY.md"),
     Path("docs/SOURCE-FAULTS.md"),
-    Path("tests/unit/house/test_names.py"),
+    Path("tests/house/test_names.py"),
 }
 
 
@@ -42,7 +42,7 @@ def test_no_room_or_file_is_without_a_subject() -> None:
 
 
 def test_no_path_of_a_machine_is_written_down() -> None:
-    assert offenders(MACHINE_PATH, besides={Path("tests/unit/house/test_names.py")}) == []
+    assert offenders(MACHINE_PATH, besides={Path("tests/house/test_names.py")}) == []
 
 
 @pytest.mark.requirement("R04")

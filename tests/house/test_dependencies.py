@@ -2,7 +2,7 @@
 
 import re
 
-from tests.unit.house.tree import ROOT, names, pyproject
+from tests.house.tree import ROOT, names, pyproject
 
 
 def test_every_dependency_is_locked() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.house.tree import ROOT, project_files, python_files, text_of
+from tests.house.tree import ROOT, project_files, python_files, text_of
 
 LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]+)(?:#[^)]*)?\)")
 DOCUMENT = re.compile(r"\b(?:docs/)[A-Za-z0-9_./-]+\.(?:md|toml|json)\b|\b[A-Z][A-Z-]{3,}\.md\b")

@@ -56,7 +56,7 @@ from operators.vno.web import device_app as vno_device
 from pva.web.device import device_app as pva_device
 from pva.web.operator import operator_app as pva_operator
 from pva.web.refusal_answers import AnonymousRefusals as PvaAnonymousRefusals
-from tests.unit.house.tree import ROOT
+from tests.house.tree import ROOT
 
 TEXT: Final = (ROOT / "docs/FOURTEEN-STEPS.md").read_text(encoding="utf-8")
 COMMANDS_TEXT: Final = (ROOT / "docs/CLI.md").read_text(encoding="utf-8")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pva.refusals import RefusalCode
-from tests.unit.house.tree import ROOT
+from tests.house.tree import ROOT
 
 OF_OPERATORS_ONLY = frozenset(
     {

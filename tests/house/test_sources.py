@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator
 from importlib.metadata import files
 
-from tests.unit.house.tree import ROOT, names, pyproject, python_files, statements_of_the_product
+from tests.house.tree import ROOT, names, pyproject, python_files, statements_of_the_product
 
 FILE_LINES_MAX = 500
 FUNCTION_LINES_MAX = 70
