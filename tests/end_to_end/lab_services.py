@@ -1,17 +1,24 @@
 """The real services, started by the lab in a folder of the test's: for walking routes and killing processes."""
 
 import io
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import sqlalchemy as sa
 from rich.console import Console
 
+from edge.database import engine_for
 from lab.demo import open_scene
+from lab.fourteen_steps import connect, open_network
 from lab.scene import Scene
-from lab.story import make_devices, open_services, register_suppliers
+from lab.story import APPROVED, enroll, make_devices, open_services, register_suppliers
 
 ROOT = Path(__file__).parents[2]
+FIRST_DEVICE = "device-1"
+BATCH_NUMBER = 100
+"""Devices of a test have numbers, and so user ids, that none of the lab's own devices has."""
 
 
 @contextmanager
@@ -23,3 +30,39 @@ def running_lab(folder: Path, *, devices: tuple[str, ...], software_tpm: bool = 
         open_services(scene)
         register_suppliers(scene)
         yield scene
+
+
+@contextmanager
+def running_network(folder: Path, *, devices: Sequence[str] = ()) -> Iterator[Scene]:
+    """All roles of the network beside CA, responder and PVA; `devices` are made and in a batch, but not powered."""
+    with running_lab(folder, devices=(FIRST_DEVICE,)) as scene:
+        open_network(scene)
+        for number, name in enumerate(devices):
+            scene.make_device(name, BATCH_NUMBER + number)
+        if devices:
+            batch = [scene.batch_entry(name, APPROVED) for name in devices]
+            scene.suppliers[APPROVED].announce("batch-of-the-test", batch)
+        yield scene
+
+
+def bring_up(scene: Scene, name: str) -> None:
+    """Power a device on, enrol it and give it its PCID: all that happens before it is sold."""
+    answer = enroll(scene, name)
+    assert answer.status == 0, answer
+    connect(scene, name)
+
+
+def rows(scene: Scene, role: str, query: str, **values: object) -> list[tuple[object, ...]]:
+    """What a query finds in the store of a role; the test looks, and writes nothing."""
+    engine = engine_for(f"sqlite:///{scene.site.role(role) / f'{role}.sqlite'}")
+    try:
+        with engine.connect() as connection:
+            return [tuple(row) for row in connection.execute(sa.text(query), values)]
+    finally:
+        engine.dispose()
+
+
+def requests_at(scene: Scene, role: str, path: str) -> int:
+    """How many requests for a path the log of a role tells of."""
+    log = (scene.processes.logs / f"{role}.log").read_text()
+    return len(re.findall(f'"path": ?"{re.escape(path)}', log))
