@@ -77,7 +77,10 @@ class Device:
         self._folder = site.role(f"devices/{name}")
         self.run = site.device_run(name, self._tre_user)
         self._config = self._folder / "agent.toml"
+        self._agent: subprocess.Popen[bytes] | None = None
         self.image = site.image
+        self.ownership = ""
+        """The supplier's signed record of the owner, which its TRE takes for consent; put in before power-on."""
 
     def manufacture(self) -> None:
         """Put a TPM of the maker on the board."""
@@ -102,9 +105,13 @@ class Device:
 
     def _start_tre(self, boot_log_file: Path, anchors: Anchors) -> None:
         agent_uid = self._agent_user.uid if self._agent_user else os.geteuid()
+        record = self._folder / "ownership"
+        record.write_text(self.ownership)
+        owned = {"ownership": record} if self.ownership else {}
         config = write_toml(
             self._folder / "tre.toml",
-            {
+            owned
+            | {
                 "tpm": SOCKET,
                 "socket": "tre.sock",
                 "agent_uid": agent_uid,
@@ -162,12 +169,18 @@ class Device:
                 stderr=log,
             ) as agent,
         ):
+            self._agent = agent
             for line in agent.stdout or ():
                 said = json.loads(line)
                 if "step" in said:
                     on_event(said)
         error = said.get("error")
         return Answer(status=agent.returncode, said=said, refusal=Refusal(**error) if error else None)
+
+    def kill_agent(self) -> None:
+        """End a `m2me provision` that runs, without warning, as a power cut would."""
+        if self._agent is not None:
+            self._agent.kill()
 
     def person(self, command: str, *arguments: str) -> str:
         """What the person at the device's MMI does (`pending`, `consent CODE`, `refuse CODE`), and is told."""

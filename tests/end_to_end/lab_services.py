@@ -2,18 +2,24 @@
 
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 from rich.console import Console
 
 from edge.database import engine_for
+from edge.http_client import ClientTls, client_context
+from edge.http_server import ServerTls, server_context
 from lab.demo import open_scene
-from lab.fourteen_steps import connect, open_network
+from lab.device import Answer
+from lab.fourteen_steps import AWAITED, connect, open_network
 from lab.scene import Scene
 from lab.story import APPROVED, enroll, make_devices, open_services, register_suppliers
+from tests.fakes.tapped_link import TappedLink
 
 ROOT = Path(__file__).parents[2]
 FIRST_DEVICE = "device-1"
@@ -50,6 +56,50 @@ def bring_up(scene: Scene, name: str) -> None:
     answer = enroll(scene, name)
     assert answer.status == 0, answer
     connect(scene, name)
+
+
+@dataclass(slots=True, kw_only=True)
+class Way:
+    """One run of a device's agent; its person agrees where asked, and the test hears of each step as it is done."""
+
+    scene: Scene
+    name: str
+    on_event: Callable[[str], None] = lambda _: None
+    consents: bool = True
+    events: list[Mapping[str, Any]] = field(default_factory=list)
+
+    def run(self) -> Answer:
+        """From where the device stands to the end."""
+        return self.scene.devices[self.name].provision(on_event=self._heard)
+
+    @property
+    def names(self) -> list[str]:
+        """What was heard, in its order."""
+        return [str(event["event"]) for event in self.events]
+
+    def _heard(self, event: Mapping[str, Any]) -> None:
+        self.events.append(event)
+        self.on_event(str(event["event"]))
+        if event["event"] == AWAITED and self.consents:
+            self.scene.devices[self.name].person("consent", str(event["order_code"]))
+
+
+@contextmanager
+def tapped_deliveries(scene: Scene) -> Iterator[TappedLink]:
+    """A link of the test's own between devices and the DPF, where the lab has its recorder."""
+    scene.processes.stop("recorder")
+    side = scene.services.tls_folder("recorder")
+    tls = ServerTls(
+        certificate=side / "server.pem", key=side / "server.key", passphrase_file=side / "passphrase"
+    )
+    link = TappedLink(
+        port=int(scene.services.address("recorder.device").rpartition(":")[2]),
+        target=scene.services.address("dpf-1.device"),
+        server=server_context(tls, name="tapped link"),
+        client=client_context(ClientTls(anchors=scene.services.tls_root)),
+    )
+    with link.running():
+        yield link
 
 
 def rows(scene: Scene, role: str, query: str, **values: object) -> list[tuple[object, ...]]:
