@@ -10,12 +10,17 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from clients.ccif import CcifClient, IssuedConnectivity
 from clients.sho import PlacedOrder
+from edge.database import engine_for, transaction
+from edge.ledger import verify_entry
 from lab.device import Answer
-from lab.fourteen_steps import attach_with_subscription, order, state_of
+from lab.fourteen_steps import attach_with_subscription, connect, order, state_of
 from lab.identities import CCIF, DPF, DRF, ICF, SHO, VNO
 from lab.scene import Scene
+from lab.story import APPROVED, enroll
 from m2me_agent.tre_protocol import Operation
+from operators.icf.schema import ledger
 from tests.end_to_end.lab_services import Way, bring_up, rows, running_network
 
 RUNS_MAX = 3
@@ -40,13 +45,13 @@ class CutCase:
 CASES = (
     CutCase(who=VNO, after="attached"),
     CutCase(who=ICF, after="identity-sent"),
-    CutCase(who=CCIF, after="attached"),
     CutCase(who=DRF, after="registered"),
     CutCase(who=SHO, after="validated"),
     CutCase(who="ocsp", after="order-accepted"),
     CutCase(who="pva", after="delivery-requested"),
     CutCase(who=DPF, after="granted"),
     CutCase(who=DPF, after="receipt-signed"),
+    CutCase(who=SHO, after="receipt-signed"),
     CutCase(who=AGENT, after="downloaded"),
     CutCase(who=DEVICE, after="order-accepted"),
     CutCase(who=DEVICE, after="downloaded", later_s=0.02),
@@ -54,9 +59,13 @@ CASES = (
 )
 
 
+FACTORY_DEVICE = "in-the-factory"
+STORES = (VNO, ICF, CCIF, DRF, SHO, DPF, "pva")
+
+
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
-    devices = [case.device for case in CASES]
+    devices = [FACTORY_DEVICE, *(case.device for case in CASES)]
     with running_network(tmp_path_factory.mktemp("cuts"), devices=devices) as scene:
         yield scene
 
@@ -134,6 +143,18 @@ def counted(scene: Scene, placed: PlacedOrder, name: str) -> dict[str, object]:
     }
 
 
+def is_whole(scene: Scene, role: str) -> bool:
+    """Whether a store is sound, and each leaf of its ledger there and what it was."""
+    ((said,),) = rows(scene, role, "SELECT integrity_check FROM pragma_integrity_check")
+    engine = engine_for(f"sqlite:///{scene.site.role(role) / f'{role}.sqlite'}")
+    with transaction(engine, write=False) as connection:
+        entries = ledger.entries(connection, limit=10_000)
+    engine.dispose()
+    for entry in entries:
+        verify_entry(entry)
+    return said == "ok" and [entry.number for entry in entries] == list(range(1, len(entries) + 1))
+
+
 ENDED_ONCE = {
     "order": "active",
     "told": 1,
@@ -156,4 +177,25 @@ def test_a_journey_that_was_cut_ends_as_if_it_had_not_been(scene: Scene, case: C
     assert cut.made
     assert answer.said.get("outcome") == "active", cut.answers
     assert counted(scene, placed, case.device) == ENDED_ONCE
+    assert [role for role in STORES if not is_whole(scene, role)] == []
+    assert list((scene.devices[case.device].run / "downloads").glob("*")) == []
     assert attach_with_subscription(scene, case.device) == "authenticated with the new IMSI"
+
+
+def test_a_ccif_that_is_killed_before_its_answer_is_used_gives_the_same_pcid(scene: Scene) -> None:
+    assert enroll(scene, FACTORY_DEVICE).status == 0
+    said = scene.devices[FACTORY_DEVICE].ask_tre(Operation.STATUS)
+    assert isinstance(said, dict), said
+    storage = bytes.fromhex(said["status"]["storage_public"])
+
+    def ask() -> IssuedConnectivity:
+        ccif = CcifClient(scene.services.http(CCIF, "operator", scene.services.identity(APPROVED)))
+        return ccif.connectivity(device_id=scene.ids[FACTORY_DEVICE], storage_public=storage)
+
+    first = ask()
+    assert scene.network is not None
+    scene.network.restart(CCIF)
+    assert ask() == first
+    connect(scene, FACTORY_DEVICE)
+    assert rows(scene, ICF, "SELECT count(*) FROM subscribers WHERE pcid = :p", p=first.pcid) == [(1,)]
+    assert is_whole(scene, CCIF)
