@@ -202,6 +202,7 @@ class HttpClient:
             )
             try:
                 data = self._read(url, answer)
+                _refuse_cut_head(url, answer)
             except UnreachableError:
                 answer.close()  # never back to the pool with half an answer in it
                 raise
@@ -243,6 +244,16 @@ class HttpClient:
             if monotonic_ms() > deadline:
                 raise UnreachableError(url, reason=f"its answer took more than {self._timeout_s:g} s")
         return bytes(data)
+
+
+def _refuse_cut_head(url: str, answer: urllib3.BaseHTTPResponse) -> None:
+    """An answer without a length ends where its link does: nobody can tell whether it is whole (RFC 9112, 8)."""
+    if answer.status in {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}:
+        return
+    said = answer.headers.get("Content-Length", "")
+    chunked = answer.headers.get("Transfer-Encoding", "").lower() == "chunked"
+    if not (chunked or (said.isascii() and said.isdigit())):
+        raise UnreachableError(url, reason="its answer ended before it said how long it is")
 
 
 def _tunnels(gateway: Gateway, options: Mapping[str, Any]) -> urllib3.ProxyManager:

@@ -77,9 +77,12 @@ class Device:
         self._folder = site.role(f"devices/{name}")
         self.run = site.device_run(name, self._tre_user)
         self._config = self._folder / "agent.toml"
+        self._agent: subprocess.Popen[bytes] | None = None
         self.image = site.image
         self.planted: dict[str, str] = {}
         self._tre_command: list[str] = []
+        self.ownership = ""
+        """The supplier's signed record of the owner, which its TRE takes for consent; put in before power-on."""
 
     @property
     def tpm_state(self) -> Path:
@@ -109,9 +112,13 @@ class Device:
 
     def _start_tre(self, boot_log_file: Path, anchors: Anchors) -> None:
         agent_uid = self._agent_user.uid if self._agent_user else os.geteuid()
+        record = self._folder / "ownership"
+        record.write_text(self.ownership)
+        owned = {"ownership": record} if self.ownership else {}
         config = write_toml(
             self._folder / "tre.toml",
-            {
+            owned
+            | {
                 "tpm": SOCKET,
                 "socket": "tre.sock",
                 "agent_uid": agent_uid,
@@ -165,10 +172,10 @@ class Device:
         settings = {"tre_socket": "tre.sock", "tls_root": anchors.tls_root}
         write_toml(self._config, {**settings, **urls})
 
-    def provision(self, *, on_event: Callable[[Mapping[str, Any], int], bool], choice: str = "") -> Answer:
+    def provision(self, *, on_event: Callable[[Mapping[str, Any], int], None], choice: str = "") -> Answer:
         """Run `m2me provision` as the agent's user; each step that it tells is handed on as it happens.
 
-        `on_event` takes the step and the agent's process id; when it returns False, the agent is killed.
+        `on_event` takes the step and the agent's process id.
         """
         arguments = ["provision", "--config", str(self._config), "-o", "json", *_as(self._agent_user)]
         arguments += ["--choice", choice] if choice else []
@@ -183,12 +190,18 @@ class Device:
                 stderr=log,
             ) as agent,
         ):
+            self._agent = agent
             for line in agent.stdout or ():
                 said = json.loads(line)
-                if "step" in said and not on_event(said, agent.pid):
-                    agent.kill()
+                if "step" in said:
+                    on_event(said, agent.pid)
         error = said.get("error")
         return Answer(status=agent.returncode, said=said, refusal=Refusal(**error) if error else None)
+
+    def kill_agent(self) -> None:
+        """End a `m2me provision` that runs, without warning, as a power cut would."""
+        if self._agent is not None:
+            self._agent.kill()
 
     def person(self, command: str, *arguments: str) -> str:
         """What the person at the device's MMI does (`pending`, `consent CODE`, `refuse CODE`), and is told."""

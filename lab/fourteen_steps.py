@@ -81,7 +81,7 @@ class Journey:
         thought = at["order-accepted"] - at[AWAITED] if AWAITED in at else 0.0
         return at["instructed"] - at["operator-found"] - thought
 
-    def _on_event(self, event: Mapping[str, Any], pid: int) -> bool:
+    def _on_event(self, event: Mapping[str, Any], pid: int) -> None:
         self.tell(event)
         self.watch(event, pid)
         self.delivery_id = str(event.get("delivery_id", self.delivery_id))
@@ -91,7 +91,8 @@ class Journey:
                 f"{self.prefix}7", "person", "TRE", f"consent to order {code}"
             ) as line:
                 line.outcome = self.device.person("consent", code)
-        return str(event["event"]) != self.stop_at
+        if event["event"] == self.stop_at:
+            self.device.kill_agent()
 
     def tell(self, event: Mapping[str, Any]) -> None:
         """Print one event as a line of the story."""

@@ -7,8 +7,8 @@ PVA's signed result from the PVA.
 from dataclasses import dataclass
 from typing import Protocol
 
-from m2me_agent.agent.errors import NotAffirmingError, RefusedError
-from m2me_agent.agent.ports import Sleep, Tre, repeat
+from m2me_agent.agent.errors import NotAffirmingError, NotReachedError, RefusedError, UnjudgedError
+from m2me_agent.agent.ports import Pace, Sleep, Tre, ask_for_signature, repeat
 from m2me_agent.tre_protocol import Operation, Refusal
 
 AFFIRMING = "affirming"
@@ -58,11 +58,14 @@ def attest(tre: Tre, pva: PlatformValidationAuthority, *, sleep: Sleep) -> Verdi
     return pva.submit(evidence)
 
 
-def answer_if_asked(tre: Tre, pva: PlatformValidationAuthority, *, device_id: str) -> Verdict | None:
+def answer_if_asked(
+    tre: Tre, pva: PlatformValidationAuthority, *, device_id: str, pace: Pace
+) -> Verdict | None:
     """Carry one exchange if an operator waits for a validation of this device; None if nobody does.
 
     Raises:
         NotAffirmingError: the PVA judged the platform and did not affirm it.
+        UnjudgedError: the evidence did not reach the PVA, or the PVA could not judge it now.
         AgentError: a party refused, or could not be reached. A new exchange may be tried.
     """
     # 1 does anybody ask?
@@ -73,9 +76,12 @@ def answer_if_asked(tre: Tre, pva: PlatformValidationAuthority, *, device_id: st
             return None
         raise
     # 2 the TRE answers, if it may
-    evidence = tre.ask(Operation.ATTEST, {"challenge_token": token})["evidence"]
+    evidence = ask_for_signature(tre, Operation.ATTEST, {"challenge_token": token}, pace=pace)["evidence"]
     # 3 the PVA judges
-    verdict = pva.submit(evidence)
+    try:
+        verdict = pva.submit(evidence)
+    except NotReachedError as error:
+        raise UnjudgedError(error.refusal) from error
     if verdict.status != AFFIRMING:
         raise NotAffirmingError(
             Refusal(

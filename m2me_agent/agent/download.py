@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from m2me_agent.agent.attestation import PlatformValidationAuthority, answer_if_asked
-from m2me_agent.agent.errors import NotReachedError, RefusedError
+from m2me_agent.agent.errors import NotReachedError, RefusedError, UnjudgedError
 from m2me_agent.agent.ports import Device, Pace, T, Tre
 from m2me_agent.agent.unverified import read_package, token_digest
 from m2me_agent.tre_protocol import Refusal
@@ -176,10 +176,10 @@ def _opened(with_: Delivering) -> str | None:
 def _until(with_: Delivering, ask: Callable[[], T | None], *, step: int, event: str, ask_early: bool) -> T:
     """Answer the PVA whenever it asks, and ask for something until it is there."""
     pauses, answered, rounds = with_.pace.patience.pauses(), 0, 0
-    last = _nothing_came(with_)
+    last, sparing = _nothing_came(with_), False
     while True:
         try:
-            verdict = answer_if_asked(with_.tre, with_.pva, device_id=with_.device.device_id)
+            verdict = answer_if_asked(with_.tre, with_.pva, device_id=with_.device.device_id, pace=with_.pace)
             if verdict is not None:
                 with_.pace.tell(step, event, status=verdict.status, result_id=verdict.result_id)
                 answered += 1
@@ -191,6 +191,9 @@ def _until(with_: Delivering, ask: Callable[[], T | None], *, step: int, event: 
                     return found
         except NotReachedError as error:
             last = error
+            if isinstance(error, UnjudgedError) and not sparing:
+                # a PVA that cannot judge now must not use up what the TRE may sign: the receipt needs it, too
+                pauses, sparing = with_.pace.patience.sparing().pauses(), True
         pause_s = next(pauses, None)
         if pause_s is None:
             raise last

@@ -24,6 +24,10 @@ class NotReachedError(AgentError):
     """The TRE or a service could not be reached, is busy, or answered nonsense."""
 
 
+class UnjudgedError(NotReachedError):
+    """Evidence was signed, and the PVA could not judge it: a new try costs the TRE another signature."""
+
+
 class BearerEndedError(AgentError):
     """The visited network forwards nothing for this bearer any more: its time or quota is over; attach anew."""
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from m2me_agent.agent.download import Grant, ProvisioningFunction, ReceiptAnswer
 from m2me_agent.agent.errors import NotReachedError
-from m2me_agent.agent.ports import Pace, Tre
+from m2me_agent.agent.ports import Pace, Tre, ask_for_signature
 from m2me_agent.tre_protocol import Operation, Refusal
 
 INSTALLED = "installed"
@@ -32,7 +32,7 @@ def install(tre: Tre, dpf: ProvisioningFunction, grant: Grant, content: bytes, *
     """
     # 13 the TRE installs, and signs what came of it
     sent = {"package": grant.package, "delivery": grant.delivery, "content": content}
-    statement = tre.ask(Operation.INSTALL, sent)["statement"]
+    statement = ask_for_signature(tre, Operation.INSTALL, sent, pace=pace)["statement"]
     pace.tell(13, "receipt-signed")
     # 13 the receipt to the DPF, 14 which hands it on to the owner
     answer = _handed_in(dpf, grant, statement, pace=pace)

@@ -1,7 +1,7 @@
 """The parties between which the agent carries messages, how often it may try, and how it says where it is."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar
 
 from m2me_agent.agent.errors import NotReachedError, RefusedError
@@ -12,6 +12,8 @@ T = TypeVar("T")
 Sleep = Callable[[float], None]
 """Waits so many seconds."""
 
+RATE_LIMITED = "rate-limited"
+"""What a TRE says while its allowance of signatures is used up; powered time fills it again."""
 ATTEMPTS = 3
 FIRST_WAIT_S = 0.5
 
@@ -46,6 +48,10 @@ class Patience:
             yield min(pause_s, left_s)
             left_s -= pause_s
             pause_s = min(pause_s * self.growth, self.longest_s)
+
+    def sparing(self) -> "Patience":
+        """As long in all, with longer pauses: for tries that cost something."""
+        return replace(self, first_s=max(self.first_s, 1.0), longest_s=max(self.longest_s, 6.0))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +92,24 @@ def read_device(tre: Tre) -> Device:
         pcid=status["pcid"],
         identity=status["identity"],
     )
+
+
+def ask_for_signature(
+    tre: Tre, operation: Operation, parameters: Mapping[str, Any], *, pace: Pace
+) -> Mapping[str, Any]:
+    """Ask the TRE for something that it signs, and again while its allowance is used up.
+
+    Raises:
+        AgentError: as the TRE's; "rate-limited" only when the whole patience was of no help.
+    """
+    for pause_s in pace.patience.pauses():
+        try:
+            return tre.ask(operation, parameters)
+        except RefusedError as refused:
+            if refused.code != RATE_LIMITED:
+                raise
+        pace.sleep(pause_s)
+    return tre.ask(operation, parameters)
 
 
 def repeat(call: Callable[[], T], *, sleep: Sleep) -> T:

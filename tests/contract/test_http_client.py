@@ -51,6 +51,17 @@ def test_an_answer_is_status_type_and_body() -> None:
 
 
 @pytest.mark.negative
+@pytest.mark.requirement("R97")
+def test_an_answer_that_was_cut_anywhere_is_no_answer() -> None:
+    whole = b"HTTP/1.1 200 OK\r\nContent-Type: a/b\r\nServer: x\r\nContent-Length: 12\r\n\r\nhello, world"
+    for size in range(len(whole)):
+        with server(answering(whole[:size])) as url, pytest.raises(UnreachableError):
+            HttpClient(url).get("/x")
+    with server(answering(whole)) as url:
+        assert HttpClient(url).get("/x").body == b"hello, world"
+
+
+@pytest.mark.negative
 def test_a_problem_document_is_read_and_other_errors_are_kept_short() -> None:
     document = (
         b'{"status": 404, "type": "urn:pva:problem:no-validation-pending", "title": "t", "remedy": "wait"}'

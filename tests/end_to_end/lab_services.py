@@ -1,17 +1,30 @@
 """The real services, started by the lab in a folder of the test's: for walking routes and killing processes."""
 
 import io
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+import sqlalchemy as sa
 from rich.console import Console
 
+from edge.database import engine_for
+from edge.http_client import ClientTls, client_context
+from edge.http_server import ServerTls, server_context
 from lab.demo import open_scene
+from lab.device import Answer
+from lab.fourteen_steps import AWAITED, connect, open_network
 from lab.scene import Scene
-from lab.story import make_devices, open_services, register_suppliers
+from lab.story import APPROVED, enroll, make_devices, open_services, register_suppliers
+from tests.fakes.tapped_link import TappedLink
 
 ROOT = Path(__file__).parents[2]
+FIRST_DEVICE = "device-1"
+BATCH_NUMBER = 100
+"""Devices of a test have numbers, and so user ids, that none of the lab's own devices has."""
 
 
 @contextmanager
@@ -23,3 +36,83 @@ def running_lab(folder: Path, *, devices: tuple[str, ...], software_tpm: bool = 
         open_services(scene)
         register_suppliers(scene)
         yield scene
+
+
+@contextmanager
+def running_network(folder: Path, *, devices: Sequence[str] = ()) -> Iterator[Scene]:
+    """All roles of the network beside CA, responder and PVA; `devices` are made and in a batch, but not powered."""
+    with running_lab(folder, devices=(FIRST_DEVICE,)) as scene:
+        open_network(scene)
+        for number, name in enumerate(devices):
+            scene.make_device(name, BATCH_NUMBER + number)
+        if devices:
+            batch = [scene.batch_entry(name, APPROVED) for name in devices]
+            scene.suppliers[APPROVED].announce("batch-of-the-test", batch)
+        yield scene
+
+
+def bring_up(scene: Scene, name: str) -> None:
+    """Power a device on, enrol it and give it its PCID: all that happens before it is sold."""
+    answer = enroll(scene, name)
+    assert answer.status == 0, answer
+    connect(scene, name)
+
+
+@dataclass(slots=True, kw_only=True)
+class Way:
+    """One run of a device's agent; its person agrees where asked, and the test hears of each step as it is done."""
+
+    scene: Scene
+    name: str
+    on_event: Callable[[str], None] = lambda _: None
+    consents: bool = True
+    events: list[Mapping[str, Any]] = field(default_factory=list)
+
+    def run(self) -> Answer:
+        """From where the device stands to the end."""
+        return self.scene.devices[self.name].provision(on_event=self._heard)
+
+    @property
+    def names(self) -> list[str]:
+        """What was heard, in its order."""
+        return [str(event["event"]) for event in self.events]
+
+    def _heard(self, event: Mapping[str, Any], _pid: int) -> None:
+        self.events.append(event)
+        self.on_event(str(event["event"]))
+        if event["event"] == AWAITED and self.consents:
+            self.scene.devices[self.name].person("consent", str(event["order_code"]))
+
+
+@contextmanager
+def tapped_deliveries(scene: Scene) -> Iterator[TappedLink]:
+    """A link of the test's own between devices and the DPF, where the lab has its recorder."""
+    scene.processes.stop("recorder")
+    side = scene.services.tls_folder("recorder")
+    tls = ServerTls(
+        certificate=side / "server.pem", key=side / "server.key", passphrase_file=side / "passphrase"
+    )
+    link = TappedLink(
+        port=int(scene.services.address("recorder.device").rpartition(":")[2]),
+        target=scene.services.address("dpf-1.device"),
+        server=server_context(tls, name="tapped link"),
+        client=client_context(ClientTls(anchors=scene.services.tls_root)),
+    )
+    with link.running():
+        yield link
+
+
+def rows(scene: Scene, role: str, query: str, **values: object) -> list[tuple[object, ...]]:
+    """What a query finds in the store of a role; the test looks, and writes nothing."""
+    engine = engine_for(f"sqlite:///{scene.site.role(role) / f'{role}.sqlite'}")
+    try:
+        with engine.connect() as connection:
+            return [tuple(row) for row in connection.execute(sa.text(query), values)]
+    finally:
+        engine.dispose()
+
+
+def requests_at(scene: Scene, role: str, path: str) -> int:
+    """How many requests for a path the log of a role tells of."""
+    log = (scene.processes.logs / f"{role}.log").read_text()
+    return len(re.findall(f'"path": ?"{re.escape(path)}', log))

@@ -168,7 +168,7 @@ def test_from_attachment_to_order_token_with_a_power_cut_between(site: Site) -> 
     assert (found.sho, found.source, found.nonce) == ("sho-1", "registered-order", NONCE)
     assert (found.pva_url, found.dpf_url) == ("https://pva.example:1", "https://dpf.example:2")
 
-    def register() -> str:
+    def register() -> str:  # a DRF that was started again has another port
         return site.device.register(REGISTRATION, attachment_key=KEY, idempotency_key="k")
 
     assert register() == "an.order.token"

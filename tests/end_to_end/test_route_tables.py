@@ -3,26 +3,50 @@
 The tables below are the whole of what the services offer: a route that is in no table fails the first test.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import json
+import re
+import socket
+import ssl
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
+from flask import Flask
 
+import operators.ccif.app
+import operators.dpf.app
+import operators.drf.app
+import operators.icf.app
+import operators.sho.app
+import operators.vno.app
+import pva.app
 from ca import bootstrap
 from ca.composition import compose
 from ca.settings import CaSettings
-from edge.http_client import ClientTls, HttpClient, HttpError, UnreachableError
+from edge.database import engine_for
+from edge.http_client import ClientTls, HttpClient, HttpError, UnreachableError, client_context
+from edge.http_server import Listener
 from edge.keys import load_private_key
-from edge.principals import ROLES, routes_of
+from edge.principals import NOT_REGISTERED, ROLES, routes_of
+from edge.process import system_random
+from edge.refused import AnonymousRefusals
 from edge.settings import load_settings
 from lab.scene import Scene
 from lab.services import Services
-from pva.app import build_listeners
+from operators.ccif.settings import CcifSettings
+from operators.dpf.settings import DpfSettings
+from operators.drf.settings import DrfSettings
+from operators.icf.settings import IcfSettings
+from operators.sho.settings import ShoSettings
+from operators.vno.settings import VnoSettings
+from operators.vno.store import Store as VnoStore
 from pva.settings import PvaSettings
 from standards.pki.fingerprints import spki_sha256
 from tests.contract.certificates import Certificates
-from tests.end_to_end.lab_services import running_lab
+from tests.end_to_end.lab_services import running_network
 
 Routes = dict[tuple[str, str], tuple[str, ...]]
 EVERYBODY = tuple(sorted(ROLES))
@@ -69,15 +93,88 @@ TABLES: dict[tuple[str, str], Routes] = {
         ("POST", "/v1/validation-requests"): ("dpf", "ro-relay", "sho"),
         ("POST", "/v1/validations"): ("sho",),
     },
+    ("vno-1", "device"): {
+        ("POST", "/v1/attach"): ("device",),
+        ("POST", "/v1/attach/<session>"): ("device",),
+    },
+    ("icf-1", "operator"): {
+        ("POST", "/v1/attachments"): ("vno",),
+        ("POST", "/v1/authentication-vectors"): ("vno",),
+        ("PUT", "/v1/subscribers/<pcid>"): ("ccif",),
+    },
+    ("ccif-1", "operator"): {
+        ("POST", "/v1/connectivity"): ("es",),
+    },
+    ("drf-1", "device"): {
+        ("POST", "/v1/discovery"): ("device",),
+        ("POST", "/v1/registrations"): ("device",),
+    },
+    ("drf-1", "operator"): {
+        ("GET", "/v1/validation-relay/<request_id>"): ("sho",),
+        ("POST", "/v1/attachments"): ("icf",),
+        ("POST", "/v1/validation-relay"): ("sho",),
+        ("PUT", "/v1/orders/<order_id>"): ("sho",),
+    },
+    ("sho-1", "public"): {
+        ("GET", "/register"): ("public",),
+        ("GET", "/v1/orders/<order_id>"): ("public",),
+        ("POST", "/register"): ("public",),
+        ("POST", "/v1/orders"): ("public",),
+    },
+    ("sho-1", "operator"): {
+        ("POST", "/v1/authentication-vectors"): ("vno",),
+        ("POST", "/v1/receipts"): ("dpf",),
+        ("POST", "/v1/registrations"): ("drf",),
+        ("POST", "/v1/results"): ("pva",),
+    },
+    ("dpf-1", "device"): {
+        ("GET", "/v1/deliveries/<delivery_id>"): ("device",),
+        ("GET", "/v1/deliveries/<delivery_id>/content"): ("device",),
+        ("POST", "/v1/deliveries"): ("device",),
+        ("POST", "/v1/deliveries/<delivery_id>/receipt"): ("device",),
+    },
+    ("dpf-1", "operator"): {
+        ("GET", "/v1/authorizations/<authorization_id>"): ("sho",),
+        ("POST", "/v1/authorizations"): ("sho",),
+        ("POST", "/v1/results"): ("pva",),
+    },
 }
-OPERATOR_ROUTES = [
-    pytest.param(service, method, rule, roles, id=f"{service}-{method}-{rule}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Route:
+    """One route of one listener."""
+
+    service: str
+    listener: str
+    method: str
+    rule: str
+    roles: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.service}-{self.listener}-{self.method}-{self.rule}"
+
+
+ROUTES = [
+    Route(service=service, listener=listener, method=method, rule=rule, roles=roles)
     for (service, listener), routes in TABLES.items()
-    if listener == "operator"
     for (method, rule), roles in routes.items()
 ]
-KNOWN = {"admin": "admin", "sho-1": "sho", "supplier-1": "es", "ocsp": "ocsp"}
+BEHIND_MUTUAL_TLS = [route for route in ROUTES if route.listener == "operator"]
+OPEN = [route for route in ROUTES if route.listener != "operator"]
+"""Where whoever comes proves himself by what he sends, or needs no proof."""
+NETWORK = ("vno-1", "icf-1", "ccif-1", "drf-1", "sho-1", "dpf-1")
+NOTHING_HERE = "nothing is served at this path"
 REFUSED_HANDSHAKE = (UnreachableError,)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Said:
+    """How a service answered: status and, of a refusal, its stable type and what it says."""
+
+    status: int
+    kind: str = ""
+    detail: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,9 +183,18 @@ class Doors:
 
     services: Services
     strangers: Certificates
+    of_role: Mapping[str, ClientTls]
+    newcomer: ClientTls
 
-    def anchored(self, tls: ClientTls) -> ClientTls:
-        """The same identity, trusting the services' own root."""
+    @property
+    def nobody(self) -> ClientTls:
+        """No certificate, but the right root."""
+        return ClientTls(anchors=self.services.tls_root)
+
+    @property
+    def foreigner(self) -> ClientTls:
+        """A certificate of a CA that nobody here knows."""
+        tls = self.strangers.tls("foreigner")
         return ClientTls(
             anchors=self.services.tls_root,
             certificate=tls.certificate,
@@ -96,35 +202,28 @@ class Doors:
             passphrase_file=tls.passphrase_file,
         )
 
-    def call(self, service: str, listener: str, tls: ClientTls | None, *, method: str, rule: str) -> int:
-        """Status of one request with an empty or senseless body."""
-        path = rule
-        for name in ("ca_id", "serial", "device_id", "request_id"):
-            path = path.replace(f"<{name}>", "0" * 32)
-        client = HttpClient(self.services.urls[service][listener], tls=tls)
+    def call(self, route: Route, tls: ClientTls) -> Said:
+        """What one request with an empty or senseless body is answered."""
+        path = re.sub("<[^>]+>", "0" * 32, route.rule)
+        url = self.services.urls[route.service][route.listener]
+        client = HttpClient(url, tls=tls if url.startswith("https") else None)
         try:
-            if method == "GET":
-                return client.get(path).status
-            return client.post(path, b"{}", content_type="application/json").status
+            if route.method == "GET":
+                return Said(status=client.get(path).status)
+            if route.method == "PUT":
+                return Said(status=client.put_json(path, {}).status)
+            return Said(status=client.post(path, b"{}", content_type="application/json").status)
         except HttpError as error:
-            return error.status
+            if error.problem is None:
+                return Said(status=error.status)
+            return Said(status=error.status, kind=error.problem.type, detail=error.problem.detail)
         finally:
             client.close()
-
-    def known(self, name: str) -> ClientTls:
-        """Identity of a registered party."""
-        who = self.services.identity(name)
-        return ClientTls(
-            anchors=self.services.tls_root,
-            certificate=who.certificate,
-            key=who.key,
-            passphrase_file=who.passphrase_file,
-        )
 
 
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
-    with running_lab(tmp_path_factory.mktemp("doors"), devices=("device-1",)) as scene:
+    with running_network(tmp_path_factory.mktemp("doors")) as scene:
         yield scene
 
 
@@ -133,72 +232,161 @@ def doors(scene: Scene, tmp_path_factory: pytest.TempPathFactory) -> Doors:
     folder = tmp_path_factory.mktemp("strangers")
     strangers = Certificates(folder)
     strangers.client("foreigner", strangers.foreign)
-    return Doors(services=scene.services, strangers=strangers)
+    settings = load_settings(CaSettings, path=scene.site.role("ca") / "ca.toml", environ={})
+    made = {role: client_of_the_root(settings, f"any-{role}", folder) for role in (*EVERYBODY, "newcomer")}
+    rows = [
+        bootstrap.principal_row(
+            tls.certificate, root=scene.services.tls_root, role=role, tenant=f"any-{role}", name=f"any-{role}"
+        )
+        for role, tls in made.items()
+        if role in ROLES and tls.certificate is not None
+    ]
+    for table in scene.site.state.glob("*/principals.json"):
+        known = json.loads(table.read_text())["principals"]
+        table.write_text(json.dumps({"principals": [*known, *rows]}))
+    newcomer = made.pop("newcomer")
+    return Doors(services=scene.services, strangers=strangers, of_role=made, newcomer=newcomer)
 
 
-def test_no_route_is_outside_the_tables(scene: Scene) -> None:
-    ca = compose(load_settings(CaSettings, path=scene.site.role("ca") / "ca.toml", environ={}))
+def client_of_the_root(settings: CaSettings, name: str, folder: Path) -> ClientTls:
+    made = bootstrap.issue_tls(settings, kind="client", holder=name, out=folder / name)
+    return ClientTls(
+        anchors=settings.operator.client_anchors,
+        certificate=made.certificate,
+        key=made.key,
+        passphrase_file=made.passphrase_file,
+    )
+
+
+def listeners_of(scene: Scene) -> dict[tuple[str, str], Flask]:
+    """The applications that the processes serve, built here from the same settings."""
+
+    def file(name: str) -> Path:
+        return scene.site.role(name) / f"{name}.toml"
+
+    ca = compose(load_settings(CaSettings, path=file("ca"), environ={}))
+    vno = load_settings(VnoSettings, path=file("vno-1"), environ={})
+    device_of_vno = operators.vno.app.build_listener(
+        vno,
+        store=VnoStore(engine_for(vno.database), random_bytes=system_random),
+        gateway="",
+        anonymous=AnonymousRefusals(),
+    )
+    sho = operators.sho.app.build(load_settings(ShoSettings, path=file("sho-1"), environ={}))
+    dpf = operators.dpf.app.build(load_settings(DpfSettings, path=file("dpf-1"), environ={}))
+    built: dict[str, tuple[Listener, ...]] = {
+        "pva": pva.app.build_listeners(load_settings(PvaSettings, path=file("pva"), environ={})),
+        "vno-1": (device_of_vno,),
+        "icf-1": operators.icf.app.build_listeners(
+            load_settings(IcfSettings, path=file("icf-1"), environ={})
+        ),
+        "ccif-1": operators.ccif.app.build_listeners(
+            load_settings(CcifSettings, path=file("ccif-1"), environ={})
+        ),
+        "drf-1": operators.drf.app.build_listeners(
+            load_settings(DrfSettings, path=file("drf-1"), environ={})
+        ),
+        "sho-1": sho[0],
+        "dpf-1": dpf[0],
+    }
     apps = {("ca", name): getattr(ca, name) for name in ("public", "device", "operator")}
-    pva = load_settings(PvaSettings, path=scene.site.role("pva") / "pva.toml", environ={})
-    apps |= {("pva", listener.name): listener.app for listener in build_listeners(pva)}
+    return apps | {(name, each.name): each.app for name, listeners in built.items() for each in listeners}
+
+
+@pytest.mark.requirement("R01", "R102")
+def test_no_route_is_outside_the_tables(scene: Scene) -> None:
     found = {
         door: {(method, rule): tuple(sorted(roles)) for method, rule, roles in routes_of(app)}
-        for door, app in apps.items()
+        for door, app in listeners_of(scene).items()
     }
     assert found == TABLES
 
 
 @pytest.mark.requirement("R102")
-def test_listeners_of_a_service_share_no_route(doors: Doors) -> None:
+def test_listeners_of_a_process_share_no_route(doors: Doors) -> None:
     for (service, listener), routes in TABLES.items():
         for (other_service, other), foreign_routes in TABLES.items():
             if service == other_service and listener != other:
                 assert not {rule for _, rule in routes} & {rule for _, rule in foreign_routes}
     # and over the wire: an operator's route does not exist where devices and the public are let in
-    anyone = ClientTls(anchors=doors.services.tls_root)
-    for service in ("ca", "pva"):
-        for method, rule in TABLES[service, "operator"]:
-            assert doors.call(service, "device", anyone, method=method, rule=rule) == 404
+    for route in BEHIND_MUTUAL_TLS:
+        for listener in {"device", "public"} & set(doors.services.urls[route.service]):
+            assert doors.call(replace(route, listener=listener), doors.nobody).status == 404
 
 
+@pytest.mark.requirement("R01")
 @pytest.mark.negative
-@pytest.mark.parametrize(("service", "method", "rule", "roles"), OPERATOR_ROUTES)
-def test_an_operators_route_needs_its_own_certificate(
-    doors: Doors, service: str, method: str, rule: str, roles: tuple[str, ...]
-) -> None:
-    nobody = ClientTls(anchors=doors.services.tls_root)
-    with pytest.raises(REFUSED_HANDSHAKE):
-        doors.call(service, "operator", nobody, method=method, rule=rule)
-    foreigner = doors.anchored(doors.strangers.tls("foreigner"))
-    with pytest.raises(REFUSED_HANDSHAKE):
-        doors.call(service, "operator", foreigner, method=method, rule=rule)
-    for name, role in KNOWN.items():
-        status = doors.call(service, "operator", doors.known(name), method=method, rule=rule)
-        if role in roles:
-            assert status not in {401, 500}, (name, status)
+def test_the_drf_has_no_way_to_vectors(doors: Doors) -> None:
+    vectors = "/v1/authentication-vectors"
+    offered = {service for (service, _), routes in TABLES.items() if ("POST", vectors) in routes}
+    assert offered == {"icf-1", "sho-1"}
+    asked = Route(service="drf-1", listener="device", method="POST", rule=vectors)
+    assert doors.call(asked, doors.nobody).detail == NOTHING_HERE
+    for tls in doors.of_role.values():
+        said = doors.call(replace(asked, listener="operator"), tls)
+        assert (said.status, said.detail) == (404, NOTHING_HERE)
+
+
+@pytest.mark.requirement("R102")
+@pytest.mark.negative
+@pytest.mark.parametrize("route", BEHIND_MUTUAL_TLS, ids=str)
+def test_an_operators_route_needs_a_certificate_of_its_role(doors: Doors, route: Route) -> None:
+    for stranger in (doors.nobody, doors.foreigner):
+        with pytest.raises(REFUSED_HANDSHAKE):
+            doors.call(route, stranger)
+    unregistered = doors.call(route, doors.newcomer)
+    assert (unregistered.status, unregistered.kind) == (403, NOT_REGISTERED)
+    for role, tls in doors.of_role.items():
+        said = doors.call(route, tls)
+        if role in route.roles:
+            assert said.status not in {401, 500}, (role, said)
+            assert said.kind not in {NOT_REGISTERED, "role-not-permitted"}, (role, said)
+            assert said.detail != NOTHING_HERE
         else:
-            assert status == 403, (name, status)
+            assert (said.status, said.kind) == (403, "role-not-permitted"), (role, said)
+
+
+@pytest.mark.requirement("R102")
+@pytest.mark.parametrize("route", OPEN, ids=str)
+def test_an_open_route_answers_whoever_comes_and_no_certificate_helps(doors: Doors, route: Route) -> None:
+    assert len(route.roles) == 1
+    expected = doors.call(route, doors.nobody)
+    assert expected.status < 500
+    assert expected.detail != NOTHING_HERE
+    for tls in (doors.foreigner, doors.newcomer, doors.of_role["admin"]):
+        said = doors.call(route, tls)
+        assert (said.status, said.kind) == (expected.status, expected.kind)
+
+
+@pytest.mark.requirement("R88", "R102")
+@pytest.mark.negative
+@pytest.mark.parametrize("head", ["CONNECT {drf} HTTP/1.1", "CONNECT {drf} HTTP/1.1\r\n{forged}"])
+def test_the_gateway_opens_nothing_without_a_bearer(doors: Doors, head: str) -> None:
+    drf = urlsplit(doors.services.urls["drf-1"]["device"]).netloc
+    forged = "Proxy-Authorization: Basic YmVhcmVyOnNlY3JldA=="
+    answer = at_the_gateway(doors, head.format(drf=drf, forged=forged))
+    assert answer.startswith(b"HTTP/1.1 407 ")
 
 
 @pytest.mark.negative
-def test_a_certificate_of_the_right_root_that_is_not_registered_opens_nothing(
-    doors: Doors, scene: Scene, tmp_path: Path
-) -> None:
-    settings = load_settings(CaSettings, path=scene.site.role("ca") / "ca.toml", environ={})
-    made = bootstrap.issue_tls(settings, kind="client", holder="newcomer", out=tmp_path / "newcomer")
-    newcomer = ClientTls(
-        anchors=doors.services.tls_root,
-        certificate=made.certificate,
-        key=made.key,
-        passphrase_file=made.passphrase_file,
-    )
-    for (service, listener), routes in TABLES.items():
-        if listener == "operator":
-            for method, rule in routes:
-                assert doors.call(service, "operator", newcomer, method=method, rule=rule) == 403
+def test_the_gateway_serves_no_page(doors: Doors) -> None:
+    answer = at_the_gateway(doors, "GET /v1/attach HTTP/1.1")
+    assert answer.split(b" ")[1][:1] == b"4"
 
 
-@pytest.mark.requirement("R75")
+def at_the_gateway(doors: Doors, head: str) -> bytes:
+    """What the gateway answers to a request without a body."""
+    gateway = urlsplit(doors.services.urls["vno-1"]["gateway"])
+    context: ssl.SSLContext = client_context(doors.nobody)
+    with (
+        socket.create_connection((gateway.hostname, gateway.port), timeout=10) as plain,
+        context.wrap_socket(plain, server_hostname=gateway.hostname) as link,
+    ):
+        link.sendall(f"{head}\r\nHost: {gateway.netloc}\r\n\r\n".encode())
+        return link.recv(1024)
+
+
+@pytest.mark.requirement("R75", "R103")
 def test_no_two_roles_share_a_key(scene: Scene) -> None:
     owners: dict[str, set[str]] = {}
     for file in scene.site.state.rglob("*.key"):
@@ -210,5 +398,38 @@ def test_no_two_roles_share_a_key(scene: Scene) -> None:
         )
         key = load_private_key(file, passphrase_file=passphrase)
         owners.setdefault(spki_sha256(key.public_key()), set()).add(role)
-    assert {"ca", "ocsp", "pva", "supplier-1", "sho-1"} <= set().union(*owners.values())
+    for name in ("passphrase", "subscriber-key"):  # what opens keys and stores
+        for file in scene.site.state.rglob(name):
+            owners.setdefault(file.read_text(), set()).add(file.relative_to(scene.site.state).parts[0])
+    assert {"ca", "ocsp", "pva", "supplier-1", *NETWORK} <= set().union(*owners.values())
     assert all(len(roles) == 1 for roles in owners.values())
+
+
+@pytest.mark.requirement("R103")
+def test_roles_of_one_host_have_processes_stores_and_secrets_of_their_own(scene: Scene) -> None:
+    roles = ("ca", "ocsp", "pva", *NETWORK)
+    assert len({scene.processes.started[role].process.pid for role in roles}) == len(roles)
+    for role in roles:
+        folder = scene.site.role(role)
+        named = set(paths_in(tomllib.loads((folder / f"{role}.toml").read_text())))
+        assert named
+        for path in named:
+            # another's folder is named for public certificates only, or for the TLS identity of its own relay
+            own = path.is_relative_to(folder) or (
+                role == "drf-1" and path.is_relative_to(folder.parent / "ro-1")
+            )
+            assert own or path.suffix == ".pem", (role, path)
+
+
+def paths_in(value: object) -> Iterator[Path]:
+    """Every absolute path in a table of settings."""
+    if isinstance(value, dict):
+        for each in value.values():
+            yield from paths_in(each)
+    elif isinstance(value, list):
+        for each in value:
+            yield from paths_in(each)
+    elif isinstance(value, str):
+        text = value.removeprefix("sqlite:///")
+        if text.startswith("/"):
+            yield Path(text)

@@ -61,7 +61,7 @@ def in_state(sho: ShoService, placed: PlacedOrder, state: OrderState) -> Callabl
 @pytest.mark.requirement("R99")
 def test_an_order_goes_its_way_over_a_process_that_is_killed_at_every_step(sho: ShoService) -> None:
     placed = order(sho)
-    assert sho.peers.announced == [f"/v1/orders/{placed.order_id}"]
+    assert set(sho.peers.announced) == {f"/v1/orders/{placed.order_id}"}  # once at least
     sho.kill()
     sho.start()
     assert order(sho) == placed

@@ -14,6 +14,7 @@ from m2me_agent.agent.installation import install
 from m2me_agent.agent.ports import Patience, read_device
 from m2me_agent.agent.registration import Wishes, register
 from m2me_agent.agent.unverified import token_digest
+from m2me_agent.tre.app import RateSettings
 from m2me_agent.tre_protocol import Operation
 from tests.fakes.journey_world import (
     CHUNK_BYTES,
@@ -189,14 +190,16 @@ def test_a_discovery_that_cannot_be_read_is_reported_and_nobody_is_registered(to
 
 def test_nobody_asks_means_nothing_is_attested() -> None:
     world = World()
-    assert answer_if_asked(FakeTre(world), FakeServices(world), device_id="d1" * 32) is None
+    tre, services = FakeTre(world), FakeServices(world)
+    assert answer_if_asked(tre, services, device_id="d1" * 32, pace=world.pace()) is None
     assert world.calls == ["pva.challenge"]
 
 
 @pytest.mark.requirement("R31", "R52")
 def test_a_challenge_goes_to_the_tre_and_its_evidence_to_the_pva_as_they_are() -> None:
     world = World(asked_by=["sho"])
-    verdict = answer_if_asked(FakeTre(world), FakeServices(world), device_id="d1" * 32)
+    tre, services = FakeTre(world), FakeServices(world)
+    verdict = answer_if_asked(tre, services, device_id="d1" * 32, pace=world.pace())
     assert verdict is not None
     assert (verdict.status, verdict.result_id) == ("affirming", "result for sho")
 
@@ -225,6 +228,38 @@ def test_a_service_that_stays_away_is_named_at_the_end_of_the_wait() -> None:
     world = World(asked_by=["sho"], refusals={"dpf.request": [not_reached() for _ in range(1000)]})
     with pytest.raises(NotReachedError, match="no route"):
         obtain_grant(delivering(world))
+
+
+@pytest.mark.requirement("R70")
+def test_a_pva_that_cannot_judge_does_not_use_up_the_signatures_of_the_tre() -> None:
+    world = World(asked_by=["sho"], refusals={"pva.submit": [not_reached() for _ in range(1000)]})
+    with pytest.raises(NotReachedError, match="no route"):
+        obtain_grant(dataclasses.replace(delivering(world), pace=world.pace(total_s=30)))
+    assert world.calls.count("tre.attest") < RateSettings().burst
+    assert world.waited_s == pytest.approx(30)
+
+
+@pytest.mark.requirement("R70")
+def test_a_tre_that_may_not_sign_now_is_asked_again() -> None:
+    world = World(
+        asked_by=["sho"],
+        refusals={
+            name: [refused("rate-limited") for _ in range(5)] for name in ("tre.attest", "tre.install")
+        },
+    )
+    grant = obtain_grant(delivering(world))
+    assert world.calls.count("tre.attest") == 5 + 2
+    assert install(FakeTre(world), FakeServices(world), grant, CONTENT, pace=world.pace()).state == "ACTIVE"
+    assert world.installs == 1
+
+
+@pytest.mark.negative
+def test_a_tre_that_never_signs_is_reported_within_bounds() -> None:
+    world = World(asked_by=["sho"], refusals={"tre.attest": [refused("rate-limited") for _ in range(1000)]})
+    with pytest.raises(RefusedError) as caught:
+        obtain_grant(delivering(world))
+    assert caught.value.code == "rate-limited"
+    assert world.waited_s == pytest.approx(5)
 
 
 @pytest.mark.requirement("R97")
