@@ -47,12 +47,16 @@ def load_anchors(*, es_root_pem: bytes, operators_root_pem: bytes) -> Anchors:
     )
 
 
-def unverified_challenge(token: str) -> Challenge:
-    """What a token says, proven by nobody: only good for the time at which its signer is to be judged.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignedChallenge:
+    """A challenge whose signer is proven, and the id of that PVA, which survives the renewal of its keys."""
 
-    Raises:
-        MalformedError: for any text that is not a token with the claims of a challenge.
-    """
+    challenge: Challenge
+    pva: str
+
+
+def _unverified_challenge(token: str) -> Challenge:
+    """What a token says, proven by nobody: only good for the time at which its signer is to be judged."""
     if len(token) > CHALLENGE_BYTES_MAX:
         raise _malformed(f"expected at most {CHALLENGE_BYTES_MAX} characters, got {len(token)}")
     try:
@@ -62,22 +66,25 @@ def unverified_challenge(token: str) -> Challenge:
         raise _malformed(f"is no challenge token: {error}") from error
 
 
-def verify_challenge(token: str, *, anchors: Anchors, at: datetime) -> Challenge:
-    """The challenge in a token whose signer is a PVA under the operators' root at the time ``at``.
+def verify_challenge(token: str, *, anchors: Anchors) -> SignedChallenge:
+    """The challenge in a token whose signer was a PVA under the operators' root when, as it says, it was issued.
+
+    So no PVA can sign a time at which its certificate has not begun or is over.
 
     NOT checked here: device, purpose, life and order in time of the challenge.
 
     Raises:
-        AnchorError: the signer is not a PVA under the anchor, or did not sign this.
-        MalformedError: the claims are not those of a challenge.
+        AnchorError: the signer was not a PVA under the anchor then, or did not sign this.
+        MalformedError: this is no token, or its claims are not those of a challenge.
     """
+    judged_at = _unverified_challenge(token).issued_at
     try:
         verified = verify_jws(
             token,
             anchors=anchors.operators_roots,
             eku=oids.EKU_CHALLENGE,
             typ=CHALLENGE_TYPE,
-            at=at,
+            at=judged_at,
             bytes_max=CHALLENGE_BYTES_MAX,
         )
         role = OperatorRole.of(verified.path[0])
@@ -87,9 +94,22 @@ def verify_challenge(token: str, *, anchors: Anchors, at: datetime) -> Challenge
         got = "no role" if role is None else repr(role.role)
         raise _untrusted(f"expected a signer with the role {PVA_ROLE!r}, got {got}")
     try:
-        return read_claims(verified.claims)
+        challenge = read_claims(verified.claims)
     except MessageError as error:
         raise _malformed(str(error)) from error
+    if challenge.issued_at != judged_at:
+        raise _malformed("its issue time is read in two ways")
+    return SignedChallenge(challenge=challenge, pva=role.id)
+
+
+def credential_begins_at(chain: Sequence[bytes]) -> datetime:
+    """When the installed PfC begins. Raises MalformedError."""
+    try:
+        return decode_certificate(chain[0]).not_valid_before_utc
+    except PkiError as error:
+        raise MalformedError(
+            subject="platform credential", reason=str(error), remedy="enrol the device again"
+        ) from error
 
 
 def verify_platform_credential(

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from m2me_agent.tre.anchors import Anchors, unverified_challenge, verify_challenge
+from m2me_agent.tre.anchors import Anchors, credential_begins_at, verify_challenge
 from m2me_agent.tre.boot_log import BootLogFile
 from m2me_agent.tre.enrollment import identity, key_access
 from m2me_agent.tre.errors import ChallengeError, NotEnrolledError
@@ -33,8 +33,8 @@ class Attestation:
             TreError: a subclass for each step below; nothing was signed.
         """
         # 1 the signer: a PVA under the anchored root, judged at the time that it signed
-        issued_at = unverified_challenge(token).issued_at
-        challenge = verify_challenge(token, anchors=self.anchors, at=issued_at)
+        signed = verify_challenge(token, anchors=self.anchors)
+        challenge = signed.challenge
         # 2 the keys and the PfC over them
         access = key_access(self.state, self.device)
         credential = self.state.credential()
@@ -49,7 +49,8 @@ class Attestation:
         # 4 the boot log, before anything is spent on an answer without one
         boot_log = self.boot_log.read()
         # 5 time goes on, the allowance lasts; both are remembered before anything is signed
-        self.guard.admit(challenge, clock=self.device.read_clock())
+        begun_at = credential_begins_at(credential)
+        self.guard.admit(signed, clock=self.device.read_clock(), begun_at=begun_at)
         # 6 sign: the body is ours, from the verified challenge
         body = challenge.context()
         quote_data = extra_data(PVA_EVIDENCE, nonce=challenge.nonce, body=body)

@@ -3,10 +3,10 @@
 from dataclasses import replace
 from datetime import datetime
 
-from m2me_agent.tre.pva_time import judge_issue_time
+from m2me_agent.tre.anchors import SignedChallenge
+from m2me_agent.tre.pva_time import Told, judge_issue_time
 from m2me_agent.tre.rate_limit import RatePolicy, spend
 from m2me_agent.tre.state import TreState
-from messages.challenge import Challenge
 from standards.tpm2.structures import ClockInfo
 
 
@@ -32,17 +32,19 @@ class ExchangeGuard:
         allowance = spend(past.allowance, policy=self._policy, clock=clock)
         self._state.remember_exchanges(replace(past, allowance=allowance))
 
-    def admit(self, challenge: Challenge, *, clock: ClockInfo) -> None:
+    def admit(self, signed: SignedChallenge, *, clock: ClockInfo, begun_at: datetime) -> None:
         """Let a verified challenge tell the time, and take one exchange out of the allowance.
 
+        `begun_at`: beginning of the PfC, what a TRE knows about time before any PVA has told it.
+
         Raises:
-            ChallengeError: it is older than one that was answered, or has expired.
+            ChallengeError: it is older than one of its PVA that was answered, has expired, or lives too long.
             RateLimitError: no exchange is left.
         """
         past = self._state.exchanges()
-        pva_time = judge_issue_time(
-            challenge.issued_at, challenge.expires_at, known=past.pva_time, clock=clock
-        )
+        challenge = signed.challenge
+        told = Told(pva=signed.pva, issued_at=challenge.issued_at, expires_at=challenge.expires_at)
+        pva_time = judge_issue_time(told, known=past.pva_time, clock=clock, begun_at=begun_at)
         allowance = spend(past.allowance, policy=self._policy, clock=clock)
         self._state.remember_exchanges(
             replace(past, pva_time=pva_time, allowance=allowance, pcr_selections=challenge.pcr_selections)

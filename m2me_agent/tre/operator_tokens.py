@@ -1,9 +1,9 @@
 """What operators' services say to this TRE: tokens under the operators' root, judged without a clock.
 
 The rule (D17): this TRE never asks what time it is. A signer's certificate is judged at the time at which the
-token says that it was made; a token has expired when it ended before the time that a PVA is known to have
-signed. An instruction has no times, it answers a nonce: its signer is judged at the known time, or at the
-beginning of its certificate where that is later.
+token says that it was made; a token has expired when it ended before the time that it is at least, as far as PVAs
+have told (see pva_time: no PVA alone raises it without bounds). An instruction has no times, it answers a nonce: its
+signer is judged at the known time, or at the beginning of its certificate where that is later.
 """
 
 import json

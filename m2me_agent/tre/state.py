@@ -9,13 +9,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 from m2me_agent.tre.errors import StateError
-from m2me_agent.tre.pva_time import PvaTime
+from m2me_agent.tre.pva_time import PVAS_MAX, Heard, PvaTime
 from m2me_agent.tre.rate_limit import Allowance
 from m2me_agent.tre.tpm_device import AUTHORIZATION_BYTES, Authorization, DeviceKeys
 from messages.encoding import decode_fields, encode_deterministic
 from messages.enrollment import EnrollmentResult
-from messages.errors import MessageError
+from messages.errors import MessageError, refusal
 from messages.pcr import PcrSelections, decode_selections, encode_selections
+from standards.rats.fields import Fields
 from standards.tpm2.errors import Tpm2Error
 from standards.tpm2.structures import NvPublic, Public
 
@@ -29,6 +30,9 @@ _KEYS = "keys"
 _CREDENTIAL = "credential"
 _EXCHANGES = "exchanges"
 _PVA_TIME, _ALLOWANCE, _SELECTIONS = 1, 2, 3  # keys of the exchanges record
+_FLOOR, _AT_LEAST, _CLOCK, _RESETS = 1, 2, 3, 4  # keys of its PVA time
+_RESTARTS, _ALONE_MAX, _LEAPT, _HEARD = 5, 6, 7, 8  # and those that old records lack
+_ID_BYTES_MAX = 512  # an OperatorRole's id has at most 128 characters
 
 
 class Storage(Protocol):
@@ -46,7 +50,7 @@ class Storage(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exchanges:
-    """What past exchanges left: the time that a PVA signed, and how many signatures may still be given.
+    """What past exchanges left: the times that PVAs signed, and how many signatures may still be given.
 
     `pcr_selections` are those of the last challenge: a receipt is a quote of the same registers, so that its reader
     can compare it with the result of that validation.
@@ -135,20 +139,14 @@ class TreState:
             return Exchanges()
         try:
             return _decode_exchanges(content)
-        except (MessageError, OverflowError) as error:
+        except (MessageError, OverflowError, UnicodeDecodeError) as error:
             raise _unreadable(_EXCHANGES, error) from error
 
     def remember_exchanges(self, exchanges: Exchanges) -> None:
         """Keep what this exchange leaves; called before anything is signed."""
         record: dict[int, Any] = {}
         if exchanges.pva_time is not None:
-            known = exchanges.pva_time
-            record[_PVA_TIME] = {
-                1: _milliseconds(known.issued_at),
-                2: _milliseconds(known.at_least),
-                3: known.clock_ms,
-                4: known.reset_count,
-            }
+            record[_PVA_TIME] = _time_record(exchanges.pva_time)
         if exchanges.allowance is not None:
             record[_ALLOWANCE] = {1: exchanges.allowance.credit_ms, 2: exchanges.allowance.clock_ms}
         if exchanges.pcr_selections is not None:
@@ -160,14 +158,7 @@ def _decode_exchanges(content: bytes) -> Exchanges:
     fields = decode_fields(content, what=_EXCHANGES, bytes_max=RECORD_BYTES_MAX)
     pva_time = allowance = None
     if _PVA_TIME in fields:
-        times = fields.nested(_PVA_TIME)
-        pva_time = PvaTime(
-            issued_at=_EPOCH + times.integer(1) * _MILLISECOND,
-            at_least=_EPOCH + times.integer(2) * _MILLISECOND,
-            clock_ms=times.integer(3),
-            reset_count=times.integer(4),
-        )
-        times.close()
+        pva_time = _read_time(fields.nested(_PVA_TIME))
     if _ALLOWANCE in fields:
         spent = fields.nested(_ALLOWANCE)
         allowance = Allowance(credit_ms=spent.integer(1), clock_ms=spent.integer(2))
@@ -177,6 +168,53 @@ def _decode_exchanges(content: bytes) -> Exchanges:
         selections = decode_selections(fields.raw(_SELECTIONS), what=_EXCHANGES)
     fields.close()
     return Exchanges(pva_time=pva_time, allowance=allowance, pcr_selections=selections)
+
+
+def _time_record(known: PvaTime) -> dict[int, Any]:
+    record: dict[int, Any] = {
+        _AT_LEAST: _milliseconds(known.at_least),
+        _CLOCK: known.clock_ms,
+        _RESETS: known.reset_count,
+        _RESTARTS: known.restart_count,
+        _ALONE_MAX: _milliseconds(known.alone_max),
+        _LEAPT: int(known.leapt),
+        # octets: an id may hold characters that are refused in the texts of messages
+        _HEARD: [{1: each.pva.encode(), 2: _milliseconds(each.issued_at)} for each in known.heard],
+    }
+    if known.floor is not None:
+        record[_FLOOR] = _milliseconds(known.floor)
+    return record
+
+
+def _read_time(times: Fields) -> PvaTime:
+    """A record without a table was written when one issue time stood for all PVAs: it is the floor under each."""
+    at_least = _moment(times, _AT_LEAST)
+    is_old = _HEARD not in times
+    known = PvaTime(
+        at_least=at_least,
+        alone_max=at_least if is_old else _moment(times, _ALONE_MAX),
+        leapt=False if is_old else bool(times.integer(_LEAPT, high=1)),
+        clock_ms=times.integer(_CLOCK),
+        reset_count=times.integer(_RESETS),
+        restart_count=0 if is_old else times.integer(_RESTARTS),
+        heard=() if is_old else tuple(_heard(each) for each in times.items(_HEARD, size_max=PVAS_MAX)),
+        floor=_moment(times, _FLOOR) if is_old or _FLOOR in times else None,
+    )
+    times.close()
+    return known
+
+
+def _heard(row: object) -> Heard:
+    fields = Fields(row, what=_EXCHANGES, refusal=refusal)
+    heard = Heard(
+        pva=fields.octets(1, size_min=1, size_max=_ID_BYTES_MAX).decode(), issued_at=_moment(fields, 2)
+    )
+    fields.close()
+    return heard
+
+
+def _moment(fields: Fields, key: int) -> datetime:
+    return _EPOCH + fields.integer(key) * _MILLISECOND
 
 
 def _milliseconds(moment: datetime) -> int:

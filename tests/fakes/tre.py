@@ -65,6 +65,7 @@ class Signer:
         root: Authority,
         *,
         role: str | None = "pva",
+        name: str = "pva-1",
         eku: x509.ObjectIdentifier = oids.EKU_CHALLENGE,
         validity: Validity = DEFAULT_VALIDITY,
     ) -> "Signer":
@@ -72,7 +73,7 @@ class Signer:
         key = p256()
         extensions: list[tuple[x509.ExtensionType, bool]] = [(LEAF_USAGE, True)]
         if role is not None:
-            extensions.append((OperatorRole(role=role, id="pva-1").to_extension(), False))
+            extensions.append((OperatorRole(role=role, id=name).to_extension(), False))
         leaf = root.issue("PVA", key=key.public_key(), eku=eku, extensions=extensions, validity=validity)
         return cls(key=key, chain=(leaf,))
 

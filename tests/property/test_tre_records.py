@@ -12,6 +12,7 @@ from m2me_agent.tre.lifecycle import MidState
 from m2me_agent.tre.operator_tokens import OperatorTokens
 from m2me_agent.tre.orders import OrderBook
 from m2me_agent.tre.sequence_numbers import SequenceNumbers
+from m2me_agent.tre.state import TreState
 from m2me_agent.tre.vault_record import Compartment, Installed, OpenCompartment, decode_compartment
 from messages.encoding import encode_deterministic
 from messages.mid_package import ApprovedUse
@@ -82,7 +83,7 @@ def test_every_changed_byte_of_a_compartment_is_found(opened: OpenCompartment, d
 @given(CONTENTS)
 def test_any_file_gives_a_value_or_the_own_error(content: bytes) -> None:
     storage = MemoryStorage()
-    for name in ("orders", "sequence-numbers"):
+    for name in ("orders", "sequence-numbers", "exchanges"):
         storage.write(name, content)
     with contextlib.suppress(StateError):
         decode_compartment(content, name="vault-0")
@@ -90,6 +91,8 @@ def test_any_file_gives_a_value_or_the_own_error(content: bytes) -> None:
         OrderBook(storage).all()
     with contextlib.suppress(StateError):
         SequenceNumbers(storage).of("pcid/1")
+    with contextlib.suppress(StateError):
+        TreState(storage).exchanges()
 
 
 @given(st.text(st.sampled_from("eyJ0.-_={}[]\u00e9\x00"), max_size=40))

@@ -26,10 +26,20 @@ from standards.tpm2.structures import NvPublic, PcrSelection, Public
 from tests.fakes.pki import EXPIRED, NOW, Authority, Validity, p256
 from tests.fakes.tre import BOOT_LOG, NONCE, Device, Signer
 
+DECADE = Validity(after=timedelta(days=3650))
+
 
 @pytest.fixture
 def device(tmp_path: Path) -> Device:
     made = Device(folder=tmp_path)
+    made.enroll()
+    made.tpm.signatures = 0
+    return made
+
+
+def long_lived(folder: Path) -> Device:
+    """A device whose operators' root lives for a decade, unlike the PVA's certificate."""
+    made = Device(folder=folder, operators_root=Authority.root("operators' root", validity=DECADE))
     made.enroll()
     made.tpm.signatures = 0
     return made
@@ -163,6 +173,67 @@ def test_time_never_runs_backwards_not_even_after_a_restart(device: Device) -> N
     device.attestation.attest(device.pva.sign(device.challenge()))
     device.tpm.signatures = 0
     device.start()
+    older = device.challenge(issued_at=NOW - timedelta(seconds=1))
+    refused(device, device.pva.sign(older), ChallengeError, match="backwards")
+
+
+@pytest.mark.negative
+@pytest.mark.requirement("R31")
+def test_a_pva_that_signed_the_far_future_keeps_no_other_from_being_answered(tmp_path: Path) -> None:
+    device = long_lived(tmp_path)
+    rogue = Signer.under(device.operators_root, name="pva-2", validity=DECADE)
+    device.attestation.attest(rogue.sign(device.challenge(issued_at=NOW + timedelta(days=3000))))
+    device.attestation.attest(device.pva.sign(device.challenge(issued_at=NOW + timedelta(days=29, hours=23))))
+    device.tpm.signatures = 0
+    refused(device, rogue.sign(device.challenge(issued_at=NOW)), ChallengeError, match="backwards")
+
+
+@pytest.mark.negative
+@pytest.mark.requirement("R31")
+def test_no_pva_signs_a_time_at_which_its_certificate_is_over(tmp_path: Path) -> None:
+    device = long_lived(tmp_path)
+    later = device.challenge(issued_at=NOW + timedelta(days=31))
+    refused(device, device.pva.sign(later), AnchorError, match="valid")
+
+
+@pytest.mark.negative
+def test_order_in_time_outlives_the_renewal_of_a_pvas_key_and_certificate(device: Device) -> None:
+    device.attestation.attest(device.pva.sign(device.challenge()))
+    device.tpm.signatures = 0
+    renewed = Signer.under(device.operators_root)
+    older = device.challenge(issued_at=NOW - timedelta(seconds=1))
+    refused(device, renewed.sign(older), ChallengeError, match="backwards")
+
+
+@pytest.mark.negative
+def test_a_challenge_that_lives_for_longer_than_ten_minutes_is_refused(device: Device) -> None:
+    challenge = device.challenge(life=timedelta(minutes=10, seconds=1))
+    refused(device, device.pva.sign(challenge), ChallengeError, match="life")
+
+
+@pytest.mark.negative
+@pytest.mark.requirement("R37")
+@pytest.mark.parametrize("killed_in", ["quote", "certify_storage_key", "certify_generation_counter"])
+def test_a_power_cut_before_any_signature_gives_neither_time_nor_allowance_back(
+    device: Device, killed_in: str
+) -> None:
+    class PowerCutError(BaseException):
+        """Nothing goes on."""
+
+    def cut(**_arguments: object) -> None:
+        raise PowerCutError
+
+    before = device.state.exchanges()
+    setattr(device.tpm, killed_in, cut)
+    with pytest.raises(PowerCutError):
+        device.attestation.attest(device.pva.sign(device.challenge()))
+    delattr(device.tpm, killed_in)
+    device.tpm.signatures = 0
+    device.start()
+    assert before.allowance is not None
+    spent = device.state.exchanges().allowance
+    assert spent is not None
+    assert spent.credit_ms < before.allowance.credit_ms
     older = device.challenge(issued_at=NOW - timedelta(seconds=1))
     refused(device, device.pva.sign(older), ChallengeError, match="backwards")
 
