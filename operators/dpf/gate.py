@@ -291,7 +291,8 @@ def _not_affirming(code: RefusalCode, result: AttestationResult) -> RefusalError
     return RefusalError(
         code,
         subject=f"device {result.device_id}",
-        reason=f"expected tre and platform affirming for validation, got {scopes} for {result.purpose}",
+        reason="expected tre and platform affirming for validation, over registers of the whole boot chain, "
+        f"got {scopes} for {result.purpose}",
     )
 
 

@@ -186,7 +186,8 @@ FRESH: list[tuple[dict[str, Any], RefusalCode]] = [
     ({"ak_name": OTHER_NAME}, RefusalCode.STATE_CHANGED),
     ({"storage_key_name": OTHER_NAME}, RefusalCode.STATE_CHANGED),
     ({"pcr_digest": bytes(32)}, RefusalCode.STATE_CHANGED),
-    ({"pcr_selections": {0x000B: (0, 1)}}, RefusalCode.STATE_CHANGED),
+    ({"pcr_selections": {0x000B: (0, 4, 7)}}, RefusalCode.STATE_CHANGED),
+    ({"pcr_selections": {0x000B: (0, 1)}}, RefusalCode.FRESH_RESULT_NOT_AFFIRMING),
     ({"generation_counter": 2}, RefusalCode.STATE_CHANGED),
 ]
 
