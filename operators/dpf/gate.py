@@ -200,7 +200,13 @@ def check_fresh_result(
     fresh = recognised_result(token, RefusalCode.FRESH_RESULT_INVALID, trust=trust, at=at)
     authorization, subject = authorized.authorization, f"fresh result {fresh.result_id}"
     try:
-        _same("fresh result", {"SHO": (True, authorization.sho in fresh.audience)})
+        _same(
+            "fresh result",
+            {
+                "SHO": (True, authorization.sho in fresh.audience),
+                "PVA than was asked": (authorized.result.issuer, fresh.issuer),
+            },
+        )
         check_answers(
             fresh,
             Expected(
