@@ -66,7 +66,7 @@ def pending(path: Path, user: tuple[int, int] | None) -> None:
     """Show what waits: order code, operator, consent."""
     _become(user)
     for order in _orders(path):
-        click.echo(f"{order['order_code']}  {order['sho_name']}  consent {order['consent']}")
+        click.echo(f"{order['order_code']}  {order['sho_name']} ({order['sho']})  consent {order['consent']}")
 
 
 @main.command()

@@ -18,7 +18,7 @@ from typing import Final
 
 from messages.encoding import decode_fields, encode_deterministic
 from messages.errors import MessageError
-from messages.pcr import PcrSelections, decode_selections, encode_selections
+from messages.pcr import BOOT_PCRS, PcrSelections, covers_boot, decode_selections, encode_selections
 from standards.rats.fields import Fields
 from standards.tpm2.constants import Comparison
 from standards.tpm2.errors import Tpm2Error
@@ -143,7 +143,8 @@ def signed_digest(use: Use, state: ApprovedState) -> bytes:
 def decode_approval(data: bytes) -> StateApproval:
     """Read an approval; its signature is NOT verified here. Raises MessageError.
 
-    A selection that holds a register of FORBIDDEN_PCRS is refused, whoever signed it.
+    A selection that holds a register of FORBIDDEN_PCRS, or leaves out one of BOOT_PCRS, is refused, whoever signed it:
+    a PVA that approves too little opens nothing.
     """
     fields = decode_fields(data, what="approval", bytes_max=APPROVAL_BYTES_MAX)
     order = fields.octets(4, size_max=DIGEST_SIZE)
@@ -177,6 +178,12 @@ def _read_state(fields: Fields) -> ApprovedState:
     if any(FORBIDDEN_PCRS & set(indices) for indices in selections.values()):
         raise MessageError(
             what="approval.5", expected="PCRs of 0 to 15 without 10", got="one that stands for no boot code"
+        )
+    if not covers_boot(selections):
+        raise MessageError(
+            what="approval.5",
+            expected=f"PCRs {', '.join(map(str, sorted(BOOT_PCRS)))} of one bank at least, none of SHA-1",
+            got="fewer, which other boot code could show as well",
         )
     return ApprovedState(
         pcr_selections=selections,

@@ -10,12 +10,23 @@ from typing import Final
 from messages.errors import MessageError, refusal
 from standards.boot_log.algorithms import BANKS, BANKS_BY_NAME
 from standards.rats.fields import Fields
+from standards.tpm2.constants import Algorithm
 
 PCR_INDEX_MAX: Final = 23
 BANKS_MAX: Final = 4
 
+BOOT_PCRS: Final = frozenset({0, 4, 7})
+"""Firmware, boot loader, Secure Boot policy: a state that leaves one of them out says nothing about what was booted."""
+WEAK_BANKS: Final = frozenset({Algorithm.SHA1})
+"""Banks that count for nothing: whoever can collide the hash can extend a register to any approved value."""
+
 PcrSelections = Mapping[int, tuple[int, ...]]
 PcrValues = Mapping[int, Mapping[int, bytes]]
+
+
+def covers_boot(selections: PcrSelections) -> bool:
+    """Whether a selection speaks of the whole boot chain, in a bank of a hash that still holds."""
+    return any(set(indices) >= BOOT_PCRS for bank, indices in selections.items() if bank not in WEAK_BANKS)
 
 
 def encode_selections(selections: PcrSelections) -> dict[int, list[int]]:

@@ -14,6 +14,7 @@ from cryptography import x509
 
 from messages.errors import MessageError
 from messages.operator_token import TokenKind, check_life, verify_operator_token
+from messages.pcr import covers_boot
 from standards.pki import oids
 from standards.rats.ar4si import Tier
 from standards.rats.ear import RESULT_TYPE, AttestationResult, read_claims
@@ -70,10 +71,14 @@ def check_answers(result: AttestationResult, expected: Expected) -> None:
 
 
 def permits_release(result: AttestationResult) -> bool:
-    """Whether a subscription may go to this platform: TRE and platform both affirming, purpose `validation`."""
+    """Whether a subscription may go to this platform: TRE and platform both affirming, purpose `validation`.
+
+    A verdict over registers that say nothing about the boot chain is none.
+    """
     return (
         result.purpose == VALIDATION
         and set(SCOPES) <= set(result.submodules)
         and all(result.submodules[scope].status is Tier.AFFIRMING for scope in SCOPES)
         and result.status is Tier.AFFIRMING
+        and covers_boot(result.pcr_selections)
     )

@@ -33,6 +33,7 @@ from messages.approval import (
     signed_digest,
 )
 from messages.errors import MessageError
+from messages.pcr import covers_boot
 from messages.reliance import permits_release, verify_result
 from pva.refusals import RefusalCode, RefusalError
 from standards.pki.fingerprints import certificate_der
@@ -231,7 +232,11 @@ def _refuse_refuted(facts: ApprovalFacts) -> None:
 def _proven(facts: ApprovalFacts) -> ProvenState:
     """The state, where it is on record and can be written into approvals."""
     state = facts.state
-    if state is None or state.counter > COUNTER_MAX or not approved_state(state, counter=0).pcr_selections:
+    if (
+        state is None
+        or state.counter > COUNTER_MAX
+        or not covers_boot(approved_state(state, counter=0).pcr_selections)
+    ):
         raise RefusalError(
             RefusalCode.RESULT_SUPERSEDED,
             subject=f"result {facts.result_id}",

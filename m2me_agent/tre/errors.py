@@ -80,6 +80,10 @@ class KeysChangedError(TpmDeviceError):
     code = "keys-changed"
 
 
+class PlaceTakenError(TpmDeviceError):
+    """Something that this TRE did not make stands at one of its places in the TPM; it is left alone."""
+
+
 class StateRefusedError(TpmDeviceError):
     """The TPM does not open a secret: registers or counter are not those that were approved."""
 

@@ -1,7 +1,7 @@
 """Orders: which operator may install a subscription here, and who agreed to it (R13, R63-R65; steps 6-7).
 
-The rule: an order counts when its operator signed it for this device and AK, the DRF named the same operator in its
-answer to this device's own question, and a person agreed at the MMI or the supplier's ownership record says so. The
+The rule: an order counts when its operator signed it for this device and AK, the DRF named the same operator, by the
+same name for people, in its answer to this device's own question, and a person agreed at the MMI or the supplier's ownership record says so. The
 agent can ask for an order to be shown, never agree to it.
 
 An order stays after its package was installed: the same registration once more finds the consent that was given. An
@@ -114,7 +114,7 @@ class Orders:
         if (ordered.device_id, ordered.ak_name) != (own, access.keys.ak.name):
             raise _refused("order", "is for another device or AK")
         # 3 the DRF's answer is to this question, and names this operator
-        _check_discovery(found, device_id=own, nonce=nonce, sho=ordered.sho)
+        _check_discovery(found, device_id=own, nonce=nonce, ordered=ordered)
         # 4 once
         known = self.book.find(ordered.digest)
         if known is not None and known.consent == Consent.REFUSED:
@@ -157,13 +157,18 @@ class Orders:
         return record.device_id == device_id and sho in record.operators
 
 
-def _check_discovery(found: Discovery, *, device_id: str, nonce: bytes, sho: str) -> None:
+def _check_discovery(found: Discovery, *, device_id: str, nonce: bytes, ordered: Order) -> None:
     if found.device_id != device_id:
         raise _refused("discovery", "is for another device")
     if found.nonce != nonce:
         raise _refused("discovery", "answers another question")
-    if found.sho != sho:
-        raise _refused("discovery", f"names the operator {found.sho}, the order is of {sho}")
+    if found.sho != ordered.sho:
+        raise _refused("discovery", f"names the operator {found.sho}, the order is of {ordered.sho}")
+    # What a person compares is not the operator's word about itself alone: it could bear another's name.
+    if found.sho_name != ordered.sho_name:
+        raise _refused(
+            "discovery", f"knows the operator as {found.sho_name!r}, the order says {ordered.sho_name!r}"
+        )
 
 
 def _accepted(order: Order, consent: Consent) -> AcceptedOrder:

@@ -119,11 +119,16 @@ class SealedSecrets:
             self._tpm.nv_increment(index, auth=self._first.authorize(self._vault_counter_auth(slot)))
 
     def _make_vault_key(self, index: NvPublic, key: bytes, *, permit: Permit, is_defined: bool) -> None:
+        """Define and write; what cannot be written is taken away again, or it would keep the place from others."""
         if not is_defined:
             self._tpm.nv_define_space(Handle.OWNER, public=index, protect=self._first)
-        self._permitted(
-            permit, lambda use: self._tpm.nv_write(index, data=key, auth=use, protect=self._first)
-        )
+        try:
+            self._permitted(
+                permit, lambda use: self._tpm.nv_write(index, data=key, auth=use, protect=self._first)
+            )
+        except StateRefusedError:
+            self._tpm.nv_undefine_space(Handle.OWNER, index=index)
+            raise
 
     def _permitted(self, permit: Permit, use: Callable[[SessionUse], Opened]) -> Opened:
         """What `use` gives under a policy session in which the permit's state was shown."""

@@ -16,6 +16,7 @@ BLOCK = 32
 
 _RECORD = "sequence-numbers"
 _RECORD_BYTES_MAX = 1 << 16
+"""What is read back at most; so no more is written, or one operator's many identities would end everybody's."""
 
 
 class SequenceNumbers:
@@ -38,7 +39,10 @@ class SequenceNumbers:
         reserved, highest = self._load(), max(sequence.highest)
         if highest > reserved.get(subject, 0):
             grown = {**reserved, subject: min(highest + BLOCK, SEQ_MAX)}
-            self._storage.write(_RECORD, encode_deterministic(grown))
+            content = encode_deterministic(grown)
+            if len(content) > _RECORD_BYTES_MAX:
+                raise _full(subject)
+            self._storage.write(_RECORD, content)
             self._reserved = grown
         self._taken[subject] = sequence
 
@@ -59,3 +63,11 @@ def _decode(content: bytes) -> dict[str, int]:
             reason=f"is whole but cannot be understood: {error}",
             remedy="install the version of the TRE that wrote it",
         ) from error
+
+
+def _full(subject: str) -> StateError:
+    return StateError(
+        subject=subject,
+        reason=f"its sequence number does not fit beside the others in {_RECORD_BYTES_MAX} bytes",
+        remedy="nothing was answered; this device holds no more identities",
+    )

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from m2me_agent.tre.errors import TpmDeviceError
+from m2me_agent.tre.errors import PlaceTakenError, TpmDeviceError
 from standards.tpm2.connection import TpmConnection
 from standards.tpm2.errors import ResponseError, Tpm2Error
 from standards.tpm2.return_codes import ReturnCode, base
@@ -32,9 +32,9 @@ def reported(subject: str) -> Iterator[None]:
         ) from error
 
 
-def occupied(subject: str, place: int) -> TpmDeviceError:
+def occupied(subject: str, place: int) -> PlaceTakenError:
     """Refuse to touch what stands at our place and is not ours."""
-    return TpmDeviceError(
+    return PlaceTakenError(
         subject=subject,
         reason=f"something that this TRE did not make stands at 0x{place:08x}",
         remedy="find out whose it is; remove it there, or use another TPM",

@@ -10,13 +10,13 @@ approvals of the others but not what they keep.
     counter  NV index, one a compartment
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from edge.process import logger
 from m2me_agent.tre.approvals import permit_at, read_permits, read_policy_key
-from m2me_agent.tre.errors import RollbackError, StateRefusedError, TreError, VaultError
+from m2me_agent.tre.errors import PlaceTakenError, RollbackError, StateRefusedError, TreError, VaultError
 from m2me_agent.tre.state import Storage
 from m2me_agent.tre.tpm_device import KeyAccess, Permit, UnlockedKeys
 from m2me_agent.tre.vault_record import (
@@ -139,24 +139,39 @@ class Vault:
             if found.unverified.sho == sho:
                 return self.open(found, keys, permit=permit)
             taken.add(found.unverified.slot)
-        free = sorted(set(range(VAULT_SLOTS)) - taken)
-        if not free:
-            raise VaultError(
-                subject=f"compartment of {sho}",
-                reason=f"all {VAULT_SLOTS} compartments are taken",
-                remedy="this device holds no more operators",
+        return self._new_compartment(sho, keys, permit=permit, access=access, taken=taken)
+
+    def _new_compartment(
+        self, sho: str, keys: UnlockedKeys, *, permit: Permit, access: KeyAccess, taken: Collection[int]
+    ) -> OpenCompartment:
+        """In the first free slot.
+
+        A place in the TPM that is not ours, or in which another operator's installation was cut off, is passed over:
+        it does not keep this operator from the next one.
+        """
+        for slot in sorted(set(range(VAULT_SLOTS)) - set(taken)):
+            try:
+                key = keys.open_vault_key(slot, permit=permit, fresh=self.random_bytes(VAULT_KEY_BYTES))
+            except PlaceTakenError as error:
+                logger("tre").warning("slot not used", subject=error.subject, reason=error.reason)
+                continue
+            if key is None:
+                raise VaultError(
+                    subject=f"compartment of {sho}", reason="no key was made", remedy="report this"
+                )
+            visible = Compartment(
+                sho=sho,
+                slot=slot,
+                storage_key_name=access.keys.storage.name,
+                policy_root=permit.policy_root.encode(),
+                version=keys.read_vault_counter(slot),
             )
-        key = keys.open_vault_key(free[0], permit=permit, fresh=self.random_bytes(VAULT_KEY_BYTES))
-        if key is None:
-            raise VaultError(subject=f"compartment of {sho}", reason="no key was made", remedy="report this")
-        visible = Compartment(
-            sho=sho,
-            slot=free[0],
-            storage_key_name=access.keys.storage.name,
-            policy_root=permit.policy_root.encode(),
-            version=keys.read_vault_counter(free[0]),
+            return OpenCompartment(visible=visible, key=key, contents={})
+        raise VaultError(
+            subject=f"compartment of {sho}",
+            reason=f"all {VAULT_SLOTS} compartments are taken",
+            remedy="this device holds no more operators",
         )
-        return OpenCompartment(visible=visible, key=key, contents={})
 
     def replace(self, changed: OpenCompartment, keys: UnlockedKeys) -> None:
         """Make this the newest version: file first, then the counter.

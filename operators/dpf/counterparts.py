@@ -5,6 +5,7 @@ Rule: who is called stands in the settings, never in a message; silence, and eve
 """
 
 from collections.abc import Mapping
+from http import HTTPStatus
 from threading import Lock
 
 from clients.ocsp import OcspClient
@@ -108,7 +109,8 @@ class ShoReceipts:
             ).instruction
         except (HttpError, UnreachableError, ShoAnswerError) as error:
             logger("dpf").warning("receipt-not-taken", sho=receipt.sho, reason=str(error))
-            raise NotTakenError(receipt.sho) from None
+            refuses = isinstance(error, HttpError) and error.status < HTTPStatus.INTERNAL_SERVER_ERROR
+            raise NotTakenError(receipt.sho, is_silent=not refuses) from None
 
 
 def _silent(pva: str, error: Exception) -> RefusalError:

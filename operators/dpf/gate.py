@@ -200,7 +200,13 @@ def check_fresh_result(
     fresh = recognised_result(token, RefusalCode.FRESH_RESULT_INVALID, trust=trust, at=at)
     authorization, subject = authorized.authorization, f"fresh result {fresh.result_id}"
     try:
-        _same("fresh result", {"SHO": (True, authorization.sho in fresh.audience)})
+        _same(
+            "fresh result",
+            {
+                "SHO": (True, authorization.sho in fresh.audience),
+                "PVA than was asked": (authorized.result.issuer, fresh.issuer),
+            },
+        )
         check_answers(
             fresh,
             Expected(
@@ -291,7 +297,8 @@ def _not_affirming(code: RefusalCode, result: AttestationResult) -> RefusalError
     return RefusalError(
         code,
         subject=f"device {result.device_id}",
-        reason=f"expected tre and platform affirming for validation, got {scopes} for {result.purpose}",
+        reason="expected tre and platform affirming for validation, over registers of the whole boot chain, "
+        f"got {scopes} for {result.purpose}",
     )
 
 

@@ -7,7 +7,7 @@ never lost; the SHO gets the very bytes, with the fresh result, and proves them 
 
 import hashlib
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from messages.errors import MessageError
@@ -23,6 +23,8 @@ from operators.dpf.records import AuthorizationRecord, DeliveryRecord, Grant, Re
 from operators.dpf.refusals import RefusalCode, RefusalError
 
 FORWARDED_AT_ONCE_MAX = 100
+FORWARDED_FOR = timedelta(days=7)
+"""How long a receipt that its SHO refuses is brought again; afterwards only where its device asks."""
 
 
 class ReceiptStore(Protocol):
@@ -54,15 +56,22 @@ class ReceiptStore(Protocol):
     ) -> None:
         """Keep a refusal with its audit leaf."""
 
-    def unforwarded_receipts(self, *, limit: int) -> tuple[ReceiptRecord, ...]:
-        """Receipts that their SHO has not taken, oldest first."""
+    def unforwarded_receipts(
+        self, *, since: datetime, after: ReceiptRecord | None, limit: int
+    ) -> tuple[ReceiptRecord, ...]:
+        """Receipts that came `since` and that their SHO has not taken, oldest first, from behind `after` on."""
 
     def record_forwarded(self, digest: bytes, *, instruction: str | None, at: datetime) -> None:
         """Keep that the SHO took a receipt, with its instruction and an audit leaf."""
 
 
 class NotTakenError(Exception):
-    """The SHO cannot be reached, or did not take the receipt: it stays here."""
+    """The SHO did not take the receipt: it stays here. `is_silent` where it would not take another one now, either."""
+
+    def __init__(self, sho: str, *, is_silent: bool = True) -> None:
+        """Keep both."""
+        super().__init__(sho)
+        self.is_silent = is_silent
 
 
 class Operators(Protocol):
@@ -121,16 +130,29 @@ class ReceiptDesk:
         if record.forwarded_at is not None:
             return record
         try:
-            instruction = self.operators.bring_receipt(record)
+            return self._bring(record, at=at)
         except NotTakenError:
             return record
-        self.store.record_forwarded(record.digest, instruction=instruction, at=at)
-        return self.store.receipt(record.digest) or record
 
     def forward_waiting(self, *, at: datetime) -> None:
-        """Bring every receipt that waits for its SHO."""
-        for record in self.store.unforwarded_receipts(limit=FORWARDED_AT_ONCE_MAX):
-            self.forward(record, at=at)
+        """Bring every receipt that waits for its SHO; an SHO that is silent, or refuses one, holds up no other."""
+        silent: set[str] = set()
+        page: tuple[ReceiptRecord, ...] = ()
+        while page := self.store.unforwarded_receipts(
+            since=at - FORWARDED_FOR, after=page[-1] if page else None, limit=FORWARDED_AT_ONCE_MAX
+        ):
+            for record in page:
+                if record.sho in silent:
+                    continue
+                try:
+                    self._bring(record, at=at)
+                except NotTakenError as error:
+                    silent |= {record.sho} if error.is_silent else set()
+
+    def _bring(self, record: ReceiptRecord, *, at: datetime) -> ReceiptRecord:
+        instruction = self.operators.bring_receipt(record)
+        self.store.record_forwarded(record.digest, instruction=instruction, at=at)
+        return self.store.receipt(record.digest) or record
 
     def _granted(self, delivery_id: str) -> tuple[DeliveryRecord, Grant, AuthorizationRecord]:
         """A delivery that was granted; a receipt is a fact, also after the grant's end."""

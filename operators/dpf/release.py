@@ -266,14 +266,15 @@ class ReleaseDesk:
                 subject=f"delivery {delivery.id}",
                 reason="its authorisation was replaced or has ended",
             )
-        if delivery.fresh_result is not None:
-            return delivery.fresh_result
+        # whatever life a PVA gives its results: what was true for longer than this DPF waits is not "now"
         if at >= delivery.expires_at:
             raise RefusalError(
                 RefusalCode.VALIDATION_EXPIRED,
                 subject=f"delivery {delivery.id}",
-                reason=f"the platform gave no evidence until {delivery.expires_at:%Y-%m-%dT%H:%M:%SZ}",
+                reason=f"no grant was made on its validation until {delivery.expires_at:%Y-%m-%dT%H:%M:%SZ}",
             )
+        if delivery.fresh_result is not None:
+            return delivery.fresh_result
         return self.validation.answer(delivery.pva, delivery.request_id or self._submit(delivery))
 
     def _delivery(self, delivery_id: str) -> tuple[DeliveryRecord, AuthorizationRecord]:

@@ -264,15 +264,16 @@ class Store:
             )
         return record
 
-    def unforwarded_receipts(self, *, limit: int) -> tuple[ReceiptRecord, ...]:
+    def unforwarded_receipts(
+        self, *, since: datetime, after: ReceiptRecord | None, limit: int
+    ) -> tuple[ReceiptRecord, ...]:
         """See `operators.dpf.receipts.ReceiptStore`."""
         table = schema.receipts
-        query = (
-            sa.select(table)
-            .where(table.c.forwarded_at.is_(None))
-            .order_by(table.c.received_at, table.c.digest)
-            .limit(limit)
-        )
+        query = sa.select(table).where(table.c.forwarded_at.is_(None), table.c.received_at >= since)
+        if after is not None:
+            same_time = sa.and_(table.c.received_at == after.received_at, table.c.digest > after.digest)
+            query = query.where(sa.or_(table.c.received_at > after.received_at, same_time))
+        query = query.order_by(table.c.received_at, table.c.digest).limit(limit)
         with transaction(self._engine, write=False) as connection:
             return tuple(store_rows.receipt_of(each) for each in connection.execute(query).mappings())
 

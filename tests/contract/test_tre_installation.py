@@ -238,13 +238,27 @@ def test_registers_that_never_rest_are_another_state(world: TreWorld) -> None:
 
 @pytest.mark.requirement("R51")
 @pytest.mark.negative
-def test_an_index_of_somebody_else_in_the_vaults_place_is_left_alone(world: TreWorld) -> None:
+def test_an_index_of_somebody_else_in_the_vaults_place_is_left_alone_and_the_next_place_is_used(
+    world: TreWorld,
+) -> None:
     foreign = templates.vault_key(0, auth_policy=b"\x01" * 32)
     world.connection.nv_define_space(Handle.OWNER, public=foreign)
-    world.agree()
-    receipt = world.install(world.network.good_parcel(world.target))
-    assert (receipt.outcome, "did not make" in receipt.detail) == ("storage", True)
+    assert world.installed().outcome == "installed"
     assert world.connection.nv_read_public(foreign.index) == foreign
+    world.reboot()
+    assert world.states() == ["INACTIVE"]
+
+
+@pytest.mark.requirement("R22")
+@pytest.mark.negative
+def test_an_operator_whose_vault_is_never_approved_takes_no_place_from_others(world: TreWorld) -> None:
+    never = permit_of(world, number=1, counter=world.target.state.counter + 5)
+    with world.device.unlock(key_access(world.state, world.device)) as keys:
+        for slot in range(templates.VAULT_SLOTS):
+            with pytest.raises(StateRefusedError):
+                keys.open_vault_key(slot, permit=never, fresh=b"k" * templates.VAULT_KEY_BYTES)
+    world.network.policy_root_key = p256()
+    assert world.installed().outcome == "installed"
 
 
 @pytest.mark.requirement("R32")

@@ -127,7 +127,9 @@ def test_from_connectivity_to_an_active_mid_that_survives_a_kill(device: TreProc
 def consent_as_a_person(device: TreProcess, code: str) -> None:
     """What waits is shown; a wrong code and the agent's own request are refused; then yes."""
     shown = mmi(device, "pending")
-    assert (shown.returncode, shown.stdout) == (0, f"{code}  Example Mobile  consent awaited\n"), shown.stderr
+    assert (shown.returncode, shown.stdout) == (0, f"{code}  Example Mobile (sho-1)  consent awaited\n"), (
+        shown.stderr
+    )
     assert mmi(device, "consent", "00000000").returncode == 1
     with pytest.raises(RefusedError):
         device.client.ask(Operation.CONSENT, {"order_digest": bytes(32)})

@@ -100,6 +100,18 @@ def test_registers_that_stand_for_no_boot_code_are_refused(index: int) -> None:
 
 @pytest.mark.negative
 @pytest.mark.parametrize(
+    "selections",
+    [{SHA256_BANK: (14,)}, {SHA256_BANK: (0, 7)}, {SHA256_BANK: (0,), 0x000C: (4, 7)}, {0x0004: (0, 4, 7)}],
+    ids=["none of them", "no boot loader", "split over banks", "SHA-1"],
+)
+def test_registers_that_leave_boot_code_out_are_refused(selections: dict[int, tuple[int, ...]]) -> None:
+    approval = replace(APPROVAL, state=replace(STATE, pcr_selections=selections))
+    with pytest.raises(MessageError, match="other boot code"):
+        decode_approval(approval.encode())
+
+
+@pytest.mark.negative
+@pytest.mark.parametrize(
     "use",
     [
         Use(use="recovery", device_id=DEVICE_ID, sho=SHO, order_digest=None),

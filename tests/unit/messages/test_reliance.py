@@ -27,6 +27,7 @@ RESULT = replace(
     submodules={"tre": AFFIRMING, "platform": AFFIRMING},
     issued_at=NOW,
     expires_at=NOW + timedelta(minutes=5),
+    pcr_selections={0x000B: (0, 1, 4, 7, 14)},
 )
 EXPECTED = Expected(
     audience="dpf.example",
@@ -140,3 +141,10 @@ def test_a_missing_scope_stops_a_release(scope: str) -> None:
 @pytest.mark.parametrize("purpose", ["remediation", "recovery", "Validation", ""])
 def test_a_result_for_another_purpose_stops_a_release(purpose: str) -> None:
     assert not permits_release(replace(RESULT, purpose=purpose))
+
+
+@pytest.mark.requirement("R81")
+@pytest.mark.negative
+@pytest.mark.parametrize("selections", [{0x000B: (0, 1, 14)}, {0x0004: (0, 4, 7)}, {}])
+def test_a_verdict_over_too_few_registers_stops_a_release(selections: dict[int, tuple[int, ...]]) -> None:
+    assert not permits_release(replace(RESULT, pcr_selections=selections))

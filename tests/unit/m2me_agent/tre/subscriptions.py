@@ -12,7 +12,7 @@ from tests.fakes.pki import Authority
 from tests.fakes.tpm_device import FakeTpmDevice
 from tests.fakes.tre import Device, MemoryStorage
 
-SELECTIONS = {0x000B: (0, 1, 7)}
+SELECTIONS = {0x000B: (0, 1, 4, 7)}
 ES_ROOT = Authority.root("ES root")
 OPERATORS_ROOT = Authority.root("operators' root")
 MAKER = Authority.root("TPM maker")

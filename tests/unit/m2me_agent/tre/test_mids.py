@@ -6,12 +6,22 @@ from typing import Any
 
 import pytest
 
-from m2me_agent.tre.errors import AnchorError, InstructionError, MalformedError, MidError, NetworkError
+from m2me_agent.tre.errors import (
+    AnchorError,
+    InstructionError,
+    MalformedError,
+    MidError,
+    NetworkError,
+    StateError,
+)
+from m2me_agent.tre.sequence_numbers import BLOCK, SequenceNumbers
 from m2me_agent.tre.usim import NetworkChallenge
 from m2me_agent.tre_protocol import Operation, Request, decode_response, encode_request
+from standards.aka.sequence import IND_BITS
 from standards.pki import oids
 from tests.fakes.network import IMSI, MID_KEY, PCID_KEY, operator, vector
 from tests.fakes.pki import DEFAULT_VALIDITY, EXPIRED, Authority
+from tests.fakes.tre import MemoryStorage
 from tests.unit.m2me_agent.tre.subscriptions import OPERATORS_ROOT, World
 
 OTHER_SHO = operator(OPERATORS_ROOT, "sho", oids.EKU_SUBSCRIPTION, issuer="sho-2")
@@ -32,6 +42,20 @@ def ask(world: World, operation: Operation, **parameters: Any) -> Any:
         encode_request(Request(operation=operation, parameters=parameters))
     )
     return decode_response(payload, operation=operation)
+
+
+@pytest.mark.requirement("R22")
+@pytest.mark.negative
+def test_identities_without_end_do_not_end_the_numbers_of_others() -> None:
+    storage = MemoryStorage()
+    numbers = SequenceNumbers(storage)
+    numbers.remember("pcid/001019999999999", numbers.of("pcid/001019999999999").accept(1 << IND_BITS))
+    with pytest.raises(StateError, match="does not fit"):
+        for number in range(1_000):
+            subject = f"mid/{'m' * 64}/{number:0255d}"
+            numbers.remember(subject, numbers.of(subject).accept(1 << IND_BITS))
+    again = SequenceNumbers(storage)
+    assert max(again.of("pcid/001019999999999").highest) == 1 + BLOCK
 
 
 @pytest.mark.requirement("R37")

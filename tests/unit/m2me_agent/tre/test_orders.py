@@ -72,6 +72,7 @@ def test_an_order_for_another_device_or_ak_is_refused(world: World, changed: dic
         ({"device_id": "00" * 32}, "another device"),
         ({"nonce": b"x" * 32}, "another question"),
         ({"sho": "sho-2"}, "names the operator"),
+        ({"sho_name": "Somebody Else"}, "knows the operator as"),
     ],
 )
 def test_a_discovery_that_is_not_the_answer_is_refused(

@@ -19,6 +19,7 @@ from operators.dpf.refusals import REFUSALS, RefusalCode, RefusalError
 from standards.pki import oids
 from standards.rats.ar4si import Tier
 from tests.fakes.dpf_world import FRESH_NONCE, SHO, DpfWorld, affirming, signer_of
+from tests.fakes.network import operator
 from tests.fakes.pki import EXPIRED, NOW, Authority
 
 WORLD = DpfWorld()
@@ -186,7 +187,8 @@ FRESH: list[tuple[dict[str, Any], RefusalCode]] = [
     ({"ak_name": OTHER_NAME}, RefusalCode.STATE_CHANGED),
     ({"storage_key_name": OTHER_NAME}, RefusalCode.STATE_CHANGED),
     ({"pcr_digest": bytes(32)}, RefusalCode.STATE_CHANGED),
-    ({"pcr_selections": {0x000B: (0, 1)}}, RefusalCode.STATE_CHANGED),
+    ({"pcr_selections": {0x000B: (0, 4, 7)}}, RefusalCode.STATE_CHANGED),
+    ({"pcr_selections": {0x000B: (0, 1)}}, RefusalCode.FRESH_RESULT_NOT_AFFIRMING),
     ({"generation_counter": 2}, RefusalCode.STATE_CHANGED),
 ]
 
@@ -202,6 +204,17 @@ def test_a_fresh_validation_that_is_right_in_all_but_one(
     with pytest.raises(RefusalError) as caught:
         check_fresh_result(token, authorized=AUTHORIZED, nonce=FRESH_NONCE, trust=WORLD.trust, at=NOW)
     assert caught.value.code == code
+
+
+@pytest.mark.negative
+@pytest.mark.requirement("R68")
+def test_a_fresh_result_of_another_pva_than_was_asked_is_none() -> None:
+    other = operator(WORLD.operators, "pva", oids.EKU_ATTESTATION_RESULT, issuer="pva-2")
+    token = WORLD.signed_result(WORLD.fresh(issuer="pva-2"), by=other)
+    both = replace(WORLD.trust, pvas=frozenset({"pva-1", "pva-2"}))
+    with pytest.raises(RefusalError, match="another PVA than was asked") as caught:
+        check_fresh_result(token, authorized=AUTHORIZED, nonce=FRESH_NONCE, trust=both, at=NOW)
+    assert caught.value.code == RefusalCode.FRESH_RESULT_MISMATCH
 
 
 @pytest.mark.negative

@@ -7,10 +7,15 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
+from edge.database import transaction
 from messages.statement import decode_statement
-from operators.dpf.records import AuthorizationStatus
+from operators.dpf import schema
+from operators.dpf.receipts import FORWARDED_AT_ONCE_MAX, FORWARDED_FOR, NotTakenError
+from operators.dpf.records import AuthorizationStatus, ReceiptRecord
 from operators.dpf.refusals import RefusalCode, RefusalError
+from operators.dpf.store_rows import row_of_receipt
 from tests.fakes.attesting_device import AttestingDevice, measurements
 from tests.fakes.dpf_counterparts import DpfRoom
 from tests.fakes.pki import NOW
@@ -86,6 +91,43 @@ def test_a_receipt_outlives_the_absence_of_its_operator(room: DpfRoom) -> None:
     assert [each.statement for each in room.sho.brought] == [GOOD]
     record = room.receipts.take(delivery.id, GOOD, at=NOW + 3 * SECOND)
     assert (record.forwarded_at, record.instruction) == (NOW + SECOND, "an instruction")
+
+
+class Operators:
+    """One takes what it gets, one is silent, one refuses; counts the calls of each."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+
+    def bring_receipt(self, receipt: ReceiptRecord) -> str | None:
+        self.calls.append(receipt.sho)
+        if receipt.sho != "sho-good":
+            raise NotTakenError(receipt.sho, is_silent=receipt.sho == "sho-silent")
+        return None
+
+
+@pytest.mark.negative
+@pytest.mark.requirement("R99")
+def test_an_operator_that_takes_nothing_holds_up_no_other(room: DpfRoom) -> None:
+    delivery, _ = granted(room)
+    room.sho.away = True
+    first = room.receipts.take(delivery.id, GOOD, at=NOW)
+    with transaction(room.engine) as connection:
+        connection.execute(sa.delete(schema.receipts))
+        for number in range(3 * FORWARDED_AT_ONCE_MAX):
+            sho = ("sho-silent", "sho-refusing")[number % 2]
+            record = replace(first, digest=number.to_bytes(32), sho=sho)
+            connection.execute(sa.insert(schema.receipts).values(**row_of_receipt(record)))
+        newest = replace(first, digest=b"\xff" * 32, sho="sho-good", received_at=NOW + SECOND)
+        connection.execute(sa.insert(schema.receipts).values(**row_of_receipt(newest)))
+    operators = Operators()
+    desk = replace(room.receipts, operators=operators)
+    desk.forward_waiting(at=NOW + 2 * SECOND)
+    assert room.store.receipt(newest.digest) == replace(newest, forwarded_at=NOW + 2 * SECOND)
+    assert (operators.calls.count("sho-silent"), operators.calls.count("sho-good")) == (1, 1)
+    assert operators.calls.count("sho-refusing") == 150
+    desk.forward_waiting(at=NOW + 2 * FORWARDED_FOR)
+    assert len(operators.calls) == 152
 
 
 def flipped(statement: bytes, part: str) -> bytes:

@@ -307,6 +307,17 @@ def test_a_platform_that_never_answers_is_asked_anew(room: DpfRoom) -> None:
 
 
 @pytest.mark.negative
+@pytest.mark.requirement("R60")
+def test_an_answer_that_lives_longer_than_this_dpf_waits_is_not_now(room: DpfRoom) -> None:
+    authorize(room)
+    delivery = come(room)
+    room.results.take(answer(room, delivery, expires_at=NOW + timedelta(hours=1)), at=NOW)
+    late = NOW + timedelta(minutes=5)
+    assert refused(lambda: room.releases.progress(delivery.id, at=late)) == RefusalCode.VALIDATION_EXPIRED
+    assert come(room, at=late).id != delivery.id
+
+
+@pytest.mark.negative
 def test_deliveries_do_not_follow_each_other_without_a_pause(room: DpfRoom) -> None:
     authorize(room)
     delivery = come(room)

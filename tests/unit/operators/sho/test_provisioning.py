@@ -77,7 +77,8 @@ def _resigned(world: World, approval: StateApproval, **changed: Any) -> StateApp
     ("change", "named"),
     [
         (lambda world, each: _resigned(world, each, pcr_digest=bytes(32)), "PCR digest"),
-        (lambda world, each: _resigned(world, each, pcr_selections={0x000B: (0,)}), "selection"),
+        (lambda world, each: _resigned(world, each, pcr_selections={0x000B: (0, 4, 7)}), "selection"),
+        (lambda world, each: _resigned(world, each, pcr_selections={0x000B: (0,)}), "other boot code"),
         (lambda world, each: _resigned(world, each, counter_name=b"\x00\x0b" + bytes(32)), "another index"),
         (lambda world, each: _resigned(world, each, counter=each.state.counter + 1), "uses"),
         (
@@ -106,6 +107,7 @@ def _resigned(world: World, approval: StateApproval, **changed: Any) -> StateApp
     ids=[
         "another state",
         "other registers",
+        "too few registers",
         "another counter",
         "another count",
         "another device",
