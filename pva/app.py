@@ -117,6 +117,7 @@ def build_service(settings: PvaSettings) -> PvaService:
         pcr_selections=settings.pcr_selections,
         request_life=timedelta(seconds=settings.request_life_s),
         challenge_life=timedelta(seconds=settings.challenge_life_s),
+        ima=settings.ima,
     )
     verifier = Verifier(
         store=store,

@@ -14,6 +14,7 @@ from pva.boot_events import BootEvents
 from pva.continuity import DeviceHistory, Sighting, changes
 from pva.deviations import deviation_findings
 from pva.findings import Claim, FindingCode, Scope, find, vector
+from pva.ima_findings import ima_findings
 from pva.policy import AppraisalPolicy
 from pva.quote import PlatformQuote
 from pva.secure_boot import secure_boot_findings
@@ -99,6 +100,7 @@ def appraise(
         found += _register_findings(quote, boot=boot, manifest=reference.manifest)
         found += _tre_image_findings(quote, boot=boot, manifest=reference.manifest)
     found += secure_boot_findings(boot, manifest=None if reference is None else reference.manifest)
+    found += ima_findings(boot, asked=policy.ima)
     return _verdict(quote, findings=found, reference=reference, policy=policy, at=seen.at)
 
 

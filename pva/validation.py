@@ -26,7 +26,7 @@ from messages.challenge import CHALLENGE_BYTES_MAX, CHALLENGE_TYPE, Challenge, r
 from messages.errors import MessageError
 from messages.evidence import EvidenceMessage, decode_evidence
 from pva.appraisal import ReferenceManifest, appraise
-from pva.boot_events import replay_boot_log
+from pva.boot_events import replay_logs
 from pva.continuity import DeviceHistory, Sighting, advance, identity_conflict
 from pva.credential import (
     PlatformCredential,
@@ -130,7 +130,7 @@ class Verifier:
             good_until = judge_status(self.status_of(credential, at), credential=credential, at=at)
             quote = verify_platform_quote(message, challenge=challenge, credential=credential)  # 4
             attempt.authenticated = True
-            boot = replay_boot_log(message.boot_log, ima_log=message.ima_log, quoted=quote.pcr_values)  # 5
+            boot = replay_logs(message, quote=quote)  # 5
             seen = _sighting(quote, credential=credential, at=at)
             self._refuse_disputed(seen, history=history)
             reference = self._reference_manifest(credential, history=history)

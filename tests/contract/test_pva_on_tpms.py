@@ -63,7 +63,7 @@ class TpmDevice:
             pfc_chain=world.supplier.chain(credential),
             pcr_values=self.tpm.pcr_read_all(ASKED),
             boot_log=log,
-            ima_log=None,
+            ima=None,
             storage_key=CertifiedStructure(
                 public=self.storage.public.encode(), attest=storage.attest, signature=storage.signature
             ),
