@@ -33,7 +33,7 @@ def ima_findings(boot: BootEvents, *, asked: bool) -> Iterator[Finding]:
 
 def _boot_findings(ima: ImaMeasurements, *, registers: Mapping[int, bytes]) -> Iterator[Finding]:
     """Whether the first record is of the boot that was quoted."""
-    first = ima.proven[0].measured if ima.proven else None
+    first = None if ima.first is None else ima.first.measured
     expected = [boot_aggregate(registers, bank=IMA_BANK, registers=count) for count in _REGISTERS]
     if first is None or (first.name, first.algorithm) != (BOOT_AGGREGATE, IMA_BANK):
         yield find(

@@ -19,24 +19,22 @@ IMA_BANK = "sha256"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImaMeasurement:
-    """A proven entry: its number in the boot's list, whether the kernel reported a violation, what it says."""
+    """A proven entry: its number in the boot's list, and what it says."""
 
     number: int
-    violation: bool
     measured: Measured
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImaMeasurements:
-    """What the running kernel has measured into PCR 10 until it was quoted, in order; `surplus` entries follow, unproven."""
+    """What the running kernel had measured into PCR 10 when it was quoted.
 
-    proven: tuple[ImaMeasurement, ...]
-    surplus: int
+    `first` is the first entry, None where nothing was measured; `violations` are files that could be changed while they
+    were measured.
+    """
 
-    @property
-    def violations(self) -> tuple[ImaMeasurement, ...]:
-        """Files that could be changed while they were measured."""
-        return tuple(each for each in self.proven if each.violation)
+    first: ImaMeasurement | None
+    violations: tuple[ImaMeasurement, ...]
 
 
 def replay_ima_log(data: bytes, *, quoted: bytes) -> ImaMeasurements:
@@ -56,15 +54,7 @@ def replay_ima_log(data: bytes, *, quoted: bytes) -> ImaMeasurements:
             reason=f"none of its {len(entries)} entries ends at what the quote says of PCR {IMA_PCR}, {quoted.hex()}",
         )
     _verify_digests(entries, reached=reached)
-    try:
-        proven = tuple(
-            ImaMeasurement(number=each.number, violation=each.violation, measured=read_measured(each))
-            for each in entries.entries(up_to=reached.count)
-            if each.pcr == IMA_PCR
-        )
-    except ImaError as error:
-        raise _malformed(error) from None
-    return ImaMeasurements(proven=proven, surplus=len(entries) - reached.count)
+    return _read(entries, reached=reached)
 
 
 def _verify_digests(entries: ImaList, *, reached: Replayed) -> None:
@@ -72,6 +62,22 @@ def _verify_digests(entries: ImaList, *, reached: Replayed) -> None:
         verify_template_digests(entries, up_to=reached.count)
     except ImaError as error:
         raise RefusalError(RefusalCode.IMA_LOG_MISMATCH, subject="IMA list", reason=str(error)) from None
+
+
+def _read(entries: ImaList, *, reached: Replayed) -> ImaMeasurements:
+    """Read every proven entry; those of other PCRs are not proven by this one."""
+    first, violations = None, []
+    try:
+        for entry in entries.entries(up_to=reached.count):
+            if entry.pcr == IMA_PCR:
+                measured = read_measured(entry)
+                if first is None:
+                    first = ImaMeasurement(number=entry.number, measured=measured)
+                if entry.violation:
+                    violations.append(ImaMeasurement(number=entry.number, measured=measured))
+    except ImaError as error:
+        raise _malformed(error) from None
+    return ImaMeasurements(first=first, violations=tuple(violations))
 
 
 def _malformed(error: ImaError) -> RefusalError:

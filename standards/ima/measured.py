@@ -12,7 +12,6 @@ from typing import Final
 
 from standards.ima.entries import SHA1_SIZE, ImaEntry
 from standards.ima.errors import ImaError
-from standards.ima.templates import FIELDS, FieldForm
 
 BOOT_AGGREGATE: Final = b"boot_aggregate"
 
@@ -27,7 +26,18 @@ DIGEST_SIZES: Final = MappingProxyType(
 
 _SEPARATOR: Final = b":\x00"
 _LENGTH: Final = 4
-_FILE_DIGEST, _VERITY_DIGEST = "ima:", "verity:"
+_SHOWN_MAX: Final = 32
+_ALGORITHMS: Final[Mapping[str, Mapping[bytes, tuple[str | None, int]]]] = MappingProxyType(
+    {
+        "d-ng": {name.encode("ascii"): (name, size) for name, size in DIGEST_SIZES.items()},
+        "d-ngv2": {
+            f"{kind}:{name}".encode("ascii"): (prefix + name, size)
+            for name, size in DIGEST_SIZES.items()
+            for kind, prefix in (("ima", ""), ("verity", "verity:"))
+        },
+    }
+)
+"""Of each field with a digest: its prefix -> algorithm (see `Measured`) and bytes of a digest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,13 +64,10 @@ def read_measured(entry: ImaEntry) -> Measured:
     """
     fields = _fields(entry)
     algorithm, digest = _digest(fields, entry=entry)
-    texts = {
-        field: _text(data, entry=entry) for field, data in fields.items() if FIELDS[field] is FieldForm.TEXT
-    }
     return Measured(
         algorithm=algorithm,
         digest=digest,
-        name=texts.get("n-ng", texts.get("n")),
+        name=_name(fields, entry=entry),
         signature=fields.get("sig", b""),
         buffer=fields.get("buf", b""),
         fields=MappingProxyType(fields),
@@ -108,23 +115,22 @@ def _digest(fields: Mapping[str, bytes], *, entry: ImaEntry) -> tuple[str | None
     if field is None:
         return None, None
     prefix, separator, digest = fields[field].partition(_SEPARATOR)
-    algorithm = prefix.decode("ascii", "replace")
-    if field == "d-ngv2":
-        algorithm = algorithm.removeprefix(_FILE_DIGEST)
-    size = DIGEST_SIZES.get(algorithm.removeprefix(_VERITY_DIGEST) if field == "d-ngv2" else algorithm)
-    if not separator or size is None:
-        raise _malformed(f"field {field}", "a hash algorithm, a colon and NUL", repr(algorithm[:32]), entry)
+    algorithm, size = _ALGORITHMS[field].get(prefix, (None, 0))
+    if not separator or algorithm is None:
+        got = prefix[:_SHOWN_MAX].decode("ascii", "backslashreplace")
+        raise _malformed(f"field {field}", "a hash algorithm, a colon and NUL", repr(got), entry)
     # of a violation, and of a boot without a TPM, the kernel writes twenty zeros under any name
     if len(digest) != size and digest != bytes(SHA1_SIZE):
         raise _malformed(f"field {field}", f"{size} bytes of {algorithm}", str(len(digest)), entry)
     return algorithm, digest
 
 
-def _text(data: bytes, *, entry: ImaEntry) -> bytes:
-    """Text without its NUL; an absent text is no bytes at all."""
+def _name(fields: Mapping[str, bytes], *, entry: ImaEntry) -> bytes | None:
+    """The name without its NUL; an absent one is no bytes at all."""
+    data = fields.get("n-ng", fields.get("n"))
     if data and data.find(b"\x00") != len(data) - 1:
         raise _malformed("name", "one NUL, at its end", "another", entry)
-    return data[:-1]
+    return None if data is None else data[:-1]
 
 
 def _malformed(what: str, expected: str, got: str, entry: ImaEntry) -> ImaError:
