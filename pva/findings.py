@@ -67,6 +67,8 @@ class FindingCode(StrEnum):
     IMA_BOOT_AGGREGATE_MISMATCH = "ima-boot-aggregate-mismatch"
     IMA_BOOT_AGGREGATE_UNPROVEN = "ima-boot-aggregate-unproven"
     IMA_VIOLATION = "ima-violation"
+    IMA_FILE_NOT_ALLOWED = "ima-file-not-allowed"
+    IMA_SIGNATURE_INVALID = "ima-signature-invalid"
     PLATFORM_NOT_AFFIRMED = "platform-not-affirmed"
     CLOCK_REGRESSION = "clock-regression"
     CLOCK_NOT_SAFE = "clock-not-safe"
@@ -280,6 +282,18 @@ FINDINGS: Mapping[FindingCode, FindingRule] = {
         value=33,
         reason="files were measured while something could write them: what ran is not known",
         remedy="find what writes files that the IMA policy measures, exempt logs and data in that policy, and boot again",
+    ),
+    FindingCode.IMA_FILE_NOT_ALLOWED: FindingRule(
+        claim=Claim.EXECUTABLES,
+        value=33,
+        reason="a file was measured that the supplier's runtime policy does not allow at this path",
+        remedy="remove or restore the file and boot again, or ask the supplier for a runtime policy that allows it",
+    ),
+    FindingCode.IMA_SIGNATURE_INVALID: FindingRule(
+        claim=Claim.EXECUTABLES,
+        value=33,
+        reason="a file that the runtime policy does not list has a signature that no key of its keyring made",
+        remedy="restore the file with its security.ima attribute as the supplier signed it, and boot again",
     ),
     FindingCode.PLATFORM_NOT_AFFIRMED: FindingRule(
         claim=Claim.CONFIGURATION,

@@ -7,26 +7,36 @@ device must not be able to write a finding.
 
 from collections.abc import Iterator, Mapping
 
+from messages.runtime_policy import VerifiedRuntimePolicy
 from pva.boot_events import BootEvents
 from pva.findings import FindingCode, Scope, find
 from pva.ima_log import IMA_BANK, ImaMeasurement, ImaMeasurements
 from standards.boot_log.algorithms import SHA256
-from standards.ima.measured import BOOT_AGGREGATE, shown_name
+from standards.ima.errors import ImaError
+from standards.ima.file_signatures import verify_file_signature
+from standards.ima.measured import BOOT_AGGREGATE, Measured, shown_name
 from standards.ima.replay import boot_aggregate
 from standards.rats.ear import Finding
 
 SHOWN_MAX = 8
-"""Names that one finding shows."""
+"""Names that one finding shows, and findings about single files."""
 
 _REGISTERS = (10, 8)
 """Registers under a boot_aggregate: those of today's kernels, then of kernels before 5.8."""
 
 
-def ima_findings(boot: BootEvents, *, asked: bool) -> Iterator[Finding]:
-    """Findings about the list that came with the evidence; about its absence where it was `asked` for."""
+def ima_findings(
+    boot: BootEvents, *, asked: bool, runtime: VerifiedRuntimePolicy | None
+) -> Iterator[Finding]:
+    """Findings about the list that came with the evidence; about its absence where it was `asked` for.
+
+    Without a runtime policy the files themselves are not judged, and not affirmed either.
+    """
     if boot.ima is not None:
         yield from _boot_findings(boot.ima, registers=boot.quoted.get(SHA256, {}))
         yield from _violation_findings(boot.ima)
+        if runtime is not None:
+            yield from _file_findings(boot.ima, runtime=runtime)
     elif asked:
         yield find(FindingCode.IMA_LOG_MISSING, scope=Scope.PLATFORM, subject="IMA list")
 
@@ -69,3 +79,59 @@ def _violation_findings(ima: ImaMeasurements) -> Iterator[Finding]:
 
 def _shown(measurement: ImaMeasurement) -> str:
     return f"entry {measurement.number} {shown_name(measurement.measured.name or b'')[:100]}"
+
+
+def _file_findings(ima: ImaMeasurements, *, runtime: VerifiedRuntimePolicy) -> Iterator[Finding]:
+    """Files that neither the policy lists with this digest nor a key of its keyring signed; violations are told apart."""
+    beyond = 0
+    judged = ((each, _judge(each.measured, runtime)) for each in ima.proven if not each.violation)
+    bad = ((each, code) for each, code in judged if code is not None and each is not _boot_record(ima))
+    for place, (each, code) in enumerate(bad):
+        if place < SHOWN_MAX:
+            yield _file_finding(each, code, runtime=runtime)
+        else:
+            beyond += 1
+    if beyond:
+        yield find(
+            FindingCode.IMA_FILE_NOT_ALLOWED,
+            scope=Scope.PLATFORM,
+            subject=f"{beyond} more entries of the IMA list",
+        )
+
+
+def _boot_record(ima: ImaMeasurements) -> ImaMeasurement | None:
+    """The boot_aggregate at the head of the list, which is judged against the quote."""
+    return ima.first if ima.first is not None and ima.first.measured.name == BOOT_AGGREGATE else None
+
+
+def _judge(measured: Measured, runtime: VerifiedRuntimePolicy) -> FindingCode | None:
+    allowed = runtime.policy.files.get(measured.name or b"", frozenset())
+    if measured.algorithm == IMA_BANK and measured.digest in allowed:
+        return None
+    if not measured.signature or not runtime.keyring:
+        return FindingCode.IMA_FILE_NOT_ALLOWED
+    try:
+        verify_file_signature(
+            measured.signature,
+            algorithm=measured.algorithm or "",
+            digest=measured.digest or b"",
+            keyring=runtime.keyring,
+        )
+    except ImaError:
+        return FindingCode.IMA_SIGNATURE_INVALID
+    return None
+
+
+def _file_finding(
+    measurement: ImaMeasurement, code: FindingCode, *, runtime: VerifiedRuntimePolicy
+) -> Finding:
+    measured = measurement.measured
+    allowed = runtime.policy.files.get(measured.name or b"", frozenset())
+    return find(
+        code,
+        scope=Scope.PLATFORM,
+        subject=f"file {shown_name(measured.name or b'')}",
+        expected=" or ".join(sorted(each.hex() for each in allowed)) or "no file at this path",
+        measured=f"{measured.algorithm} {(measured.digest or b'').hex()}",
+        event=f"entry {measurement.number} of the IMA list",
+    )

@@ -19,22 +19,28 @@ IMA_BANK = "sha256"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImaMeasurement:
-    """A proven entry: its number in the boot's list, and what it says."""
+    """A proven entry: its number in the boot's list, whether the kernel saw a violation, and what it says."""
 
     number: int
+    violation: bool
     measured: Measured
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImaMeasurements:
-    """What the running kernel had measured into PCR 10 when it was quoted.
+    """What the running kernel had measured into PCR 10 when it was quoted, in its order."""
 
-    `first` is the first entry, None where nothing was measured; `violations` are files that could be changed while they
-    were measured.
-    """
+    proven: tuple[ImaMeasurement, ...]
 
-    first: ImaMeasurement | None
-    violations: tuple[ImaMeasurement, ...]
+    @property
+    def first(self) -> ImaMeasurement | None:
+        """The first entry, None where nothing was measured."""
+        return self.proven[0] if self.proven else None
+
+    @property
+    def violations(self) -> tuple[ImaMeasurement, ...]:
+        """Files that could be changed while they were measured."""
+        return tuple(each for each in self.proven if each.violation)
 
 
 def replay_ima_log(data: bytes, *, quoted: bytes) -> ImaMeasurements:
@@ -66,18 +72,15 @@ def _verify_digests(entries: ImaList, *, reached: Replayed) -> None:
 
 def _read(entries: ImaList, *, reached: Replayed) -> ImaMeasurements:
     """Read every proven entry; those of other PCRs are not proven by this one."""
-    first, violations = None, []
     try:
-        for entry in entries.entries(up_to=reached.count):
-            if entry.pcr == IMA_PCR:
-                measured = read_measured(entry)
-                if first is None:
-                    first = ImaMeasurement(number=entry.number, measured=measured)
-                if entry.violation:
-                    violations.append(ImaMeasurement(number=entry.number, measured=measured))
+        proven = tuple(
+            ImaMeasurement(number=each.number, violation=each.violation, measured=read_measured(each))
+            for each in entries.entries(up_to=reached.count)
+            if each.pcr == IMA_PCR
+        )
     except ImaError as error:
         raise _malformed(error) from None
-    return ImaMeasurements(first=first, violations=tuple(violations))
+    return ImaMeasurements(proven=proven)
 
 
 def _malformed(error: ImaError) -> RefusalError:

@@ -2,7 +2,7 @@
 
 Rule: read once, in `pva.app`; an unknown key is an error that names it. What a device must quote, and how long
 challenges, requests and results live, is a setting; what is checked is not. With `ima` each
-device is asked for its IMA list too (docs/adr/0027-ima.md). Results are pushed to the `callbacks`
+device is asked for its IMA list too, and judged by the signed `runtime_policies` (docs/adr/0027-ima.md). Results are pushed to the `callbacks`
 (relying party as in the audience -> its operator listener) and to no other address.
 """
 
@@ -46,6 +46,7 @@ class PvaSettings(Settings):
     operators_root: SettingsPath
     pcr_selection: tuple[str, ...] = ("sha256:0-9,14",)
     ima: bool = False
+    runtime_policies: tuple[SettingsPath, ...] = ()
     request_life_s: Annotated[int, Field(ge=10, le=86_400)] = 900
     challenge_life_s: Annotated[int, Field(ge=5, le=600)] = 60
     result_life_s: Annotated[int, Field(ge=10, le=3_600)] = 300
@@ -57,6 +58,12 @@ class PvaSettings(Settings):
     def _is_selection(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         read_selections(value)
         return value
+
+    @model_validator(mode="after")
+    def _policies_have_ima(self) -> Self:
+        if self.runtime_policies and not self.ima:
+            raise ValueError("runtime_policies: expected ima = true, without which nothing is judged by them")
+        return self
 
     @model_validator(mode="after")
     def _ima_has_its_boot(self) -> Self:

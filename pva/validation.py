@@ -15,7 +15,7 @@ the web layer counts it. A result that is on record is announced, for those who 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 
@@ -39,6 +39,7 @@ from pva.quote import PlatformQuote, verify_platform_quote
 from pva.refusals import RefusalCode, RefusalError
 from pva.requests import ValidationRequest
 from pva.result import ResultSigner, SignedResult, sign_result
+from pva.runtime_policies import NO_RUNTIME_POLICIES, RuntimePolicies
 from standards.pki import oids
 from standards.pki.errors import PkiError
 from standards.pki.fingerprints import spki_der
@@ -113,6 +114,7 @@ class Verifier:
     issuer: str
     signer: ResultSigner
     announce: Callable[[SignedResult], None]
+    runtime_policies: RuntimePolicies = NO_RUNTIME_POLICIES
 
     def validate_platform(self, body: bytes, *, at: datetime) -> SignedResult:
         """Validate one platform at the time `at`, which judges everything in this try.
@@ -242,7 +244,8 @@ class Verifier:
                 subject=f"manifest {state.manifest_id!r}",
                 reason=f"the Platform Credential names (supplier, id, svn) {named}, the manifest is {held}",
             )
-        return reference
+        runtime = self.runtime_policies.of(supplier=credential.supplier.name, hw_type=credential.hw_type)
+        return replace(reference, runtime=runtime)
 
     @contextmanager
     def _refusals_recorded(self, challenge: Challenge, *, at: datetime) -> Iterator[_Attempt]:

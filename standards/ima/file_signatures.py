@@ -102,7 +102,7 @@ def _signed(signature: bytes, digest: bytes, *, key: FileKey, prehashed: Prehash
             key.verify(signature, digest, padding.PKCS1v15(), prehashed)
         else:
             key.verify(signature, digest, ec.ECDSA(prehashed))
-    except InvalidSignature:
+    except (InvalidSignature, ValueError):  # the latter where a key cannot carry the digest
         return False
     return True
 
