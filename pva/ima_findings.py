@@ -43,7 +43,7 @@ def ima_findings(
 
 def _boot_findings(ima: ImaMeasurements, *, registers: Mapping[int, bytes]) -> Iterator[Finding]:
     """Whether the first record is of the boot that was quoted."""
-    first = None if ima.first is None else ima.first.measured
+    first = None if ima.first is None or ima.first.violation else ima.first.measured
     expected = [boot_aggregate(registers, bank=IMA_BANK, registers=count) for count in _REGISTERS]
     if first is None or (first.name, first.algorithm) != (BOOT_AGGREGATE, IMA_BANK):
         yield find(
@@ -64,39 +64,43 @@ def _boot_findings(ima: ImaMeasurements, *, registers: Mapping[int, bytes]) -> I
 
 
 def _violation_findings(ima: ImaMeasurements) -> Iterator[Finding]:
+    """That there were violations is proven, which files they are about is a hint: it is not what was extended."""
     violations = ima.violations
     if violations:
         rest = len(violations) - SHOWN_MAX
-        shown = ", ".join(_shown(each) for each in violations[:SHOWN_MAX])
+        shown = "; ".join(_shown(each) for each in violations[:SHOWN_MAX])
         yield find(
             FindingCode.IMA_VIOLATION,
             scope=Scope.PLATFORM,
             subject=f"{len(violations)} violations in the IMA list",
             expected="none",
-            measured=shown + (f", and {rest} more" if rest > 0 else ""),
+            measured=shown + (f"; and {rest} more" if rest > 0 else ""),
         )
 
 
 def _shown(measurement: ImaMeasurement) -> str:
-    return f"entry {measurement.number} {shown_name(measurement.measured.name or b'')[:100]}"
+    return f"entry {measurement.number}, logged as {shown_name(measurement.measured.name or b'')[:100]}"
 
 
 def _file_findings(ima: ImaMeasurements, *, runtime: VerifiedRuntimePolicy) -> Iterator[Finding]:
-    """Files that neither the policy lists with this digest nor a key of its keyring signed; violations are told apart."""
-    beyond = 0
-    judged = ((each, _judge(each.measured, runtime)) for each in ima.proven if not each.violation)
-    bad = ((each, code) for each, code in judged if code is not None and each is not _boot_record(ima))
-    for place, (each, code) in enumerate(bad):
-        if place < SHOWN_MAX:
+    """Files that neither the policy lists with this digest nor a key of its keyring signed; violations are told apart.
+
+    Judging ends with the first file beyond `SHOWN_MAX`, and each signature is verified once: who fills a list with bad
+    signatures, or repeats a good one under many names, does not make this PVA compute for long.
+    """
+    found = 0
+    signed: dict[tuple[bytes, bytes], bool] = {}
+    for each in ima.proven:
+        if each.violation or each is _boot_record(ima):
+            continue
+        code = _judge(each.measured, runtime, signed=signed)
+        if code is not None:
+            found += 1
+            if found > SHOWN_MAX:
+                subject = f"entry {each.number} of the IMA list; what follows it is not judged any more"
+                yield find(code, scope=Scope.PLATFORM, subject=subject)
+                return
             yield _file_finding(each, code, runtime=runtime)
-        else:
-            beyond += 1
-    if beyond:
-        yield find(
-            FindingCode.IMA_FILE_NOT_ALLOWED,
-            scope=Scope.PLATFORM,
-            subject=f"{beyond} more entries of the IMA list",
-        )
 
 
 def _boot_record(ima: ImaMeasurements) -> ImaMeasurement | None:
@@ -104,12 +108,26 @@ def _boot_record(ima: ImaMeasurements) -> ImaMeasurement | None:
     return ima.first if ima.first is not None and ima.first.measured.name == BOOT_AGGREGATE else None
 
 
-def _judge(measured: Measured, runtime: VerifiedRuntimePolicy) -> FindingCode | None:
-    allowed = runtime.policy.files.get(measured.name or b"", frozenset())
-    if measured.algorithm == IMA_BANK and measured.digest in allowed:
+def _judge(
+    measured: Measured, runtime: VerifiedRuntimePolicy, *, signed: dict[tuple[bytes, bytes], bool]
+) -> FindingCode | None:
+    """What is wrong with a file; `signed` remembers the signatures that were verified before."""
+    digest = measured.digest or b""
+    if measured.algorithm == IMA_BANK and digest in _allowed(measured, runtime):
         return None
     if not measured.signature or not runtime.keyring:
         return FindingCode.IMA_FILE_NOT_ALLOWED
+    known = (measured.signature, digest)
+    if known not in signed:
+        signed[known] = _is_signed(measured, runtime)
+    return None if signed[known] else FindingCode.IMA_SIGNATURE_INVALID
+
+
+def _allowed(measured: Measured, runtime: VerifiedRuntimePolicy) -> frozenset[bytes]:
+    return runtime.policy.files.get(measured.name or b"", frozenset())
+
+
+def _is_signed(measured: Measured, runtime: VerifiedRuntimePolicy) -> bool:
     try:
         verify_file_signature(
             measured.signature,
@@ -118,15 +136,15 @@ def _judge(measured: Measured, runtime: VerifiedRuntimePolicy) -> FindingCode | 
             keyring=runtime.keyring,
         )
     except ImaError:
-        return FindingCode.IMA_SIGNATURE_INVALID
-    return None
+        return False
+    return True
 
 
 def _file_finding(
     measurement: ImaMeasurement, code: FindingCode, *, runtime: VerifiedRuntimePolicy
 ) -> Finding:
     measured = measurement.measured
-    allowed = runtime.policy.files.get(measured.name or b"", frozenset())
+    allowed = _allowed(measured, runtime)
     return find(
         code,
         scope=Scope.PLATFORM,

@@ -13,6 +13,7 @@ from standards.ima.entries import IMA_PCR, ImaList
 from standards.ima.errors import ImaError
 from standards.ima.measured import Measured, read_measured
 from standards.ima.replay import Replayed, replayed_prefix, verify_template_digests
+from standards.ima.templates import BUILT_IN
 
 IMA_BANK = "sha256"
 
@@ -73,6 +74,7 @@ def _verify_digests(entries: ImaList, *, reached: Replayed) -> None:
 def _read(entries: ImaList, *, reached: Replayed) -> ImaMeasurements:
     """Read every proven entry; those of other PCRs are not proven by this one."""
     try:
+        _refuse_custom_templates(entries, reached=reached)
         proven = tuple(
             ImaMeasurement(number=each.number, violation=each.violation, measured=read_measured(each))
             for each in entries.entries(up_to=reached.count)
@@ -81,6 +83,19 @@ def _read(entries: ImaList, *, reached: Replayed) -> ImaMeasurements:
     except ImaError as error:
         raise _malformed(error) from None
     return ImaMeasurements(proven=proven)
+
+
+def _refuse_custom_templates(entries: ImaList, *, reached: Replayed) -> None:
+    """The kernel's own templates agree on where digest and name stand; what a list calls its own format need not.
+
+    A template's name is not hashed: whoever carries the list could have a measured buffer read as a digest.
+    """
+    own = set(BUILT_IN.values())
+    for number, template in enumerate(entries.templates[: reached.count]):
+        if template not in own:
+            raise ImaError(
+                what="template", expected="one of the kernel's own", got=template.name, entry=number
+            )
 
 
 def _malformed(error: ImaError) -> RefusalError:

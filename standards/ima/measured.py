@@ -1,6 +1,6 @@
 """What an entry says: digest, name, signature, buffer.
 
-Rule: read only what a replay has proven. The fields must fill the template data exactly; a name is bytes without NUL,
+Rule: read only what a replay has proven; of a violation and of a template's name nothing is (see the package). The fields must fill the template data exactly; a name is bytes without NUL,
 whatever else they are; a digest has the size of its algorithm.
 Source: Linux, Documentation/security/IMA-templates.rst; ima_template_lib.c; crypto/hash_info.c (names and sizes).
 """

@@ -97,7 +97,9 @@ def test_a_violation_is_found_by_its_escaped_name() -> None:
     world = world_of(*LIST, *evil)
     (finding,) = world.validate(world.answer()).result.submodules["platform"].findings
     assert (finding.code, finding.subject) == ("ima-violation", "10 violations in the IMA list")
-    assert (finding.measured or "").startswith(r"entry 2 /var/log/a\nb 0, entry 3 /var/log/a\nb 1")
+    assert (finding.measured or "").startswith(
+        r"entry 2, logged as /var/log/a\nb 0; entry 3, logged as /var/log/a\nb 1"
+    )
     assert (finding.measured or "").endswith("and 2 more")
 
 
@@ -134,6 +136,13 @@ def test_a_list_whose_boot_is_not_proven(entries: tuple[Made, ...]) -> None:
     result = (world := world_of(*entries)).validate(world.answer())
     assert codes(result) == ["ima-boot-aggregate-unproven"]
     assert result.result.submodules["platform"].status is Tier.WARNING
+
+
+@pytest.mark.check("A22")
+@pytest.mark.negative
+def test_a_violation_at_the_head_of_the_list_proves_no_boot() -> None:
+    result = (world := world_of(replace(FIRST, template_digest=VIOLATION), METER)).validate(world.answer())
+    assert codes(result) == ["ima-boot-aggregate-unproven", "ima-violation"]
 
 
 Change = Callable[[ImaEvidence], ImaEvidence]
@@ -174,6 +183,19 @@ def test_a_list_or_quote_that_is_wrong_in_one_thing_is_refused(change: Change, c
 def test_proven_template_data_that_are_no_fields_are_refused() -> None:
     world = world_of(FIRST, Made(data=field(b"sha256:\x00short")))
     assert refused(world, world.answer()).code is RefusalCode.IMA_LOG_MALFORMED
+
+
+@pytest.mark.check("A22")
+@pytest.mark.negative
+def test_a_buffer_cannot_be_read_as_a_digest_by_renaming_its_template() -> None:
+    buffer = field(b"sha256:\x00" + hashlib.sha256(b"a good file").digest())
+    measured = Made(data=ng(b"kexec-cmdline") + buffer, template=b"ima-buf")
+    world = world_of(FIRST, measured)
+    message = world.answer()
+    assert message.ima is not None
+    renamed = replace(message.ima, log=encoded((FIRST, replace(measured, template=b"sig|n-ng|d-ng"))))
+    refusal = refused(world, replace(message, ima=renamed))
+    assert (refusal.code, "template" in refusal.reason) == (RefusalCode.IMA_LOG_MALFORMED, True)
 
 
 @pytest.mark.check("A22")
