@@ -16,12 +16,15 @@ from ocsp.delegates import DelegateDirectory
 from ocsp.responder import respond
 from standards.boot_log.decode import decode_event_log
 from standards.boot_log.replay import replay
+from standards.ima.decode import decode_binary_list
+from standards.ima.replay import replayed_prefix
 from standards.tpm2.attestation import verify_quote
 from standards.tpm2.structures import Attest, PcrSelection, Public
 from tests.fakes.attesting_device import SHA256
 from tests.fakes.ocsp import GOOD, issuer_with_delegate, store_for
 from tests.fakes.pki import NOW, Authority, p256
 from tests.fakes.pva_world import World
+from tests.unit.standards.ima.lists import Made, encoded, ng, pcr_after
 
 Calls = Iterator[Callable[[], object]]
 
@@ -56,6 +59,14 @@ def replay_one_boot_log() -> Calls:
     data = World().device.boot_log
     while True:
         yield lambda: replay(decode_event_log(data), bank=SHA256)
+
+
+def replay_one_ima_list() -> Calls:
+    """Decode an IMA list of 10,000 entries and replay its SHA-256 bank to the value that it ends at."""
+    made = [Made(data=ng(b"/usr/lib/module-%05d.so" % number)) for number in range(10_000)]
+    data, target = encoded(made), pcr_after(made)
+    while True:
+        yield lambda: replayed_prefix(decode_binary_list(data), target, bank="sha256")
 
 
 def validate_one_platform() -> Calls:
@@ -101,6 +112,7 @@ OPERATIONS: Mapping[str, Callable[[], Calls]] = {
     "decode-evidence": decode_evidence_message,
     "verify-quote": verify_one_quote,
     "replay-boot-log": replay_one_boot_log,
+    "replay-ima-list": replay_one_ima_list,
     "validate-platform": validate_one_platform,
     "answer-ocsp": answer_one_ocsp_request,
     "append-ledger-leaf": append_one_ledger_leaf,

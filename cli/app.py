@@ -18,6 +18,7 @@ from cli.commands.issuing_cas import issuing_ca
 from cli.commands.keys import key
 from cli.commands.manifests import manifest
 from cli.commands.results import result
+from cli.commands.runtime_policies import runtime_policy
 from cli.commands.suppliers import supplier
 from cli.commands.validations import validation
 from cli.failures import REPORTED, explain
@@ -60,6 +61,7 @@ for each in (
     certificate,
     key,
     manifest,
+    runtime_policy,
     batch,
     device,
     credential,

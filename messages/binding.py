@@ -1,6 +1,6 @@
 """What a TPM signs in this project: the one rule for extraData.
 
-Rule: `extraData = SHA-256(det-CBOR([label, nonce, SHA-256(body)]))`. The label keeps the three kinds of
+Rule: `extraData = SHA-256(det-CBOR([label, nonce, SHA-256(body)]))`. The label keeps the kinds of
 statement apart, the nonce makes it fresh, the body binds it to its context; so a signature made for one
 purpose, device or order can stand for no other. A TRE never signs qualifying data that a caller hands in.
 """
@@ -14,7 +14,8 @@ from messages.errors import MessageError
 PVA_EVIDENCE: Final = "pva/evidence/1"
 PVA_STATEMENT: Final = "pva/statement/1"
 PVA_KEY: Final = "pva/key/1"
-LABELS: Final = frozenset({PVA_EVIDENCE, PVA_STATEMENT, PVA_KEY})
+PVA_IMA: Final = "pva/ima/1"
+LABELS: Final = frozenset({PVA_EVIDENCE, PVA_STATEMENT, PVA_KEY, PVA_IMA})
 NONCE_SIZE: Final = 32
 
 

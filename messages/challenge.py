@@ -29,7 +29,8 @@ class Challenge:
     """One question to one device.
 
     `nonce` 32 random bytes of the PVA; `device_id` 32 bytes as lower-case hex; `purpose` one of `PURPOSES`;
-    `rp_nonce` 16 to 64 bytes of the relying party; `order_digest` SHA-256 or None; `audience` of the result.
+    `rp_nonce` 16 to 64 bytes of the relying party; `order_digest` SHA-256 or None; `audience` of the result;
+    `ima` whether the IMA list is asked for, with a quote of its own over PCR 10.
     """
 
     nonce: bytes
@@ -43,6 +44,7 @@ class Challenge:
     issuer: str
     issued_at: datetime
     expires_at: datetime
+    ima: bool = False
 
     def context(self) -> bytes:
         """Body of the exchange: deterministic CBOR of everything that the answer is bound to but the nonce."""
@@ -55,6 +57,8 @@ class Challenge:
         }
         if self.order_digest is not None:
             body[3] = self.order_digest
+        if self.ima:
+            body[7] = True
         return encode_deterministic(body)
 
     def claims(self) -> dict[str, Any]:
@@ -73,6 +77,8 @@ class Challenge:
         }
         if self.order_digest is not None:
             claims["pva_order_digest"] = self.order_digest.hex()
+        if self.ima:
+            claims["pva_ima"] = True
         return claims
 
 
@@ -95,6 +101,7 @@ def read_claims(claims: object) -> Challenge:
         issuer=fields.text("iss", size_max=255),
         issued_at=fields.time("iat"),
         expires_at=fields.time("exp"),
+        ima=_asks_for_ima(fields),
     )
     fields.close()
     if challenge.purpose not in PURPOSES:
@@ -104,6 +111,13 @@ def read_claims(claims: object) -> Challenge:
     if challenge.expires_at <= challenge.issued_at:
         raise MessageError(what="challenge.exp", expected="a time after iat", got="one that is not")
     return challenge
+
+
+def _asks_for_ima(fields: Fields) -> bool:
+    """Written only where it is so: one question has one form."""
+    if "pva_ima" in fields and fields.raw("pva_ima") is not True:
+        raise MessageError(what="challenge.pva_ima", expected="true, or no such claim", got="another value")
+    return "pva_ima" in fields
 
 
 def _order_digest(fields: Fields) -> bytes | None:

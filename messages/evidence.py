@@ -27,6 +27,8 @@ CERTIFICATE_SIZE_MAX: Final = 8_192
 CHAIN_LENGTH_MAX: Final = 6
 BOOT_LOG_SIZE_MAX: Final = 1 << 22
 IMA_LOG_SIZE_MAX: Final = 1 << 22
+IMA_PCR_VALUE_SIZE: Final = 32
+_IMA: Final = 8
 EVIDENCE_BYTES_MAX: Final = BOOT_LOG_SIZE_MAX + IMA_LOG_SIZE_MAX + (1 << 17)
 
 
@@ -41,6 +43,20 @@ class CertifiedStructure:
     public: bytes
     attest: bytes
     signature: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImaEvidence:
+    """The IMA list (`binary_runtime_measurements`, read after the quote), and a quote over PCR 10 of the bank sha256.
+
+    Apart from the quote over the boot's PCRs, because PCR 10 moves all the time: what is compared with a later quote,
+    or approved, is the state of the boot.
+    """
+
+    log: bytes
+    attest: bytes
+    signature: bytes
+    pcr_value: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +75,7 @@ class EvidenceMessage:
     pfc_chain: tuple[bytes, ...]
     pcr_values: PcrValues
     boot_log: bytes
-    ima_log: bytes | None
+    ima: ImaEvidence | None
     storage_key: CertifiedStructure
     generation_counter: CertifiedStructure
     ak_public: bytes
@@ -79,8 +95,9 @@ def encode_evidence(message: EvidenceMessage) -> bytes:
         10: encode_certified(message.generation_counter),
         11: message.ak_public,
     }
-    if message.ima_log is not None:
-        value[8] = message.ima_log
+    if message.ima is not None:
+        ima = message.ima
+        value[_IMA] = {1: ima.log, 2: ima.attest, 3: ima.signature, 4: ima.pcr_value}
     return encode_record(EVIDENCE_MEDIA_TYPE, encode_deterministic(value))
 
 
@@ -99,13 +116,24 @@ def decode_evidence(data: bytes) -> EvidenceMessage:
         pfc_chain=read_chain(fields, 5),
         pcr_values=decode_values(fields.raw(6), what="evidence.6"),
         boot_log=fields.octets(7, size_min=1, size_max=BOOT_LOG_SIZE_MAX),
-        ima_log=fields.optional_octets(8, size_min=1, size_max=IMA_LOG_SIZE_MAX),
+        ima=_read_ima(fields.nested(_IMA)) if _IMA in fields else None,
         storage_key=read_certified(fields.nested(9), public_size_max=PUBLIC_SIZE_MAX),
         generation_counter=read_certified(fields.nested(10), public_size_max=NV_PUBLIC_SIZE_MAX),
         ak_public=fields.octets(11, size_min=1, size_max=PUBLIC_SIZE_MAX),
     )
     fields.close()
     return message
+
+
+def _read_ima(fields: Fields) -> ImaEvidence:
+    ima = ImaEvidence(
+        log=fields.octets(1, size_max=IMA_LOG_SIZE_MAX),
+        attest=fields.octets(2, size_min=1, size_max=ATTEST_SIZE_MAX),
+        signature=fields.octets(3, size_min=1, size_max=SIGNATURE_SIZE_MAX),
+        pcr_value=fields.octets(4, size_min=IMA_PCR_VALUE_SIZE, size_max=IMA_PCR_VALUE_SIZE),
+    )
+    fields.close()
+    return ima
 
 
 def encode_certified(certified: CertifiedStructure) -> dict[int, bytes]:

@@ -6,7 +6,7 @@ approvals are signed with three different keys; the process refuses to start wit
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -34,6 +34,7 @@ from pva.recognition import RecognitionDesk
 from pva.reference_store import ReferenceStore
 from pva.requests import ChallengeSigner, RequestDesk
 from pva.result import ResultSigner
+from pva.runtime_policies import RuntimePolicies, RuntimePolicyError, check_runtime_policies
 from pva.settings import PvaSettings
 from pva.signed_requests import SignedRequestDesk
 from pva.store import Store
@@ -74,6 +75,7 @@ def main(config: Path) -> None:
         SigningKeyError,
         PkiError,
         WiringError,
+        RuntimePolicyError,
         OSError,
     ) as error:
         click.echo(f"pva: {error}", err=True)
@@ -107,6 +109,8 @@ def build_service(settings: PvaSettings) -> PvaService:
     references = ReferenceStore(engine, random_bytes=system_random)
     anchors = decode_pem_certificates(settings.operators_root.read_bytes())
     keys = _signing_keys(settings, anchors)
+    runtime_policies = _runtime_policies(settings, references)
+    policy = replace(settings.policy(), runtime_policies=runtime_policies.digests)
     post_room = _post_room(settings, OutboxStore(engine))
     requests = RequestDesk(
         store=store,
@@ -117,6 +121,7 @@ def build_service(settings: PvaSettings) -> PvaService:
         pcr_selections=settings.pcr_selections,
         request_life=timedelta(seconds=settings.request_life_s),
         challenge_life=timedelta(seconds=settings.challenge_life_s),
+        ima=settings.ima,
     )
     verifier = Verifier(
         store=store,
@@ -124,7 +129,7 @@ def build_service(settings: PvaSettings) -> PvaService:
         status_of=CredentialStatusSource(
             timeout_s=settings.ocsp_timeout_s, random_bytes=system_random, clock=system_clock
         ),
-        policy=settings.policy(),
+        policy=policy,
         challenge_certificate=keys["challenge_key"].chain[0],
         challenge_anchors=anchors,
         issuer=settings.issuer,
@@ -137,6 +142,7 @@ def build_service(settings: PvaSettings) -> PvaService:
             random_bytes=system_random,
         ),
         announce=post_room.announce,
+        runtime_policies=runtime_policies,
     )
     desks = OperatorDesks(
         requests=requests,
@@ -146,7 +152,7 @@ def build_service(settings: PvaSettings) -> PvaService:
             day_key=DayKey(key=keys["approval_key"].key, chain=keys["approval_key"].chain),
             anchors=anchors,
         ),
-        recognition=RecognitionDesk(store=references, policy=settings.policy()),
+        recognition=RecognitionDesk(store=references, policy=policy),
     )
     return PvaService(
         listeners=_listeners(settings, desks=desks, verifier=verifier, callers=store),
@@ -207,6 +213,12 @@ def _signing_keys(settings: PvaSettings, anchors: Sequence[x509.Certificate]) ->
             raise WiringError(f"{owner} and {name} are one key: make another one (D14)")
         keys[name] = _SigningKey(key=key, chain=chain)
     return keys
+
+
+def _runtime_policies(settings: PvaSettings, references: ReferenceStore) -> RuntimePolicies:
+    """The policies of the settings, signed by suppliers that are recognised now."""
+    signed = {str(path): path.read_bytes() for path in settings.runtime_policies}
+    return check_runtime_policies(signed, suppliers=references.suppliers(), at=system_clock())
 
 
 def _post_room(settings: PvaSettings, outbox: OutboxStore) -> PostRoom:

@@ -10,10 +10,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from messages.runtime_policy import VerifiedRuntimePolicy
 from pva.boot_events import BootEvents
 from pva.continuity import DeviceHistory, Sighting, changes
 from pva.deviations import deviation_findings
 from pva.findings import Claim, FindingCode, Scope, find, vector
+from pva.ima_findings import ima_findings
 from pva.policy import AppraisalPolicy
 from pva.quote import PlatformQuote
 from pva.secure_boot import secure_boot_findings
@@ -39,12 +41,14 @@ _AFFIRMED: Mapping[Scope, Mapping[Claim, int]] = {
 class ReferenceManifest:
     """A manifest as imported: its content, the SHA-256 of its signed form, and what its supplier may certify.
 
-    `permitted_models` is the name of a model -> hwType of its devices, as recognised now.
+    `permitted_models` is the name of a model -> hwType of its devices, as recognised now; `runtime` the policy of what may
+    run on the device that is judged, where its supplier gave one.
     """
 
     manifest: Manifest
     digest: bytes
     permitted_models: Mapping[str, str]
+    runtime: VerifiedRuntimePolicy | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +103,7 @@ def appraise(
         found += _register_findings(quote, boot=boot, manifest=reference.manifest)
         found += _tre_image_findings(quote, boot=boot, manifest=reference.manifest)
     found += secure_boot_findings(boot, manifest=None if reference is None else reference.manifest)
+    found += ima_findings(boot, asked=policy.ima, runtime=None if reference is None else reference.runtime)
     return _verdict(quote, findings=found, reference=reference, policy=policy, at=seen.at)
 
 

@@ -1,4 +1,4 @@
-"""Step 5 of a validation: the event log, replayed to exactly the PCR values that were quoted (A17, A18).
+"""Step 5 of a validation: the logs. The event log is replayed to exactly the PCR values that were quoted (A17, A18).
 
 Rule: an event counts only because all events together reach the signed values; until then the log is text that
 anybody may have written. Payloads of events are not judged here (A19 is `standards.boot_log.measured_payload`).
@@ -8,6 +8,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from messages.evidence import EvidenceMessage
+from pva.ima_log import ImaMeasurements, replay_ima_log
+from pva.quote import PlatformQuote
 from pva.refusals import RefusalCode, RefusalError
 from standards.boot_log.algorithms import BANKS, SHA1
 from standards.boot_log.boot_chain import boot_chain
@@ -27,10 +30,14 @@ _PARAMETER = re.compile(r"""(?:[^\s"]|"[^"]*"?)+""")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BootEvents:
-    """A log that reaches every quoted PCR in every quoted bank (bank -> index -> value)."""
+    """A log that reaches every quoted PCR in every quoted bank (bank -> index -> value).
+
+    `ima` is what the kernel has measured since, where its list came with a quote over PCR 10.
+    """
 
     log: EventLog
     quoted: Mapping[int, Mapping[int, bytes]]
+    ima: ImaMeasurements | None = None
 
     def of_pcr(self, pcr: int, *, bank: int) -> tuple[Event, ...]:
         """The events that led to a quoted PCR, in their order; none for a PCR that was not quoted."""
@@ -65,21 +72,19 @@ class BootEvents:
         )
 
 
-def replay_boot_log(
-    data: bytes, *, ima_log: bytes | None, quoted: Mapping[int, Mapping[int, bytes]]
-) -> BootEvents:
-    """Decode the log and replay it to the quoted values (bank -> index -> value).
+def replay_logs(message: EvidenceMessage, *, quote: PlatformQuote) -> BootEvents:
+    """The logs of an exchange, replayed to its quotes. Raises RefusalError."""
+    boot = replay_boot_log(message.boot_log, quoted=quote.pcr_values)
+    if message.ima is None or quote.ima_pcr is None:
+        return boot
+    return replace(boot, ima=replay_ima_log(message.ima.log, quoted=quote.ima_pcr))
 
-    An IMA log is refused rather than passed over: nobody shall believe that it was judged.
+
+def replay_boot_log(data: bytes, *, quoted: Mapping[int, Mapping[int, bytes]]) -> BootEvents:
+    """Decode the log and replay it to the quoted values (bank -> index -> value).
 
     Raises RefusalError: malformed, SHA-1 only, lacks a quoted bank, or does not reach a quoted PCR.
     """
-    if ima_log is not None:
-        raise RefusalError(
-            RefusalCode.IMA_NOT_APPRAISED,
-            subject="IMA log",
-            reason="this PVA appraises the boot log only, expected evidence without an IMA log",
-        )
     try:
         log = decode_event_log(data)
         _refuse_sha1(log, quoted=quoted)

@@ -63,6 +63,12 @@ class FindingCode(StrEnum):
     TRE_IMAGE_NOT_MEASURED = "tre-image-not-measured"
     TRE_IMAGE_UNPROVEN = "tre-image-unproven"
     TRE_IMAGE_NO_REFERENCE = "tre-image-no-reference"
+    IMA_LOG_MISSING = "ima-log-missing"
+    IMA_BOOT_AGGREGATE_MISMATCH = "ima-boot-aggregate-mismatch"
+    IMA_BOOT_AGGREGATE_UNPROVEN = "ima-boot-aggregate-unproven"
+    IMA_VIOLATION = "ima-violation"
+    IMA_FILE_NOT_ALLOWED = "ima-file-not-allowed"
+    IMA_SIGNATURE_INVALID = "ima-signature-invalid"
     PLATFORM_NOT_AFFIRMED = "platform-not-affirmed"
     CLOCK_REGRESSION = "clock-regression"
     CLOCK_NOT_SAFE = "clock-not-safe"
@@ -251,6 +257,43 @@ FINDINGS: Mapping[FindingCode, FindingRule] = {
         value=33,
         reason="the manifest has no reference value for the TRE image",
         remedy=_NEW_MANIFEST,
+    ),
+    # what ran since the boot (docs/adr/0027-ima.md)
+    FindingCode.IMA_LOG_MISSING: FindingRule(
+        claim=Claim.EXECUTABLES,
+        value=33,
+        reason="the device was asked for its IMA list and sent none: what ran since the boot is not known",
+        remedy="name the IMA list in the settings of the TRE (ima_log)",
+    ),
+    FindingCode.IMA_BOOT_AGGREGATE_MISMATCH: FindingRule(
+        claim=Claim.EXECUTABLES,
+        value=96,
+        reason="the IMA list begins with the measurements of another boot than the one that was quoted",
+        remedy="look for software that extends PCR 10 beside the kernel; restore the release that the manifest describes",
+    ),
+    FindingCode.IMA_BOOT_AGGREGATE_UNPROVEN: FindingRule(
+        claim=Claim.EXECUTABLES,
+        value=33,
+        reason="the IMA list does not begin with a boot_aggregate that can be compared with the quoted registers",
+        remedy="boot with IMA measuring and ima_hash=sha256",
+    ),
+    FindingCode.IMA_VIOLATION: FindingRule(
+        claim=Claim.EXECUTABLES,
+        value=33,
+        reason="files were measured while something could write them: what ran is not known",
+        remedy="find what writes files that the IMA policy measures, exempt logs and data in that policy, and boot again",
+    ),
+    FindingCode.IMA_FILE_NOT_ALLOWED: FindingRule(
+        claim=Claim.EXECUTABLES,
+        value=33,
+        reason="a file was measured that the supplier's runtime policy does not allow at this path",
+        remedy="remove or restore the file and boot again, or ask the supplier for a runtime policy that allows it",
+    ),
+    FindingCode.IMA_SIGNATURE_INVALID: FindingRule(
+        claim=Claim.EXECUTABLES,
+        value=33,
+        reason="a file that the runtime policy does not list has a signature that no key of its keyring made",
+        remedy="restore the file with its security.ima attribute as the supplier signed it, and boot again",
     ),
     FindingCode.PLATFORM_NOT_AFFIRMED: FindingRule(
         claim=Claim.CONFIGURATION,

@@ -13,7 +13,7 @@ from messages.encoding import encode_deterministic
 from pva.findings import FINDINGS
 from standards.rats.fields import encode_base64url
 
-POLICY_VERSION = 2
+POLICY_VERSION = 3
 """Raised when the code of the appraisal changes what it decides."""
 
 FORBIDDEN_PCRS = frozenset({10, *range(16, 24)})
@@ -25,12 +25,15 @@ class AppraisalPolicy:
     """What is asked and how long an answer is good.
 
     `pcr_selections` is bank (TPM_ALG_ID) -> ascending indices, `clock_grace` how long a TPM clock may stay not
-    `safe`, `result_life` the longest life of a result.
+    `safe`, `result_life` the longest life of a result, `ima` whether the IMA list is asked for and judged,
+    `runtime_policies` the digests of those in force.
     """
 
     pcr_selections: Mapping[int, tuple[int, ...]]
     clock_grace: timedelta
     result_life: timedelta
+    ima: bool = False
+    runtime_policies: tuple[bytes, ...] = ()
 
     @property
     def digest(self) -> bytes:
@@ -42,6 +45,8 @@ class AppraisalPolicy:
             3: int(self.clock_grace.total_seconds()),
             4: int(self.result_life.total_seconds()),
             5: rules,
+            6: self.ima,
+            7: list(self.runtime_policies),
         }
         return hashlib.sha256(encode_deterministic(value)).digest()
 

@@ -1,8 +1,9 @@
 """Step 4 of a validation: the quote, the storage key and the generation counter, under one enrolled AK.
 
 Rule: signatures are checked over the received bytes, first; everything that is said about the device afterwards
-comes out of signed structures: PCR indices, clock, firmware version, Names. The three statements of an exchange
-share its nonce and its context and differ in their label (D3), so none can stand for another (A23).
+comes out of signed structures: PCR indices, clock, firmware version, Names. The statements of an exchange share
+its nonce and its context and differ in their label (D3), so none can stand for another (A23). PCR 10, which the running
+kernel extends, has a quote of its own: the first one stays a statement about the boot (docs/adr/0027-ima.md).
 Checks: A1-A11 and A30 are done in `standards.tpm2`; A9 is recomputed, the AK being a primary object of ENDORSEMENT.
 """
 
@@ -11,11 +12,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from messages.binding import PVA_EVIDENCE, PVA_KEY, extra_data
+from messages.binding import PVA_EVIDENCE, PVA_IMA, PVA_KEY, extra_data
 from messages.challenge import Challenge
-from messages.evidence import CertifiedStructure, EvidenceMessage
+from messages.evidence import CertifiedStructure, EvidenceMessage, ImaEvidence
 from pva.credential import PlatformCredential
 from pva.refusals import RefusalCode, RefusalError
+from standards.boot_log.algorithms import SHA256
+from standards.ima.entries import IMA_PCR
 from standards.pki.fingerprints import spki_der
 from standards.tpm2.attestation import (
     VerifiedQuote,
@@ -45,7 +48,8 @@ _QUOTE_CODES: Mapping[str, RefusalCode] = {
 class PlatformQuote:
     """What the TPM of the challenged device signed for this exchange.
 
-    `pcr_values` is bank -> index -> value, covered by the signed digest; Names are TPM Names; `storage_public` is the
+    `pcr_values` is bank -> index -> value, covered by the signed digest; `ima_pcr` the value of PCR 10 (bank sha256) out of
+    the second quote, None where it was not asked for or is not there; Names are TPM Names; `storage_public` is the
     certified storage key's TPMT_PUBLIC.
     """
 
@@ -60,6 +64,7 @@ class PlatformQuote:
     storage_public: bytes
     generation_counter_name: bytes
     generation_counter: int
+    ima_pcr: bytes | None = None
 
 
 def verify_platform_quote(
@@ -93,6 +98,7 @@ def verify_platform_quote(
         storage_public=storage_key.encode(),
         generation_counter_name=index.name,
         generation_counter=counter,
+        ima_pcr=_verify_ima_quote(message.ima, challenge=challenge, ak=ak, boot=quote),
     )
 
 
@@ -124,6 +130,43 @@ def _verify_quote(message: EvidenceMessage, *, challenge: Challenge, ak: Public)
         )
         check_qualified_signer(quote.attest, ak=ak)
     return quote
+
+
+def _verify_ima_quote(
+    ima: ImaEvidence | None, *, challenge: Challenge, ak: Public, boot: VerifiedQuote
+) -> bytes | None:
+    """PCR 10 as quoted for this challenge in the boot of the first quote; None where there is no such quote."""
+    if ima is None:
+        return None
+    if not challenge.ima:
+        raise RefusalError(
+            RefusalCode.IMA_NOT_APPRAISED,
+            subject="IMA list",
+            reason="the challenge did not ask for it, and nobody shall believe that it was judged",
+        )
+    codes = dict.fromkeys(_QUOTE_CODES, RefusalCode.IMA_QUOTE_INVALID)
+    with _refused("quote of PCR 10", RefusalCode.IMA_QUOTE_INVALID, codes=codes):
+        quote = verify_quote(
+            ima.attest,
+            signature=ima.signature,
+            ak=ak,
+            extra_data=extra_data(PVA_IMA, nonce=challenge.nonce, body=challenge.context()),
+            selection=(PcrSelection(bank=SHA256, indices=(IMA_PCR,)),),
+            pcr_values={SHA256: {IMA_PCR: ima.pcr_value}},
+        )
+        check_qualified_signer(quote.attest, ak=ak)
+    if _boot_of(quote) != _boot_of(boot):
+        raise RefusalError(
+            RefusalCode.IMA_QUOTE_INVALID,
+            subject="quote of PCR 10",
+            reason="it was made in another boot than the quote of the boot's PCRs",
+        )
+    return ima.pcr_value
+
+
+def _boot_of(quote: VerifiedQuote) -> tuple[int, int]:
+    """What counts resets and restarts of the TPM."""
+    return quote.attest.clock_info.reset_count, quote.attest.clock_info.restart_count
 
 
 def _verify_storage_key(certified: CertifiedStructure, *, ak: Public, data: bytes) -> Public:

@@ -42,6 +42,9 @@ class RefusalCode(StrEnum):
     BOOT_LOG_MISMATCH = "boot-log-mismatch"
     BOOT_LOG_LEGACY = "boot-log-legacy-format"
     IMA_NOT_APPRAISED = "ima-log-not-appraised"
+    IMA_QUOTE_INVALID = "ima-quote-invalid"
+    IMA_LOG_MALFORMED = "ima-log-malformed"
+    IMA_LOG_MISMATCH = "ima-log-mismatch"
     IDENTITY_CONFLICT = "identity-conflict"
     MANIFEST_MISMATCH = "manifest-mismatch"
     MANIFEST_ROLLBACK = "manifest-rollback"
@@ -114,6 +117,7 @@ class RefusalError(Exception):
 _NEW_CHALLENGE = "fetch a new challenge and quote again over it"
 _AS_ENROLLED = "re-enrol the device with the key that its TPM certifies, or replace the TRE's software"
 _LOG = "send the complete TCG event log of the running boot, unaltered, as the firmware recorded it"
+_IMA_LOG = "send binary_runtime_measurements of the running boot, unaltered, read after PCR 10 was quoted"
 _SUPPLIER = "ask the equipment supplier for a corrected manifest, signed under its recognised ES root"
 
 REFUSALS: Mapping[RefusalCode, RefusalRule] = {
@@ -191,8 +195,15 @@ REFUSALS: Mapping[RefusalCode, RefusalRule] = {
         remedy="switch the firmware's TPM event log to the crypto-agile format (TCG2, SHA-256 or better) and boot again",
     ),
     RefusalCode.IMA_NOT_APPRAISED: RefusalRule(
-        status=HTTPStatus.UNPROCESSABLE_ENTITY, remedy="leave the IMA log out of the evidence"
+        status=HTTPStatus.UNPROCESSABLE_ENTITY,
+        remedy="send the IMA list only for a challenge that asks for it (pva_ima)",
     ),
+    RefusalCode.IMA_QUOTE_INVALID: RefusalRule(
+        status=HTTPStatus.FORBIDDEN,
+        remedy="quote PCR 10 of the bank sha256 with the AK, in the same boot and for the same challenge",
+    ),
+    RefusalCode.IMA_LOG_MALFORMED: RefusalRule(status=HTTPStatus.BAD_REQUEST, remedy=_IMA_LOG),
+    RefusalCode.IMA_LOG_MISMATCH: RefusalRule(status=HTTPStatus.FORBIDDEN, remedy=_IMA_LOG),
     RefusalCode.IDENTITY_CONFLICT: RefusalRule(
         status=HTTPStatus.FORBIDDEN,
         remedy="treat it as a possible clone: take both devices out of service and call the supplier",

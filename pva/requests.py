@@ -157,7 +157,7 @@ class ChallengeSigner:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestDesk:
-    """The use case and what it works with: how long requests and challenges live, and which PCRs are asked for."""
+    """The use case and what it works with: how long requests and challenges live, and what is asked for."""
 
     store: RequestStore
     signer: ChallengeSigner
@@ -166,6 +166,7 @@ class RequestDesk:
     request_life: timedelta
     challenge_life: timedelta
     pending_max: int = 8
+    ima: bool = False
 
     def ask(self, wish: ValidationWish, *, tenant: str, requester: str, at: datetime) -> ValidationRequest:
         """Record a home operator's direct request for a look at a device; an order needs a signed request.
@@ -258,6 +259,7 @@ class RequestDesk:
             issuer=self.signer.issuer,
             issued_at=now,
             expires_at=min(now + self.challenge_life, request.expires_at.replace(microsecond=0)),
+            ima=self.ima,
         )
 
     def _signed(self, challenge: Challenge) -> str:

@@ -1,15 +1,16 @@
 """Settings of the PVA's process (TOML and `PVA_*`); relative paths are taken from the file's folder.
 
 Rule: read once, in `pva.app`; an unknown key is an error that names it. What a device must quote, and how long
-challenges, requests and results live, is a setting; what is checked is not. Results are pushed to the `callbacks`
+challenges, requests and results live, is a setting; what is checked is not. With `ima` each
+device is asked for its IMA list too, and judged by the signed `runtime_policies` (docs/adr/0027-ima.md). Results are pushed to the `callbacks`
 (relying party as in the audience -> its operator listener) and to no other address.
 """
 
 import re
 from datetime import timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, StringConstraints, field_validator
+from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from edge.listener_settings import OperatorListenerSettings, TlsListenerSettings
 from edge.settings import Settings, SettingsPath
@@ -17,7 +18,9 @@ from edge.signing_keys import SigningKeySettings
 from edge.upstream_settings import UpstreamSettings
 from messages.pcr import PCR_INDEX_MAX, PcrSelections
 from pva.policy import FORBIDDEN_PCRS, AppraisalPolicy
-from standards.boot_log.algorithms import BANKS_BY_NAME, SHA1
+from standards.boot_log.algorithms import BANKS_BY_NAME, SHA1, SHA256
+
+BOOT_AGGREGATE_PCRS = frozenset(range(10))
 
 _SELECTION = re.compile(
     r"(?P<bank>[a-z0-9_]+):(?P<indices>[0-9]{1,2}(?:-[0-9]{1,2})?(?:,[0-9]{1,2}(?:-[0-9]{1,2})?)*)"
@@ -42,6 +45,8 @@ class PvaSettings(Settings):
     )
     operators_root: SettingsPath
     pcr_selection: tuple[str, ...] = ("sha256:0-9,14",)
+    ima: bool = False
+    runtime_policies: tuple[SettingsPath, ...] = ()
     request_life_s: Annotated[int, Field(ge=10, le=86_400)] = 900
     challenge_life_s: Annotated[int, Field(ge=5, le=600)] = 60
     result_life_s: Annotated[int, Field(ge=10, le=3_600)] = 300
@@ -54,6 +59,20 @@ class PvaSettings(Settings):
         read_selections(value)
         return value
 
+    @model_validator(mode="after")
+    def _policies_have_ima(self) -> Self:
+        if self.runtime_policies and not self.ima:
+            raise ValueError("runtime_policies: expected ima = true, without which nothing is judged by them")
+        return self
+
+    @model_validator(mode="after")
+    def _ima_has_its_boot(self) -> Self:
+        if self.ima and BOOT_AGGREGATE_PCRS - set(self.pcr_selections.get(SHA256, ())):
+            raise ValueError(
+                "ima: expected sha256:0-9 in pcr_selection, which the list's boot_aggregate is over"
+            )
+        return self
+
     @property
     def pcr_selections(self) -> PcrSelections:
         """What devices are asked to quote: bank (TPM_ALG_ID) -> ascending indices."""
@@ -65,6 +84,7 @@ class PvaSettings(Settings):
             pcr_selections=self.pcr_selections,
             clock_grace=timedelta(seconds=self.clock_grace_s),
             result_life=timedelta(seconds=self.result_life_s),
+            ima=self.ima,
         )
 
 

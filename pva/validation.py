@@ -15,7 +15,7 @@ the web layer counts it. A result that is on record is announced, for those who 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 
@@ -26,7 +26,7 @@ from messages.challenge import CHALLENGE_BYTES_MAX, CHALLENGE_TYPE, Challenge, r
 from messages.errors import MessageError
 from messages.evidence import EvidenceMessage, decode_evidence
 from pva.appraisal import ReferenceManifest, appraise
-from pva.boot_events import replay_boot_log
+from pva.boot_events import replay_logs
 from pva.continuity import DeviceHistory, Sighting, advance, identity_conflict
 from pva.credential import (
     PlatformCredential,
@@ -39,6 +39,7 @@ from pva.quote import PlatformQuote, verify_platform_quote
 from pva.refusals import RefusalCode, RefusalError
 from pva.requests import ValidationRequest
 from pva.result import ResultSigner, SignedResult, sign_result
+from pva.runtime_policies import NO_RUNTIME_POLICIES, RuntimePolicies
 from standards.pki import oids
 from standards.pki.errors import PkiError
 from standards.pki.fingerprints import spki_der
@@ -113,6 +114,7 @@ class Verifier:
     issuer: str
     signer: ResultSigner
     announce: Callable[[SignedResult], None]
+    runtime_policies: RuntimePolicies = NO_RUNTIME_POLICIES
 
     def validate_platform(self, body: bytes, *, at: datetime) -> SignedResult:
         """Validate one platform at the time `at`, which judges everything in this try.
@@ -130,7 +132,7 @@ class Verifier:
             good_until = judge_status(self.status_of(credential, at), credential=credential, at=at)
             quote = verify_platform_quote(message, challenge=challenge, credential=credential)  # 4
             attempt.authenticated = True
-            boot = replay_boot_log(message.boot_log, ima_log=message.ima_log, quoted=quote.pcr_values)  # 5
+            boot = replay_logs(message, quote=quote)  # 5
             seen = _sighting(quote, credential=credential, at=at)
             self._refuse_disputed(seen, history=history)
             reference = self._reference_manifest(credential, history=history)
@@ -242,7 +244,8 @@ class Verifier:
                 subject=f"manifest {state.manifest_id!r}",
                 reason=f"the Platform Credential names (supplier, id, svn) {named}, the manifest is {held}",
             )
-        return reference
+        runtime = self.runtime_policies.of(supplier=credential.supplier.name, hw_type=credential.hw_type)
+        return replace(reference, runtime=runtime)
 
     @contextmanager
     def _refusals_recorded(self, challenge: Challenge, *, at: datetime) -> Iterator[_Attempt]:

@@ -70,7 +70,8 @@ class TreSettings(Settings):
     """Settings of a TRE. ``tpm`` and the sockets are relative to the working directory, files to this file.
 
     ``mmi_socket`` and ``mmi_uid`` are where a person consents to orders, and as whom; ``ownership`` is the file of the
-    supplier's ownership record (a token), which stands for that consent.
+    supplier's ownership record (a token), which stands for that consent. ``ima_log`` is ``binary_runtime_measurements``
+    of a kernel with IMA.
     """
 
     tpm: Path
@@ -80,6 +81,7 @@ class TreSettings(Settings):
     state_dir: SettingsPath
     anchors: AnchorSettings
     boot_log: SettingsPath
+    ima_log: SettingsPath | None = None
     mmi_socket: Path | None = None
     mmi_uid: int | None = Field(default=None, ge=0)
     ownership: SettingsPath | None = None
@@ -119,6 +121,7 @@ def open_everything(settings: TreSettings, *, uid: int) -> Opened:
     storage = StateDirectory.open(settings.state_dir, owner_uid=uid)
     state = TreState(storage)
     boot_log = BootLogFile.open(settings.boot_log)
+    ima_log = None if settings.ima_log is None else BootLogFile.open(settings.ima_log, what="IMA list")
     connection = TpmConnection(open_transport(settings.tpm), system_random, pause=time.sleep)
     device = ConnectedTpm(connection, profile=EK_PROFILES[settings.ek])
     device.take_over()
@@ -133,7 +136,11 @@ def open_everything(settings: TreSettings, *, uid: int) -> Opened:
         None if settings.ownership is None else _read_file(settings.ownership).decode("ascii", "replace")
     )
     operations = wire(
-        parts, boot_log=boot_log, purposes=settings.purposes, ownership=ownership and ownership.strip()
+        parts,
+        boot_log=boot_log,
+        ima_log=ima_log,
+        purposes=settings.purposes,
+        ownership=ownership and ownership.strip(),
     )
     _open_vault(operations)
     listener = bind_socket(settings.socket, agent_uid=settings.agent_uid)

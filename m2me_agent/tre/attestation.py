@@ -3,21 +3,26 @@
 from dataclasses import dataclass
 
 from m2me_agent.tre.anchors import Anchors, credential_begins_at, verify_challenge
-from m2me_agent.tre.boot_log import BootLogFile
+from m2me_agent.tre.boot_log import BOOT_LOG_BYTES_MAX, BootLogFile
 from m2me_agent.tre.enrollment import identity, key_access
 from m2me_agent.tre.errors import ChallengeError, NotEnrolledError
 from m2me_agent.tre.exchanges import ExchangeGuard
 from m2me_agent.tre.state import TreState
-from m2me_agent.tre.tpm_device import KeyAccess, SignedStatement, TpmDevice
-from messages.binding import PVA_EVIDENCE, PVA_KEY, extra_data
+from m2me_agent.tre.tpm_device import KeyAccess, SignedStatement, TpmDevice, UnlockedKeys
+from messages.binding import PVA_EVIDENCE, PVA_IMA, PVA_KEY, extra_data
 from messages.challenge import Challenge
-from messages.evidence import CertifiedStructure, EvidenceMessage, encode_evidence
+from messages.evidence import CertifiedStructure, EvidenceMessage, ImaEvidence, encode_evidence
+from standards.boot_log.algorithms import SHA256
+from standards.ima.entries import IMA_PCR
 from standards.tpm2.structures import PcrSelection
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attestation:
-    """The use case with everything that it needs; ``purposes`` is the allow-list of triggers (R70)."""
+    """The use case with everything that it needs; ``purposes`` is the allow-list of triggers (R70).
+
+    ``ima_log`` is None where the machine has no IMA: a PVA that asks for its list then finds it missing.
+    """
 
     device: TpmDevice
     state: TreState
@@ -25,12 +30,13 @@ class Attestation:
     anchors: Anchors
     boot_log: BootLogFile
     purposes: frozenset[str]
+    ima_log: BootLogFile | None
 
     def attest(self, token: str) -> bytes:
         """Evidence for the challenge in ``token``, as a CMW record.
 
         Raises:
-            TreError: a subclass for each step below; nothing was signed.
+            TreError: a subclass for each step below; up to step 5 nothing was signed, and afterwards nothing is answered.
         """
         # 1 the signer: a PVA under the anchored root, judged at the time that it signed
         signed = verify_challenge(token, anchors=self.anchors)
@@ -59,6 +65,7 @@ class Attestation:
             quote = keys.quote(extra_data=quote_data, selections=_selections(challenge))
             storage = keys.certify_storage_key(extra_data=key_data)
             counter = keys.certify_generation_counter(extra_data=key_data)
+            ima = self._ima(challenge, keys, room=BOOT_LOG_BYTES_MAX - len(boot_log))
         # 7 answer
         return encode_evidence(
             EvidenceMessage(
@@ -69,11 +76,26 @@ class Attestation:
                 pfc_chain=credential,
                 pcr_values=quote.pcr_values,
                 boot_log=boot_log,
-                ima_log=None,
+                ima=ima,
                 storage_key=_certified(access.keys.storage.encode(), storage),
                 generation_counter=_certified(access.keys.counter.encode(), counter),
                 ak_public=access.keys.ak.encode(),
             )
+        )
+
+    def _ima(self, challenge: Challenge, keys: UnlockedKeys, *, room: int) -> ImaEvidence | None:
+        """PCR 10 under a quote of its own, and the list as it is afterwards: so it reaches what was quoted."""
+        if not challenge.ima or self.ima_log is None:
+            return None
+        quote = keys.quote(
+            extra_data=extra_data(PVA_IMA, nonce=challenge.nonce, body=challenge.context()),
+            selections=(PcrSelection(bank=SHA256, indices=(IMA_PCR,)),),
+        )
+        return ImaEvidence(
+            log=self.ima_log.read(bytes_max=room),
+            attest=quote.statement.attest,
+            signature=quote.statement.signature,
+            pcr_value=quote.pcr_values[SHA256][IMA_PCR],
         )
 
     def _check_addressed(self, challenge: Challenge, access: KeyAccess) -> None:

@@ -1,6 +1,7 @@
-"""The boot log as the firmware left it: read anew for each answer, carried as it is, judged by the PVA.
+"""The boot log as the firmware left it, and the kernel's IMA list: read anew for each answer, carried as it is, judged by the PVA.
 
-On Linux it is ``binary_bios_measurements`` in securityfs, which only root may open. So the file is opened
+On Linux they are ``binary_bios_measurements`` and ``binary_runtime_measurements`` in securityfs, which only root may
+open. So the file is opened
 before privileges are dropped and kept; where the directory lets the TRE's uid open the file again, the
 newest one of that name is read, which matters where each boot writes a new file.
 """
@@ -12,20 +13,21 @@ from typing import Self
 from m2me_agent.tre.errors import BootLogError
 
 BOOT_LOG_BYTES_MAX = 768 * 1024
-"""Largest log that evidence carries, in bytes: what remains of a frame after everything else."""
+"""What logs evidence carries together at most, in bytes: what remains of a frame after everything else."""
 
 
 class BootLogFile:
     """A log that is found through an open directory, or through the descriptor that was opened first."""
 
-    def __init__(self, *, directory: int, name: str, opened: int | None) -> None:
+    def __init__(self, *, directory: int, name: str, opened: int | None, what: str) -> None:
         self._directory = directory
         self._name = name
         self._opened = opened
+        self._what = what
 
     @classmethod
-    def open(cls, path: Path) -> Self:
-        """Open the directory, and the log if it is there yet.
+    def open(cls, path: Path, *, what: str = "boot log") -> Self:
+        """Open the directory, and the log if it is there yet; `what` it is, for people.
 
         Raises:
             BootLogError: the directory cannot be opened.
@@ -33,27 +35,27 @@ class BootLogFile:
         try:
             directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError as error:
-            raise _unreadable(path.name, error) from error
+            raise _unreadable(f"{what} {path.name}", error) from error
         try:
             opened = _open_at(directory, path.name)
         except OSError:
             opened = None
-        return cls(directory=directory, name=path.name, opened=opened)
+        return cls(directory=directory, name=path.name, opened=opened, what=what)
 
-    def read(self) -> bytes:
+    def read(self, *, bytes_max: int = BOOT_LOG_BYTES_MAX) -> bytes:
         """The whole log.
 
         Raises:
-            BootLogError: it cannot be read, is empty, or is larger than BOOT_LOG_BYTES_MAX.
+            BootLogError: it cannot be read, is empty, or is larger than `bytes_max`, which is BOOT_LOG_BYTES_MAX or less.
         """
         try:
             content = self._read()
         except OSError as error:
-            raise _unreadable(self._name, error) from error
-        if not 1 <= len(content) <= BOOT_LOG_BYTES_MAX:
+            raise _unreadable(f"{self._what} {self._name}", error) from error
+        if not 1 <= len(content) <= bytes_max:
             raise BootLogError(
-                subject=f"boot log {self._name}",
-                reason=f"expected 1 to {BOOT_LOG_BYTES_MAX} bytes, got {len(content)} or more",
+                subject=f"{self._what} {self._name}",
+                reason=f"expected 1 to {bytes_max} bytes, got {len(content)} or more",
                 remedy="name the log of this boot in the settings of the TRE",
             )
         return content
@@ -88,9 +90,9 @@ def _read_whole(descriptor: int) -> bytes:
     return bytes(content)
 
 
-def _unreadable(name: str, error: OSError) -> BootLogError:
+def _unreadable(subject: str, error: OSError) -> BootLogError:
     return BootLogError(
-        subject=f"boot log {name}",
+        subject=subject,
         reason=f"cannot be read: {error.strerror}",
         remedy="name a readable log in the settings of the TRE, and start the TRE as root with --user",
     )

@@ -32,7 +32,12 @@ class Parts:
 
 
 def wire(
-    parts: Parts, *, boot_log: BootLogFile, purposes: frozenset[str], ownership: str | None
+    parts: Parts,
+    *,
+    boot_log: BootLogFile,
+    ima_log: BootLogFile | None,
+    purposes: frozenset[str],
+    ownership: str | None,
 ) -> Operations:
     """All use cases over one vault, one order book and one memory of sequence numbers."""
     device, state, guard, anchors = parts.device, parts.state, parts.guard, parts.anchors
@@ -43,7 +48,13 @@ def wire(
             device=device, state=state, guard=guard, anchors=anchors, random_bytes=parts.random_bytes
         ),
         attestation=Attestation(
-            device=device, state=state, guard=guard, anchors=anchors, boot_log=boot_log, purposes=purposes
+            device=device,
+            state=state,
+            guard=guard,
+            anchors=anchors,
+            boot_log=boot_log,
+            purposes=purposes,
+            ima_log=ima_log,
         ),
         connectivity=ConnectivityUse(
             device=device, state=state, storage=parts.storage, guard=guard, anchors=anchors, numbers=numbers

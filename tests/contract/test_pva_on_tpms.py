@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from messages.binding import PVA_EVIDENCE, PVA_KEY, extra_data
-from messages.evidence import CertifiedStructure, EvidenceMessage
+from messages.binding import PVA_EVIDENCE, PVA_IMA, PVA_KEY, extra_data
+from messages.challenge import Challenge
+from messages.evidence import CertifiedStructure, EvidenceMessage, ImaEvidence
 from pva.refusals import RefusalCode, RefusalError
 from standards.boot_log.encode import Measurement
 from standards.tpm2.commands.objects import TpmObject
@@ -17,11 +18,13 @@ from tests.contract.device_keys import ak_of, counted, storage_of
 from tests.contract.tpm_devices import RunningTpm
 from tests.fakes.attesting_device import SHA256, AttestingDevice, boot_log, decoded, measurements
 from tests.fakes.credentials import CredentialPlan
-from tests.fakes.pva_world import World
+from tests.fakes.pva_world import POLICY, World
+from tests.unit.standards.ima.lists import Made, encoded, ng, sha1
 
 NAMED = AttestingDevice(ek_seed=b"a device with a TPM")
 """The device as far as requests and credentials name it."""
 ASKED = (PcrSelection(bank=SHA256, indices=(*range(10), 14)),)
+ASKED_FOR_IMA = (PcrSelection(bank=SHA256, indices=(10,)),)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +42,22 @@ class TpmDevice:
             self.tpm.pcr_extend(event.pcr, digests=dict(event.digests))
         return boot_log(boot)
 
-    def evidence(self, world: World, log: bytes) -> EvidenceMessage:
+    def run(self, *entries: Made) -> None:
+        """Extend PCR 10 as the kernel does for these entries."""
+        for each in entries:
+            self.tpm.pcr_extend(10, digests={SHA256: each.extended("sha256")})
+
+    def ima(self, challenge: Challenge, *, log: bytes) -> ImaEvidence:
+        """PCR 10 under a quote of its own."""
+        quote = self.tpm.quote(
+            self.ak,
+            extra_data=extra_data(PVA_IMA, nonce=challenge.nonce, body=challenge.context()),
+            selection=ASKED_FOR_IMA,
+        )
+        value = self.tpm.pcr_read_all(ASKED_FOR_IMA)[SHA256][10]
+        return ImaEvidence(log=log, attest=quote.attest, signature=quote.signature, pcr_value=value)
+
+    def evidence(self, world: World, log: bytes, *, ima_log: bytes | None = None) -> EvidenceMessage:
         """The answer to a fresh challenge."""
         token, challenge = world.challenge(device=NAMED)
         body = challenge.context()
@@ -63,7 +81,7 @@ class TpmDevice:
             pfc_chain=world.supplier.chain(credential),
             pcr_values=self.tpm.pcr_read_all(ASKED),
             boot_log=log,
-            ima_log=None,
+            ima=None if ima_log is None else self.ima(challenge, log=ima_log),
             storage_key=CertifiedStructure(
                 public=self.storage.public.encode(), attest=storage.attest, signature=storage.signature
             ),
@@ -133,3 +151,29 @@ def test_a_quote_of_another_exchange_is_refused(world: World, tpm: TpmConnection
     with pytest.raises(RefusalError) as caught:
         world.validate(spliced)
     assert caught.value.code is RefusalCode.NONCE_MISMATCH
+
+
+@pytest.mark.check("A22")
+def test_the_ima_list_is_judged_while_the_digest_of_the_boot_stays(tpm: TpmConnection) -> None:
+    world, device = World(policy=replace(POLICY, ima=True)), enrolled(tpm)
+    log = device.measure(measurements())
+    first, later = NAMED.boot_aggregate, Made(data=ng(b"/usr/bin/later"))
+    device.run(first)
+    before = world.validate(device.evidence(world, log, ima_log=encoded((first, later))))
+    device.run(later)
+    after = world.validate(device.evidence(world, log, ima_log=encoded((first, later))))
+    assert (before.status, after.status) == ("affirming", "affirming")
+    assert before.result.pcr_digest == after.result.pcr_digest
+
+
+@pytest.mark.negative
+@pytest.mark.check("A22")
+def test_a_list_that_leaves_out_what_ran_is_refused(tpm: TpmConnection) -> None:
+    world, device = World(policy=replace(POLICY, ima=True)), enrolled(tpm)
+    log = device.measure(measurements())
+    first, secret = NAMED.boot_aggregate, Made(data=ng(b"/tmp/secret", sha1(b"x"), algorithm=b"sha1"))
+    device.run(first, secret)
+    for left in ((), (secret,), (secret, first)):
+        with pytest.raises(RefusalError) as caught:
+            world.validate(device.evidence(world, log, ima_log=encoded(left)))
+        assert caught.value.code is RefusalCode.IMA_LOG_MISMATCH

@@ -71,6 +71,7 @@ class TreWorld:
         self.operations: Operations = wire(
             parts,
             boot_log=BootLogFile.open(self._boot_log),
+            ima_log=None,
             purposes=frozenset({"validation"}),
             ownership=None,
         )

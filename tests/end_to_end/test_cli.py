@@ -26,6 +26,7 @@ from standards.boot_log.encode import encode_event_log
 from standards.pki.ocsp_answer import StatusKind
 from tests.end_to_end.lab_services import running_lab
 from tests.fakes.pki import Authority, Validity, issuer_extensions
+from tests.unit.standards.ima.lists import BOOT_AGGREGATE, Made, encoded, ng
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "CLI.md").read_text(encoding="utf-8")
@@ -65,6 +66,9 @@ class Reader:
             (self.folder / name).write_text(Template(text).substitute(self.words))
         self._write_pem("supplier-4-root.pem", self.own_root.certificate)
         (self.folder / "good-boot.log").write_bytes(encode_event_log(boot_log(self.scene.release())))
+        (self.folder / "good-ima.list").write_bytes(
+            encoded([BOOT_AGGREGATE, Made(data=ng(b"/usr/sbin/init"))])
+        )
         row = f"{self.words['DEVICE_ID']},gateway-3,sn-1"
         (self.folder / "devices.csv").write_text(f"device_id,model,serial\n{row}\n")
 

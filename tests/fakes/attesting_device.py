@@ -12,9 +12,9 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
-from messages.binding import PVA_EVIDENCE, PVA_KEY, extra_data
+from messages.binding import PVA_EVIDENCE, PVA_IMA, PVA_KEY, extra_data
 from messages.challenge import Challenge
-from messages.evidence import CertifiedStructure, EvidenceMessage
+from messages.evidence import CertifiedStructure, EvidenceMessage, ImaEvidence
 from standards.boot_log.decode import decode_event_log
 from standards.boot_log.encode import Measurement, build_event_log, encode_event_log
 from standards.boot_log.events import EV_EFI_BOOT_SERVICES_APPLICATION, EV_IPL, EV_SEPARATOR, EventLog
@@ -35,6 +35,7 @@ from standards.tpm2.structures import (
     QuoteInfo,
 )
 from standards.tpm2.templates import AK_ECC_P256, GENERATION_COUNTER, STORAGE_ECC_P256
+from tests.unit.standards.ima.lists import Made, encoded, ng, pcr_after
 
 SHA256 = 0x000B
 TRE_IMAGE = hashlib.sha256(b"the approved TRE").digest()
@@ -101,6 +102,7 @@ class AttestingDevice:
     storage_hierarchy: int = Handle.OWNER
     ek_seed: bytes = b"device"
     ak_template: Public = AK_ECC_P256
+    ima: tuple[Made, ...] | None = None
 
     @property
     def device_id(self) -> str:
@@ -169,11 +171,32 @@ class AttestingDevice:
             pfc_chain=tuple(chain),
             pcr_values=self.pcr_values(challenge.pcr_selections),
             boot_log=self.boot_log,
-            ima_log=None,
+            ima=self.ima_evidence(challenge) if challenge.ima else None,
             storage_key=self.certified_storage_key(challenge),
             generation_counter=self.certified_counter(challenge),
             ak_public=self.ak.encode(),
         )
+
+    def ima_evidence(
+        self, challenge: Challenge, *, label: str = PVA_IMA, pcr: int = 10, tail: Sequence[Made] = ()
+    ) -> ImaEvidence | None:
+        """The list under a quote of its own; `tail` was measured after it. None of a device without IMA."""
+        if self.ima is None:
+            return None
+        value = pcr_after(self.ima)
+        info = QuoteInfo(
+            pcr_selections=(PcrSelection(bank=SHA256, indices=(pcr,)),), pcr_digest=digest(SHA256, value)
+        )
+        data = extra_data(label, nonce=challenge.nonce, body=challenge.context())
+        attest, signature = self.attested(StructureTag.ATTEST_QUOTE, info, data)
+        log = encoded([*self.ima, *tail])
+        return ImaEvidence(log=log, attest=attest, signature=signature, pcr_value=value)
+
+    @property
+    def boot_aggregate(self) -> Made:
+        """The first entry of an IMA list of the running boot."""
+        values = self.pcr_values({SHA256: tuple(range(10))})[SHA256]
+        return Made(data=ng(b"boot_aggregate", hashlib.sha256(b"".join(values.values())).digest()))
 
     def attested(
         self, kind: int, info: QuoteInfo | CertifyInfo | NvCertifyInfo, data: bytes

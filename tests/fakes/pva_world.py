@@ -152,6 +152,7 @@ class World:
             pcr_selections=self.policy.pcr_selections,
             request_life=timedelta(minutes=15),
             challenge_life=timedelta(minutes=1),
+            ima=self.policy.ima,
         )
 
     @property

@@ -94,6 +94,7 @@ class Device:
     storage: MemoryStorage = field(default_factory=MemoryStorage)
     purposes: frozenset[str] = frozenset({"validation"})
     ownership: str | None = None
+    has_ima: bool = False
 
     def __post_init__(self) -> None:
         self.issuing_ca = self.es_root.subordinate("issuing CA", path_length=0)
@@ -119,6 +120,7 @@ class Device:
         self.operations = wire(
             parts,
             boot_log=BootLogFile.open(self.folder / "boot.log"),
+            ima_log=BootLogFile.open(self.folder / "ima.log", what="IMA list") if self.has_ima else None,
             purposes=self.purposes,
             ownership=self.ownership,
         )

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -19,12 +20,17 @@ from messages.enrollment import (
 )
 from messages.errors import MessageError
 from messages.evidence import decode_evidence, encode_evidence
+from messages.runtime_policy import decode_runtime_policy
 from messages.sealed_result import SealedResult, open_sealed_result, seal_result
 from standards.rats.fields import encode_base64url
 from tests.unit.messages import samples
+from tests.unit.messages.test_evidence import IMA
+from tests.unit.messages.test_runtime_policy import POLICY
 
 DECODERS: dict[str, tuple[Callable[[bytes], object], bytes]] = {
     "evidence": (decode_evidence, encode_evidence(samples.EVIDENCE)),
+    "evidence with IMA": (decode_evidence, encode_evidence(replace(samples.EVIDENCE, ima=IMA))),
+    "runtime policy": (decode_runtime_policy, POLICY.encode()),
     "enrolment request": (EnrollmentRequest.decode, samples.ENROLLMENT_REQUEST.encode()),
     "enrolment challenge": (EnrollmentChallenge.decode, samples.ENROLLMENT_CHALLENGE.encode()),
     "activation": (ActivationRequest.decode, samples.ACTIVATION_REQUEST.encode()),

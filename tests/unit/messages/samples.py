@@ -37,7 +37,7 @@ EVIDENCE = EvidenceMessage(
     pfc_chain=(b"pfc", b"issuing ca"),
     pcr_values={SHA256_BANK: {0: b"\x00" * 32, 14: b"\x0e" * 32}},
     boot_log=b"boot log",
-    ima_log=None,
+    ima=None,
     storage_key=CertifiedStructure(public=b"storage", attest=b"attest 2", signature=b"signature 2"),
     generation_counter=CertifiedStructure(public=b"counter", attest=b"attest 3", signature=b"signature 3"),
     ak_public=b"ak",

@@ -15,6 +15,9 @@ def test_claims_are_read_back() -> None:
     assert read_claims(CHALLENGE.claims()) == CHALLENGE
     without_order = dataclasses.replace(CHALLENGE, order_digest=None)
     assert read_claims(without_order.claims()) == without_order
+    with_ima = dataclasses.replace(CHALLENGE, ima=True)
+    assert read_claims(with_ima.claims()) == with_ima
+    assert cbor2.loads(with_ima.context()) == cbor2.loads(CHALLENGE.context()) | {7: True}
 
 
 @pytest.mark.requirement("R53")
@@ -33,6 +36,8 @@ def test_context_holds_everything_that_the_answer_is_bound_to() -> None:
 @pytest.mark.parametrize(
     ("claim", "value"),
     [
+        ("pva_ima", False),
+        ("pva_ima", 1),
         ("nonce", "AAAA"),
         ("nonce", CHALLENGE.claims()["nonce"] + "="),
         ("nonce", None),

@@ -8,9 +8,17 @@ import pytest
 
 from messages.encoding import encode_deterministic
 from messages.errors import MessageError
-from messages.evidence import EVIDENCE_BYTES_MAX, EVIDENCE_MEDIA_TYPE, decode_evidence, encode_evidence
+from messages.evidence import (
+    EVIDENCE_BYTES_MAX,
+    EVIDENCE_MEDIA_TYPE,
+    ImaEvidence,
+    decode_evidence,
+    encode_evidence,
+)
 from standards.rats.cmw import decode_record, encode_record
 from tests.unit.messages.samples import EVIDENCE, SHA256_BANK
+
+IMA = ImaEvidence(log=b"list", attest=b"a", signature=b"s", pcr_value=bytes(32))
 
 
 def _fields() -> dict[int, Any]:
@@ -26,7 +34,7 @@ def _wrapped(value: Any) -> bytes:
 
 def test_what_was_encoded_is_decoded() -> None:
     assert decode_evidence(encode_evidence(EVIDENCE)) == EVIDENCE
-    with_ima = dataclasses.replace(EVIDENCE, ima_log=b"10 ...")
+    with_ima = dataclasses.replace(EVIDENCE, ima=IMA)
     assert decode_evidence(encode_evidence(with_ima)) == with_ima
 
 
@@ -54,6 +62,11 @@ def test_every_field_is_required(key: int) -> None:
         (5, [b""]),
         (5, [b"c"] * 7),
         (5, [b"c" * 8_193]),
+        (8, b"list"),
+        (8, {1: b"list", 2: b"a", 3: b"s"}),
+        (8, {1: b"list", 2: b"a", 3: b"s", 4: bytes(31)}),
+        (8, {1: b"list", 2: b"", 3: b"s", 4: bytes(32)}),
+        (8, {1: b"list", 2: b"a", 3: b"s", 4: bytes(32), 5: b""}),
         (6, {}),
         (6, {SHA256_BANK: {}}),
         (6, {SHA256_BANK: {0: b"\x00" * 31}}),

@@ -66,7 +66,7 @@ def appraised(
         if manifest is None
         else ReferenceManifest(manifest=manifest, digest=bytes(32), permitted_models=models)
     )
-    boot = replay_boot_log(device.boot_log, ima_log=None, quoted=quote.pcr_values)
+    boot = replay_boot_log(device.boot_log, quoted=quote.pcr_values)
     return appraise(quote, boot=boot, reference=reference, history=None, seen=seen, policy=policy)
 
 

@@ -21,7 +21,7 @@ SEPARATOR = (
 
 def test_a_log_that_reaches_the_quote_is_evidence() -> None:
     quoted = GOOD.pcr_values({SHA256: (0, 4, 8)})
-    boot = replay_boot_log(GOOD.boot_log, ima_log=None, quoted=quoted)
+    boot = replay_boot_log(GOOD.boot_log, quoted=quoted)
     assert len(boot.of_pcr(8, bank=SHA256)) == 2
     assert boot.of_pcr(9, bank=SHA256) == ()
 
@@ -33,7 +33,7 @@ def test_a_log_in_the_sha1_format_is_refused_by_its_name(bank: int) -> None:
     values = replay(decode_event_log(SEPARATOR), bank=SHA1)
     quoted = {bank: {4: values[4] if bank == SHA1 else bytes(32)}}
     with pytest.raises(RefusalError) as refused:
-        replay_boot_log(SEPARATOR, ima_log=None, quoted=quoted)
+        replay_boot_log(SEPARATOR, quoted=quoted)
     assert refused.value.code is RefusalCode.BOOT_LOG_LEGACY
     assert "sha1-legacy" in refused.value.reason
 
@@ -44,7 +44,7 @@ def test_a_quote_of_the_sha1_bank_is_refused_though_its_log_is_right() -> None:
     log = build_event_log(GOOD.boot, algorithms=(SHA1, SHA256))
     quoted = {SHA1: replay(log, bank=SHA1), SHA256: replay(log, bank=SHA256)}
     with pytest.raises(RefusalError) as refused:
-        replay_boot_log(encode_event_log(log), ima_log=None, quoted=quoted)
+        replay_boot_log(encode_event_log(log), quoted=quoted)
     assert refused.value.code is RefusalCode.BOOT_LOG_LEGACY
 
 
@@ -55,6 +55,6 @@ def test_each_quoted_pcr_has_to_be_reached(pcr: int) -> None:
     quoted = GOOD.pcr_values({SHA256: (0, 4, 8, 11)})
     quoted[SHA256][pcr] = b"\x01" * 32
     with pytest.raises(RefusalError) as refused:
-        replay_boot_log(GOOD.boot_log, ima_log=None, quoted=quoted)
+        replay_boot_log(GOOD.boot_log, quoted=quoted)
     assert refused.value.code is RefusalCode.BOOT_LOG_MISMATCH
     assert f"PCR {pcr} " in refused.value.subject

@@ -179,7 +179,7 @@ def test_one_confirmed_bank_speaks_for_the_others_unless_they_contradict(
 ) -> None:
     log = build_event_log([*GOOD_PCR_7, STRANGER], algorithms=(SHA256, SHA384))
     quoted = {bank: {7: replay(log, bank=bank)[7]} for bank in (SHA256, SHA384)}
-    boot = replay_boot_log(encode_event_log(log), ima_log=None, quoted=quoted)
+    boot = replay_boot_log(encode_event_log(log), quoted=quoted)
     registers = {bank: quoted[bank] for bank in confirmed} | {
         bank: {7: b"\x01" * 48} for bank in contradicted
     }

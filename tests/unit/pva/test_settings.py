@@ -82,6 +82,9 @@ def test_paths_are_taken_from_the_folder_of_the_file(tmp_path: Path) -> None:
     [
         ("resultlife_s = 3", "resultlife_s"),
         ("result_life_s = 0", "result_life_s"),
+        ('runtime_policies = ["a.cose"]', "runtime_policies"),
+        ('ima = true\npcr_selection = ["sha256:0-8,14"]', "ima"),
+        ('ima = true\npcr_selection = ["sha384:0-9"]', "ima"),
         ('pcr_selection = ["sha256:16"]', "pcr_selection"),
         ('profile = "demo"', "profile"),
     ],

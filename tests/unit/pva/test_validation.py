@@ -347,12 +347,6 @@ def test_a_log_that_does_not_reach_the_quote_is_refused_on_record(world: World) 
     assert "PCR 14" in told.subject
 
 
-@pytest.mark.negative
-def test_an_ima_log_is_refused_rather_than_passed_over(world: World) -> None:
-    message = replace(world.answer(), ima_log=b"10 ...")
-    assert refused(world, message).code is RefusalCode.IMA_NOT_APPRAISED
-
-
 # 6 appraise: what is not a finding
 
 

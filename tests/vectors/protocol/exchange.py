@@ -121,7 +121,7 @@ def attest() -> AttestationExample:
         pfc_chain=(pki.PFC.der, pki.ISSUING_CA.der),
         pcr_values={SHA256: device.pcr_values()},
         boot_log=encode_event_log(device.boot_log()),
-        ima_log=None,
+        ima=None,
         storage_key=_certified(device.STORAGE_PUBLIC.encode(), device.certify_storage_key(key_qualifying)),
         generation_counter=_certified(device.COUNTER_PUBLIC.encode(), device.certify_counter(key_qualifying)),
         ak_public=device.AK_PUBLIC.encode(),

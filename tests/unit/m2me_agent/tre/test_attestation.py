@@ -17,7 +17,7 @@ from m2me_agent.tre.errors import (
     RateLimitError,
     TreError,
 )
-from messages.binding import PVA_EVIDENCE, PVA_KEY, extra_data
+from messages.binding import PVA_EVIDENCE, PVA_IMA, PVA_KEY, extra_data
 from messages.evidence import decode_evidence
 from standards.pki import oids
 from standards.pki.jws import sign_jws
@@ -67,7 +67,7 @@ def test_evidence_verifies_against_the_challenge_and_the_pinned_keys(device: Dev
     assert evidence.challenge_token == token
     assert evidence.body == challenge.context()
     assert evidence.boot_log == BOOT_LOG
-    assert evidence.ima_log is None
+    assert evidence.ima is None
     ak = Public.decode(evidence.ak_public)
     assert ak == device.tpm.keys.ak
     verify_quote(
@@ -311,3 +311,48 @@ def test_the_boot_log_is_read_anew_and_the_opened_one_serves_where_it_was_replac
     assert decode_evidence(device.attestation.attest(token)).boot_log == b"next boot"
     log.unlink()
     assert decode_evidence(device.attestation.attest(token)).boot_log == BOOT_LOG
+
+
+@pytest.fixture
+def measuring(tmp_path: Path) -> Device:
+    (tmp_path / "ima.log").write_bytes(b"as it was at the start")
+    made = Device(folder=tmp_path, has_ima=True)
+    made.enroll()
+    (tmp_path / "ima.log").write_bytes(b"as it is now")
+    return made
+
+
+@pytest.mark.check("A22")
+def test_the_ima_list_comes_with_a_quote_of_its_own_where_it_is_asked_for(measuring: Device) -> None:
+    challenge = replace(measuring.challenge(), ima=True)
+    evidence = decode_evidence(measuring.attestation.attest(measuring.pva.sign(challenge)))
+    assert evidence.ima is not None
+    assert evidence.ima.log == b"as it is now"
+    assert set(evidence.pcr_values[0x000B]) == {0, 1, 7}
+    verify_quote(
+        evidence.ima.attest,
+        signature=evidence.ima.signature,
+        ak=measuring.tpm.keys.ak,
+        extra_data=extra_data(PVA_IMA, nonce=NONCE, body=challenge.context()),
+        selection=(PcrSelection(bank=0x000B, indices=(10,)),),
+        pcr_values={0x000B: {10: evidence.ima.pcr_value}},
+    )
+
+
+@pytest.mark.check("A22")
+@pytest.mark.negative
+def test_the_ima_list_is_not_sent_unasked_or_by_a_machine_without_one(
+    measuring: Device, device: Device
+) -> None:
+    unasked = decode_evidence(measuring.attestation.attest(measuring.pva.sign(measuring.challenge())))
+    asked = replace(device.challenge(), ima=True)
+    absent = decode_evidence(device.attestation.attest(device.pva.sign(asked)))
+    assert (unasked.ima, absent.ima) == (None, None)
+
+
+@pytest.mark.negative
+def test_logs_that_do_not_fit_into_one_answer_are_refused(measuring: Device) -> None:
+    (measuring.folder / "ima.log").write_bytes(bytes(768 * 1024 - len(BOOT_LOG) + 1))
+    token = measuring.pva.sign(replace(measuring.challenge(), ima=True))
+    with pytest.raises(BootLogError, match="IMA list"):
+        measuring.attestation.attest(token)
