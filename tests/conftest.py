@@ -22,3 +22,8 @@ sys.dont_write_bytecode = False
 settings.register_profile("project", deadline=None, max_examples=30)
 settings.register_profile("deep", deadline=None, max_examples=500)
 settings.load_profile("project")
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Name a case of bytes by its parameter: keys and signatures differ from run to run, names of tests must not."""
+    return argname if isinstance(val, bytes) else None
