@@ -72,7 +72,7 @@ class Listener:
 
     `app` is a WSGI or an ASGI callable; port 0 takes any free one. `workers` threads serve a WSGI
     application; `requests_max` may be at work or wait for one. `path_logged` False keeps paths out of the
-    log where they hold what was asked about whom.
+    log where they hold what was asked about whom. `beside` is work that the listener needs while it is served.
     """
 
     name: str
@@ -84,6 +84,7 @@ class Listener:
     workers: int = 8
     requests_max: int = 256
     path_logged: bool = True
+    beside: tuple[Periodic, ...] = ()
 
     @property
     def scheme(self) -> str:
@@ -125,7 +126,8 @@ def serve(
         urls = {
             listener.name: _url(listener, bound) for listener, bound in zip(listeners, sockets, strict=True)
         }
-        stack.enter_context(run_periodically(periodic))
+        beside = [each for listener in listeners for each in listener.beside]
+        stack.enter_context(run_periodically([*periodic, *beside]))
         asyncio.run(_serve_all(servers, lambda: ready(role, urls)))
 
 

@@ -1,11 +1,15 @@
 """Settings of listeners, as every service with TLS names them."""
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, StringConstraints, field_validator
 
 from edge.http_server import ServerTls
 from edge.settings import Settings, SettingsPath
+
+CrlUrl = Annotated[str, StringConstraints(pattern=r"^http://[^?#]+$")]
+"""Where a CRL is published."""
 
 
 class ListenerSettings(Settings):
@@ -33,7 +37,21 @@ class TlsListenerSettings(ListenerSettings):
 
 
 class OperatorListenerSettings(TlsListenerSettings):
-    """The mutual-TLS listener: whose certificates are let in, and what each may do."""
+    """The mutual-TLS listener: whose certificates are let in, and what each may do.
+
+    `client_crl`: URL or file of the CRL of each CA in `client_anchors`; without any, revocation is not judged here.
+    """
 
     client_anchors: SettingsPath
     principals: SettingsPath
+    client_crl: tuple[CrlUrl | SettingsPath, ...] = ()
+    client_crl_interval_s: Annotated[float, Field(ge=1, le=86_400)] = 60
+    client_crl_stale: Literal["refuse", "alarm"] = "refuse"
+
+    @field_validator("client_crl")
+    @classmethod
+    def _is_plain_http_or_a_file(cls, value: tuple[str | Path, ...]) -> tuple[str | Path, ...]:
+        for each in value:
+            if isinstance(each, Path) and ":/" in str(each):
+                raise ValueError(f"expected http:// (a CRL is signed) or a file, got {each}")
+        return value

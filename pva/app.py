@@ -16,11 +16,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 
 from clients.result_receiver import ResultReceiverClient
+from edge.client_revocation import client_table
 from edge.database import engine_for, migrate
 from edge.http_server import Listener, ListenerError, serve
 from edge.keys import KeyFileError
 from edge.periodic import Periodic
-from edge.principals import PrincipalTable, PrincipalTableError
+from edge.principals import PrincipalTableError
 from edge.process import configure_logging, system_clock, system_random
 from edge.settings import SettingsError, load_settings
 from edge.signing_keys import SigningKeyError, SigningKeySettings
@@ -167,6 +168,7 @@ def _listeners(
     settings: PvaSettings, *, desks: OperatorDesks, verifier: Verifier, callers: CallerRefusals
 ) -> tuple[Listener, ...]:
     anonymous = AnonymousRefusals()
+    clients = client_table(settings.operator, clock=system_clock)
     return (
         Listener(
             name="device",
@@ -183,14 +185,13 @@ def _listeners(
             app=operator_app(
                 desks=desks,
                 callers=callers,
-                principals=PrincipalTable.load(
-                    settings.operator.principals, anchors=settings.operator.client_anchors
-                ),
+                principals=clients.principals,
                 clock=system_clock,
                 anonymous=anonymous,
             ),
             tls=settings.operator.tls(client_anchors=settings.operator.client_anchors),
             body_bytes_max=MANIFEST_BYTES_MAX,
+            beside=clients.periodic,
         ),
     )
 

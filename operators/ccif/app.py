@@ -10,10 +10,11 @@ import click
 
 from clients.icf import BearerTerms, IcfClient
 from edge.caller_refusals import CallerRefusals
+from edge.client_revocation import client_table
 from edge.database import engine_for, migrate
 from edge.http_server import Listener, ListenerError, serve
 from edge.keys import KeyFileError
-from edge.principals import PrincipalTable, PrincipalTableError
+from edge.principals import PrincipalTableError
 from edge.process import configure_logging, system_clock, system_random
 from edge.refused import AnonymousRefusals
 from edge.secret_store import SecretStore
@@ -78,9 +79,10 @@ def build_listeners(settings: CcifSettings) -> tuple[Listener, ...]:
         anonymous=AnonymousRefusals(),
     )
     operator = settings.operator
+    clients = client_table(settings.operator, clock=system_clock)
     app = operator_app(
         desk,
-        principals=PrincipalTable.load(operator.principals, anchors=operator.client_anchors),
+        principals=clients.principals,
         clock=system_clock,
         on_refusal=refusals.record,
     )
@@ -91,6 +93,7 @@ def build_listeners(settings: CcifSettings) -> tuple[Listener, ...]:
             port=operator.port,
             app=app,
             tls=operator.tls(client_anchors=operator.client_anchors),
+            beside=clients.periodic,
             body_bytes_max=BODY_BYTES_MAX,
         ),
     )

@@ -11,11 +11,12 @@ import click
 
 from clients.pva import PvaOperatorClient
 from clients.sho import ShoOperatorClient
+from edge.client_revocation import client_table
 from edge.database import engine_for, migrate
 from edge.http_server import Listener, ListenerError, serve
 from edge.keys import KeyFileError
 from edge.periodic import Periodic
-from edge.principals import PrincipalTable, PrincipalTableError
+from edge.principals import PrincipalTableError
 from edge.process import configure_logging, system_clock, system_random
 from edge.refused import AnonymousRefusals
 from edge.settings import SettingsError, load_settings
@@ -116,6 +117,7 @@ def build(settings: DpfSettings) -> tuple[tuple[Listener, ...], tuple[Periodic, 
         tls=settings.device.tls(),
         body_bytes_max=DEVICE_BODY_BYTES_MAX,
     )
+    clients = client_table(settings.operator, clock=system_clock)
     operator = Listener(
         name="operator",
         host=settings.operator.host,
@@ -124,13 +126,12 @@ def build(settings: DpfSettings) -> tuple[tuple[Listener, ...], tuple[Periodic, 
             desk=AuthorizationDesk(store=store, trust=trust),
             results=ResultDesk(store=store, trust=trust),
             callers=store,
-            principals=PrincipalTable.load(
-                settings.operator.principals, anchors=settings.operator.client_anchors
-            ),
+            principals=clients.principals,
             clock=system_clock,
             anonymous=anonymous,
         ),
         tls=settings.operator.tls(client_anchors=settings.operator.client_anchors),
+        beside=clients.periodic,
         body_bytes_max=AUTHORIZATION_BYTES_MAX,
     )
     forwarding = Periodic(

@@ -11,10 +11,11 @@ import click
 
 from clients.pva import PvaOperatorClient
 from clients.sho import ShoOperatorClient
+from edge.client_revocation import client_table
 from edge.database import engine_for, migrate
 from edge.http_server import Listener, ListenerError, serve
 from edge.keys import KeyFileError
-from edge.principals import PrincipalTable, PrincipalTableError
+from edge.principals import PrincipalTableError
 from edge.process import configure_logging, system_clock, system_random
 from edge.refused import AnonymousRefusals
 from edge.settings import SettingsError, load_settings
@@ -104,6 +105,7 @@ def build_listeners(settings: DrfSettings) -> tuple[Listener, ...]:
         tls=settings.device.tls(),
         body_bytes_max=DEVICE_BODY_BYTES_MAX,
     )
+    clients = client_table(settings.operator, clock=system_clock)
     operator = Listener(
         name="operator",
         host=settings.operator.host,
@@ -113,12 +115,11 @@ def build_listeners(settings: DrfSettings) -> tuple[Listener, ...]:
             discovery=discovery,
             relay=RelayDesk(store=store, verifiers=RelayVerifiers(relayed)),
             callers=store,
-            principals=PrincipalTable.load(
-                settings.operator.principals, anchors=settings.operator.client_anchors
-            ),
+            principals=clients.principals,
             clock=system_clock,
         ),
         tls=settings.operator.tls(client_anchors=settings.operator.client_anchors),
+        beside=clients.periodic,
     )
     return device, operator
 

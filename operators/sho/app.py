@@ -18,11 +18,12 @@ from cryptography import x509
 from clients.dpf import DpfOperatorClient
 from clients.drf import DrfOperatorClient
 from clients.pva import PvaOperatorClient
+from edge.client_revocation import client_table
 from edge.database import engine_for, migrate
 from edge.http_server import Listener, ListenerError, serve
 from edge.keys import KeyFileError
 from edge.periodic import Periodic
-from edge.principals import PrincipalTable, PrincipalTableError
+from edge.principals import PrincipalTableError
 from edge.process import configure_logging, system_clock, system_random
 from edge.refused import AnonymousRefusals
 from edge.settings import SettingsError, load_settings
@@ -236,6 +237,7 @@ def _listeners(parts: Parts, registrar: Registrar, validation: Validation) -> tu
             life_s=subscribers.life_s,
         ),
     )
+    clients = client_table(operator, clock=system_clock)
     return (
         Listener(
             name="public",
@@ -252,11 +254,12 @@ def _listeners(parts: Parts, registrar: Registrar, validation: Validation) -> tu
             app=operator_app(
                 desks,
                 callers=parts.store,
-                principals=PrincipalTable.load(operator.principals, anchors=operator.client_anchors),
+                principals=clients.principals,
                 clock=system_clock,
                 anonymous=anonymous,
             ),
             tls=operator.tls(client_anchors=operator.client_anchors),
+            beside=clients.periodic,
             body_bytes_max=BODY_BYTES_MAX,
         ),
     )

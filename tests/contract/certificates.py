@@ -82,6 +82,10 @@ class Certificates:
         """A new client certificate; of the listener's root unless told otherwise."""
         return self.issue(name, ExtendedKeyUsageOID.CLIENT_AUTH, authority or self.root)
 
+    def certificate(self, name: str) -> x509.Certificate:
+        """The certificate that was issued last under this name."""
+        return x509.load_pem_x509_certificate((self.folder / f"{name}.pem").read_bytes())
+
     def register(
         self,
         rows: dict[str, tuple[str, x509.Certificate]],
@@ -102,6 +106,27 @@ class Certificates:
                 }
             )
         (self.folder / "principals.json").write_text(json.dumps({"principals": principals}))
+
+    def crl(
+        self,
+        *revoked: x509.Certificate,
+        number: int = 1,
+        life: timedelta = timedelta(hours=1),
+        authority: Authority | None = None,
+    ) -> bytes:
+        """DER list of the root, or of `authority`, that names `revoked` and ends after `life` from now on."""
+        issuer = authority or self.root
+        builder = (
+            x509.CertificateRevocationListBuilder()
+            .issuer_name(issuer.certificate.subject)
+            .last_update(self.now - timedelta(minutes=1))
+            .next_update(self.now + life)
+            .add_extension(x509.CRLNumber(number), critical=False)
+        )
+        for certificate in revoked:
+            entry = x509.RevokedCertificateBuilder().serial_number(certificate.serial_number)
+            builder = builder.add_revoked_certificate(entry.revocation_date(self.now).build())
+        return builder.sign(issuer.key, hashes.SHA256()).public_bytes(Encoding.DER)
 
     def tls(self, name: str | None = None) -> ClientTls:
         """How a client trusts the server, and proves itself as `name`."""

@@ -17,6 +17,7 @@ from ca.errors import EnrollmentRefusedError
 from ca.profiles import Kind
 from ca.records import serial_text
 from ca.web import OperatorDesk, device_app, operator_app, public_app
+from edge.client_revocation import ClientRevocation, CrlSource
 from edge.http_protocol import PEER_CERTIFICATE
 from edge.principals import ROLES, PrincipalTable, certificate_digests, routes_of
 from messages.enrollment import ENROLLMENT_MEDIA_TYPE, EnrollmentChallenge, EnrollmentResult
@@ -270,6 +271,26 @@ def test_a_revoked_client_certificate_opens_no_door(desk: Desk, house: CaHouse) 
     assert (status, answer["type"]) == (403, "urn:pva:problem:certificate-revoked")
     assert refusals(house) == [(f"certificate key {spki_sha256(stolen)}", "revoked")]
     assert desk.call("admin", "GET", "/v1/es-roots")[0] == 200
+
+
+@pytest.mark.negative
+def test_the_list_of_the_tls_root_tells_other_services_who_is_revoked(desk: Desk, house: CaHouse) -> None:
+    root = house.hierarchy.make_root(Kind.TLS_ROOT).x509()
+    stolen, admin = (x509.load_der_x509_certificate(desk.certificates[name]) for name in ("es", "admin"))
+    elsewhere = ClientRevocation(
+        [CrlSource(name="the CA", read=lambda: house.lists.published(ca_id(root)).der)],
+        issuers=[root],
+        clock=house.clock,
+        is_stale_refused=True,
+    )
+    house.lists.publish(ca_id(root))
+    elsewhere.follow()
+    assert not elsewhere.is_revoked(stolen, root)
+    path = f"/v1/certificates/{serial_text(stolen.serial_number)}/revocation"
+    assert desk.call("admin", "POST", path, {"reason": "keyCompromise", "issuer": ca_id(root)})[0] == 200
+    elsewhere.follow()
+    assert elsewhere.is_revoked(stolen, root)
+    assert not elsewhere.is_revoked(admin, root)
 
 
 @pytest.mark.negative
