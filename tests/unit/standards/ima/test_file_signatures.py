@@ -84,3 +84,11 @@ def test_another_file(data: bytes) -> None:
 def test_a_violation_has_no_digest_that_is_signed() -> None:
     with pytest.raises(ImaError, match="hash algorithm"):
         verify_file_signature(BY_ECC, algorithm="sha256", digest=bytes(20), keyring=KEYRING)
+
+
+@pytest.mark.check("A22")
+@pytest.mark.negative
+@pytest.mark.parametrize("algorithm", ["sm3", "verity:sha256"])
+def test_a_digest_of_the_same_size_by_another_algorithm_is_not_what_was_signed(algorithm: str) -> None:
+    with pytest.raises(ImaError, match="hash algorithm"):
+        verify_file_signature(BY_ECC, algorithm=algorithm, digest=DIGEST, keyring=KEYRING)
