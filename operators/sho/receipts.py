@@ -7,7 +7,7 @@ one transaction or not at all, so that nobody is told of a subscription that doe
     1 the message is one, and the order that it names has a package
     2 the fresh result: a PVA's under this operator's anchors, for this operator, not too long ago, and it permits
       release
-    3 it is about the device, order, AK and storage key of the package
+    3 it is about the device, order, AK and storage key of the package, by the PVA that this operator chose for them
     4 the statement is a quote by this AK over the package's own receipt nonce, in the state of the fresh result
     5 it speaks of this device, order, package and MID
     6 installed: AuC, order and user, in one transaction; the signed instruction is the answer
@@ -47,6 +47,7 @@ from messages.statement import (
 from operators.sho.order_states import BoundOrder, OrderRecord, OrderState, bound
 from operators.sho.packages import Package
 from operators.sho.refusals import RefusalCode, RefusalError
+from operators.sho.validation import ValidationRequest
 from standards.rats.ear import AttestationResult
 from standards.rats.ear import read_claims as read_result
 from standards.rats.errors import RatsError
@@ -96,6 +97,9 @@ class ReceiptStore(Protocol):
 
     def package(self, order_id: str) -> Package | None:
         """The newest package of an order."""
+
+    def accepted_request(self, order_id: str) -> ValidationRequest | None:
+        """The request whose result this order rests on."""
 
     def authorized(self, order_id: str, *, at: datetime) -> None:
         """The DPF has the authorisation of a packaged order."""
@@ -196,6 +200,13 @@ class ReceiptDesk:
             raise RefusalError(
                 RefusalCode.RESULT_MISMATCH, subject="fresh result", reason=str(error)
             ) from None
+        asked = self.store.accepted_request(order.id)
+        if asked is None or fresh.issuer != asked.pva:
+            raise RefusalError(
+                RefusalCode.RESULT_MISMATCH,
+                subject="fresh result",
+                reason=f"expected one of the PVA that validated the platform, got one of {fresh.issuer!r}",
+            )
         if not permits_release(fresh):
             raise RefusalError(
                 RefusalCode.RESULT_NOT_AFFIRMING,
