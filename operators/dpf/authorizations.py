@@ -14,7 +14,7 @@ from messages.errors import MessageError
 from messages.mid_package import CONTENT_BYTES_MAX
 from messages.operator_token import TOKEN_BYTES_MAX
 from messages.reliance import RESULT_BYTES_MAX
-from operators.dpf.gate import AuthorizedParts, Trust, check_authorized
+from operators.dpf.gate import AuthorizedParts, Trust, check_authorization, check_authorized
 from operators.dpf.records import AuthorizationRecord, AuthorizationStatus, RecordedRefusal
 from operators.dpf.refusals import RefusalCode, RefusalError
 
@@ -52,9 +52,14 @@ class AuthorizationDesk:
         """
         # 1 decode the body: untrusted, size-limited
         parts = decode_parts(body)
-        # 2 points 1 to 4 of the gate, now
+        # 2 the same again changes nothing, and needs no result that is still in its life
+        offered = check_authorization(parts, sho=sho, trust=self.trust, at=at)
+        known = self.store.authorization(authorization_id(sho, jti=offered.jti))
+        if known is not None and known.parts.digest == parts.digest:
+            return known, False
+        # 3 points 1 to 4 of the gate, now
         authorized = check_authorized(parts, sho=sho, trust=self.trust, accepted_at=at, at=at)
-        # 3 one transaction: the same again is found by its id
+        # 4 one transaction: another one under this id is a conflict
         authorization = authorized.authorization
         return self.store.add_authorization(
             AuthorizationRecord(

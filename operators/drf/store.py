@@ -25,6 +25,8 @@ from operators.drf.relay import Relayed
 
 REFUSALS_MAX = 32
 """Refusals of a device kept an attachment; more are only counted, so that a flood costs no storage."""
+REGISTRATIONS_MAX = 32
+"""Registrations kept a PCID: the oldest make room, since an SHO answers a repeat alike."""
 
 
 class Store:
@@ -114,19 +116,22 @@ class Store:
         """See `operators.drf.registrations.RegistrationStore`."""
         try:
             with transaction(self._engine) as connection:
+                is_new = not _is_registered(connection, record)
                 values = {name: getattr(record, name) for name in RegistrationRecord.__slots__}
                 connection.execute(sa.insert(schema.registrations).values(values))
-                self._audit(
-                    connection,
-                    kind="registered",
-                    subject=record.device_id,
-                    record={
-                        "pcid": record.pcid,
-                        "sho": record.sho,
-                        "order_sha256": hashlib.sha256(record.order.encode()).hexdigest(),
-                    },
-                    at=record.registered_at,
-                )
+                _make_room(connection, record)
+                if is_new:
+                    self._audit(
+                        connection,
+                        kind="registered",
+                        subject=record.device_id,
+                        record={
+                            "pcid": record.pcid,
+                            "sho": record.sho,
+                            "order_sha256": hashlib.sha256(record.order.encode()).hexdigest(),
+                        },
+                        at=record.registered_at,
+                    )
         except IntegrityError:
             first = self.registration(record.pcid, record.idempotency_key)
             if first is None:
@@ -222,3 +227,29 @@ class Store:
             at=at,
             salt=self._random_bytes(SALT_BYTES),
         )
+
+
+def _is_registered(connection: sa.Connection, record: RegistrationRecord) -> bool:
+    """Whether the PCID had the same order for this device before, under another key of its own."""
+    table = schema.registrations
+    query = sa.select(table.c.pcid).where(
+        table.c.pcid == record.pcid, table.c.device_id == record.device_id, table.c.order == record.order
+    )
+    return connection.execute(query.limit(1)).first() is not None
+
+
+def _make_room(connection: sa.Connection, record: RegistrationRecord) -> None:
+    table = schema.registrations
+    kept = (
+        sa.select(table.c.idempotency_key)
+        .where(table.c.pcid == record.pcid)
+        .order_by(table.c.registered_at.desc(), table.c.idempotency_key)
+        .limit(REGISTRATIONS_MAX)
+    )
+    connection.execute(
+        sa.delete(table).where(
+            table.c.pcid == record.pcid,
+            table.c.idempotency_key != record.idempotency_key,
+            table.c.idempotency_key.not_in(kept),
+        )
+    )

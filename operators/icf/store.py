@@ -20,7 +20,7 @@ from operators.icf import schema
 from operators.icf.subscribers import BearerTerms, Subscriber
 from operators.icf.vectors import IssuedVector
 from standards.aka.milenage import KEY_SIZE, MilenageKey
-from standards.aka.sequence import IND_COUNT, SEQ_MAX, HomeSequence, parts_of
+from standards.aka.sequence import DELTA, IND_COUNT, SEQ_MAX, HomeSequence, parts_of
 
 ISSUED_MAX = 64
 """RANDs remembered for one PCID; the oldest make room."""
@@ -165,7 +165,9 @@ def _advance(pcid: str, *, count: int, sqn_ms: int | None) -> sa.sql.dml.Returni
     """The one statement that takes `count` numbers; `standards.aka.sequence.HomeSequence` says what it does."""
     # SEQ has 43 bits: the parameter's type says so, or PostgreSQL takes it for 32 bits
     told = sa.literal(0 if sqn_ms is None else parts_of(sqn_ms)[0], sa.BigInteger)
-    seq = sa.case((_SUBSCRIBERS.c.seq < told, told), else_=_SUBSCRIBERS.c.seq) + count
+    stood = _SUBSCRIBERS.c.seq
+    left_behind = sa.and_(sa.literal(sqn_ms is not None), stood - told >= sa.literal(DELTA, sa.BigInteger))
+    seq = sa.case((stood < told, told), (left_behind, told), else_=stood) + count
     return (
         sa.update(_SUBSCRIBERS)
         .where(_SUBSCRIBERS.c.pcid == pcid, seq <= sa.literal(SEQ_MAX, sa.BigInteger))

@@ -15,7 +15,7 @@ from edge.database import transaction
 from edge.ledger import SALT_BYTES
 from edge.process import RandomBytes
 from operators.sho import schema
-from operators.sho.order_states import OrderRecord, OrderState, check_transition
+from operators.sho.order_states import UNDER_WAY, OrderRecord, OrderState, check_transition
 from operators.sho.refusals import RefusalCode, RefusalError
 from operators.sho.store_rows import order_of
 
@@ -57,7 +57,11 @@ class OrderBook:
     def orders_of_code(self, device_code: str) -> Sequence[OrderRecord]:
         """See `operators.sho.registration.RegistrationStore`."""
         table = schema.orders
-        query = sa.select(table).where(table.c.device_code == device_code).order_by(table.c.number.desc())
+        # the one that is under way first: however many were placed for the code since, it is finished before them
+        waits = sa.case((table.c.state.in_([each.value for each in UNDER_WAY]), 0), else_=1)
+        query = (
+            sa.select(table).where(table.c.device_code == device_code).order_by(waits, table.c.number.desc())
+        )
         return self.orders(query.limit(_ORDERS_OF_A_CODE))
 
     def _one_order(self, condition: sa.ColumnElement[bool]) -> OrderRecord | None:

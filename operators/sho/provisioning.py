@@ -32,7 +32,7 @@ from operators.sho.approvals import (
 from operators.sho.credential import RecognisedSupplier, check_still_recognised
 from operators.sho.order_states import BoundOrder, OrderRecord, OrderState, bound
 from operators.sho.packages import Package, Recipe, make_package
-from operators.sho.refusals import RefusalCode, RefusalError
+from operators.sho.refusals import PeerError, RefusalCode, RefusalError
 from operators.sho.subscriptions import StoredSubscription, SubscriptionMaker
 from operators.sho.validation import Validation, ValidationRequest
 from standards.rats.ear import AttestationResult
@@ -117,20 +117,30 @@ class Provisioning:
         return True
 
     def authorize(self, order: OrderRecord, *, at: datetime) -> bool:
-        """Hand the package of a packaged order to the DPF (6); whether anything has changed. Raises PeerError."""
+        """Hand the package of a packaged order to the DPF (6); whether anything has changed. Raises PeerError.
+
+        What has lapsed meanwhile is handed in too: a DPF that has it says so, and this operator was killed before it
+        could note that; the device may have the package by now. A DPF that has it not refuses it, for its age.
+        """
         binding = bound(order)
         package, request = self.store.package(order.id), self.store.accepted_request(order.id)
-        good = request is not None and self._still_good(binding, request, at=at) is not None
-        if package is None or request is None or request.result is None or not good:
+        if package is None or request is None or request.result is None:
             self.store.restart(order.id, before=order.state, at=at)
             return True
-        self.dpf.authorize(
-            authorization=package.authorization,
-            order=binding.token,
-            result=request.result,
-            package=package.token,
-            content=package.content,
-        )
+        good = self._still_good(binding, request, at=at) is not None
+        try:
+            self.dpf.authorize(
+                authorization=package.authorization,
+                order=binding.token,
+                result=request.result,
+                package=package.token,
+                content=package.content,
+            )
+        except PeerError:
+            if good:
+                raise
+            self.store.restart(order.id, before=order.state, at=at)
+            return True
         self.store.authorized(order.id, at=at)
         return True
 

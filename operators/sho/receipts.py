@@ -4,10 +4,10 @@ Rule: this operator verifies the TRE's own signature, whoever brought it. AuC, o
 one transaction or not at all, so that nobody is told of a subscription that does not work (R12). A receipt that says
 "failed" never opens the AuC.
 
-    1 the message is one, and the order that it names has been authorised
+    1 the message is one, and the order that it names has a package
     2 the fresh result: a PVA's under this operator's anchors, for this operator, not too long ago, and it permits
       release
-    3 it is about the device, order, AK and storage key of the package
+    3 it is about the device, order, AK and storage key of the package, by the PVA that this operator chose for them
     4 the statement is a quote by this AK over the package's own receipt nonce, in the state of the fresh result
     5 it speaks of this device, order, package and MID
     6 installed: AuC, order and user, in one transaction; the signed instruction is the answer
@@ -17,7 +17,7 @@ one transaction or not at all, so that nobody is told of a subscription that doe
 import hashlib
 import hmac
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 
@@ -47,6 +47,7 @@ from messages.statement import (
 from operators.sho.order_states import BoundOrder, OrderRecord, OrderState, bound
 from operators.sho.packages import Package
 from operators.sho.refusals import RefusalCode, RefusalError
+from operators.sho.validation import ValidationRequest
 from standards.rats.ear import AttestationResult
 from standards.rats.ear import read_claims as read_result
 from standards.rats.errors import RatsError
@@ -54,7 +55,9 @@ from standards.rats.errors import RatsError
 RECEIPT_MESSAGE_BYTES_MAX: Final = RESULT_BYTES_MAX + STATEMENT_BYTES_MAX + 256
 RETRYABLE: Final = frozenset({"state-refused", "storage"})
 """Failures that a new try can mend: the order stays authorised."""
-_WITH_PACKAGE: Final = frozenset({OrderState.AUTHORIZED, OrderState.ACTIVE, OrderState.FAILED})
+_WITH_PACKAGE: Final = frozenset(
+    {OrderState.PACKAGED, OrderState.AUTHORIZED, OrderState.ACTIVE, OrderState.FAILED}
+)
 _INSTANT: Final = timedelta(seconds=1)
 INFORMED: Final = "The subscription is installed in your device and active."
 
@@ -94,6 +97,12 @@ class ReceiptStore(Protocol):
 
     def package(self, order_id: str) -> Package | None:
         """The newest package of an order."""
+
+    def accepted_request(self, order_id: str) -> ValidationRequest | None:
+        """The request whose result this order rests on."""
+
+    def authorized(self, order_id: str, *, at: datetime) -> None:
+        """The DPF has the authorisation of a packaged order."""
 
     def answer_to(self, digest: bytes) -> ReceiptAnswer | None:
         """The answer that a receipt got before."""
@@ -139,6 +148,9 @@ class ReceiptDesk:
         binding = bound(order)
         fresh = self._fresh(message.result, order=binding, package=package, at=at)  # 2, 3
         receipt = _verified(statement, fresh=fresh, order=binding, package=package)  # 4, 5
+        if order.state is OrderState.PACKAGED:  # killed before it could note that the DPF had the package
+            self.store.authorized(order.id, at=at)
+            order = replace(order, state=OrderState.AUTHORIZED)
         answer = self._answer(receipt, order=order)
         taken = TakenReceipt(digest=digest, order_id=order.id, receipt=receipt, answer=answer)
         if answer.state is OrderState.ACTIVE and receipt.installed:  # 6
@@ -188,6 +200,13 @@ class ReceiptDesk:
             raise RefusalError(
                 RefusalCode.RESULT_MISMATCH, subject="fresh result", reason=str(error)
             ) from None
+        asked = self.store.accepted_request(order.id)
+        if asked is None or fresh.issuer != asked.pva:
+            raise RefusalError(
+                RefusalCode.RESULT_MISMATCH,
+                subject="fresh result",
+                reason=f"expected one of the PVA that validated the platform, got one of {fresh.issuer!r}",
+            )
         if not permits_release(fresh):
             raise RefusalError(
                 RefusalCode.RESULT_NOT_AFFIRMING,

@@ -374,7 +374,10 @@ class Store(OrderBook):
         self.audit(connection, "result-taken", result.device_id, record, at=at)
 
     def _keep_receipt(self, connection: sa.Connection, taken: TakenReceipt, *, at: datetime) -> None:
-        connection.execute(sa.insert(schema.receipts).values(**row_of_receipt(taken, at=at)))
+        table = schema.receipts
+        if connection.scalar(sa.select(table.c.digest).where(table.c.digest == taken.digest)) is not None:
+            return  # brought twice at the same time
+        connection.execute(sa.insert(table).values(**row_of_receipt(taken, at=at)))
         record = {
             "outcome": taken.receipt.outcome,
             "detail": taken.receipt.detail,

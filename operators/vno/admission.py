@@ -79,10 +79,18 @@ def reachable(addresses: Sequence[str], *, networks: Sequence[IpNetwork]) -> str
             address = address.ipv4_mapped
         if any(address in network for network in networks if network.version == address.version):
             return text
-        if address.is_global and not address.is_multicast:
+        if address.is_global and not address.is_multicast and not _leads_elsewhere(address):
             return text
     raise refuse(
         RefusalCode.ADDRESS_NOT_ALLOWED,
         subject="destination",
         reason="the destination's address is not one that this network forwards to",
     )
+
+
+def _leads_elsewhere(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    """Whether an address that counts as global may stand for one that is not: reserved, or with an IPv4 one inside."""
+    if isinstance(address, ipaddress.IPv4Address):
+        return address.is_reserved
+    translated = address.sixtofour is not None or address.teredo is not None
+    return address.is_reserved or address.is_site_local or translated

@@ -2,7 +2,7 @@
 
 Rule: a USIM takes each SQN at most once. It remembers the highest SEQ for each of the 32 values of IND, so vectors
 that are used out of order, or in two networks at once, are not refused for that (C.1.2, C.2.2). An AuC counts without
-a clock (C.1.1.2, profile 2), gives one IND to a batch (C.3.4), and never goes back. The optional age limit L of C.2.2
+a clock (C.1.1.2, profile 2), gives one IND to a batch (C.3.4), and goes back for a USIM alone that has been left behind. The optional age limit L of C.2.2
 is not used.
 """
 
@@ -56,8 +56,13 @@ class HomeSequence:
         return HomeSequence(seq=self.seq + count, ind=(self.ind + 1) % IND_COUNT)
 
     def resynchronised(self, sqn_ms: int) -> "HomeSequence":
-        """Where the AuC goes on after a verified AUTS with the USIM's SQN: forward to it, never back (6.3.5)."""
-        return replace(self, seq=max(self.seq, parts_of(sqn_ms)[0]))
+        """Where the AuC goes on after a verified AUTS with the USIM's SQN (6.3.5).
+
+        Forward to it; back to it only where the USIM would take nothing that follows, for lying too far ahead:
+        otherwise whoever has vectors made without end would have locked the subscriber out for ever.
+        """
+        seq = parts_of(sqn_ms)[0]
+        return replace(self, seq=seq if self.seq >= seq + DELTA else max(self.seq, seq))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,7 +28,7 @@ from operators.vno.bearers import Bearer, secret_digest
 from operators.vno.store import REFUSALS_MAX
 from operators.vno.store import Store as VnoStore
 from standards.aka.milenage import MilenageKey
-from standards.aka.sequence import SEQ_MAX, HomeSequence, sqn_of
+from standards.aka.sequence import DELTA, SEQ_MAX, HomeSequence, sqn_of
 from tests.contract.postgresql import postgresql
 from tests.fakes.access_memory import CcifMemory, IcfMemory, VnoMemory
 
@@ -149,6 +149,12 @@ def test_numbers_go_forward_and_each_batch_has_its_own(stores: Stores) -> None:
     fourth = stores.icf.take_numbers(issued(rand(5)), sqn_ms=sqn_of(seq=3, ind=9), by="vno", at=NOW)
     assert fourth == HomeSequence(seq=501, ind=3)
     assert stores.icf.issued(rand(5)) == issued(rand(5))[0]
+    ahead = sqn_of(seq=600 + DELTA, ind=0)
+    assert stores.icf.take_numbers(issued(rand(6)), sqn_ms=ahead, by="vno", at=NOW) is not None
+    behind = stores.icf.take_numbers(issued(rand(7)), sqn_ms=sqn_of(seq=502, ind=3), by="vno", at=NOW)
+    assert behind == HomeSequence(seq=502, ind=5)
+    first_again = stores.icf.take_numbers(issued(rand(8)), sqn_ms=None, by="vno", at=NOW)
+    assert first_again == HomeSequence(seq=503, ind=6)
 
 
 @pytest.mark.negative

@@ -109,6 +109,31 @@ def test_repeats_change_nothing(world: World) -> None:
     assert caught.value.code == RefusalCode.IDEMPOTENCY_CONFLICT.value
 
 
+@pytest.mark.requirement("R99")
+@pytest.mark.parametrize("outcome", ["installed", "package-refused"])
+def test_a_receipt_that_is_brought_twice_at_once_is_kept_once(
+    world: World, outcome: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = world.authorized()
+    said = world.statement(order.id, world.receipt(order.id, outcome=outcome))
+    message = world.message(order.id, said)
+    before = world.order(order.id)
+    first = world.receipts.take(message, at=world.at)
+    monkeypatch.setattr(world.store, "answer_to", lambda _: None)
+    monkeypatch.setattr(world.store, "order_of_digest", lambda _: before)
+    assert world.receipts.take(message, at=world.at).state is first.state
+    assert world.leaves(order.id).count("receipt-taken") == 1
+
+
+@pytest.mark.negative
+def test_an_order_under_way_is_found_among_any_number_of_newer_ones(world: World) -> None:
+    order = world.authorized()
+    for number in range(60):
+        world.place(key=f"a-flood-of-orders-{number:03d}")
+    assert world.register() == order.token
+    assert world.state(order.id) is OrderState.AUTHORIZED
+
+
 @pytest.mark.negative
 def test_a_refused_order_is_tried_again_and_an_older_one_is_replaced(world: World) -> None:
     older = world.validating()

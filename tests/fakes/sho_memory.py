@@ -243,6 +243,8 @@ class MemoryStore:
         self._leaf("result-taken", result.device_id)
 
     def _keep_receipt(self, taken: TakenReceipt) -> None:
+        if taken.digest in self.receipts:
+            return
         self.receipts[taken.digest] = taken.answer
         self._leaf("receipt-taken", taken.order_id)
 

@@ -214,6 +214,7 @@ class FakeNetwork:
 
     drf_reachable: bool = True
     dpf_reachable: bool = True
+    dpf_takes_new: bool = True
     announced: list[tuple[str, str]] = field(default_factory=list)
     authorized: list[dict[str, Any]] = field(default_factory=list)
 
@@ -225,6 +226,8 @@ class FakeNetwork:
     def authorize(self, **parts: Any) -> None:
         if not self.dpf_reachable:
             raise PeerError("DPF", reason="it is down")
+        if not self.dpf_takes_new and parts not in self.authorized:
+            raise PeerError("DPF", reason="result-invalid")
         self.authorized.append(parts)
 
 

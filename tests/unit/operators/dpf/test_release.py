@@ -317,6 +317,12 @@ def test_an_answer_that_lives_longer_than_this_dpf_waits_is_not_now(room: DpfRoo
     assert come(room, at=late).id != delivery.id
 
 
+def test_the_same_authorisation_is_the_same_also_when_its_result_has_ended(room: DpfRoom) -> None:
+    first = authorize(room)
+    again = room.authorizations.accept(body_of(PARTS), sho=SHO, at=NOW + timedelta(minutes=20))
+    assert again == (first, False)
+
+
 @pytest.mark.negative
 def test_deliveries_do_not_follow_each_other_without_a_pause(room: DpfRoom) -> None:
     authorize(room)

@@ -50,12 +50,13 @@ class FakeOperators:
 
     asked: list[RegistrationWish] = field(default_factory=list)
     away: bool = False
+    always: str | None = None
 
     def register(self, wish: RegistrationWish) -> str:
         if self.away:
             raise RefusalError(RefusalCode.SHO_UNAVAILABLE, subject=wish.sho, reason="silence")
         self.asked.append(wish)
-        return f"order token {len(self.asked)}"
+        return self.always or f"order token {len(self.asked)}"
 
 
 @dataclass

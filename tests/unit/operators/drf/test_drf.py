@@ -15,6 +15,7 @@ from operators.drf import schema
 from operators.drf.discovery import Question, choose
 from operators.drf.refusals import REFUSALS, RefusalCode, RefusalError
 from operators.drf.registrations import RegistrationWish
+from operators.drf.store import REGISTRATIONS_MAX
 from tests.fakes.pki import NOW
 from tests.unit.operators.drf.room import ATTACHMENT, DEVICE, KNOWN, OPERATORS_ROOT, PCID, DrfRoom, proven
 
@@ -204,6 +205,21 @@ def test_a_retry_makes_one_registration(room: DrfRoom) -> None:
     assert kept is not None
     assert (kept.device_id, kept.sho) == (DEVICE, "sho-1")
     assert room.store.add_registration(replace(kept, order="of a rival")) == kept
+
+
+@pytest.mark.negative
+def test_a_device_that_registers_without_end_costs_no_storage(room: DrfRoom) -> None:
+    room.operators.always = "the order token"
+    for number in range(REGISTRATIONS_MAX + 20):
+        at = NOW + timedelta(seconds=number)
+        room.registrations.register(WISH, idempotency_key=f"key-{number}", at=at)
+    assert kinds(room) == ["registered"]
+    kept = [
+        number
+        for number in range(REGISTRATIONS_MAX + 20)
+        if room.store.registration(PCID, f"key-{number}") is not None
+    ]
+    assert kept == list(range(20, REGISTRATIONS_MAX + 20))
 
 
 @pytest.mark.negative

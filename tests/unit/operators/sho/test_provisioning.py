@@ -318,13 +318,42 @@ def test_while_the_dpf_is_down_the_same_package_waits(world: World) -> None:
 def test_a_package_whose_result_lapsed_at_the_dpf_s_door_is_made_anew(world: World) -> None:
     world.network.dpf_reachable = False
     order = world.authorized()
-    world.network.dpf_reachable = True
+    world.network.dpf_reachable, world.network.dpf_takes_new = True, False
     world.later(minutes=6)
     world.advance()
     assert world.state(order.id) is OrderState.VALIDATING
     world.validation.take(world.pva.answer_all(), at=world.at)
     world.advance()
     assert world.package(order.id).version == 2
+
+
+def killed_at_the_dpfs_door(world: World, monkeypatch: pytest.MonkeyPatch) -> OrderRecord:
+    """The DPF has the authorisation, and this operator was killed before it could note that."""
+    with monkeypatch.context() as patch:
+        patch.setattr(world.store, "authorized", lambda *_, **__: None)
+        order = world.authorized()
+    assert (order.state, len(world.network.authorized) > 0) == (OrderState.PACKAGED, True)
+    return order
+
+
+def test_a_package_that_the_dpf_has_already_is_not_made_anew_however_late(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = killed_at_the_dpfs_door(world, monkeypatch)
+    world.network.dpf_takes_new = False
+    world.later(minutes=6)
+    world.advance()
+    assert world.state(order.id) is OrderState.AUTHORIZED
+    assert world.package(order.id).version == 1
+
+
+@pytest.mark.requirement("R99")
+def test_a_receipt_finds_the_order_of_an_operator_that_was_killed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = killed_at_the_dpfs_door(world, monkeypatch)
+    assert world.receipts.take(world.message(order.id), at=world.at).state is OrderState.ACTIVE
+    assert world.state(order.id) is OrderState.ACTIVE
 
 
 def test_a_device_that_comes_back_after_its_authorisation_lapsed_is_validated_anew(world: World) -> None:

@@ -11,12 +11,13 @@ import pytest
 from messages.encoding import encode_deterministic
 from messages.instruction import ACTIVATE, INSTRUCTION_KIND, read_claims
 from messages.operator_token import verify_operator_token
+from messages.reliance import verify_result
 from operators.sho.order_states import OrderRecord, OrderState
 from operators.sho.receipts import ReceiptAnswer
 from operators.sho.refusals import RefusalCode, RefusalError
 from standards.rats.ar4si import Tier
 from tests.fakes.attesting_device import AttestingDevice
-from tests.fakes.sho_peers import DPF, SHO, submodule
+from tests.fakes.sho_peers import DPF, OTHER_PVA, SHO, submodule
 from tests.fakes.sho_world import World
 
 Delivered = tuple[World, OrderRecord]
@@ -193,6 +194,16 @@ def test_a_fresh_result_that_is_wrong_in_one_respect_is_refused(
     world, order = delivered
     message = world.message(order.id, result=world.fresh(order.id, **changed))
     refused(code, lambda: take(world, message))
+    assert_closed(world, order)
+
+
+@pytest.mark.negative
+@pytest.mark.requirement("R76")
+def test_a_fresh_result_of_another_pva_than_this_operator_chose_is_refused(delivered: Delivered) -> None:
+    world, order = delivered
+    result = verify_result(world.fresh(order.id), anchors=world.anchors, at=world.at)
+    foreign = world.other_pva.sign(replace(result, issuer=OTHER_PVA))
+    refused(RefusalCode.RESULT_MISMATCH, lambda: take(world, world.message(order.id, result=foreign)))
     assert_closed(world, order)
 
 

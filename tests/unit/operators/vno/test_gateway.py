@@ -211,6 +211,12 @@ def test_an_ended_or_used_bearer_opens_nothing() -> None:
         "fc00::1",
         "::ffff:127.0.0.1",
         "::ffff:10.0.0.1",
+        "::10.0.0.1",
+        "fec0::1",
+        "64:ff9b::a00:1",
+        "2002:a00:1::1",
+        "2001:0:a00:1::1",
+        "240.0.0.1",
     ],
 )
 def test_a_name_cannot_lead_back_into_the_network(address: str) -> None:

@@ -111,6 +111,13 @@ def test_the_auc_goes_on_after_the_usim() -> None:
     assert ahead.resynchronised(usim.sqn_ms) == ahead
 
 
+def test_a_usim_that_was_left_behind_is_caught_up_with() -> None:
+    usim = UsimSequence().accept(sqn_of(seq=90, ind=3))
+    for seq in (89 + DELTA, 90 + DELTA, 91 + DELTA, SEQ_MAX):
+        following = HomeSequence(seq=seq).resynchronised(usim.sqn_ms).batch(1)[0]
+        assert max(usim.accept(following).highest) > max(usim.highest)
+
+
 def test_a_batch_has_one_ind_and_the_next_another() -> None:
     home = HomeSequence(seq=10, ind=5)
     assert [parts_of(sqn) for sqn in home.batch(3)] == [(11, 6), (12, 6), (13, 6)]
