@@ -51,7 +51,7 @@ class AdvanceStore(Protocol):
     """What the engine needs of a store."""
 
     def due(self, *, at: datetime, limit: int) -> Sequence[OrderRecord]:
-        """Orders that are to be looked at, the longest waiting first."""
+        """Orders that are to be looked at, the longest waiting first; behind them those that no device came for."""
 
     def order(self, order_id: str) -> OrderRecord | None:
         """One order."""
@@ -153,6 +153,7 @@ class Rounds:
         """Work with `workers` threads; starts nothing."""
         self._engine = engine
         self._woken = woken
+        self._workers = workers
         self._pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="order")
 
     def run_once(self) -> None:
@@ -160,4 +161,7 @@ class Rounds:
         self._woken.wait(self._engine.poll_s)
         self._woken.clear()
         due = self._engine.store.due(at=self._engine.clock(), limit=AT_ONCE)
-        list(self._pool.map(self._engine.advance, due))
+        # anybody can order: what waits for the DRF alone never takes more of a round than one turn of each worker
+        coming = [each for each in due if each.state is not OrderState.ORDERED]
+        ordered = [each for each in due if each.state is OrderState.ORDERED]
+        list(self._pool.map(self._engine.advance, [*coming, *ordered[: self._workers]]))

@@ -64,7 +64,9 @@ class Store(OrderBook):
     def due(self, *, at: datetime, limit: int) -> Sequence[OrderRecord]:
         """See `operators.sho.advance.AdvanceStore`."""
         table = schema.orders
-        return self.orders(sa.select(table).where(table.c.due_at <= at).order_by(table.c.due_at).limit(limit))
+        for_nobody_yet = sa.case((table.c.state == OrderState.ORDERED.value, 1), else_=0)
+        query = sa.select(table).where(table.c.due_at <= at).order_by(for_nobody_yet, table.c.due_at)
+        return self.orders(query.limit(limit))
 
     def informed(self, order_id: str) -> tuple[str, ...]:
         """See `operators.sho.registration.RegistrationStore`."""

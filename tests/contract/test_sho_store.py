@@ -1,11 +1,13 @@
 """The SHO's store: in memory, on SQLite and on PostgreSQL the same orders go the same way."""
 
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 import sqlalchemy as sa
@@ -13,6 +15,8 @@ import sqlalchemy as sa
 from edge.database import engine_for, migrate, transaction
 from edge.ledger import verify_entry
 from edge.process import system_random
+from messages.device_code import device_code
+from operators.sho.advance import Engine, Rounds
 from operators.sho.app import MIGRATIONS
 from operators.sho.order_states import OrderState
 from operators.sho.refusals import RefusalCode, RefusalError
@@ -132,6 +136,28 @@ def test_an_order_under_way_is_found_among_any_number_of_newer_ones(world: World
         world.place(key=f"a-flood-of-orders-{number:03d}")
     assert world.register() == order.token
     assert world.state(order.id) is OrderState.AUTHORIZED
+
+
+@pytest.mark.negative
+def test_orders_of_strangers_hold_up_no_device(world: World) -> None:
+    world.network.drf_reachable = False
+    other = device_code("e2" * 32)
+    for number in range(20):
+        world.place(key=f"a-flood-of-orders-{number:03d}", device_code=other)
+    order = world.place()
+    world.register()
+    world.later(minutes=1)
+    assert next(each.id for each in world.store.due(at=world.at, limit=10)) == order.id
+    advanced: list[str] = []
+    engine = SimpleNamespace(
+        store=world.store,
+        clock=lambda: world.at,
+        poll_s=0.0,
+        advance=lambda each: advanced.append(each.id),
+    )
+    Rounds(cast("Engine", engine), woken=threading.Event(), workers=2).run_once()
+    assert len(advanced) == 3
+    assert order.id in advanced
 
 
 @pytest.mark.negative

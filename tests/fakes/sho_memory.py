@@ -54,8 +54,12 @@ class MemoryStore:
         return [each for each in reversed(self.records.values()) if each.device_code == device_code]
 
     def due(self, *, at: datetime, limit: int) -> Sequence[OrderRecord]:
-        due = [(each.due_at, each.id, each) for each in self.records.values() if each.due_at is not None]
-        return [each for due_at, _, each in sorted(due, key=lambda row: row[:2]) if due_at <= at][:limit]
+        due = [
+            (each.state is OrderState.ORDERED, each.due_at, each.id, each)
+            for each in self.records.values()
+            if each.due_at is not None and each.due_at <= at
+        ]
+        return [each for *_, each in sorted(due, key=lambda row: row[:3])][:limit]
 
     def informed(self, order_id: str) -> tuple[str, ...]:
         return self.told.get(order_id, ())
