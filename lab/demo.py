@@ -13,6 +13,7 @@ from rich.console import Console
 
 from clients.sho import PlacedOrder
 from lab.artefacts import Check, recheck, write_artefacts
+from lab.audit_trail import AuditTrail
 from lab.fourteen_steps import network_beside, play_fourteen_steps
 from lab.hostile_stories import play
 from lab.narration import Narrator
@@ -83,7 +84,9 @@ def _subscribe(scene: Scene) -> Stage:
         watch.watch(event, pid)
 
     scene.power_on(GOOD_DEVICE)
+    trail = AuditTrail(scene)
     placed = play_fourteen_steps(scene, GOOD_DEVICE, watch=look)
+    trail.tell()
     watch.tell()
     return Stage(
         records=records,
