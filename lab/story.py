@@ -53,7 +53,8 @@ def make_devices(scene: Scene, names: Iterable[str] = DEVICES) -> None:
     """Make devices, each with a TPM whose endorsement key its maker certified."""
     numbers = {name: number for number, name in enumerate(DEVICES)}
     wanted = list(names)
-    with scene.narrator.line("0.1", "TPM maker", "factory", f"{len(wanted)} TPMs with certified EKs") as line:
+    count = f"{len(wanted)} TPM{'s' if len(wanted) != 1 else ''}"
+    with scene.narrator.line("0.1", "TPM maker", "factory", f"{count} with certified EKs") as line:
         first, *others = wanted
         scene.make_device(first, numbers[first])  # the maker's own keys are made with its first TPM
         with ThreadPoolExecutor(FACTORY_LINES) as lines:
