@@ -118,6 +118,7 @@ def relayed_quote(scene: Scene) -> None:
         relayed = scene.submit(_with_challenge(scene, borrowed, token))
         line.outcome = said(relayed)
     refused(scene, "d2", "a good device's quote under its challenge", relayed, expected="device-mismatch")
+    scene.submit(borrowed)  # the good device's own question is answered, too: none is left waiting
 
 
 def revoked_credential(scene: Scene) -> None:

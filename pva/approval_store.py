@@ -14,11 +14,11 @@ from sqlalchemy.exc import IntegrityError
 from edge.database import transaction
 from edge.ledger import SALT_BYTES
 from edge.process import RandomBytes
+from edge.serialization import repeated
 from messages.approval import decode_approval
 from pva import schema
 from pva.approvals import ApprovalFacts, GivenApprovals, OrderApproval
 from pva.refusals import RefusalCode, RefusalError
-from pva.serialization import repeated
 from pva.store_rows import state_of
 from standards.rats.ar4si import Tier
 

@@ -9,9 +9,9 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from edge.database import transaction
+from edge.serialization import repeated
 from pva import schema
 from pva.pushing import PostedResult
-from pva.serialization import repeated
 
 
 class OutboxStore:

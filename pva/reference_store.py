@@ -14,11 +14,11 @@ from cryptography import x509
 from edge.database import transaction
 from edge.ledger import SALT_BYTES
 from edge.process import RandomBytes
+from edge.serialization import repeated
 from pva import schema
 from pva.appraisal import ReferenceManifest
 from pva.recognition import ImportedManifest, RecognisedSupplier
 from pva.refusals import RefusalCode, RefusalError
-from pva.serialization import repeated
 from standards.pki.fingerprints import certificate_der, certificate_sha256
 from standards.rats.corim import verify_manifest
 

@@ -14,12 +14,12 @@ from sqlalchemy.exc import IntegrityError
 from edge.database import transaction
 from edge.ledger import SALT_BYTES
 from edge.process import RandomBytes
+from edge.serialization import repeated
 from pva import schema
 from pva.continuity import DeviceHistory
 from pva.refusals import RefusalCode, RefusalError
 from pva.requests import RecordedRefusal, RequestProgress, RequestState, ValidationRequest
 from pva.result import SignedResult
-from pva.serialization import repeated
 from pva.store_rows import history_of, request_of, row_of_history, row_of_request, row_of_result
 
 UNAUTHENTICATED_REFUSALS_MAX = 16
