@@ -166,7 +166,10 @@ def with_log(log: bytes) -> Change:
             RefusalCode.IMA_LOG_MISMATCH,
         ),
         (lambda ima: replace(ima, pcr_value=bytes(32)), RefusalCode.IMA_QUOTE_INVALID),
-        (lambda ima: replace(ima, signature=ima.signature[:-1] + b"\x00"), RefusalCode.IMA_QUOTE_INVALID),
+        (
+            lambda ima: replace(ima, signature=ima.signature[:-1] + bytes([ima.signature[-1] ^ 1])),
+            RefusalCode.IMA_QUOTE_INVALID,
+        ),
         (lambda ima: replace(ima, attest=ima.attest + b"\x00"), RefusalCode.IMA_QUOTE_INVALID),
     ],
     ids=["cut", "no list", "shorter", "another name", "listed digest", "value", "signature", "attest"],
