@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from edge.http_client import HttpError
 from edge.process import RandomBytes
 from lab.boot import Release, boot_log, extend
 from lab.configuration import write_toml
@@ -39,6 +40,19 @@ class Refusal:
     subject: str
     reason: str
     remedy: str
+
+
+def refusal_in(error: HttpError) -> Refusal | str:
+    """The refusal in a service's problem document, or its status."""
+    problem = error.problem
+    if problem is None:
+        return f"status {error.status}"
+    return Refusal(
+        code=problem.reason or problem.type,
+        subject=problem.subject,
+        reason=problem.detail,
+        remedy=problem.remedy,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,10 +18,10 @@ from clients.pva import PvaOperatorClient
 from edge.http_client import HttpError
 from edge.keys import load_private_key
 from edge.process import system_clock, system_random
-from lab.device import Refusal
+from lab.device import Refusal, refusal_in
 from lab.fourteen_steps import asked
 from lab.identities import DPF, DRF, PVA_ISSUER, RELAY, SHO
-from lab.outcomes import ended, refusal_in, refused, said
+from lab.outcomes import ended, refused, said
 from lab.rogue import rogue_signer
 from lab.scene import Scene
 from lab.sho_records import AuthorizedOrder

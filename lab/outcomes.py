@@ -3,7 +3,6 @@
 Rule: what happened is read from the parties' answers, never assumed.
 """
 
-from edge.http_client import HttpError
 from lab.device import Answer, Refusal
 from lab.narration import Story
 from lab.scene import Scene
@@ -40,16 +39,3 @@ def said(answer: object) -> str:
 def refusal_of(answer: Answer) -> Refusal | str:
     """The refusal that an agent's command ended in, or else its outcome."""
     return answer.refusal or answer.outcome
-
-
-def refusal_in(error: HttpError) -> Refusal | str:
-    """The refusal in a service's problem document, or its status."""
-    problem = error.problem
-    if problem is None:
-        return f"status {error.status}"
-    return Refusal(
-        code=problem.reason or problem.type,
-        subject=problem.subject,
-        reason=problem.detail,
-        remedy=problem.remedy,
-    )

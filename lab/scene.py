@@ -13,7 +13,7 @@ from clients.pva import PvaDeviceClient
 from edge.http_client import HttpError
 from edge.process import system_random
 from lab.boot import Release, measure_tre_image
-from lab.device import Anchors, Device, Refusal
+from lab.device import Anchors, Device, Refusal, refusal_in
 from lab.narration import Narrator
 from lab.network import Network
 from lab.parties import Administrator, Operator, Supplier
@@ -91,12 +91,7 @@ class Scene:
         try:
             return PvaDeviceClient(self.services.http("pva", "device")).submit_evidence(evidence).status
         except HttpError as error:
-            problem = error.problem
-            if problem is None:
+            refusal = refusal_in(error)
+            if isinstance(refusal, str):
                 raise
-            return Refusal(
-                code=problem.reason or problem.type,
-                subject=problem.subject,
-                reason=problem.detail,
-                remedy=problem.remedy,
-            )
+            return refusal

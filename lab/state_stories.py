@@ -14,10 +14,10 @@ from clients.dpf import DpfDeviceClient
 from clients.sho import PlacedOrder
 from edge.http_client import ClientTls, HttpClient, HttpError
 from edge.process import system_random
-from lab.device import Refusal
+from lab.device import Refusal, refusal_in
 from lab.fourteen_steps import Journey, asked, connect, order, state_of
 from lab.identities import SHO
-from lab.outcomes import ended, refusal_in, refusal_of, refused, said
+from lab.outcomes import ended, refusal_of, refused, said
 from lab.recorder import Records
 from lab.scene import Scene
 from lab.sho_records import AuthorizedOrder, ShoRecords
