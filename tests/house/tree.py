@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
-NOT_OURS = {".git", ".venv", ".pva", "__pycache__", "dist", "vendor"}
+NOT_OURS = {".git", ".import_linter_cache", ".venv", ".pva", "__pycache__", "dist", "vendor"}
 
 
 @cache
