@@ -23,6 +23,7 @@ from edge.keys import KeyFileError
 from edge.periodic import Periodic
 from edge.principals import PrincipalTableError
 from edge.process import configure_logging, system_clock, system_random
+from edge.refused import AnonymousRefusals
 from edge.settings import SettingsError, load_settings
 from edge.signing_keys import SigningKeyError, SigningKeySettings
 from messages.evidence import EVIDENCE_BYTES_MAX
@@ -42,7 +43,6 @@ from pva.store import Store
 from pva.validation import Verifier
 from pva.web.device import device_app
 from pva.web.operator import MANIFEST_BYTES_MAX, CallerRefusals, OperatorDesks, operator_app
-from pva.web.refusal_answers import AnonymousRefusals
 from standards.pki import oids
 from standards.pki.errors import PkiError
 from standards.pki.fingerprints import decode_pem_certificates, spki_der

@@ -6,9 +6,10 @@ platform in a bad state is never refused: it gets a signed result with findings 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum, unique
 from http import HTTPStatus
+
+from edge.refused import RefusalRule, RefusedError
 
 
 @unique
@@ -87,31 +88,16 @@ class RefusalCode(StrEnum):
     MANIFEST_CONFLICT = "manifest-conflict"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RefusalRule:
-    """What belongs to a code whatever the occasion: HTTP status and the next thing to do."""
+class RefusalError(RefusedError):
+    """The PVA refuses: a refusal with a code of the table below, which gives its status and remedy."""
 
-    status: HTTPStatus
-    remedy: str
-
-
-class RefusalError(Exception):
-    """The PVA refuses. Fields: code, subject, reason, remedy; `retry_after_s` where waiting helps.
-
-    `reason` says what was wrong, what was expected and what came, never a secret.
-    """
+    code: RefusalCode
 
     def __init__(
         self, code: RefusalCode, *, subject: str, reason: str, retry_after_s: int | None = None
     ) -> None:
         """Take the remedy from the table, so that one code always advises the same."""
-        super().__init__(f"{code}: {subject}: {reason}")
-        self.code = code
-        self.subject = subject
-        self.reason = reason
-        self.remedy = REFUSALS[code].remedy
-        self.status = REFUSALS[code].status
-        self.retry_after_s = retry_after_s
+        super().__init__(code, REFUSALS[code], subject=subject, reason=reason, retry_after_s=retry_after_s)
 
 
 _NEW_CHALLENGE = "fetch a new challenge and quote again over it"

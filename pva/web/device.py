@@ -11,11 +11,11 @@ from flask import Flask, Response, jsonify
 from edge.bodies import binary_body, json_body
 from edge.principals import device, enforce_access
 from edge.process import Clock
+from edge.refused import AnonymousRefusals, register_refusals
 from messages.evidence import EVIDENCE_BYTES_MAX
 from pva.requests import RequestDesk
 from pva.validation import Verifier
 from pva.web.bodies import ChallengeBody
-from pva.web.refusal_answers import AnonymousRefusals, register_refusals
 
 EVIDENCE_CONTENT_TYPE = "application/cbor"
 

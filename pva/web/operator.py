@@ -21,12 +21,12 @@ from edge.principals import (
 )
 from edge.problem_document import Problem
 from edge.process import Clock
+from edge.refused import AnonymousRefusals, register_refusals
 from pva.approvals import ApprovalDesk
 from pva.recognition import ImportedManifest, RecognisedSupplier, RecognitionDesk
 from pva.requests import RequestDesk, RequestProgress, ValidationWish
 from pva.signed_requests import SignedRequestDesk, refusal_members
 from pva.web.bodies import SupplierBody, ValidationBody
-from pva.web.refusal_answers import AnonymousRefusals, register_refusals
 from pva.web.relying_parties import add_approvals, add_signed_requests
 from standards.pki.fingerprints import certificate_sha256
 

@@ -10,12 +10,12 @@ from werkzeug.test import TestResponse
 
 from edge.http_protocol import PEER_CERTIFICATE
 from edge.principals import PrincipalTable, routes_of
+from edge.refused import AnonymousRefusals
 from messages.evidence import encode_evidence
 from pva.recognition import RecognitionDesk
 from pva.refusals import REFUSALS, RefusalCode, RefusalError
 from pva.web.device import device_app
 from pva.web.operator import OperatorDesks, operator_app
-from pva.web.refusal_answers import AnonymousRefusals
 from standards.pki import oids
 from standards.rats.fields import encode_base64url
 from tests.contract.certificates import Certificates

@@ -55,7 +55,6 @@ from operators.sho.web.public import public_app as sho_public
 from operators.vno.web import device_app as vno_device
 from pva.web.device import device_app as pva_device
 from pva.web.operator import operator_app as pva_operator
-from pva.web.refusal_answers import AnonymousRefusals as PvaAnonymousRefusals
 from tests.house.tree import ROOT
 
 TEXT: Final = (ROOT / "docs/FOURTEEN-STEPS.md").read_text(encoding="utf-8")
@@ -145,7 +144,7 @@ def applications() -> dict[str, Flask]:
     desks: Any = SimpleNamespace(
         requests=desk, signed_requests=desk, approvals=desk, recognition=desk, bearer=desk
     )
-    nobody, pva_nobody = AnonymousRefusals(), PvaAnonymousRefusals()
+    nobody = AnonymousRefusals()
     shared: dict[str, Any] = {"clock": desk, "anonymous": nobody}
     operator: dict[str, Any] = {"principals": desk, "clock": desk}
     anonymous: dict[str, Any] = {**operator, "callers": desk, "anonymous": nobody}
@@ -160,10 +159,8 @@ def applications() -> dict[str, Flask]:
         "DRF operator": drf_operator(attachments=desk, discovery=desk, relay=desk, callers=desk, **operator),
         "SHO public": sho_public(desk, random_bytes=bytes, **shared),
         "SHO operator": sho_operator(desk, **anonymous),
-        "PVA device": pva_device(desk=desk, verifier=desk, clock=desk, anonymous=pva_nobody),
-        "PVA operator": pva_operator(
-            desks=desks, callers=desk, principals=desk, clock=desk, anonymous=pva_nobody
-        ),
+        "PVA device": pva_device(desk=desk, verifier=desk, **shared),
+        "PVA operator": pva_operator(desks=desks, **anonymous),
         "DPF device": dpf_device(releases=desk, receipts=desk, **shared),
         "DPF operator": dpf_operator(desk=desk, results=desk, **anonymous),
     }
