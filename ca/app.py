@@ -8,6 +8,7 @@ import click
 from ca.composition import HOLDER_BYTES, compose
 from ca.errors import CaError
 from ca.settings import CaSettings
+from edge.audit_log import log_work
 from edge.http_server import Listener, ListenerError, serve
 from edge.keys import KeyFileError
 from edge.periodic import Periodic
@@ -64,6 +65,7 @@ def run(settings: CaSettings) -> None:
                 work=lambda: authority.publish_lists(holder=holder),
             ),
             Periodic(name="sessions", interval_s=SESSIONS_INTERVAL_S, work=authority.forget_old_sessions),
+            *log_work(settings.audit_log, authority.log),
         ],
     )
 

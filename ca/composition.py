@@ -18,6 +18,7 @@ from ca.signing_keys import KeyFolder
 from ca.store import Store
 from ca.tpm_makers import load_tpm_makers
 from ca.web import OperatorDesk, device_app, operator_app, public_app
+from edge.audit_log import AuditLog
 from edge.database import engine_for
 from edge.principals import PrincipalTable
 from edge.process import Clock, RandomBytes, system_clock, system_random
@@ -59,6 +60,7 @@ class CertificationAuthority:
     store: Store
     lists: RevocationLists
     enrollment: Enrollment
+    log: AuditLog | None
     clock: Clock
     random_bytes: RandomBytes
 
@@ -89,6 +91,7 @@ def compose(settings: CaSettings) -> CertificationAuthority:
         random_bytes=system_random,
         session_life=settings.session_life,
     )
+    log = store.open_log(settings.audit_log, clock=clock)
     revocation = Revocation(store=store, clock=clock, publish=lists.publish)
     desk = OperatorDesk(
         catalogue=store,
@@ -102,6 +105,7 @@ def compose(settings: CaSettings) -> CertificationAuthority:
         batches=Batches(store=store, clock=clock),
         manifests=Manifests(store=store, clock=clock),
         revocation=revocation,
+        log=log,
     )
     principals = PrincipalTable.load(
         settings.operator.principals,
@@ -115,6 +119,7 @@ def compose(settings: CaSettings) -> CertificationAuthority:
         store=store,
         lists=lists,
         enrollment=enrollment,
+        log=log,
         clock=clock,
         random_bytes=system_random,
     )

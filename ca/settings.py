@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
+from edge.audit_log import AuditLogSettings
 from edge.listener_settings import ListenerSettings, OperatorListenerSettings, TlsListenerSettings
 from edge.settings import Settings, SettingsPath
 
@@ -28,6 +29,7 @@ class CaSettings(Settings):
         ocsp_url: where they reach the responder; it goes into certificates.
         tpm_maker_roots: folder of PEM and DER certificates of TPM makers, intermediates too.
         tpm_known_bad: SHA-256 digests of certificates or public keys of TPM makers that count for nothing.
+        audit_log: name and key of the log that this CA keeps of what it does; none is kept without.
         responder_keys: SHA-256 digests of the public keys that may get OCSP delegate certificates.
     """
 
@@ -41,6 +43,7 @@ class CaSettings(Settings):
     tpm_maker_roots: SettingsPath
     tpm_known_bad: tuple[_Digest, ...] = ()
     responder_keys: tuple[_Digest, ...] = ()
+    audit_log: AuditLogSettings | None = None
     public: ListenerSettings = ListenerSettings()
     device: TlsListenerSettings
     operator: OperatorListenerSettings

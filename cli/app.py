@@ -16,6 +16,7 @@ from cli.commands.credentials import credential
 from cli.commands.devices import device
 from cli.commands.issuing_cas import issuing_ca
 from cli.commands.keys import key
+from cli.commands.logs import log
 from cli.commands.manifests import manifest
 from cli.commands.results import result
 from cli.commands.runtime_policies import runtime_policy
@@ -67,5 +68,6 @@ for each in (
     credential,
     validation,
     result,
+    log,
 ):
     main.add_command(each)

@@ -7,6 +7,7 @@ not affirming, 4 not reached; 2, wrong usage, is click's).
 from dataclasses import dataclass
 from typing import Final
 
+from clients.audit_log import AuditLogAnswerError
 from clients.ca import CaAnswerError
 from clients.pva import PvaAnswerError
 from edge.http_client import HttpError, UnreachableError
@@ -43,6 +44,7 @@ REPORTED: Final = (
     UnreachableError,
     CaAnswerError,
     PvaAnswerError,
+    AuditLogAnswerError,
     SettingsError,
     KeyFileError,
 )

@@ -14,7 +14,8 @@ import click
 
 from cli.answers import Answer, print_answer
 from cli.failures import refused
-from cli.settings import CONFIG_VARIABLE, CliSettings, read_cli_settings
+from cli.settings import CONFIG_VARIABLE, CliSettings, is_operator_listener, read_cli_settings
+from clients.audit_log import AuditLogClient
 from clients.ca import CaOperatorClient
 from clients.pva import PvaOperatorClient
 from edge.http_client import ClientTls, HttpClient
@@ -63,6 +64,20 @@ class Invocation:
         """The PVA; raises CliError or SettingsError."""
         settings = self.settings()
         return PvaOperatorClient(self.connect(self._url(settings.pva_url, "pva_url"), settings))
+
+    def audit_log(self, service: str) -> AuditLogClient:
+        """The audit log of the CA, the PVA, or the operator listener at a URL; raises CliError or SettingsError."""
+        settings = self.settings()
+        named = {"ca": ("ca_url", settings.ca_url), "pva": ("pva_url", settings.pva_url)}
+        key, url = named.get(service, ("", service))
+        if not key and not is_operator_listener(service):
+            raise refused(
+                "service",
+                subject=service[:200],
+                reason="names no service, expected ca, pva or https://HOST:PORT",
+                remedy="give the URL of the service's operator listener",
+            )
+        return AuditLogClient(self.connect(self._url(url, key), settings))
 
     def settings(self) -> CliSettings:
         """The settings; raises CliError or SettingsError."""

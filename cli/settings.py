@@ -16,8 +16,13 @@ CONFIG_VARIABLE = "PVA_CLI_CONFIG"
 _URL = re.compile(r"https://(?:[A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?/?")
 
 
+def is_operator_listener(url: str) -> bool:
+    """Whether a text is the URL of an operator listener."""
+    return _URL.fullmatch(url) is not None
+
+
 def _operator_listener(url: str) -> str:
-    if not _URL.fullmatch(url):
+    if not is_operator_listener(url):
         raise ValueError("expected https://HOST:PORT of the operator listener")
     return url
 

@@ -10,7 +10,8 @@ import stat
 from pathlib import Path
 
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
 from edge.process import RandomBytes
 
@@ -97,7 +98,16 @@ def create_private_key(
     return key
 
 
-def write_private_key(path: Path, key: ec.EllipticCurvePrivateKey, *, passphrase_file: Path) -> None:
+def create_log_key(path: Path, *, passphrase_file: Path) -> ed25519.Ed25519PrivateKey:
+    """Make an Ed25519 key, as an audit log signs with, and write it encrypted to `path`."""
+    key = ed25519.Ed25519PrivateKey.generate()
+    write_private_key(path, key, passphrase_file=passphrase_file)
+    return key
+
+
+def write_private_key(
+    path: Path, key: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey, *, passphrase_file: Path
+) -> None:
     """Write `key` as encrypted PKCS#8 PEM to the new private file `path`."""
     encryption = serialization.BestAvailableEncryption(read_passphrase(passphrase_file))
     pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption)
@@ -110,20 +120,34 @@ def load_private_key(path: Path, *, passphrase_file: Path) -> ec.EllipticCurvePr
     Raises KeyFileError for anything else: an unencrypted key too, since a copied backup of it would
     be the key itself.
     """
+    key = _open_key(path, passphrase_file)
+    if not isinstance(key, ec.EllipticCurvePrivateKey) or key.curve.name not in {"secp256r1", "secp384r1"}:
+        raise KeyFileError(path, reason="is no EC key on P-256 or P-384", remedy="make one of these")
+    return key
+
+
+def load_log_key(path: Path, *, passphrase_file: Path) -> ed25519.Ed25519PrivateKey:
+    """Load the Ed25519 key of an audit log, as `load_private_key` loads others. Raises KeyFileError."""
+    key = _open_key(path, passphrase_file)
+    if not isinstance(key, ed25519.Ed25519PrivateKey):
+        raise KeyFileError(
+            path, reason="is no Ed25519 key", remedy="make one: pva log key KEY_FILE --name NAME"
+        )
+    return key
+
+
+def _open_key(path: Path, passphrase_file: Path) -> PrivateKeyTypes:
     pem = read_private_file(path)
     if b"-----BEGIN ENCRYPTED PRIVATE KEY-----" not in pem:
         raise KeyFileError(
             path, reason="is not an encrypted PKCS#8 key", remedy="openssl pkcs8 -topk8 -v2 aes-256-cbc"
         )
     try:
-        key = serialization.load_pem_private_key(pem, read_passphrase(passphrase_file))
+        return serialization.load_pem_private_key(pem, read_passphrase(passphrase_file))
     except ValueError:
         raise KeyFileError(
             path, reason=f"does not open with {passphrase_file}", remedy="check the pair"
         ) from None
-    if not isinstance(key, ec.EllipticCurvePrivateKey) or key.curve.name not in {"secp256r1", "secp384r1"}:
-        raise KeyFileError(path, reason="is no EC key on P-256 or P-384", remedy="make one of these")
-    return key
 
 
 def _refuse_reachable_folder(path: Path, folder: Path, status: os.stat_result) -> None:

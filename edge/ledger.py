@@ -3,7 +3,7 @@
 Every issuance, revocation, result, and every refusal of an authenticated subject appends one leaf (D15).
 The leaf is a commitment, SHA-256 over a label, a random salt and the record's bytes; salt and record lie
 beside it and can be erased later without changing the leaf, which then says nothing about anybody.
-Sequencing leaves into a Merkle tree (RFC 9162) is the work of another process step, not of this file.
+Putting leaves in their order, in a Merkle tree, is the work of `edge/audit_log.py`; its tables stand here, with the leaves'.
 """
 
 import hashlib
@@ -16,6 +16,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from edge.database import UtcTime
+
 LEAF_LABEL = b"pva/leaf/1\x00"
 SALT_BYTES = 32
 RECORD_BYTES_MAX = 64 * 1024
@@ -27,7 +29,10 @@ class LedgerError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerEntry:
-    """One leaf as stored; `record` and `salt` are None once erased."""
+    """One leaf as stored.
+
+    `record` and `salt` are None once erased, `log_index` is its place in the tree (None until it has one).
+    """
 
     number: int
     kind: str
@@ -35,6 +40,7 @@ class LedgerEntry:
     leaf_hash: bytes
     record: bytes | None
     salt: bytes | None
+    log_index: int | None = None
 
 
 def encode_record(*, kind: str, subject: str, record: Mapping[str, Any], at: datetime) -> bytes:
@@ -63,10 +69,10 @@ def leaf_hash(*, salt: bytes, record: bytes) -> bytes:
 
 
 class LedgerTable:
-    """The ledger's table in a process's metadata, and the two things done with it: append and read."""
+    """The ledger's tables in a process's metadata, and the two things done with leaves: append and read."""
 
     def __init__(self, metadata: sa.MetaData) -> None:
-        """Add the table `ledger` to `metadata`; the room's migration creates it."""
+        """Add the tables to `metadata`; the room's migrations create them (`edge/audit_log_schema.py`)."""
         self.table = sa.Table(
             "ledger",
             metadata,
@@ -76,7 +82,24 @@ class LedgerTable:
             sa.Column("leaf_hash", sa.LargeBinary(32), nullable=False, unique=True),
             sa.Column("record", sa.LargeBinary, nullable=True),
             sa.Column("salt", sa.LargeBinary(SALT_BYTES), nullable=True),
+            sa.Column("log_index", sa.BigInteger, nullable=True),
+            sa.Index("uq_ledger_log_index", "log_index", unique=True),
             sqlite_autoincrement=True,
+        )
+        self.tiles = sa.Table(
+            "log_tiles",
+            metadata,
+            sa.Column("level", sa.Integer, primary_key=True),
+            sa.Column("number", sa.BigInteger, primary_key=True, autoincrement=False),
+            sa.Column("digests", sa.LargeBinary, nullable=False),
+        )
+        self.checkpoints = sa.Table(
+            "log_checkpoints",
+            metadata,
+            sa.Column("size", sa.BigInteger, primary_key=True, autoincrement=False),
+            sa.Column("root", sa.LargeBinary(32), nullable=False),
+            sa.Column("note", sa.Text, nullable=False),
+            sa.Column("signed_at", UtcTime, nullable=False),
         )
 
     def append(

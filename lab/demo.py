@@ -14,6 +14,7 @@ from rich.console import Console
 
 from clients.sho import PlacedOrder
 from lab.artefacts import Check, recheck, write_artefacts
+from lab.audit_logs import AuditLogs
 from lab.audit_trail import AuditTrail
 from lab.fourteen_steps import network_beside, play_fourteen_steps
 from lab.hostile_stories import play
@@ -70,8 +71,11 @@ def play_demo(state: Path, *, image: Path, console: Console, software_tpm: bool)
             play(scene)
             tell.heading("The network, and the fourteen steps")
             network_is_up()
+        logs = AuditLogs.first_look(scene)
         stage = _subscribe(scene)
         play_subscription_stories(scene, stage, unrelated_result=run.result)
+        tell.heading("The audit logs, each read by somebody who relies on it")
+        logs.look_again()
         tell.heading("")
         tell.table()
         checks = write_artefacts(scene.site.artefacts, run)

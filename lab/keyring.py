@@ -10,8 +10,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 
-from edge.keys import create_passphrase, create_private_key
+from edge.keys import create_log_key, create_passphrase, create_private_key
 from edge.process import system_random
+from standards.merkle.checkpoint import VerifierKey
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +30,17 @@ def make_key(folder: Path, name: str) -> EllipticCurvePrivateKey:
     if not passphrase.exists():
         create_passphrase(passphrase, random_bytes=system_random)
     return create_private_key(folder / f"{name}.key", passphrase_file=passphrase)
+
+
+def make_log_key(folder: Path, name: str) -> VerifierKey:
+    """An encrypted Ed25519 key `log.key` in a new folder, and what others verify the log `name` with, in `log.vkey`."""
+    folder.mkdir(mode=0o700)
+    passphrase = folder / "passphrase"
+    create_passphrase(passphrase, random_bytes=system_random)
+    key = create_log_key(folder / "log.key", passphrase_file=passphrase)
+    verifier = VerifierKey(name=name, public_key=key.public_key())
+    (folder / "log.vkey").write_text(f"{verifier}\n")
+    return verifier
 
 
 def request_for(key: EllipticCurvePrivateKey) -> x509.CertificateSigningRequest:

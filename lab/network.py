@@ -168,6 +168,7 @@ class Network:
             "pvas": [{"id": PVA_ISSUER, "route": "relay", "operator": self._call("pva", SHO)}],
             "drf": self._call(DRF, SHO),
             "dpf": self._call(DPF, SHO),
+            "audit_log": self._services.audit_log(SHO),
         }
 
     def _dpf(self) -> dict[str, object]:
@@ -179,6 +180,7 @@ class Network:
             "pvas": {PVA_ISSUER: self._call("pva", DPF)},
             "shos": {SHO: self._call(SHO, DPF)},
             "chunk_bytes": 512,
+            "audit_log": self._services.audit_log(DPF),
         }
 
     def _operator_side(self, name: str) -> dict[str, object]:

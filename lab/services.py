@@ -19,6 +19,7 @@ from edge.http_client import ClientTls, HttpClient
 from edge.settings import load_settings
 from lab.configuration import write_toml
 from lab.identities import ADMITTED, CLIENTS, DPF, PEOPLE, PVA_ISSUER, SHO
+from lab.keyring import make_log_key
 from lab.processes import Processes, python_command
 from lab.site import Site
 from ocsp import bootstrap as ocsp_bootstrap
@@ -166,6 +167,7 @@ class Services:
                 "public": {"host": LOOPBACK, "port": self._ports["ca.public"]},
                 "device": self.server_side("ca", "device"),
                 "operator": self.server_side("ca", "operator") | self.clients_of("ca"),
+                "audit_log": self.audit_log("ca"),
             },
         )
 
@@ -201,6 +203,7 @@ class Services:
                 "operators_root": self.operators_root,
                 "device": self.server_side("pva", "device"),
                 "operator": self.server_side("pva", "operator") | self.clients_of("pva"),
+                "audit_log": self.audit_log("pva"),
                 "challenge_key": signing["challenge"],
                 "result_key": signing["attestation-result"],
                 "approval_key": signing["state-approval"],
@@ -233,6 +236,17 @@ class Services:
     def clients_of(self, role: str) -> dict[str, object]:
         """Settings of a mutual-TLS listener: whose certificates are let in, and what each may do."""
         return {"client_anchors": self.tls_root, "principals": self.site.role(role) / "principals.json"}
+
+    def audit_log(self, role: str) -> dict[str, object]:
+        """Settings of the audit log of a role, its key made where there is none."""
+        folder = self.site.role(role) / "log"
+        if not folder.exists():
+            make_log_key(folder, f"{role}.lab/log")
+        return {
+            "name": f"{role}.lab/log",
+            "key": folder / "log.key",
+            "passphrase_file": folder / "passphrase",
+        }
 
     def _issue_identities(self, settings: CaSettings) -> None:
         for name in CLIENTS:

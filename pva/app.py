@@ -16,6 +16,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 
 from clients.result_receiver import ResultReceiverClient
+from edge.audit_log import log_work, open_log
 from edge.client_revocation import client_table
 from edge.database import engine_for, migrate
 from edge.http_server import Listener, ListenerError, serve
@@ -37,6 +38,7 @@ from pva.reference_store import ReferenceStore
 from pva.requests import ChallengeSigner, RequestDesk
 from pva.result import ResultSigner
 from pva.runtime_policies import RuntimePolicies, RuntimePolicyError, check_runtime_policies
+from pva.schema import ledger
 from pva.settings import PvaSettings
 from pva.signed_requests import SignedRequestDesk
 from pva.store import Store
@@ -145,6 +147,7 @@ def build_service(settings: PvaSettings) -> PvaService:
         announce=post_room.announce,
         runtime_policies=runtime_policies,
     )
+    log = open_log(settings.audit_log, engine, ledger, clock=system_clock)
     desks = OperatorDesks(
         requests=requests,
         signed_requests=SignedRequestDesk(requests=requests, anchors=anchors, issuer=settings.issuer),
@@ -154,13 +157,15 @@ def build_service(settings: PvaSettings) -> PvaService:
             anchors=anchors,
         ),
         recognition=RecognitionDesk(store=references, policy=policy),
+        log=log,
     )
     return PvaService(
         listeners=_listeners(settings, desks=desks, verifier=verifier, callers=store),
         periodic=tuple(
             Periodic(name=f"push-{audience}", interval_s=0, work=courier.wait_and_deliver)
             for audience, courier in post_room.couriers.items()
-        ),
+        )
+        + log_work(settings.audit_log, log),
     )
 
 

@@ -12,6 +12,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
+from edge.audit_log import AuditLogSettings
 from edge.listener_settings import OperatorListenerSettings, TlsListenerSettings
 from edge.settings import Settings, SettingsPath
 from edge.signing_keys import SigningKeySettings
@@ -44,6 +45,7 @@ class PvaSettings(Settings):
         Field(default_factory=dict)
     )
     operators_root: SettingsPath
+    audit_log: AuditLogSettings | None = None
     pcr_selection: tuple[str, ...] = ("sha256:0-9,14",)
     ima: bool = False
     runtime_policies: tuple[SettingsPath, ...] = ()

@@ -15,8 +15,10 @@ from ca.errors import ConcurrentChangeError
 from ca.store.authorities import AuthorityRows, SupplyRows
 from ca.store.certificates import CertificateRows, RevocationListRows
 from ca.store.devices import DeviceRows, SessionRows
+from ca.store.tables import ledger
+from edge.audit_log import AuditLog, AuditLogSettings, open_log
 from edge.database import migrate, transaction
-from edge.process import RandomBytes
+from edge.process import Clock, RandomBytes
 
 SERIALIZATION_FAILURES = frozenset({"40001", "40P01"})
 """SQLSTATE of PostgreSQL: serialization failure, deadlock."""
@@ -39,6 +41,10 @@ class Store:
     def migrate(self) -> None:
         """Bring the schema up to date; a killed process leaves the old one."""
         migrate(self._engine, MIGRATIONS)
+
+    def open_log(self, settings: AuditLogSettings | None, *, clock: Clock) -> AuditLog | None:
+        """The audit log over this store, or None where none is kept. Raises KeyFileError."""
+        return open_log(settings, self._engine, ledger, clock=clock)
 
     @contextmanager
     def reading(self) -> Iterator[Records]:

@@ -15,6 +15,8 @@ from ca.web.hierarchy_routes import CatalogueStore, hierarchy_routes
 from ca.web.problems import PROBLEMS, AuditStore, refusal_recorder
 from ca.web.status_routes import status_routes
 from ca.web.supply_routes import supply_routes
+from edge.audit_log import AuditLog
+from edge.log_pages import add_log_pages
 from edge.principals import PrincipalTable, enforce_access
 from edge.problems import register_problems
 from edge.process import Clock
@@ -33,6 +35,7 @@ class OperatorDesk:
     batches: Batches
     manifests: Manifests
     revocation: Revocation
+    log: AuditLog | None = None
 
 
 def operator_app(desk: OperatorDesk, *, principals: PrincipalTable) -> Flask:
@@ -44,6 +47,8 @@ def operator_app(desk: OperatorDesk, *, principals: PrincipalTable) -> Flask:
     app.register_blueprint(certificate_routes(desk.certification))
     app.register_blueprint(supply_routes(desk.manifests, desk.batches, desk.revocation))
     app.register_blueprint(status_routes(desk.revocation))
+    if desk.log is not None:
+        add_log_pages(app, desk.log)
     register_problems(app, PROBLEMS, on_refusal=refusal_recorder(desk.ledger, clock=desk.clock))
     enforce_access(app, principals=principals)
     return app

@@ -11,6 +11,7 @@ import click
 
 from clients.pva import PvaOperatorClient
 from clients.sho import ShoOperatorClient
+from edge.audit_log import log_work, open_log
 from edge.client_revocation import client_table
 from edge.database import engine_for, migrate
 from edge.http_server import Listener, ListenerError, serve
@@ -29,10 +30,11 @@ from operators.dpf.gate import Trust
 from operators.dpf.receipts import ReceiptDesk
 from operators.dpf.release import ReleaseDesk
 from operators.dpf.results import ResultDesk
+from operators.dpf.schema import ledger
 from operators.dpf.settings import DpfSettings
 from operators.dpf.store import Store
 from operators.dpf.web.device import DEVICE_BODY_BYTES_MAX, device_app
-from operators.dpf.web.operator import operator_app
+from operators.dpf.web.operator import OperatorDesks, operator_app
 from standards.pki import oids
 from standards.pki.errors import PkiError
 from standards.pki.extensions import OperatorRole
@@ -109,6 +111,7 @@ def build(settings: DpfSettings) -> tuple[tuple[Listener, ...], tuple[Periodic, 
         trust=trust,
     )
     anonymous = AnonymousRefusals()
+    log = open_log(settings.audit_log, engine, ledger, clock=system_clock)
     device = Listener(
         name="device",
         host=settings.device.host,
@@ -117,15 +120,31 @@ def build(settings: DpfSettings) -> tuple[tuple[Listener, ...], tuple[Periodic, 
         tls=settings.device.tls(),
         body_bytes_max=DEVICE_BODY_BYTES_MAX,
     )
+    desks = OperatorDesks(
+        authorizations=AuthorizationDesk(store=store, trust=trust),
+        results=ResultDesk(store=store, trust=trust),
+        log=log,
+    )
+    operator = _operator_listener(settings, desks, callers=store, anonymous=anonymous)
+    forwarding = Periodic(
+        name="receipts",
+        interval_s=settings.forward_interval_s,
+        work=lambda: receipts.forward_waiting(at=system_clock()),
+    )
+    return (device, operator), (forwarding, *log_work(settings.audit_log, log))
+
+
+def _operator_listener(
+    settings: DpfSettings, desks: OperatorDesks, *, callers: Store, anonymous: AnonymousRefusals
+) -> Listener:
     clients = client_table(settings.operator, clock=system_clock)
-    operator = Listener(
+    return Listener(
         name="operator",
         host=settings.operator.host,
         port=settings.operator.port,
         app=operator_app(
-            desk=AuthorizationDesk(store=store, trust=trust),
-            results=ResultDesk(store=store, trust=trust),
-            callers=store,
+            desks,
+            callers=callers,
             principals=clients.principals,
             clock=system_clock,
             anonymous=anonymous,
@@ -134,12 +153,6 @@ def build(settings: DpfSettings) -> tuple[tuple[Listener, ...], tuple[Periodic, 
         beside=clients.periodic,
         body_bytes_max=AUTHORIZATION_BYTES_MAX,
     )
-    forwarding = Periodic(
-        name="receipts",
-        interval_s=settings.forward_interval_s,
-        work=lambda: receipts.forward_waiting(at=system_clock()),
-    )
-    return (device, operator), (forwarding,)
 
 
 def _signer(settings: DpfSettings, trust: Trust) -> OperatorSigner:

@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 from cryptography import x509
 from pydantic import Field, StringConstraints
 
+from edge.audit_log import AuditLogSettings
 from edge.listener_settings import OperatorListenerSettings, TlsListenerSettings
 from edge.settings import Settings, SettingsPath
 from edge.signing_keys import SigningKeySettings
@@ -56,6 +57,7 @@ class DpfSettings(Settings):
     operator: OperatorListenerSettings
     delivery_key: SigningKeySettings
     operators_root: SettingsPath
+    audit_log: AuditLogSettings | None = None
     pvas: Annotated[dict[Id, UpstreamSettings], Field(min_length=1)]
     shos: Annotated[dict[Id, UpstreamSettings], Field(min_length=1)]
     suppliers: Annotated[tuple[SupplierSettings, ...], Field(min_length=1)]

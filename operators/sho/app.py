@@ -18,6 +18,7 @@ from cryptography import x509
 from clients.dpf import DpfOperatorClient
 from clients.drf import DrfOperatorClient
 from clients.pva import PvaOperatorClient
+from edge.audit_log import AuditLog, log_work, open_log
 from edge.client_revocation import client_table
 from edge.database import engine_for, migrate
 from edge.http_server import Listener, ListenerError, serve
@@ -34,6 +35,7 @@ from operators.sho.approvals import PolicyRoot, is_token_key
 from operators.sho.provisioning import Provisioning
 from operators.sho.receipts import ReceiptDesk
 from operators.sho.registration import Operator, Registrar
+from operators.sho.schema import ledger
 from operators.sho.settings import ShoSettings
 from operators.sho.store import Store
 from operators.sho.subscriber_secrets import SubscriberSecrets
@@ -76,6 +78,7 @@ class Parts:
     drf: DrfOperatorClient
     pvas: Mapping[str, PvaOperatorClient]
     woken: threading.Event
+    log: AuditLog | None
 
 
 @click.command()
@@ -118,7 +121,8 @@ def build(settings: ShoSettings) -> tuple[tuple[Listener, ...], tuple[Periodic, 
     )
     rounds = Rounds(engine_of_orders, woken=parts.woken, workers=settings.workers)
     orders = Periodic(name="orders", interval_s=_BETWEEN_ROUNDS_S, work=rounds.run_once)
-    return _listeners(parts, registrar, validation), (orders,)
+    work = (orders, *log_work(settings.audit_log, parts.log))
+    return _listeners(parts, registrar, validation), work
 
 
 def _parts(settings: ShoSettings, engine: sa.Engine) -> Parts:
@@ -141,6 +145,7 @@ def _parts(settings: ShoSettings, engine: sa.Engine) -> Parts:
         drf=DrfOperatorClient(settings.drf.client()),
         pvas={each.id: PvaOperatorClient(each.operator.client()) for each in settings.pvas},
         woken=threading.Event(),
+        log=open_log(settings.audit_log, engine, ledger, clock=system_clock),
     )
 
 
@@ -236,6 +241,7 @@ def _listeners(parts: Parts, registrar: Registrar, validation: Validation) -> tu
             quota_bytes=subscribers.quota_bytes,
             life_s=subscribers.life_s,
         ),
+        log=parts.log,
     )
     clients = client_table(operator, clock=system_clock)
     return (

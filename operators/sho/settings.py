@@ -10,6 +10,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
+from edge.audit_log import AuditLogSettings
 from edge.keys import load_private_key, read_passphrase
 from edge.listener_settings import OperatorListenerSettings, TlsListenerSettings
 from edge.settings import Settings, SettingsPath
@@ -134,6 +135,7 @@ class ShoSettings(Settings):
     public: TlsListenerSettings
     operator: OperatorListenerSettings
     operators_root: SettingsPath
+    audit_log: AuditLogSettings | None = None
     subscription_key: SigningKeySettings
     policy_root: KeySettings
     result_key: ResultKeySettings | None = None

@@ -11,7 +11,9 @@ from typing import Any, Protocol
 
 from flask import Flask, Response, jsonify, request
 
+from edge.audit_log import AuditLog
 from edge.bodies import binary_body, json_body
+from edge.log_pages import add_log_pages
 from edge.principals import (
     PrincipalTable,
     current_principal,
@@ -49,6 +51,7 @@ class OperatorDesks:
     signed_requests: SignedRequestDesk
     approvals: ApprovalDesk
     recognition: RecognitionDesk
+    log: AuditLog | None = None
 
 
 def operator_app(
@@ -65,6 +68,8 @@ def operator_app(
     _add_validations(app, desks.requests, clock)
     add_signed_requests(app, desks.signed_requests, clock)
     add_approvals(app, desks.approvals, clock)
+    if desks.log is not None:
+        add_log_pages(app, desks.log)
 
     def on_refusal(problem: Problem) -> None:
         caller = principal_or_none()

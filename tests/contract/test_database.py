@@ -221,7 +221,11 @@ def test_migrations_run_once_and_what_is_missing_is_seen(url: str, tmp_path: Pat
     migrate(engine, scripts)
     differences = schema_differences(engine, METADATA)
     assert {difference[0] for difference in differences} == {"add_table", "add_index"}
-    assert {difference[1].name for difference in differences if difference[0] == "add_table"} == {"ledger"}
+    assert {difference[1].name for difference in differences if difference[0] == "add_table"} == {
+        "ledger",
+        "log_tiles",
+        "log_checkpoints",
+    }
     engine.dispose()
 
 

@@ -59,6 +59,7 @@ class Reader:
         first = self.scene.services.first
         for name in ("tls-root.pem", "operators-root.pem"):
             shutil.copy(first / name, self.folder)
+        shutil.copy(self.scene.site.role("pva") / "log" / "log.vkey", self.folder / "pva-log.vkey")
         for name in ("admin", "sho-1"):
             written = self.scene.services.write_cli_settings(name)
             shutil.copy(written, self.folder / f"{name}.toml")
@@ -138,6 +139,14 @@ class Reader:
     def _after_validation_request(self, answer: dict[str, Any]) -> None:
         self.words |= {"REQUEST_ID": answer["request_id"], "NONCE": answer["nonce"]}
         self.scene.devices[DEVICE].agent("attest")
+
+    def _after_log_show(self, answer: dict[str, Any]) -> None:
+        self.words["LEAF_HASH"] = next(
+            row["leaf"] for row in answer["leaves"] if row["kind"] == "validation-result"
+        )
+
+    def _after_log_prove(self, answer: dict[str, Any]) -> None:
+        assert json.loads(answer["record"])["record"]["status"] == "affirming"
 
     def _after_result_verify(self, _answer: dict[str, Any]) -> None:
         """The same device with another kernel, before its credential ends."""

@@ -51,6 +51,15 @@ from tests.end_to_end.lab_services import running_network
 Routes = dict[tuple[str, str], tuple[str, ...]]
 EVERYBODY = tuple(sorted(ROLES))
 
+LOG: Routes = {
+    ("GET", "/v1/log/checkpoint"): EVERYBODY,
+    ("GET", "/v1/log/leaves/<leaf_hash>"): ("admin", "auditor"),
+    ("GET", "/v1/log/records"): ("admin", "auditor"),
+    ("GET", "/v1/log/tile/<int:level>/<path:tile>"): EVERYBODY,
+    ("GET", "/v1/log/tile/entries/<path:tile>"): EVERYBODY,
+}
+"""Of a service that keeps an audit log."""
+
 TABLES: dict[tuple[str, str], Routes] = {
     ("ca", "public"): {
         ("GET", "/ca/<ca_id>.cer"): ("public",),
@@ -77,6 +86,7 @@ TABLES: dict[tuple[str, str], Routes] = {
         ("POST", "/v1/platform-credentials/<serial>/revocation"): ("admin", "es"),
         ("POST", "/v1/supplier-certificates"): ("admin", "es"),
         ("POST", "/v1/tls-certificates"): ("admin",),
+        **LOG,
     },
     ("pva", "device"): {
         ("POST", "/v1/challenges"): ("device",),
@@ -92,6 +102,7 @@ TABLES: dict[tuple[str, str], Routes] = {
         ("POST", "/v1/suppliers"): ("admin",),
         ("POST", "/v1/validation-requests"): ("dpf", "ro-relay", "sho"),
         ("POST", "/v1/validations"): ("sho",),
+        **LOG,
     },
     ("vno-1", "device"): {
         ("POST", "/v1/attach"): ("device",),
@@ -126,6 +137,7 @@ TABLES: dict[tuple[str, str], Routes] = {
         ("POST", "/v1/receipts"): ("dpf",),
         ("POST", "/v1/registrations"): ("drf",),
         ("POST", "/v1/results"): ("pva",),
+        **LOG,
     },
     ("dpf-1", "device"): {
         ("GET", "/v1/deliveries/<delivery_id>"): ("device",),
@@ -137,6 +149,7 @@ TABLES: dict[tuple[str, str], Routes] = {
         ("GET", "/v1/authorizations/<authorization_id>"): ("sho",),
         ("POST", "/v1/authorizations"): ("sho",),
         ("POST", "/v1/results"): ("pva",),
+        **LOG,
     },
 }
 

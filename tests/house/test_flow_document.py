@@ -140,9 +140,16 @@ def route_table() -> list[tuple[str, str, str, str, tuple[str, ...]]]:
 
 def applications() -> dict[str, Flask]:
     """Each listener's application, on desks that nobody will ask anything."""
-    desk: Any = SimpleNamespace(operator=None)
+    desk: Any = SimpleNamespace(operator=None, log=None)
     desks: Any = SimpleNamespace(
-        requests=desk, signed_requests=desk, approvals=desk, recognition=desk, bearer=desk
+        requests=desk,
+        signed_requests=desk,
+        approvals=desk,
+        recognition=desk,
+        bearer=desk,
+        log=None,
+        authorizations=desk,
+        results=desk,
     )
     nobody = AnonymousRefusals()
     shared: dict[str, Any] = {"clock": desk, "anonymous": nobody}
@@ -162,7 +169,7 @@ def applications() -> dict[str, Flask]:
         "PVA device": pva_device(desk=desk, verifier=desk, **shared),
         "PVA operator": pva_operator(desks=desks, **anonymous),
         "DPF device": dpf_device(releases=desk, receipts=desk, **shared),
-        "DPF operator": dpf_operator(desk=desk, results=desk, **anonymous),
+        "DPF operator": dpf_operator(desks, **anonymous),
     }
 
 

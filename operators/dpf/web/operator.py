@@ -4,13 +4,16 @@ Rule: whose word counts is the tenant of the certificate; a result is believed f
 it. Every refusal of a caller that is known becomes an audit record.
 """
 
+from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
 from typing import Any, Protocol
 
 from flask import Flask, Response, jsonify, request
 
+from edge.audit_log import AuditLog
 from edge.bodies import binary_body, json_body
+from edge.log_pages import add_log_pages
 from edge.principals import PrincipalTable, current_principal, enforce_access, principal_or_none, require
 from edge.problem_document import Problem
 from edge.process import Clock
@@ -31,10 +34,18 @@ class CallerRefusals(Protocol):
         """Append an audit leaf."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperatorDesks:
+    """The use cases behind this listener, and the log of what they did."""
+
+    authorizations: AuthorizationDesk
+    results: ResultDesk
+    log: AuditLog | None = None
+
+
 def operator_app(
+    desks: OperatorDesks,
     *,
-    desk: AuthorizationDesk,
-    results: ResultDesk,
     callers: CallerRefusals,
     principals: PrincipalTable,
     clock: Clock,
@@ -42,13 +53,15 @@ def operator_app(
 ) -> Flask:
     """Application of the operator listener; each request is judged at one time of `clock`."""
     app = Flask("operators.dpf.operator", static_folder=None)
-    _add_authorizations(app, desk, clock)
+    _add_authorizations(app, desks.authorizations, clock)
+    if desks.log is not None:
+        add_log_pages(app, desks.log)
 
     @app.post("/v1/results")
     @require("pva")
     def take_result() -> tuple[Response, int]:
         body = json_body(ResultBody, bytes_max=RESULT_BYTES_MAX + 64)
-        results.take(body.result, at=clock())
+        desks.results.take(body.result, at=clock())
         return Response(), HTTPStatus.NO_CONTENT
 
     def on_refusal(problem: Problem) -> None:

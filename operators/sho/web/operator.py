@@ -12,7 +12,9 @@ from typing import Any, Protocol
 
 from flask import Flask, Response, jsonify, request
 
+from edge.audit_log import AuditLog
 from edge.bodies import binary_body, json_body
+from edge.log_pages import add_log_pages
 from edge.principals import PrincipalTable, current_principal, enforce_access, principal_or_none, require
 from edge.problem_document import Problem
 from edge.process import Clock
@@ -58,6 +60,7 @@ class Desks:
     receipts: ReceiptDesk
     authentication: AuthenticationCentre
     bearer: BearerTerms
+    log: AuditLog | None = None
 
 
 def operator_app(
@@ -72,6 +75,8 @@ def operator_app(
     app = Flask("sho.operator", static_folder=None)
     _add_orders(app, desks, clock)
     _add_vectors(app, desks)
+    if desks.log is not None:
+        add_log_pages(app, desks.log)
 
     def on_refusal(problem: Problem) -> None:
         caller = principal_or_none()

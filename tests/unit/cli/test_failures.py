@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from cli.failures import REPORTED, Failure, explain, refused
+from clients.audit_log import AuditLogAnswerError
 from clients.ca import CaAnswerError
 from clients.pva import PvaAnswerError
 from edge.http_client import HttpError, UnreachableError
@@ -70,8 +71,9 @@ def test_who_is_not_reached_ends_with_4() -> None:
         HttpError(URL, status=400, problem=BARE),
         CaAnswerError("/v1/x", "no JSON"),
         PvaAnswerError("suppliers", "an array", "null"),
+        AuditLogAnswerError("leaf", "a map", "null"),
     ],
-    ids=["no problem document", "a bare one", "CA", "PVA"],
+    ids=["no problem document", "a bare one", "CA", "PVA", "log"],
 )
 def test_a_service_that_says_little_still_gives_a_whole_report(error: Exception) -> None:
     failure = explain(error)
@@ -80,5 +82,6 @@ def test_a_service_that_says_little_still_gives_a_whole_report(error: Exception)
 
 
 def test_every_error_that_is_caught_has_words() -> None:
-    told = {type(error) for error, _ in CASES} | {UnreachableError, CaAnswerError, PvaAnswerError}
+    bare = {UnreachableError, CaAnswerError, PvaAnswerError, AuditLogAnswerError}
+    told = {type(error) for error, _ in CASES} | bare
     assert told == set(REPORTED)
