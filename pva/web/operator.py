@@ -23,11 +23,13 @@ from edge.problem_document import Problem
 from edge.process import Clock
 from edge.refused import AnonymousRefusals, register_refusals
 from pva.approvals import ApprovalDesk
+from pva.explanation import ExplanationDesk
 from pva.recognition import ImportedManifest, RecognisedSupplier, RecognitionDesk
 from pva.requests import RequestDesk, RequestProgress, ValidationWish
 from pva.signed_requests import SignedRequestDesk, refusal_members
 from pva.web.bodies import SupplierBody, ValidationBody
 from pva.web.relying_parties import add_approvals, add_signed_requests
+from pva.web.results import add_explanations
 from standards.pki.fingerprints import certificate_sha256
 
 MANIFEST_CONTENT_TYPE = "application/rim+cose"
@@ -49,6 +51,7 @@ class OperatorDesks:
     signed_requests: SignedRequestDesk
     approvals: ApprovalDesk
     recognition: RecognitionDesk
+    explanations: ExplanationDesk
 
 
 def operator_app(
@@ -65,6 +68,7 @@ def operator_app(
     _add_validations(app, desks.requests, clock)
     add_signed_requests(app, desks.signed_requests, clock)
     add_approvals(app, desks.approvals, clock)
+    add_explanations(app, desks.explanations, clock)
 
     def on_refusal(problem: Problem) -> None:
         caller = principal_or_none()
