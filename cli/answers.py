@@ -28,11 +28,14 @@ class Answer:
 
     `outcome` is one word; `members` hold texts, numbers, lists of them, or rows (mappings with the same keys);
     `pem` is printed for people as it is; `next_step` tells a person what to do now and is not in the JSON.
+    `text` are lines for people, `data` is what stands for them in the JSON.
     """
 
     outcome: str
     members: Mapping[str, Any] = field(default_factory=dict)
     pem: Mapping[str, str] = field(default_factory=dict)
+    text: str = ""
+    data: Mapping[str, Any] = field(default_factory=dict)
     next_step: str = ""
     exit_code: int = 0
 
@@ -41,7 +44,12 @@ def print_answer(answer: Answer, *, output: str, stream: TextIO | None = None) -
     """Print an answer as `output` says: "json" or "text"."""
     out = stream or sys.stdout
     if output == "json":
-        _line(out, json.dumps({"outcome": answer.outcome, **answer.members, **answer.pem}, ensure_ascii=True))
+        _line(
+            out,
+            json.dumps(
+                {"outcome": answer.outcome, **answer.members, **answer.data, **answer.pem}, ensure_ascii=True
+            ),
+        )
         return
     _line(out, answer.outcome)
     for name, value in answer.members.items():
@@ -51,6 +59,8 @@ def print_answer(answer: Answer, *, output: str, stream: TextIO | None = None) -
             _rows(out, value)
         elif value not in (None, [], ()):
             _line(out, f"{_words(name)}: {_shown(value)}")
+    for line in answer.text.splitlines():
+        _line(out, harmless(line))
     for text in answer.pem.values():
         out.write(text)
     if answer.next_step:

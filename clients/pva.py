@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
+from clients.pva_explanation import Explanation, read_explanation
 from edge.http_client import HttpClient
 from standards.rats.fields import Fields, encode_base64url
 
@@ -205,6 +206,12 @@ class PvaOperatorClient:
             result=fields.text("result", size_max=_TOKEN_MAX) if "result" in fields else None,
             refusals=tuple(_refusal(each) for each in refusals),
         )
+
+    def explanation(self, some_id: str) -> Explanation:
+        """Why a validation ended as it did, by its id or by that of its result (sho and dpf their own, auditor)."""
+        answer = self._http.get_json(f"/v1/results/{quote(some_id, safe='')}/explanation")
+        fields = _fields(answer, "explanation")
+        return read_explanation(fields, whole=answer)
 
     def submit_request(self, token: str) -> SubmittedRequest:
         """Hand in a signed validation request (sho and dpf their own, ro-relay anybody's); may be repeated."""

@@ -16,6 +16,7 @@ from clients.sho import PlacedOrder
 from lab.artefacts import Check, recheck, write_artefacts
 from lab.audit_logs import AuditLogs
 from lab.audit_trail import AuditTrail
+from lab.explanations import keep_explanations
 from lab.fourteen_steps import network_beside, play_fourteen_steps
 from lab.hostile_stories import play
 from lab.narration import Narrator
@@ -78,6 +79,8 @@ def play_demo(state: Path, *, image: Path, console: Console, software_tpm: bool)
         logs.look_again()
         tell.heading("")
         tell.table()
+        tell.heading("What the PVA says about the stories that came to it (pva result explain)")
+        keep_explanations(scene)
         checks = write_artefacts(scene.site.artefacts, run)
         return _recheck(scene, checks) and tell.all_as_expected
 

@@ -4,7 +4,7 @@ Rule: a party does only what its role may do over the services' operator listene
 service's store behind its back.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -136,6 +136,7 @@ class Operator:
         self.name = name
         self._pva = PvaOperatorClient(services.http("pva", "operator", services.identity(name)))
         self._anchors = decode_pem_certificates(services.operators_root.read_bytes())
+        self.questions: list[Question] = []
 
     def ask(self, device_id: str) -> Question:
         """Ask the PVA to validate a device."""
@@ -143,7 +144,13 @@ class Operator:
         request_id = self._pva.request_validation(
             device_id=device_id, nonce=nonce, audience=[self.name, "dpf-1"]
         )
-        return Question(request_id=request_id, device_id=device_id, nonce=nonce)
+        question = Question(request_id=request_id, device_id=device_id, nonce=nonce)
+        self.questions.append(question)
+        return question
+
+    def explanation(self, question: Question) -> Mapping[str, Any]:
+        """Why it ended as it did, as the PVA's answer says it."""
+        return self._pva.explanation(question.request_id).whole
 
     def progress(self, question: Question) -> ValidationProgress:
         """What came of it so far."""

@@ -31,12 +31,14 @@ from messages.evidence import EVIDENCE_BYTES_MAX
 from pva.approval_store import ApprovalStore
 from pva.approvals import ApprovalDesk, DayKey
 from pva.credential_status import CredentialStatusSource
+from pva.explanation import ExplanationDesk
 from pva.outbox_store import OutboxStore
 from pva.pushing import Courier, PostRoom
 from pva.recognition import RecognitionDesk
 from pva.reference_store import ReferenceStore
 from pva.requests import ChallengeSigner, RequestDesk
 from pva.result import ResultSigner
+from pva.result_store import ResultStore, delete_what_is_due
 from pva.runtime_policies import RuntimePolicies, RuntimePolicyError, check_runtime_policies
 from pva.schema import ledger
 from pva.settings import PvaSettings
@@ -51,6 +53,7 @@ from standards.pki.fingerprints import decode_pem_certificates, spki_der
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 CLAIM_MARGIN_S = 5
+RETENTION_INTERVAL_S = 3_600
 CALL_PARTS = 3
 """Connection, request and answer of a callback are bounded each."""
 _USAGE_OR_SETTINGS = 2
@@ -108,7 +111,13 @@ def build_service(settings: PvaSettings) -> PvaService:
     """Build everything that the settings describe; serves nothing yet."""
     engine = engine_for(settings.database)
     migrate(engine, MIGRATIONS)
-    store = Store(engine, random_bytes=system_random, callbacks=frozenset(settings.callbacks))
+    store = Store(
+        engine,
+        random_bytes=system_random,
+        callbacks=frozenset(settings.callbacks),
+        evidence_life=timedelta(days=settings.evidence_days),
+    )
+    records = ResultStore(engine, random_bytes=system_random)
     references = ReferenceStore(engine, random_bytes=system_random)
     anchors = decode_pem_certificates(settings.operators_root.read_bytes())
     keys = _signing_keys(settings, anchors)
@@ -136,14 +145,7 @@ def build_service(settings: PvaSettings) -> PvaService:
         challenge_certificate=keys["challenge_key"].chain[0],
         challenge_anchors=anchors,
         issuer=settings.issuer,
-        signer=ResultSigner(
-            key=keys["result_key"].key,
-            chain=keys["result_key"].chain,
-            issuer=settings.issuer,
-            developer=settings.developer,
-            build=_build(),
-            random_bytes=system_random,
-        ),
+        signer=_result_signer(settings, keys["result_key"]),
         announce=post_room.announce,
         runtime_policies=runtime_policies,
     )
@@ -158,14 +160,37 @@ def build_service(settings: PvaSettings) -> PvaService:
         ),
         recognition=RecognitionDesk(store=references, policy=policy),
         log=log,
+        explanations=ExplanationDesk(records=records, references=references, anchors=anchors),
     )
     return PvaService(
         listeners=_listeners(settings, desks=desks, verifier=verifier, callers=store),
-        periodic=tuple(
-            Periodic(name=f"push-{audience}", interval_s=0, work=courier.wait_and_deliver)
-            for audience, courier in post_room.couriers.items()
-        )
-        + log_work(settings.audit_log, log),
+        periodic=(
+            Periodic(
+                name="delete-evidence",
+                interval_s=RETENTION_INTERVAL_S,
+                work=lambda: delete_what_is_due(records, at=system_clock()),
+            ),
+            *_couriers(post_room),
+            *log_work(settings.audit_log, log),
+        ),
+    )
+
+
+def _couriers(post_room: PostRoom) -> tuple[Periodic, ...]:
+    return tuple(
+        Periodic(name=f"push-{audience}", interval_s=0, work=courier.wait_and_deliver)
+        for audience, courier in post_room.couriers.items()
+    )
+
+
+def _result_signer(settings: PvaSettings, signing: _SigningKey) -> ResultSigner:
+    return ResultSigner(
+        key=signing.key,
+        chain=signing.chain,
+        issuer=settings.issuer,
+        developer=settings.developer,
+        build=_build(),
+        random_bytes=system_random,
     )
 
 

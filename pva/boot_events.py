@@ -16,12 +16,14 @@ from standards.boot_log.algorithms import BANKS, SHA1
 from standards.boot_log.boot_chain import boot_chain
 from standards.boot_log.boot_chain_facts import ChainLink
 from standards.boot_log.decode import decode_event_log
+from standards.boot_log.describe import describe
 from standards.boot_log.errors import BootLogError
 from standards.boot_log.events import Event, EventLog, LogFormat
 from standards.boot_log.measured import KERNEL_COMMAND_LINE_PCR, kernel_command_line
 from standards.boot_log.replay import replay, reset_value
 from standards.boot_log.secure_boot import SECURE_BOOT_PCR, secure_boot_facts
 from standards.boot_log.secure_boot_facts import SecureBootFacts
+from standards.rats.ear import Cause
 
 TRE_IMAGE_PARAMETER = "pva.tre="
 _PARAMETER = re.compile(r"""(?:[^\s"]|"[^"]*"?)+""")
@@ -70,6 +72,17 @@ class BootEvents:
             for each in parameters
             if each.startswith(TRE_IMAGE_PARAMETER)
         )
+
+
+def cause_of(event: Event) -> Cause:
+    """An event of the boot log as the cause of a finding; its description is for people."""
+    described = describe(event).removeprefix(event.type_name).strip()
+    return Cause(
+        register=event.pcr,
+        number=event.number,
+        type=event.type_name[:64],
+        description=described or "without data",
+    )
 
 
 def replay_logs(message: EvidenceMessage, *, quote: PlatformQuote) -> BootEvents:

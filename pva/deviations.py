@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from itertools import zip_longest
 from types import MappingProxyType
 
-from pva.boot_events import BootEvents
+from pva.boot_events import BootEvents, cause_of
 from pva.findings import FindingCode, Scope, find
 from standards.boot_log.algorithms import BANKS
 from standards.boot_log.boot_chain_facts import ChainLink, Component
@@ -39,11 +39,11 @@ def deviation_findings(
     """Findings about PCRs of one bank that differ; `registers` is index -> (expected, measured)."""
     links = {link.number: link for link in boot.boot_chain(bank=bank)}
     for pcr, (expected, measured) in registers.items():
-        deviating = _deviations(boot, bank=bank, pcr=pcr, manifest=manifest)
+        deviating = deviations(boot, bank=bank, pcr=pcr, manifest=manifest)
         first = deviating[0] if deviating else None
         scope = Scope.PLATFORM if first is None else first.scope
         place = f"PCR {pcr} of bank {BANKS[bank].name}"
-        yield find(
+        finding = find(
             _register_code(pcr, scope),
             scope=scope,
             subject=place,
@@ -51,6 +51,7 @@ def deviation_findings(
             measured=measured.hex(),
             event=None if first is None else first.words,
         )
+        yield _caused(finding, first)
         yield from _other_scope(deviating, scope=scope, place=place)
         yield from _components(deviating, links=links, place=place)
 
@@ -62,14 +63,15 @@ def _register_code(pcr: int, scope: Scope) -> FindingCode:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Deviation:
-    """A place where log and reference differ.
+class Deviation:
+    """A place where log and reference differ; `event` is None where nothing came, `reference` where nothing was expected.
 
     `strange` unless the manifest expects what came elsewhere in the PCR, `gone` unless what was expected came elsewhere.
     """
 
     scope: Scope
     event: Event | None
+    reference: ReferenceEvent | None
     expected: bytes | None
     measured: bytes | None
     strange: bool
@@ -77,14 +79,14 @@ class _Deviation:
     words: str
 
 
-def _other_scope(deviating: Sequence[_Deviation], *, scope: Scope, place: str) -> Iterator[Finding]:
+def _other_scope(deviating: Sequence[Deviation], *, scope: Scope, place: str) -> Iterator[Finding]:
     other = next((each for each in deviating if each.scope is not scope), None)
     if other is not None:
         yield _event_finding(FindingCode.EVENT_MISMATCH, other, subject=f"event in {place}")
 
 
 def _components(
-    deviating: Sequence[_Deviation], *, links: Mapping[int, ChainLink], place: str
+    deviating: Sequence[Deviation], *, links: Mapping[int, ChainLink], place: str
 ) -> Iterator[Finding]:
     """The first deviation of each component in each scope."""
     said: set[tuple[FindingCode, Scope]] = set()
@@ -97,8 +99,8 @@ def _components(
             yield _event_finding(code, told, subject=f"{link.component} {link.name!r} in {place}")
 
 
-def _event_finding(code: FindingCode, deviation: _Deviation, *, subject: str) -> Finding:
-    return find(
+def _event_finding(code: FindingCode, deviation: Deviation, *, subject: str) -> Finding:
+    finding = find(
         code,
         scope=deviation.scope,
         subject=subject,
@@ -106,9 +108,16 @@ def _event_finding(code: FindingCode, deviation: _Deviation, *, subject: str) ->
         measured=None if deviation.measured is None else deviation.measured.hex(),
         event=deviation.words,
     )
+    return _caused(finding, deviation)
 
 
-def _deviations(boot: BootEvents, *, bank: int, pcr: int, manifest: Manifest) -> list[_Deviation]:
+def _caused(finding: Finding, deviation: Deviation | None) -> Finding:
+    """The finding with the event that came where another was expected, if any came."""
+    event = None if deviation is None else deviation.event
+    return finding if event is None else replace(finding, cause=cause_of(event))
+
+
+def deviations(boot: BootEvents, *, bank: int, pcr: int, manifest: Manifest) -> list[Deviation]:
     """Places in a PCR's events where the log and the reference differ, in order.
 
     What both share at the beginning and at the end does not deviate, so one event more or less is one deviation. An
@@ -162,13 +171,14 @@ def _deviation(
     *,
     bank: int,
     moved: tuple[bool, bool],
-) -> _Deviation:
+) -> Deviation:
     """`moved` says of what came, and of what was expected, whether it is elsewhere on the other side."""
     what = "no event" if event is None else f"event {event.number}, {describe(event)}"
     name = "no event" if reference is None else repr(reference.name)
-    return _Deviation(
+    return Deviation(
         scope=Scope.PLATFORM if reference is None else Scope(reference.scope),
         event=event,
+        reference=reference,
         expected=_expected(reference, bank),
         measured=_digest(event, bank),
         strange=not moved[0],

@@ -334,6 +334,11 @@ FINDINGS: Mapping[FindingCode, FindingRule] = {
 }
 
 
+def finding_rule(code: str) -> FindingRule | None:
+    """What belongs to a code, None of one that this version does not know."""
+    return FINDINGS[FindingCode(code)] if code in set(FindingCode) else None
+
+
 def find(
     code: FindingCode,
     *,

@@ -6,17 +6,19 @@ device must not be able to write a finding.
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from messages.runtime_policy import VerifiedRuntimePolicy
 from pva.boot_events import BootEvents
-from pva.findings import FindingCode, Scope, find
+from pva.findings import TEXT_MAX, FindingCode, Scope, find
 from pva.ima_log import IMA_BANK, ImaMeasurement, ImaMeasurements
 from standards.boot_log.algorithms import SHA256
+from standards.ima.entries import IMA_PCR
 from standards.ima.errors import ImaError
 from standards.ima.file_signatures import verify_file_signature
 from standards.ima.measured import BOOT_AGGREGATE, Measured, shown_name
 from standards.ima.replay import boot_aggregate
-from standards.rats.ear import Finding
+from standards.rats.ear import Cause, Finding
 
 SHOWN_MAX = 8
 """Names that one finding shows, and findings about single files."""
@@ -145,7 +147,7 @@ def _file_finding(
 ) -> Finding:
     measured = measurement.measured
     allowed = _allowed(measured, runtime)
-    return find(
+    finding = find(
         code,
         scope=Scope.PLATFORM,
         subject=f"file {shown_name(measured.name or b'')}",
@@ -153,3 +155,6 @@ def _file_finding(
         measured=f"{measured.algorithm} {(measured.digest or b'').hex()}",
         event=f"entry {measurement.number} of the IMA list",
     )
+    described = (finding.subject.removeprefix("file ") or "without a name")[:TEXT_MAX]
+    cause = Cause(register=IMA_PCR, number=measurement.number, type="IMA entry", description=described)
+    return replace(finding, cause=cause)

@@ -13,14 +13,19 @@ from cryptography import x509
 
 from edge.database import transaction
 from edge.ledger import SALT_BYTES
-from edge.process import RandomBytes
+from edge.process import RandomBytes, logger
 from edge.serialization import repeated
 from pva import schema
 from pva.appraisal import ReferenceManifest
 from pva.recognition import ImportedManifest, RecognisedSupplier
 from pva.refusals import RefusalCode, RefusalError
+from standards.pki.errors import PkiError
 from standards.pki.fingerprints import certificate_der, certificate_sha256
-from standards.rats.corim import verify_manifest
+from standards.rats.corim import Manifest, verify_manifest
+from standards.rats.errors import RatsError
+
+KNOWN_MANIFESTS_READ_MAX = 1_000
+"""Rows of one supplier that are looked through for manifests of a model, the newest first."""
 
 
 class ReferenceStore:
@@ -156,6 +161,37 @@ class ReferenceStore:
         return ReferenceManifest(
             manifest=verified.manifest, digest=digest, permitted_models=dict(row["permitted"])
         )
+
+    def known_manifests(
+        self, *, supplier: str, hw_type: str, first: bytes | None, count_max: int
+    ) -> Sequence[Manifest]:
+        """See `pva.explanation.KnownManifests`; a row that was altered is left out, with a line in the log."""
+        table, suppliers = schema.manifests, schema.suppliers
+        query = (
+            sa.select(table.c.digest, table.c.models, suppliers.c.models.label("permitted"))
+            .join(suppliers, suppliers.c.name == table.c.supplier)
+            .where(table.c.supplier == supplier)
+            .order_by(table.c.digest != (first or b""), table.c.svn.desc(), table.c.imported_at.desc())
+            .limit(KNOWN_MANIFESTS_READ_MAX)
+        )
+        with transaction(self._engine, write=False) as connection:
+            rows = connection.execute(query).mappings().all()
+        of_model = [
+            row["digest"]
+            for row in rows
+            if hw_type in {row["permitted"].get(model) for model in row["models"]}
+        ]
+        held = (self._explaining(digest) for digest in of_model[:count_max])
+        return tuple(each for each in held if each is not None)
+
+    def _explaining(self, digest: bytes) -> Manifest | None:
+        """A manifest, unless its row was altered: then it explains nothing, and hides nothing else."""
+        try:
+            held = self.reference_manifest(digest)
+        except (PkiError, RatsError, RefusalError) as error:
+            logger("references").error("manifest-altered", digest=digest.hex(), reason=str(error))
+            return None
+        return None if held is None else held.manifest
 
     def _audit(
         self, connection: sa.Connection, *, kind: str, subject: str, record: Mapping[str, Any], at: datetime

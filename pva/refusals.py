@@ -59,6 +59,7 @@ class RefusalCode(StrEnum):
     NONCE_REUSED = "nonce-reused"
     TOO_MANY_REQUESTS = "too-many-pending-requests"
     NOT_FOUND = "not-found"
+    RECORD_ALTERED = "record-altered"
     ORDER_NEEDS_SIGNATURE = "order-needs-signature"
     REQUEST_UNTRUSTED = "request-untrusted"
     REQUEST_OUT_OF_TIME = "request-out-of-time"
@@ -228,6 +229,10 @@ REFUSALS: Mapping[RefusalCode, RefusalRule] = {
     ),
     RefusalCode.NOT_FOUND: RefusalRule(
         status=HTTPStatus.NOT_FOUND, remedy="check the id; each operator sees only what it asked for itself"
+    ),
+    RefusalCode.RECORD_ALTERED: RefusalRule(
+        status=HTTPStatus.INTERNAL_SERVER_ERROR,
+        remedy="have the PVA's operator compare its database with a backup: somebody changed it",
     ),
     RefusalCode.ORDER_NEEDS_SIGNATURE: RefusalRule(
         status=HTTPStatus.UNPROCESSABLE_ENTITY,

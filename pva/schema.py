@@ -101,6 +101,15 @@ results = sa.Table(
     sa.Column("counter", sa.LargeBinary(8), nullable=True),
 )
 
+# of a result, for as long as the setting `evidence_days` says; the result itself stays
+evidence = sa.Table(
+    "evidence",
+    metadata,
+    sa.Column("result_id", sa.String(64), sa.ForeignKey("results.id"), primary_key=True),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+    sa.Column("kept_until", UtcTime, nullable=False, index=True),
+)
+
 result_deliveries = sa.Table(
     "result_deliveries",
     metadata,

@@ -6,9 +6,10 @@ digest covers, is at most `warning`, so that whoever carries the log cannot make
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 
-from pva.boot_events import BootEvents
+from pva.boot_events import BootEvents, cause_of
 from pva.findings import FindingCode, Scope, find
 from standards.boot_log.algorithms import BANKS
 from standards.boot_log.describe import describe
@@ -91,7 +92,7 @@ def _violations(facts: SecureBootFacts, *, boot: BootEvents, place: str) -> Iter
 
 def _finding(code: FindingCode, violation: Violation, *, boot: BootEvents, place: str) -> Finding:
     event = next((each for each in boot.log.events if each.number == violation.event), None)
-    return find(
+    finding = find(
         code,
         scope=Scope.PLATFORM,
         subject=f"{violation.subject}, {place}",
@@ -99,3 +100,4 @@ def _finding(code: FindingCode, violation: Violation, *, boot: BootEvents, place
         measured=violation.measured,
         event=None if event is None else f"event {event.number}, {describe(event)}",
     )
+    return finding if event is None else replace(finding, cause=cause_of(event))

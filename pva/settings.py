@@ -53,6 +53,7 @@ class PvaSettings(Settings):
     challenge_life_s: Annotated[int, Field(ge=5, le=600)] = 60
     result_life_s: Annotated[int, Field(ge=10, le=3_600)] = 300
     clock_grace_s: Annotated[int, Field(ge=0, le=86_400)] = 7_200
+    evidence_days: Annotated[int, Field(ge=1, le=3_650)] = 30
     ocsp_timeout_s: Annotated[float, Field(gt=0, le=30)] = 5.0
 
     @field_validator("pcr_selection")

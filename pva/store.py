@@ -18,13 +18,24 @@ from edge.serialization import repeated
 from pva import schema
 from pva.continuity import DeviceHistory
 from pva.refusals import RefusalCode, RefusalError
-from pva.requests import RecordedRefusal, RequestProgress, RequestState, ValidationRequest
+from pva.requests import RequestProgress, ValidationRequest
 from pva.result import SignedResult
-from pva.store_rows import history_of, request_of, row_of_history, row_of_request, row_of_result
+from pva.store_rows import (
+    history_of,
+    refusal_of,
+    request_of,
+    row_of_history,
+    row_of_request,
+    row_of_result,
+    state_of_request,
+)
 
 UNAUTHENTICATED_REFUSALS_MAX = 16
 AUTHENTICATED_REFUSALS_MAX = 64
 """Refused tries kept a request; more are only counted by the web layer, so that a flood costs no storage."""
+
+EVIDENCE_LIFE = timedelta(days=30)
+"""How long evidence is kept where no setting says otherwise."""
 
 REDEEMED_KEPT = timedelta(hours=1)
 """How long a redeemed challenge outlives its expiry: past any plausible step of this machine's clock."""
@@ -34,13 +45,20 @@ class Store:
     """Requests, challenges, results, refusals and device histories."""
 
     def __init__(
-        self, engine: sa.Engine, *, random_bytes: RandomBytes, callbacks: frozenset[str] = frozenset()
+        self,
+        engine: sa.Engine,
+        *,
+        random_bytes: RandomBytes,
+        callbacks: frozenset[str] = frozenset(),
+        evidence_life: timedelta = EVIDENCE_LIFE,
     ) -> None:
         """Work on an engine whose schema is migrated.
 
-        `random_bytes` salts audit leaves; results are to be pushed to the audience members in `callbacks`.
+        `random_bytes` salts audit leaves; results are to be pushed to the audience members in `callbacks`; evidence
+        may be deleted after `evidence_life`.
         """
         self._engine = engine
+        self._evidence_life = evidence_life
         self._random_bytes = random_bytes
         self._callbacks = callbacks
 
@@ -110,10 +128,10 @@ class Store:
             ).mappings()
             return RequestProgress(
                 request=request_of(row),
-                state=_state(row, answered=answer is not None, at=at),
+                state=state_of_request(row["expires_at"], answered=answer is not None, at=at),
                 result=None if answer is None else answer.token,
                 passes=None if answer is None else bool(answer.passes),
-                refusals=tuple(_refusal_of(each) for each in refused),
+                refusals=tuple(refusal_of(each) for each in refused),
             )
 
     # validations
@@ -149,7 +167,13 @@ class Store:
 
     @repeated
     def record_result(
-        self, result: SignedResult, *, history: DeviceHistory, expected_revision: int | None, at: datetime
+        self,
+        result: SignedResult,
+        *,
+        evidence: bytes,
+        history: DeviceHistory,
+        expected_revision: int | None,
+        at: datetime,
     ) -> None:
         """See `pva.validation.ValidationStore`."""
         try:
@@ -157,6 +181,11 @@ class Store:
                 self._save_history(connection, history, expected_revision=expected_revision)
                 connection.execute(
                     sa.insert(schema.results).values(**row_of_result(result, revision=history.revision))
+                )
+                connection.execute(
+                    sa.insert(schema.evidence).values(
+                        result_id=result.id, body=evidence, kept_until=at + self._evidence_life
+                    )
                 )
                 self._post(connection, result, at=at)
                 self._audit(
@@ -365,20 +394,3 @@ def _open_requests(at: datetime) -> sa.Select[Any]:
 
 def _refusals_max(*, authenticated: bool) -> int:
     return AUTHENTICATED_REFUSALS_MAX if authenticated else UNAUTHENTICATED_REFUSALS_MAX
-
-
-def _state(row: sa.RowMapping, *, answered: bool, at: datetime) -> RequestState:
-    if answered:
-        return RequestState.COMPLETED
-    return RequestState.EXPIRED if row["expires_at"] <= at else RequestState.PENDING
-
-
-def _refusal_of(row: sa.RowMapping) -> RecordedRefusal:
-    return RecordedRefusal(
-        at=row["at"],
-        code=row["code"],
-        subject=row["subject"],
-        reason=row["reason"],
-        remedy=row["remedy"],
-        authenticated=row["authenticated"],
-    )

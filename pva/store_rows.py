@@ -5,6 +5,7 @@ Rule: a row becomes a value that its use case declared, or nothing; 64-bit unsig
 """
 
 from dataclasses import asdict
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -14,7 +15,7 @@ from messages.pcr import decode_values, encode_values
 from messages.reliance import permits_release
 from pva.approvals import ProvenState
 from pva.continuity import DeviceHistory, Sighting
-from pva.requests import RelyingParty, SignedOrigin, ValidationRequest
+from pva.requests import RecordedRefusal, RelyingParty, RequestState, SignedOrigin, ValidationRequest
 from pva.result import SignedResult
 from standards.tpm2.structures import ClockInfo
 
@@ -45,6 +46,25 @@ def _origin_of(row: sa.RowMapping) -> SignedOrigin:
         content=row["content"],
         encrypt_to=row["encrypt_to"],
         ends_at=row["ends_at"],
+    )
+
+
+def state_of_request(expires_at: datetime, *, answered: bool, at: datetime) -> RequestState:
+    """Where a request stands."""
+    if answered:
+        return RequestState.COMPLETED
+    return RequestState.EXPIRED if expires_at <= at else RequestState.PENDING
+
+
+def refusal_of(row: sa.RowMapping) -> RecordedRefusal:
+    """A refused try out of its row."""
+    return RecordedRefusal(
+        at=row["at"],
+        code=row["code"],
+        subject=row["subject"],
+        reason=row["reason"],
+        remedy=row["remedy"],
+        authenticated=row["authenticated"],
     )
 
 

@@ -73,9 +73,15 @@ class ValidationStore(Protocol):
         """Device id under which an AK was seen before."""
 
     def record_result(
-        self, result: SignedResult, *, history: DeviceHistory, expected_revision: int | None, at: datetime
+        self,
+        result: SignedResult,
+        *,
+        evidence: bytes,
+        history: DeviceHistory,
+        expected_revision: int | None,
+        at: datetime,
     ) -> None:
-        """Save result, device history and audit leaf.
+        """Save result, the evidence that it was made from, device history and audit leaf.
 
         Raises RefusalError: the request got a result meanwhile, or the history is not at `expected_revision`
         (None: was empty) any more.
@@ -149,6 +155,7 @@ class Verifier:
             )
             self.store.record_result(  # 8
                 result,
+                evidence=body,
                 history=advance(history, seen, accepted_svn=appraisal.accepted_svn),
                 expected_revision=None if history is None else history.revision,
                 at=at,

@@ -10,10 +10,12 @@ import click
 from cli.answers import Answer
 from cli.commands.naming import Sha256
 from cli.commands.validations import Nonce
-from cli.failures import EXIT_NEGATIVE
+from cli.explanation_text import explanation_text
+from cli.failures import EXIT_FAILED, EXIT_NEGATIVE
 from cli.files import file_in, read_certificates, read_token
 from cli.invocation import Invocation, Section, pass_invocation
 from cli.result_check import RESULT_BYTES_MAX, Question, verify_result
+from clients.pva_explanation import Explanation
 from standards.rats.ar4si import Tier
 from standards.rats.ear import AttestationResult, Finding
 
@@ -85,6 +87,54 @@ def verify(
             exit_code=0 if affirming else EXIT_NEGATIVE,
         )
     )
+
+
+@result.command("explain")
+@click.argument("some_id", metavar="ID")
+@pass_invocation
+def explain(invocation: Invocation, *, some_id: str) -> None:
+    """Explain why a validation ended as it did (sho, dpf: your own; auditor: any).
+
+    ID is that of the result or of the validation. Ends with 0 when the result is affirming, with 3 when it is not, with 1
+    when there is none. What you rely on is the signed result (pva result verify), not this.
+    """
+    told = invocation.pva().explanation(some_id)
+    members = {
+        "device_id": told.device_id,
+        "request_id": told.request_id,
+        "result_id": told.result_id,
+        "issued_at": told.issued_at,
+        "manifest": told.manifest,
+        "policy_digest": told.policy_digest,
+    }
+    invocation.answer(
+        Answer(
+            outcome=told.status or told.state,
+            members=members,
+            text=explanation_text(told),
+            data=told.whole,
+            next_step=_next_step(told),
+            exit_code=_exit_code(told),
+        )
+    )
+
+
+def _next_step(told: Explanation) -> str:
+    if told.status is None:
+        return (
+            "the device attests (m2me attest) again"
+            if told.state == "pending"
+            else "ask again: pva validation request"
+        )
+    if told.status == Tier.AFFIRMING.value:
+        return ""
+    return "do what stands at the first finding of each scope, then validate again"
+
+
+def _exit_code(told: Explanation) -> int:
+    if told.status is None:
+        return EXIT_FAILED
+    return 0 if told.status == Tier.AFFIRMING.value else EXIT_NEGATIVE
 
 
 def _described(found: AttestationResult) -> dict[str, Any]:

@@ -25,11 +25,13 @@ from edge.problem_document import Problem
 from edge.process import Clock
 from edge.refused import AnonymousRefusals, register_refusals
 from pva.approvals import ApprovalDesk
+from pva.explanation import ExplanationDesk
 from pva.recognition import ImportedManifest, RecognisedSupplier, RecognitionDesk
 from pva.requests import RequestDesk, RequestProgress, ValidationWish
 from pva.signed_requests import SignedRequestDesk, refusal_members
 from pva.web.bodies import SupplierBody, ValidationBody
 from pva.web.relying_parties import add_approvals, add_signed_requests
+from pva.web.results import add_explanations
 from standards.pki.fingerprints import certificate_sha256
 
 MANIFEST_CONTENT_TYPE = "application/rim+cose"
@@ -51,6 +53,7 @@ class OperatorDesks:
     signed_requests: SignedRequestDesk
     approvals: ApprovalDesk
     recognition: RecognitionDesk
+    explanations: ExplanationDesk
     log: AuditLog | None = None
 
 
@@ -70,6 +73,7 @@ def operator_app(
     add_approvals(app, desks.approvals, clock)
     if desks.log is not None:
         add_log_pages(app, desks.log)
+    add_explanations(app, desks.explanations, clock)
 
     def on_refusal(problem: Problem) -> None:
         caller = principal_or_none()

@@ -17,10 +17,11 @@ from standards.boot_log.events import PCR_INDEX_MAX
 from standards.rats.ar4si import Tier, worst
 from standards.rats.errors import RatsError, refusal
 from standards.rats.fields import Fields, encode_base64url, numeric_date
-from standards.rats.submodules import Finding, Submodule, read_submodules, read_tier, submodule_claims
+from standards.rats.submodules import Cause, Finding, Submodule, read_submodules, read_tier, submodule_claims
 
 __all__ = [
     "AttestationResult",
+    "Cause",
     "CredentialReference",
     "Finding",
     "ManifestReference",

@@ -90,6 +90,10 @@ class Fields:
         """A map in the map."""
         return type(self)(self.raw(key), what=self._name(key), refusal=self._refusal)
 
+    def of(self, value: object, *, what: str) -> Self:
+        """Another map, an item of an array of this one for instance, with the same refusal."""
+        return type(self)(value, what=f"{self._what}.{what}", refusal=self._refusal)
+
     def base64url(self, key: int | str, *, size_min: int = 0, size_max: int) -> bytes:
         """Bytes written as base64url without padding (RFC 7515 section 2), in their one spelling."""
         value = self.raw(key)

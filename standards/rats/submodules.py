@@ -5,7 +5,7 @@ Source: draft-ietf-rats-ear, section "EAR Appraisal Claims"; findings are this p
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -16,11 +16,25 @@ from standards.rats.fields import Fields
 SUBMODULES_MAX: Final = 8
 FINDINGS_MAX: Final = 256
 TEXT_MAX: Final = 2048
+REGISTER_MAX: Final = 31
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cause:
+    """The measurement behind a finding: which register it went into, its number in the log, its type, what it is about."""
+
+    register: int
+    number: int
+    type: str
+    description: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One reason for a verdict: a stable code, and what a person needs to understand and to act."""
+    """One reason for a verdict: a stable code, and what a person needs to understand and to act.
+
+    `event` says in words where in the log it is; `cause` is that event, where one event is it.
+    """
 
     code: str
     scope: str
@@ -30,6 +44,7 @@ class Finding:
     expected: str | None = None
     measured: str | None = None
     event: str | None = None
+    cause: Cause | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +117,16 @@ def _read_finding(value: object, *, scope: str) -> Finding:
         expected=optional("expected"),
         measured=optional("measured"),
         event=optional("event"),
+        cause=_read_cause(fields.nested("cause")) if "cause" in fields else None,
+    )
+
+
+def _read_cause(fields: Fields) -> Cause:
+    return Cause(
+        register=fields.integer("register", high=REGISTER_MAX),
+        number=fields.integer("number"),
+        type=fields.text("type", size_max=64),
+        description=fields.text("description", size_max=TEXT_MAX),
     )
 
 
@@ -122,10 +147,13 @@ def submodule_claims(submodule: Submodule, *, name: str) -> dict[str, Any]:
     return claims
 
 
-def _finding_claims(finding: Finding) -> dict[str, str]:
+def _finding_claims(finding: Finding) -> dict[str, Any]:
     names = ("code", "subject", "reason", "remedy", "expected", "measured", "event")
     values = {name: getattr(finding, name) for name in names}
-    return {name: value for name, value in values.items() if value is not None}
+    claims: dict[str, Any] = {name: value for name, value in values.items() if value is not None}
+    if finding.cause is not None:
+        claims["cause"] = asdict(finding.cause)
+    return claims
 
 
 def _check_submodule(submodule: Submodule, *, name: str) -> None:

@@ -25,6 +25,7 @@ from pva.outbox_store import OutboxStore
 from pva.reference_store import ReferenceStore
 from pva.refusals import RefusalCode, RefusalError
 from pva.requests import RelyingParty, RequestState
+from pva.result_store import ResultStore
 from pva.store import UNAUTHENTICATED_REFUSALS_MAX, Store
 from pva.store_rows import history_of, row_of_history, row_of_request, row_of_result
 from standards.rats.errors import RatsError
@@ -80,6 +81,7 @@ def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
         references=ReferenceStore(engine, random_bytes=system_random),
         approvals=ApprovalStore(engine, random_bytes=system_random),
         outbox=OutboxStore(engine),
+        records=ResultStore(engine, random_bytes=system_random),
     )
     engine.dispose()
 
@@ -185,11 +187,15 @@ def test_a_result_on_an_outdated_history_leaves_nothing_behind(world: World) -> 
     second = replace(first, request_id=request.id, result=replace(first.result, result_id="second"))
     for revision in (None, history.revision + 1):
         with pytest.raises(RefusalError) as caught:
-            world.store.record_result(second, history=after, expected_revision=revision, at=NOW)
+            world.store.record_result(
+                second, evidence=b"evidence", history=after, expected_revision=revision, at=NOW
+            )
         assert refused(caught) is RefusalCode.CONCURRENT_VALIDATION
     assert world.store.device_history(world.device.device_id) == history
     assert tuple(world.store.audit_kinds()) == audited
-    world.store.record_result(second, history=after, expected_revision=history.revision, at=NOW)
+    world.store.record_result(
+        second, evidence=b"evidence", history=after, expected_revision=history.revision, at=NOW
+    )
 
 
 @pytest.mark.negative
@@ -201,7 +207,7 @@ def test_an_ak_belongs_to_one_device_in_the_store_too(world: World) -> None:
     request_id = world.ask()
     second = replace(first, request_id=request_id, result=replace(first.result, result_id="second"))
     with pytest.raises(RefusalError):
-        world.store.record_result(second, history=clone, expected_revision=None, at=NOW)
+        world.store.record_result(second, evidence=b"evidence", history=clone, expected_revision=None, at=NOW)
     assert world.store.device_history("ff" * 32) is None
 
 
@@ -301,7 +307,9 @@ def test_a_result_that_is_not_recorded_is_not_posted(world: World) -> None:
     request_id = world.ask()
     second = replace(first, request_id=request_id, result=replace(first.result, result_id="second"))
     with pytest.raises(RefusalError):
-        world.store.record_result(second, history=history, expected_revision=None, at=NOW)
+        world.store.record_result(
+            second, evidence=b"evidence", history=history, expected_revision=None, at=NOW
+        )
     assert [each.result_id for each in outbox.due("sho-1", at=NOW, count_max=8)] == [first.id]
 
 

@@ -1,5 +1,6 @@
 """The PVA's two applications: routes, roles, schemas and problem documents."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from pva.web.operator import OperatorDesks, operator_app
 from standards.pki import oids
 from standards.rats.fields import encode_base64url
 from tests.contract.certificates import Certificates
+from tests.fakes.attesting_device import measurements
 from tests.fakes.pki import NOW, Authority
 from tests.fakes.pva_world import World, reference_manifest
 from tests.fakes.relying_parties import ORDER, Askers
@@ -48,6 +50,7 @@ class Service:
                 signed_requests=self.world.signed_desk,
                 approvals=self.world.approval_desk,
                 recognition=RecognitionDesk(store=self.world.references, policy=self.world.policy),
+                explanations=self.world.explanation_desk,
             ),
             callers=self.world.store,
             principals=table,
@@ -105,6 +108,7 @@ def test_routes_of_the_two_listeners_are_disjoint_and_declared(service: Service)
     ]
     assert operator == [
         ("GET", "/v1/manifests", ("admin", "auditor", "es", "sho", "dpf")),
+        ("GET", "/v1/results/<result_id>/explanation", ("sho", "dpf", "auditor")),
         ("GET", "/v1/suppliers", ("admin", "auditor", "es", "sho", "dpf")),
         ("GET", "/v1/validation-requests/<request_id>", ("sho", "dpf", "ro-relay")),
         ("GET", "/v1/validations/<request_id>", ("sho",)),
@@ -298,6 +302,34 @@ def test_refusals_of_relying_parties_are_on_record(service: Service) -> None:
 def test_recovery_is_not_offered(service: Service) -> None:
     response = service.call("sho", "POST", "/v1/validations", json=wish(service, purpose="recovery"))
     problem(response, RefusalCode.PURPOSE_NOT_OFFERED)
+
+
+@pytest.mark.requirement("R69")
+def test_a_result_is_explained_to_who_asked_and_to_the_auditor(service: Service) -> None:
+    asked = service.call("sho", "POST", "/v1/validations", json=wish(service)).get_json()["request_id"]
+    service.world.device = replace(service.world.device, boot=tuple(measurements(kernel=b"another kernel")))
+    message = service.world.answer()
+    service.from_device("/v1/evidence", data=encode_evidence(message), content_type=CBOR)
+    result = service.world.store.results[asked]
+    for name in ("sho", "watcher"):
+        response = service.call(name, "GET", f"/v1/results/{result.id}/explanation")
+        assert response.status_code == 200
+        assert response.headers["Cache-Control"] == "no-store"
+        told = response.get_json()
+        assert (told["request_id"], told["status"]) == (asked, "contraindicated")
+        assert told["nearest"]["sentence"].startswith("release-1 (svn 3) with kernel vmlinuz")
+        kernel = next(each for each in told["findings"] if each["code"] == "kernel-mismatch")
+        assert kernel["cause"]["register"] == 9
+        assert (kernel["claim"], kernel["value"]) == ("executables", 96)
+    members = {"scope", "code", "subject", "reason", "expected", "measured", "event", "cause", "remedy"}
+    assert members < set(kernel)
+
+
+@pytest.mark.negative
+def test_a_result_of_another_tenant_is_not_explained(service: Service) -> None:
+    foreign = service.world.validate(service.world.answer())
+    refused = service.call("sho", "GET", f"/v1/results/{foreign.id}/explanation")
+    problem(refused, RefusalCode.NOT_FOUND)
 
 
 @pytest.mark.negative

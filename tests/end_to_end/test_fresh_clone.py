@@ -1,14 +1,17 @@
 """A fresh clone and an empty home: `./dev` installs, plays the demo, and touches nothing but .venv and .pva."""
 
+import json
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from tests.tools import absent, in_ci, need
+from tests.unit.cli.person import Person
 
 ROOT = Path(__file__).parents[2]
 
@@ -121,6 +124,32 @@ def test_the_demo_ends_as_it_must_and_other_peoples_tools_agree(checkout: Path, 
             check=False,
         )
         assert judged.returncode == 0, judged.stdout + judged.stderr
+    each_story_is_explained(checkout / ".pva/lab/artefacts/explanations")
+
+
+NAMED: Mapping[str, tuple[str, ...]] = {
+    "a": ("kernel-mismatch", "with another kernel", "in scope platform", "/boot/vmlinuz"),
+    "b": ("tre-image-mismatch", "in scope tre", "with another TRE image"),
+    "c": ("challenge-used", "it was answered before", "nonce-mismatch", "made for another exchange"),
+    "d": ("device-mismatch", "the Platform Credential that came is of device"),
+    "e": ("pfc-revoked", "it was revoked"),
+    "f": ("supplier-not-recognised", "no recognised ES root has this name"),
+    "h1": ("kernel-mismatch", "with another kernel"),
+}
+"""What a person who asks must read about a story: what was done, and where."""
+
+
+def each_story_is_explained(folder: Path) -> None:
+    """`pva result explain` names what was done in each story; the demo kept what the PVA answered to it."""
+    assert {path.stem for path in folder.iterdir()} == set(NAMED)
+    for story, words in NAMED.items():
+        answers = json.loads((folder / f"{story}.json").read_text())
+        given = {f"/v1/results/{each['request_id']}/explanation": each for each in answers}
+        person = Person(folder=folder.parent, given={("GET", path): each for path, each in given.items()})
+        done = [person.run("result", "explain", each["request_id"]) for each in answers]
+        read = " ".join(" ".join(each.output.split()) for each in done)
+        assert [word for word in words if word not in read] == [], read
+        assert all("to do" in each.output for each in done if each.exit_code != 0), read
 
 
 def commands_to_paste(output: str) -> list[str]:

@@ -29,7 +29,7 @@ from ca.settings import CaSettings
 from edge.database import engine_for
 from edge.http_client import ClientTls, HttpClient, HttpError, UnreachableError, client_context
 from edge.http_server import Listener
-from edge.keys import load_log_key, load_private_key
+from edge.keys import load_private_key
 from edge.principals import NOT_REGISTERED, ROLES, routes_of
 from edge.process import system_random
 from edge.refused import AnonymousRefusals
@@ -94,6 +94,7 @@ TABLES: dict[tuple[str, str], Routes] = {
     },
     ("pva", "operator"): {
         ("GET", "/v1/manifests"): ("admin", "auditor", "dpf", "es", "sho"),
+        ("GET", "/v1/results/<result_id>/explanation"): ("auditor", "dpf", "sho"),
         ("GET", "/v1/suppliers"): ("admin", "auditor", "dpf", "es", "sho"),
         ("GET", "/v1/validation-requests/<request_id>"): ("dpf", "ro-relay", "sho"),
         ("GET", "/v1/validations/<request_id>"): ("sho",),

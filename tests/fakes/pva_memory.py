@@ -8,13 +8,14 @@ from messages.reliance import permits_release
 from pva.appraisal import ReferenceManifest
 from pva.approvals import ApprovalFacts, GivenApprovals, OrderApproval, ProvenState
 from pva.continuity import DeviceHistory
+from pva.explanation import SEES_ALL, Reader, RequestOnRecord, ResultOnRecord
 from pva.pushing import PostedResult
 from pva.recognition import ImportedManifest, RecognisedSupplier
 from pva.refusals import RefusalCode, RefusalError
 from pva.requests import RecordedRefusal, RequestProgress, RequestState, ValidationRequest
 from pva.result import SignedResult
-from pva.store import AUTHENTICATED_REFUSALS_MAX, UNAUTHENTICATED_REFUSALS_MAX
-from standards.rats.corim import verify_manifest
+from pva.store import AUTHENTICATED_REFUSALS_MAX, EVIDENCE_LIFE, UNAUTHENTICATED_REFUSALS_MAX
+from standards.rats.corim import Manifest, verify_manifest
 
 
 @dataclass
@@ -33,6 +34,7 @@ class MemoryStore:
     posted: dict[tuple[str, str], tuple[PostedResult, datetime]] = field(default_factory=dict)
     orders: dict[tuple[str, bytes | None], OrderApproval] = field(default_factory=dict)
     given: dict[str, GivenApprovals] = field(default_factory=dict)
+    evidence: dict[str, tuple[bytes, datetime]] = field(default_factory=dict)
 
     def add_request(
         self, request: ValidationRequest, *, pending_max: int, relay: str | None = None
@@ -104,6 +106,44 @@ class MemoryStore:
             refusals=tuple(self.refusals.get(request.id, ())),
         )
 
+    def request_on_record(self, some_id: str, *, reader: Reader, at: datetime) -> RequestOnRecord | None:
+        """See `pva.explanation.ValidationRecords`."""
+        request = next((each for each in self.requests.values() if self._is(each, some_id)), None)
+        own = (reader.role, reader.tenant)
+        if request is None or (reader.role != SEES_ALL and (request.party.role, request.tenant) != own):
+            return None
+        progress, result = self._progress(request, at=at), self.results.get(request.id)
+        seen = self.histories.get(request.device_id)
+        return RequestOnRecord(
+            request_id=request.id,
+            device_id=request.device_id,
+            purpose=request.purpose,
+            state=progress.state,
+            result=None
+            if result is None
+            else ResultOnRecord(
+                token=result.token,
+                issued_at=result.result.issued_at,
+                evidence=self.evidence.get(result.id, (None,))[0],
+            ),
+            refusals=progress.refusals,
+            supplier=None if seen is None else seen.last.supplier,
+            hw_type=None if seen is None else seen.last.hw_type,
+        )
+
+    def _is(self, request: ValidationRequest, some_id: str) -> bool:
+        result = self.results.get(request.id)
+        return request.id == some_id or (result is not None and result.id == some_id)
+
+    def delete_evidence(self, *, at: datetime) -> int:
+        """See `pva.result_store.ResultStore`."""
+        due = [each for each, (_, until) in self.evidence.items() if until <= at]
+        for each in due:
+            del self.evidence[each]
+        if due:
+            self.audit.append("evidence-deleted")
+        return len(due)
+
     def redeem(self, digest: bytes, *, expires_at: datetime, at: datetime) -> bool:
         """See `pva.validation.ValidationStore`."""
         del expires_at, at
@@ -127,7 +167,13 @@ class MemoryStore:
         return next(held, None)
 
     def record_result(
-        self, result: SignedResult, *, history: DeviceHistory, expected_revision: int | None, at: datetime
+        self,
+        result: SignedResult,
+        *,
+        evidence: bytes,
+        history: DeviceHistory,
+        expected_revision: int | None,
+        at: datetime,
     ) -> None:
         """See `pva.validation.ValidationStore`."""
         device_id = history.last.device_id
@@ -139,6 +185,7 @@ class MemoryStore:
         self.histories[device_id] = history
         self.results[result.request_id] = result
         self.revisions[result.id] = history.revision
+        self.evidence[result.id] = evidence, at + EVIDENCE_LIFE
         for audience in self.callbacks & set(result.result.audience):
             posted = PostedResult(
                 result_id=result.id,
@@ -302,3 +349,17 @@ class MemoryReferences:
         supplier = self.by_name[held.supplier]
         verified = verify_manifest(held.signed, anchors=[supplier.root], at=held.imported_at)
         return ReferenceManifest(manifest=verified.manifest, digest=digest, permitted_models=supplier.models)
+
+    def known_manifests(
+        self, *, supplier: str, hw_type: str, first: bytes | None, count_max: int
+    ) -> Sequence[Manifest]:
+        """See `pva.explanation.KnownManifests`."""
+        permitted = self.by_name[supplier].models
+        held = [
+            each
+            for each in self.by_digest.values()
+            if each.supplier == supplier and hw_type in {permitted.get(model) for model in each.models}
+        ]
+        held.sort(key=lambda each: (each.digest != first, -each.svn))
+        found = (self.reference_manifest(each.digest) for each in held[:count_max])
+        return tuple(each.manifest for each in found if each is not None)

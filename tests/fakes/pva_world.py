@@ -12,6 +12,7 @@ from messages.challenge import CHALLENGE_TYPE, Challenge, read_claims
 from messages.evidence import EvidenceMessage, encode_evidence
 from pva.approvals import ApprovalDesk, DayKey
 from pva.credential import PlatformCredential
+from pva.explanation import ExplanationDesk
 from pva.policy import AppraisalPolicy
 from pva.recognition import RecognisedSupplier, RecognitionDesk
 from pva.refusals import RefusalError
@@ -95,6 +96,7 @@ class World:
     random_bytes: Callable[[int], bytes] = field(default_factory=CountingBytes)
     approvals: Any = None
     outbox: Any = None
+    records: Any = None
     announced: list[SignedResult] = field(default_factory=list)
     status: CertStatus | RefusalError | None = None
     policy: AppraisalPolicy = POLICY
@@ -139,6 +141,15 @@ class World:
         return ApprovalDesk(
             records=self.approvals or self.store,
             day_key=DayKey(key=self.approval_key, chain=[self.approval_certificate]),
+            anchors=[self.operators.certificate],
+        )
+
+    @property
+    def explanation_desk(self) -> ExplanationDesk:
+        """The use case of explanations."""
+        return ExplanationDesk(
+            records=self.records or self.store,
+            references=self.references,
             anchors=[self.operators.certificate],
         )
 

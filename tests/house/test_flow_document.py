@@ -68,6 +68,7 @@ ELSEWHERE: Final = frozenset(
         ("PVA", "GET", "/v1/manifests"),
         ("PVA", "POST", "/v1/validations"),
         ("PVA", "GET", "/v1/validations/<request_id>"),
+        ("PVA", "GET", "/v1/results/<result_id>/explanation"),
     }
 )
 """Routes of a PVA that belong to no step; docs/PROTOCOL.md and docs/CLI.md have their bodies."""
@@ -146,6 +147,7 @@ def applications() -> dict[str, Flask]:
         signed_requests=desk,
         approvals=desk,
         recognition=desk,
+        explanations=desk,
         bearer=desk,
         log=None,
         authorizations=desk,

@@ -16,6 +16,7 @@ OF_OPERATORS_ONLY = frozenset(
         RefusalCode.NONCE_REUSED,
         RefusalCode.TOO_MANY_REQUESTS,
         RefusalCode.NOT_FOUND,
+        RefusalCode.RECORD_ALTERED,
         RefusalCode.ORDER_NEEDS_SIGNATURE,
         RefusalCode.REQUEST_UNTRUSTED,
         RefusalCode.REQUEST_OUT_OF_TIME,

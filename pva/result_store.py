@@ -1,0 +1,113 @@
+"""What is on record of validations, for whoever may read it, and how long evidence is kept (D21).
+
+Rule: every query is scoped by the reader. Evidence lies in a table of its own and is deleted when its time is over; the
+signed result with its findings, and the audit leaf with the digest of the evidence, stay.
+"""
+
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from edge.database import transaction
+from edge.ledger import SALT_BYTES
+from edge.process import RandomBytes
+from edge.serialization import repeated
+from pva import schema
+from pva.explanation import SEES_ALL, Reader, RequestOnRecord, ResultOnRecord
+from pva.store_rows import refusal_of, state_of_request
+
+DELETED_AT_ONCE_MAX = 500
+
+
+class ResultStore:
+    """Satisfies `pva.explanation.ValidationRecords`; deletes evidence."""
+
+    def __init__(self, engine: sa.Engine, *, random_bytes: RandomBytes) -> None:
+        """Work on an engine whose schema is migrated; `random_bytes` salts audit leaves."""
+        self._engine = engine
+        self._random_bytes = random_bytes
+
+    def request_on_record(self, some_id: str, *, reader: Reader, at: datetime) -> RequestOnRecord | None:
+        """See `pva.explanation.ValidationRecords`."""
+        with transaction(self._engine, write=False) as connection:
+            row = connection.execute(_readable(some_id, reader=reader)).mappings().first()
+            if row is None:
+                return None
+            refusals = schema.refusals
+            refused = connection.execute(
+                sa.select(refusals).where(refusals.c.request_id == row["id"]).order_by(refusals.c.number)
+            ).mappings()
+            return RequestOnRecord(
+                request_id=row["id"],
+                device_id=row["device_id"],
+                purpose=row["purpose"],
+                state=state_of_request(row["expires_at"], answered=row["token"] is not None, at=at),
+                result=None
+                if row["token"] is None
+                else ResultOnRecord(token=row["token"], issued_at=row["issued_at"], evidence=row["body"]),
+                refusals=tuple(refusal_of(each) for each in refused),
+                supplier=row["supplier"],
+                hw_type=row["hw_type"],
+            )
+
+    @repeated
+    def delete_evidence(self, *, at: datetime) -> int:
+        """Delete evidence whose time is over, oldest first, at most `DELETED_AT_ONCE_MAX`; how much was deleted.
+
+        One audit leaf says how much it was.
+        """
+        table = schema.evidence
+        with transaction(self._engine) as connection:
+            due = (
+                connection.execute(
+                    sa.select(table.c.result_id)
+                    .where(table.c.kept_until <= at)
+                    .order_by(table.c.kept_until)
+                    .limit(DELETED_AT_ONCE_MAX)
+                )
+                .scalars()
+                .all()
+            )
+            if due:
+                connection.execute(sa.delete(table).where(table.c.result_id.in_(due)))
+                schema.ledger.append(
+                    connection,
+                    kind="evidence-deleted",
+                    subject="retention",
+                    record={"count": len(due)},
+                    at=at,
+                    salt=self._random_bytes(SALT_BYTES),
+                )
+        return len(due)
+
+
+def delete_what_is_due(store: ResultStore, *, at: datetime) -> None:
+    """Delete all evidence whose time is over, in short transactions."""
+    while store.delete_evidence(at=at) == DELETED_AT_ONCE_MAX:
+        continue
+
+
+def _readable(some_id: str, *, reader: Reader) -> sa.Select[tuple[object, ...]]:
+    """The request with this id or with the result of this id, with all that is on record of it."""
+    requests, results, devices = schema.validation_requests, schema.results, schema.devices
+    query = (
+        sa.select(
+            requests.c.id,
+            requests.c.device_id,
+            requests.c.purpose,
+            requests.c.expires_at,
+            results.c.token,
+            results.c.issued_at,
+            schema.evidence.c.body,
+            devices.c.supplier,
+            devices.c.hw_type,
+        )
+        .select_from(requests)
+        .outerjoin(results, results.c.request_id == requests.c.id)
+        .outerjoin(schema.evidence, schema.evidence.c.result_id == results.c.id)
+        .outerjoin(devices, devices.c.device_id == requests.c.device_id)
+        .where(sa.or_(requests.c.id == some_id, results.c.id == some_id))
+    )
+    if reader.role != SEES_ALL:
+        query = query.where(requests.c.role == reader.role, requests.c.tenant == reader.tenant)
+    return query

@@ -1,0 +1,95 @@
+"""What is on record of validations, on every store: who reads it, and when evidence goes."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from messages.evidence import encode_evidence
+from pva.explanation import Reader
+from pva.requests import RequestState
+from pva.result_store import delete_what_is_due
+from pva.store import EVIDENCE_LIFE
+from tests.contract.postgresql import postgresql
+from tests.contract.test_pva_store import refusal, world
+from tests.fakes.credentials import hw_type
+from tests.fakes.pki import NOW
+from tests.fakes.pva_memory import MemoryStore
+from tests.fakes.pva_world import TENANT, World, reference_manifest
+
+__all__ = ["postgresql", "world"]
+
+
+def records_of(world: World) -> Any:
+    return world.records or world.store
+
+
+@pytest.mark.requirement("R69")
+def test_a_validation_is_on_record_by_both_ids_with_its_evidence(world: World) -> None:
+    request_id = world.ask()
+    message = world.answer()
+    signed = world.validate(message)
+    reader = Reader(role="sho", tenant=TENANT)
+    for some_id in (request_id, signed.id):
+        record = records_of(world).request_on_record(some_id, reader=reader, at=NOW)
+        assert record is not None
+        assert (record.request_id, record.state) == (request_id, RequestState.COMPLETED)
+        assert record.result is not None
+        assert (record.result.token, record.result.evidence) == (signed.token, encode_evidence(message))
+        assert (record.supplier, record.hw_type) == ("Acme", hw_type())
+
+
+@pytest.mark.requirement("R95")
+@pytest.mark.negative
+def test_no_other_tenant_and_no_other_role_reads_a_record(world: World) -> None:
+    signed = world.validate(world.answer())
+    others = [("sho", "sho-2"), ("dpf", TENANT), ("ro-relay", TENANT), ("es", "Acme")]
+    for role, tenant in others:
+        reader = Reader(role=role, tenant=tenant)
+        assert records_of(world).request_on_record(signed.id, reader=reader, at=NOW) is None
+    for role, tenant in (("sho", TENANT), ("auditor", "anybody")):
+        reader = Reader(role=role, tenant=tenant)
+        assert records_of(world).request_on_record(signed.id, reader=reader, at=NOW) is not None
+
+
+def test_refused_tries_are_on_record_without_a_result(world: World) -> None:
+    request_id = world.ask()
+    world.store.record_refusal(request_id, refusal(), authenticated=True, at=NOW)
+    record = records_of(world).request_on_record(request_id, reader=Reader(role="sho", tenant=TENANT), at=NOW)
+    assert record is not None
+    assert (record.state, record.result, record.supplier) == (RequestState.PENDING, None, None)
+    assert [(each.code, each.authenticated) for each in record.refusals] == [("boot-log-mismatch", True)]
+
+
+def test_evidence_is_deleted_when_its_time_is_over_and_the_result_stays(world: World) -> None:
+    signed = world.validate(world.answer())
+    reader = Reader(role="sho", tenant=TENANT)
+    store = records_of(world)
+    delete_what_is_due(store, at=NOW + EVIDENCE_LIFE - timedelta(seconds=1))
+    kept = store.request_on_record(signed.id, reader=reader, at=NOW)
+    assert kept is not None
+    assert kept.result is not None
+    assert kept.result.evidence is not None
+    delete_what_is_due(store, at=NOW + EVIDENCE_LIFE)
+    gone = store.request_on_record(signed.id, reader=reader, at=NOW)
+    assert gone is not None
+    assert gone.result is not None
+    assert (gone.result.evidence, gone.result.token) == (None, signed.token)
+    assert store.delete_evidence(at=NOW + EVIDENCE_LIFE) == 0
+    kinds = world.store.audit if isinstance(world.store, MemoryStore) else world.store.audit_kinds()
+    assert list(kinds).count("evidence-deleted") == 1
+
+
+def test_known_manifests_are_those_of_the_model_the_named_one_first(world: World) -> None:
+    for svn in (4, 5):
+        manifest = reference_manifest(world.device, id=f"release-{svn}", svn=svn)
+        world.recognition.import_manifest(world.sign(manifest), only_of=None, by="supplier", at=NOW)
+
+    def known(hw: str, *, first: bytes | None = None, most: int = 9) -> list[str]:
+        found = world.references.known_manifests(supplier="Acme", hw_type=hw, first=first, count_max=most)
+        return [each.id for each in found]
+
+    assert known(hw_type()) == ["release-5", "release-4", "release-1"]
+    assert known(hw_type(), first=world.state.manifest_digest) == ["release-1", "release-5", "release-4"]
+    assert known(hw_type(), most=1) == ["release-5"]
+    assert known("1.2.3.4") == []
