@@ -8,6 +8,7 @@ import click
 from ca.composition import HOLDER_BYTES, compose
 from ca.errors import CaError
 from ca.settings import CaSettings
+from edge.database_faults import DatabaseError
 from edge.http_server import Listener, ListenerError, serve
 from edge.keys import KeyFileError
 from edge.periodic import Periodic
@@ -79,7 +80,7 @@ def main(config: Path) -> None:
     """Serve the certification authority."""
     try:
         run(load_settings(CaSettings, path=config))
-    except (CaError, KeyFileError, ListenerError, PrincipalTableError, SettingsError) as error:
+    except (CaError, KeyFileError, ListenerError, PrincipalTableError, DatabaseError, SettingsError) as error:
         click.echo(f"ca: {error}", err=True)
         sys.exit(1)
 

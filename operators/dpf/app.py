@@ -13,6 +13,7 @@ from clients.pva import PvaOperatorClient
 from clients.sho import ShoOperatorClient
 from edge.client_revocation import client_table
 from edge.database import engine_for, migrate
+from edge.database_faults import DatabaseError
 from edge.http_server import Listener, ListenerError, serve
 from edge.keys import KeyFileError
 from edge.periodic import Periodic
@@ -59,6 +60,7 @@ def main(config: Path) -> None:
         serve(listeners, role=ROLE, profile=settings.profile, periodic=periodic)
     except (
         SettingsError,
+        DatabaseError,
         KeyFileError,
         PrincipalTableError,
         ListenerError,

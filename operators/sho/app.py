@@ -20,6 +20,7 @@ from clients.drf import DrfOperatorClient
 from clients.pva import PvaOperatorClient
 from edge.client_revocation import client_table
 from edge.database import engine_for, migrate
+from edge.database_faults import DatabaseError
 from edge.http_server import Listener, ListenerError, serve
 from edge.keys import KeyFileError
 from edge.periodic import Periodic
@@ -89,6 +90,7 @@ def main(config: Path) -> None:
         serve(listeners, role="sho", profile=settings.profile, periodic=periodic)
     except (
         SettingsError,
+        DatabaseError,
         KeyFileError,
         PrincipalTableError,
         ListenerError,
