@@ -9,6 +9,7 @@ from ca.composition import HOLDER_BYTES, compose
 from ca.errors import CaError
 from ca.settings import CaSettings
 from edge.audit_log import log_work
+from edge.database_faults import DatabaseError
 from edge.http_server import Listener, ListenerError, serve
 from edge.keys import KeyFileError
 from edge.periodic import Periodic
@@ -81,7 +82,7 @@ def main(config: Path) -> None:
     """Serve the certification authority."""
     try:
         run(load_settings(CaSettings, path=config))
-    except (CaError, KeyFileError, ListenerError, PrincipalTableError, SettingsError) as error:
+    except (CaError, KeyFileError, ListenerError, PrincipalTableError, DatabaseError, SettingsError) as error:
         click.echo(f"ca: {error}", err=True)
         sys.exit(1)
 

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from ca.callers import Caller
 from ca.errors import ConflictError, InvalidInputError
 from ca.lifecycle import DeviceState
+from ca.races import repeated
 from ca.records import Authority, Batch, Device, Model
 from ca.supplier_signers import SignerRecords, check_signer, es_root_of
 from edge.process import Clock
@@ -70,6 +71,7 @@ class Batches:
     store: BatchStore
     clock: Clock
 
+    @repeated
     def import_batch(self, token: str, *, caller: Caller) -> Batch:
         """Import the signed list `token` of the supplier that `caller` speaks for; the same list twice is one."""
         at = self.clock()

@@ -23,6 +23,7 @@ from ca.composition import hierarchy_of, signing_of, store_of
 from ca.errors import RefusedError
 from ca.profiles import Kind
 from ca.settings import CaSettings
+from edge.database_faults import DatabaseError
 from edge.keys import KeyFileError, create_passphrase, create_private_key
 from edge.principals import certificate_digests
 from edge.process import system_clock, system_random
@@ -183,7 +184,7 @@ def _refusals() -> Iterator[None]:
         yield
     except RefusedError as error:
         raise click.ClickException(f"{error.subject}: {error.detail}; {error.remedy}") from error
-    except (KeyFileError, SettingsError, OSError) as error:
+    except (KeyFileError, DatabaseError, SettingsError, OSError) as error:
         raise click.ClickException(str(error)) from error
 
 

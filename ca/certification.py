@@ -16,6 +16,7 @@ from ca.issuance import SubjectKey, Template, name
 from ca.names import check_name, network_names
 from ca.profiles import OPERATOR_ROLES, Kind
 from ca.proofs import read_csr
+from ca.races import repeated
 from ca.records import Authority
 from ca.signing import Holder, IssuanceRecords, Signing
 from edge.process import Clock
@@ -124,6 +125,7 @@ class Certification:
         template = Template(kind=kind, public_key=key, subject=name(common_name=holder), network_names=names)
         return self._under_root(Kind.TLS_ROOT, template, holder=Holder(subject=f"{kind} {holder}"))
 
+    @repeated
     def certify_responder(self, issuing_ca: str, *, csr: str, caller: Caller) -> x509.Certificate:
         """An OCSP delegate certificate of one issuing CA, for a registered responder key only (O2, O3)."""
         at = self.clock()
@@ -147,6 +149,7 @@ class Certification:
             holder = Holder(subject=f"OCSP delegate of {authority.name}", supplier=authority.supplier)
             return self.signing.certify(records, template, by=authority, holder=holder, at=at)
 
+    @repeated
     def _under_root(
         self, root: Kind, template: Template, *, holder: Holder, supplier: str | None = None
     ) -> x509.Certificate:

@@ -35,6 +35,7 @@ from ca.device_keys import (
 from ca.enrollment_records import EnrollmentRecords, EnrollmentStore
 from ca.errors import ALARMS, EnrollmentRefusedError, MalformedMessageError
 from ca.lifecycle import SessionState
+from ca.races import repeated
 from ca.records import Device, Session
 from ca.signing import Signing
 from ca.tpm_makers import TpmMakers
@@ -76,6 +77,7 @@ class Enrollment:
     random_bytes: RandomBytes
     session_life: timedelta
 
+    @repeated
     def begin(self, message: bytes) -> EnrollmentChallenge:
         """First message -> challenge. Raises MalformedMessageError or EnrollmentRefusedError; nothing is kept then."""
         at = self.clock()
@@ -115,6 +117,7 @@ class Enrollment:
             nonce=session.nonce,
         )
 
+    @repeated
     def activate(self, message: bytes) -> EnrollmentResult:
         """Second message -> PfC chain. Raises MalformedMessageError or EnrollmentRefusedError; one try (A13)."""
         at = self.clock()

@@ -20,6 +20,7 @@ from ca.lifecycle import AuthorityState
 from ca.names import check_name
 from ca.profiles import Kind
 from ca.proofs import check_imported_issuing_certificate, check_imported_root, read_certificate
+from ca.races import repeated
 from ca.records import Authority, Model
 from ca.signing import Holder, IssuanceRecords, Signing
 from edge.process import Clock
@@ -72,6 +73,7 @@ class Hierarchy:
     clock: Clock
     publish: Callable[[str], object]
 
+    @repeated
     def make_root(self, kind: Kind) -> Authority:
         """Make the operators' root or the TLS root, or give the one that is there."""
         at = self.clock()
@@ -83,6 +85,7 @@ class Hierarchy:
         self.publish(made.ca_id)
         return made
 
+    @repeated
     def create_es_root(self, supplier: str, *, caller: Caller) -> Authority:
         """Make a supplier's ES root whose key stays here."""
         check_name("supplier", supplier)
@@ -98,6 +101,7 @@ class Hierarchy:
         self.publish(root.ca_id)
         return root
 
+    @repeated
     def import_es_root(self, supplier: str, *, certificate: str, caller: Caller) -> Authority:
         """Record a supplier's own ES root: the certificate (PEM), its key never comes here."""
         check_name("supplier", supplier)
@@ -125,6 +129,7 @@ class Hierarchy:
             _audit_authority(records, root, by=caller.name, at=at)
             return root
 
+    @repeated
     def create_issuing_ca(
         self, supplier: str, *, title: str, models: Sequence[str], tre_level: int, caller: Caller
     ) -> Authority:
@@ -155,6 +160,7 @@ class Hierarchy:
             self.publish(created.ca_id)
         return created
 
+    @repeated
     def complete_issuing_ca(self, issuing_ca: str, *, certificate: str, caller: Caller) -> Authority:
         """Give a pending issuing CA the certificate (PEM) that its imported root signed outside."""
         at = self.clock()

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from ca.callers import Caller
 from ca.errors import ConflictError, InvalidInputError
+from ca.races import repeated
 from ca.records import Authority, ManifestRecord, Model
 from ca.supplier_signers import SignerRecords, check_signer, es_root_of
 from edge.process import Clock
@@ -55,6 +56,7 @@ class Manifests:
     store: ManifestStore
     clock: Clock
 
+    @repeated
     def accept(self, signed: bytes, *, caller: Caller) -> ManifestRecord:
         """Accept a signed manifest of the supplier that `caller` speaks for; the same one twice is one."""
         at = self.clock()

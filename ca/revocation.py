@@ -16,6 +16,7 @@ from ca.callers import Caller
 from ca.errors import ConcurrentChangeError, ConflictError, NotFoundError
 from ca.lifecycle import Reason, Status, check_revocation, read_reason
 from ca.profiles import Kind
+from ca.races import repeated
 from ca.records import Authority, Device, Issued, StatusChange, serial_text
 from edge.process import Clock, logger
 from standards.pki.fingerprints import ca_id
@@ -72,6 +73,7 @@ class Revocation:
     clock: Clock
     publish: Callable[[str], object]
 
+    @repeated
     def revoke(self, issuer: str, serial: int, *, reason: str, caller: Caller) -> Issued:
         """Revoke one certificate for a reason of RFC 5280 5.3.1; its supplier or an administrator may."""
         at = self.clock()
@@ -129,6 +131,7 @@ class Revocation:
             found = records.status_changes(after=seq - 1, limit=1)
         return found[0] if found and found[0].seq == seq else None
 
+    @repeated
     def reopen(self, device_id: str, *, caller: Caller) -> Device:
         """Let an enrolled device enrol once more; its PfC stays good until the next one supersedes it."""
         at = self.clock()

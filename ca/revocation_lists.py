@@ -26,6 +26,7 @@ from ca.issuance import Issuer, authority_key_identifier
 from ca.lifecycle import AuthorityState
 from ca.lint import lint_revocation_list
 from ca.profiles import Kind
+from ca.races import repeated
 from ca.records import Authority, Issued, RevocationList
 from ca.signing import Signing
 from edge.process import Clock
@@ -101,6 +102,7 @@ class RevocationLists:
             due = [each for each in signers if self._is_due(records, each, at=at)]
         return [made for each in due if (made := self._publish_if_due(each)) is not None]
 
+    @repeated
     def publish(self, ca_id: str) -> RevocationList:
         """Make the next CRL of one CA now."""
         with self.store.writing() as records:
@@ -114,6 +116,7 @@ class RevocationLists:
                 )
             return self._next(records, authority, at=self.clock())
 
+    @repeated
     def _publish_if_due(self, ca_id: str) -> RevocationList | None:
         at = self.clock()
         with self.store.writing() as records:

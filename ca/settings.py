@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from edge.audit_log import AuditLogSettings
+from edge.database_faults import DatabaseUrl
 from edge.listener_settings import ListenerSettings, OperatorListenerSettings, TlsListenerSettings
 from edge.settings import Settings, SettingsPath
 
@@ -35,7 +36,7 @@ class CaSettings(Settings):
 
     profile: Literal["production", "lab"] = "production"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
-    database: str
+    database: DatabaseUrl
     keys: SettingsPath
     passphrase_file: SettingsPath
     public_url: _HttpUrl

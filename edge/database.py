@@ -7,6 +7,7 @@ all access goes through `transaction`, which says at its start whether it writes
 """
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -21,7 +22,19 @@ from alembic.migration import MigrationContext
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from edge.database_faults import DatabaseError, DatabaseUnavailableError, away_is_named
+
 BUSY_TIMEOUT_MS = 10_000
+POOL_SIZE = 8
+POOL_OVERFLOW = 24
+"""A process has up to three listeners of eight threads each, and its periodic work."""
+POOL_TIMEOUT_S = 10.0
+_WAITING = {"connect_timeout": "5", "tcp_user_timeout": "10000", "keepalives_idle": "30"}
+"""libpq: seconds for a connection, milliseconds until unanswered data ends one, seconds until a probe."""
+MIGRATION_TRIES = 5
+MIGRATION_PAUSE_S = 0.5
+_MIGRATED_BY_ANOTHER = frozenset({"40001", "40P01", "23505", "42P07", "42710", "42701"})
+"""SQLSTATE: a conflict, or a table, index or column that was made by another process at this moment."""
 _WRITE = "pva_write"
 
 NAMING = {
@@ -57,19 +70,51 @@ def engine_for(url: str) -> sa.Engine:
     """Engine for `sqlite:///path`, `sqlite://` (memory, one thread) or `postgresql+psycopg://...`.
 
     A SQLite file is created with mode 0600; its folder must exist. Parameters are never echoed in
-    errors or logs.
+    errors or logs. A connection is tried before it is used, so a server that was restarted is found again.
+    Raises DatabaseError where the driver of PostgreSQL or the file with the password is missing.
     """
     parsed = sa.make_url(url)
     if parsed.get_backend_name() != "sqlite":
-        return sa.create_engine(
-            parsed, pool_pre_ping=True, hide_parameters=True, isolation_level="SERIALIZABLE"
-        )
+        return _postgresql(parsed)
     if parsed.database not in {None, "", ":memory:"}:
         os.close(os.open(str(parsed.database), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     engine = sa.create_engine(parsed, hide_parameters=True)
     sa.event.listen(engine, "connect", _prepare_sqlite)
     sa.event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _postgresql(url: sa.URL) -> sa.Engine:
+    passfile = url.query.get("passfile")
+    if isinstance(passfile, str):
+        _check_passfile(Path(passfile))
+    waiting = {name: value for name, value in _WAITING.items() if name not in url.query}
+    try:
+        return sa.create_engine(
+            url,
+            connect_args=waiting,
+            pool_pre_ping=True,
+            pool_size=POOL_SIZE,
+            max_overflow=POOL_OVERFLOW,
+            pool_timeout=POOL_TIMEOUT_S,
+            hide_parameters=True,
+            isolation_level="SERIALIZABLE",
+        )
+    except ImportError as error:
+        raise DatabaseError(
+            "PostgreSQL needs the extra `postgres`: pip install 'open-pva[postgres]', "
+            f"or name a SQLite file as the database ({error})"
+        ) from None
+
+
+def _check_passfile(path: Path) -> None:
+    """A passfile that others may read is ignored by libpq: it would then say only that a password is missing."""
+    try:
+        mode = path.stat().st_mode & 0o777
+    except OSError as error:
+        raise DatabaseError(f"the passfile {path} cannot be read: {error.strerror}") from None
+    if mode & 0o077:
+        raise DatabaseError(f"the passfile {path} has the mode {mode:04o}: chmod 0600 {path}")
 
 
 def _prepare_sqlite(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
@@ -98,12 +143,17 @@ def transaction(engine: sa.Engine, *, write: bool = True) -> Iterator[sa.Connect
     """One transaction: committed when the block ends, rolled back when it raises.
 
     With `write=False` the store refuses changes, and readers neither wait for the writer nor hold it
-    up. On SQLite a writer waits up to BUSY_TIMEOUT_MS for the one before it.
+    up. On SQLite a writer waits up to BUSY_TIMEOUT_MS for the one before it. Raises DatabaseUnavailableError
+    when the store is away, at whichever statement that shows.
     """
     options: dict[str, Any] = {_WRITE: write}
     if engine.dialect.name == "postgresql" and not write:
         options["postgresql_readonly"] = True
-    with engine.connect() as connection, connection.execution_options(**options).begin():
+    with (
+        away_is_named(),
+        engine.connect() as connection,
+        connection.execution_options(**options).begin(),
+    ):
         yield connection
 
 
@@ -111,14 +161,32 @@ def migrate(engine: sa.Engine, script_location: Path) -> None:
     """Bring the store up to the newest revision of the Alembic history in `script_location`.
 
     Its `env.py` is `run_environment(metadata)` and nothing else. All revisions run in one
-    transaction: a process that is killed meanwhile leaves the old schema.
+    transaction: a process that is killed meanwhile leaves the old schema. Of several processes that start on one
+    PostgreSQL at once, one migrates and the others find it done. Raises DatabaseError where the store is away.
     """
     config = Config()
     config.set_main_option("script_location", str(script_location).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
-    with transaction(engine) as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+    for left in reversed(range(MIGRATION_TRIES)):
+        try:
+            with transaction(engine) as connection:
+                config.attributes["connection"] = connection
+                command.upgrade(config, "head")
+        except DatabaseUnavailableError as error:
+            raise DatabaseError(_unreachable(engine, error.__cause__)) from error
+        except sa.exc.DBAPIError as error:
+            if not left or getattr(error.orig, "sqlstate", None) not in _MIGRATED_BY_ANOTHER:
+                raise
+            time.sleep(MIGRATION_PAUSE_S)
+        else:
+            return
+
+
+def _unreachable(engine: sa.Engine, cause: BaseException | None) -> str:
+    """One sentence; the driver's own says where and why, and holds no password."""
+    said = " ".join(str(getattr(cause, "orig", None) or "every connection is at work").split())
+    where = engine.url.render_as_string(hide_password=True)
+    return f"the store {where} cannot be reached: {said}"
 
 
 def run_environment(metadata: sa.MetaData) -> None:

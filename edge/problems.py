@@ -11,6 +11,7 @@ from http import HTTPStatus
 from flask import Flask, Response
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
+from edge.database_faults import RETRY_AFTER_S, DatabaseUnavailableError
 from edge.problem_document import CONTENT_TYPE, TYPE_PREFIX, Problem, ProblemError
 from edge.process import logger
 
@@ -23,6 +24,7 @@ __all__ = [
     "ProblemTable",
     "problem_of",
     "register_problems",
+    "unavailable",
 ]
 
 ProblemTable = Mapping[type[Exception], tuple[int, str]]
@@ -38,11 +40,16 @@ def register_problems(app: Flask, table: ProblemTable, *, on_refusal: OnRefusal 
     """
 
     def answer(error: Exception) -> Response:
+        if isinstance(error, DatabaseUnavailableError):
+            return unavailable(error)
         problem = problem_of(error, table)
         if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR and not isinstance(error, ProblemError):
             logger("http").error("unexpected", exc_info=error)
         elif on_refusal is not None:
-            on_refusal(problem)
+            try:
+                on_refusal(problem)
+            except DatabaseUnavailableError as away:  # a refusal that cannot go on record is not given
+                return unavailable(away)
         response = Response(problem.encode(), status=problem.status, content_type=CONTENT_TYPE)
         response.headers["Cache-Control"] = "no-store"
         if isinstance(error, MethodNotAllowed) and error.valid_methods:
@@ -53,6 +60,16 @@ def register_problems(app: Flask, table: ProblemTable, *, on_refusal: OnRefusal 
     app.url_map.merge_slashes = False
     app.register_error_handler(Exception, answer)
     app.register_error_handler(HTTPException, answer)
+
+
+def unavailable(error: DatabaseUnavailableError) -> Response:
+    """503 with Retry-After: the store is away for a moment."""
+    logger("http").warning("store-unavailable", cause=type(error.__cause__).__name__)
+    problem = _from_attributes(error, HTTPStatus.SERVICE_UNAVAILABLE, error.reason)
+    response = Response(problem.encode(), status=problem.status, content_type=CONTENT_TYPE)
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["Retry-After"] = str(RETRY_AFTER_S)
+    return response
 
 
 def problem_of(error: Exception, table: ProblemTable) -> Problem:

@@ -12,8 +12,9 @@ from http import HTTPStatus
 
 from flask import Flask, Response
 
+from edge.database_faults import DatabaseUnavailableError
 from edge.problem_document import CONTENT_TYPE, Problem
-from edge.problems import OnRefusal, register_problems
+from edge.problems import OnRefusal, register_problems, unavailable
 from edge.process import logger
 
 LOGGED_ONE_IN = 100
@@ -81,7 +82,10 @@ def register_refusals(app: Flask, *, on_refusal: OnRefusal) -> None:
 
     def refused(refusal: RefusedError) -> Response:
         problem = problem_of_refusal(refusal)
-        on_refusal(problem)
+        try:
+            on_refusal(problem)
+        except DatabaseUnavailableError as away:  # a refusal that cannot go on record is not given
+            return unavailable(away)
         response = Response(problem.encode(), status=problem.status, content_type=CONTENT_TYPE)
         response.headers["Cache-Control"] = "no-store"
         if refusal.waiting_helps:

@@ -12,6 +12,7 @@ import click
 
 from clients.ca_status import CaStatusClient
 from edge.database import engine_for, migrate
+from edge.database_faults import DatabaseError
 from edge.http_server import Listener, ListenerError, serve
 from edge.keys import KeyFileError, load_private_key
 from edge.periodic import Periodic
@@ -81,7 +82,7 @@ def main(config: Path) -> None:
         settings = load_settings(OcspSettings, path=config)
         configure_logging(role=ROLE, level=settings.log_level)
         run(settings)
-    except (SettingsError, KeyFileError, ListenerError) as error:
+    except (DatabaseError, SettingsError, KeyFileError, ListenerError) as error:
         raise click.ClickException(str(error)) from error
 
 

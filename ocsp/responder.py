@@ -23,6 +23,7 @@ from datetime import UTC, datetime, timedelta
 from enum import Enum
 from typing import Protocol
 
+from edge.database_faults import DatabaseUnavailableError
 from ocsp.delegates import Delegate, DelegateDirectory, Issuer
 from ocsp.responses import Answer, SingleResponse, basic_response, error_response
 from ocsp.signed_answers import Saying, SignedAnswers
@@ -129,10 +130,8 @@ def answer(
         return _signed(
             told, asked=asked, delegate=delegate, extended_revoke=extended_revoke, now=now, signed=signed
         )
-    except DecodeError as error:
-        return _refusal(ResponseStatus.MALFORMED_REQUEST, error)
     except Exception as error:  # noqa: BLE001  # whatever fails in here, the client gets an OCSP answer
-        return _refusal(ResponseStatus.INTERNAL_ERROR, error)
+        return _refusal(_status_of(error), error)
 
 
 def _signed(
@@ -170,6 +169,14 @@ def _signed(
 
 def _refusal(status: ResponseStatus, error: Exception | None = None) -> Answer:
     return Answer(der=error_response(status), status=status, error=error)
+
+
+def _status_of(error: Exception) -> ResponseStatus:
+    if isinstance(error, DecodeError):
+        return ResponseStatus.MALFORMED_REQUEST
+    if isinstance(error, DatabaseUnavailableError):  # its store is away for a moment, not lost
+        return ResponseStatus.TRY_LATER
+    return ResponseStatus.INTERNAL_ERROR
 
 
 def _can_sign(issuer: Issuer, *, at: datetime) -> bool:

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, Field, StringConstraints
 
+from edge.database_faults import DatabaseUrl
 from edge.settings import Settings, SettingsPath
 from edge.upstream_settings import UpstreamSettings
 from ocsp.responder import LIFETIME_MAX, AnswerPolicy, NeverIssued
@@ -36,7 +37,7 @@ class OcspSettings(Settings):
 
     profile: Literal["production", "lab"] = "production"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
-    database: str
+    database: DatabaseUrl
     public: PublicListener
     key: ResponderKey
     ca: UpstreamSettings

@@ -16,6 +16,7 @@ from cryptography import x509
 
 from clients.ca_status import StatusChange
 from edge.database import NAMING, UtcTime, transaction
+from edge.serialization import repeated
 from standards.pki.crl import Revocation, RevocationReason
 from standards.pki.fingerprints import certificate_der, decode_certificate
 
@@ -107,6 +108,7 @@ class SqlStatusStore:
             return True
         return previous is not None and _digest(previous) == self._last_change
 
+    @repeated
     def start_over(self) -> None:
         """Go back to the beginning of the feed; what is known stays known."""
         with transaction(self._engine) as connection:
@@ -114,6 +116,7 @@ class SqlStatusStore:
             connection.execute(sa.update(_FEED).where(_FEED.c.id == _FEED_ROW).values(values))
         self._next_seq, self._last_change = 0, None
 
+    @repeated
     def apply(
         self, changes: Iterable[StatusChange], *, next_seq: int, as_of: datetime | None
     ) -> list[StatusChange]:
@@ -154,6 +157,7 @@ class SqlStatusStore:
             for row in rows
         )
 
+    @repeated
     def save_delegate(self, delegate: StoredDelegate) -> None:
         """Insert or replace the row of one issuing CA."""
         values = {

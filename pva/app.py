@@ -19,6 +19,7 @@ from clients.result_receiver import ResultReceiverClient
 from edge.audit_log import log_work, open_log
 from edge.client_revocation import client_table
 from edge.database import engine_for, migrate
+from edge.database_faults import DatabaseError
 from edge.http_server import Listener, ListenerError, serve
 from edge.keys import KeyFileError
 from edge.periodic import Periodic
@@ -75,6 +76,7 @@ def main(config: Path) -> None:
         serve(service.listeners, role="pva", profile=settings.profile, periodic=service.periodic)
     except (
         SettingsError,
+        DatabaseError,
         KeyFileError,
         PrincipalTableError,
         ListenerError,

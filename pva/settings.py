@@ -13,6 +13,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from edge.audit_log import AuditLogSettings
+from edge.database_faults import DatabaseUrl
 from edge.listener_settings import OperatorListenerSettings, TlsListenerSettings
 from edge.settings import Settings, SettingsPath
 from edge.signing_keys import SigningKeySettings
@@ -35,7 +36,7 @@ class PvaSettings(Settings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     issuer: Annotated[str, StringConstraints(min_length=1, max_length=255)]
     developer: Annotated[str, StringConstraints(min_length=1, max_length=255)] = "open-pva"
-    database: str
+    database: DatabaseUrl
     device: TlsListenerSettings
     operator: OperatorListenerSettings
     challenge_key: SigningKeySettings

@@ -17,6 +17,7 @@ from ca.errors import (
     NotFoundError,
     NotPermittedError,
 )
+from ca.races import repeated
 from edge.http_protocol import PEER_CERTIFICATE
 from edge.principals import CERTIFICATE_REVOKED, NOT_REGISTERED, Principal, principal_or_none
 from edge.problems import Problem, ProblemTable
@@ -54,6 +55,7 @@ class AuditStore(Protocol):
 def refusal_recorder(store: AuditStore, *, clock: Clock) -> Callable[[Problem], None]:
     """Puts every refusal of a known principal on record (D15); the use case that refused wrote nothing."""
 
+    @repeated
     def record(problem: Problem) -> None:
         principal = principal_or_none() or _not_admitted(problem)
         if principal is None:

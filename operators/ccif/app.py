@@ -12,6 +12,7 @@ from clients.icf import BearerTerms, IcfClient
 from edge.caller_refusals import CallerRefusals
 from edge.client_revocation import client_table
 from edge.database import engine_for, migrate
+from edge.database_faults import DatabaseError
 from edge.http_server import Listener, ListenerError, serve
 from edge.keys import KeyFileError
 from edge.principals import PrincipalTableError
@@ -46,6 +47,7 @@ def main(config: Path) -> None:
         serve(build_listeners(settings), role="ccif", profile=settings.profile)
     except (
         SettingsError,
+        DatabaseError,
         KeyFileError,
         PrincipalTableError,
         ListenerError,

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, field_validator
 
+from edge.database_faults import DatabaseUrl
 from edge.listener_settings import OperatorListenerSettings
 from edge.settings import Settings, SettingsPath
 from edge.signing_keys import SigningKeySettings
@@ -51,7 +52,7 @@ class CcifSettings(Settings):
     profile: Literal["production", "lab"] = "production"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     issuer: Annotated[str, StringConstraints(min_length=1, max_length=64)]
-    database: str
+    database: DatabaseUrl
     operator: OperatorListenerSettings
     icf: UpstreamSettings
     operators_root: SettingsPath

@@ -14,6 +14,7 @@ from clients.sho import ShoOperatorClient
 from edge.audit_log import log_work, open_log
 from edge.client_revocation import client_table
 from edge.database import engine_for, migrate
+from edge.database_faults import DatabaseError
 from edge.http_server import Listener, ListenerError, serve
 from edge.keys import KeyFileError
 from edge.periodic import Periodic
@@ -61,6 +62,7 @@ def main(config: Path) -> None:
         serve(listeners, role=ROLE, profile=settings.profile, periodic=periodic)
     except (
         SettingsError,
+        DatabaseError,
         KeyFileError,
         PrincipalTableError,
         ListenerError,

@@ -13,6 +13,7 @@ from cryptography import x509
 from pydantic import Field, StringConstraints
 
 from edge.audit_log import AuditLogSettings
+from edge.database_faults import DatabaseUrl
 from edge.listener_settings import OperatorListenerSettings, TlsListenerSettings
 from edge.settings import Settings, SettingsPath
 from edge.signing_keys import SigningKeySettings
@@ -52,7 +53,7 @@ class DpfSettings(Settings):
     profile: Literal["production", "lab"] = "production"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     id: Id
-    database: str
+    database: DatabaseUrl
     device: TlsListenerSettings
     operator: OperatorListenerSettings
     delivery_key: SigningKeySettings

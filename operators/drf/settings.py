@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, model_validator
 
+from edge.database_faults import DatabaseUrl
 from edge.listener_settings import OperatorListenerSettings, TlsListenerSettings
 from edge.settings import Settings, SettingsPath
 from edge.signing_keys import SigningKeySettings
@@ -34,7 +35,7 @@ class DrfSettings(Settings):
     profile: Literal["production", "lab"] = "production"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     id: Id
-    database: str
+    database: DatabaseUrl
     device: TlsListenerSettings
     operator: OperatorListenerSettings
     discovery_key: SigningKeySettings

@@ -13,6 +13,7 @@ from clients.drf import DrfOperatorClient
 from edge.caller_refusals import CallerRefusals
 from edge.client_revocation import client_table
 from edge.database import engine_for, migrate
+from edge.database_faults import DatabaseError
 from edge.http_server import Listener, ListenerError, serve
 from edge.keys import KeyFileError
 from edge.principals import PrincipalTableError
@@ -41,7 +42,15 @@ def main(config: Path) -> None:
         settings = load_settings(IcfSettings, path=config)
         configure_logging(role="icf", level=settings.log_level)
         serve(build_listeners(settings), role="icf", profile=settings.profile)
-    except (SettingsError, KeyFileError, PrincipalTableError, ListenerError, OSError, ValueError) as error:
+    except (
+        DatabaseError,
+        SettingsError,
+        KeyFileError,
+        PrincipalTableError,
+        ListenerError,
+        OSError,
+        ValueError,
+    ) as error:
         click.echo(f"icf: {error}", err=True)
         sys.exit(_USAGE_OR_SETTINGS)
 

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from edge.database_faults import DatabaseUrl
 from edge.listener_settings import OperatorListenerSettings
 from edge.settings import Settings, SettingsPath
 from edge.upstream_settings import UpstreamSettings
@@ -14,7 +15,7 @@ class IcfSettings(Settings):
 
     profile: Literal["production", "lab"] = "production"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
-    database: str
+    database: DatabaseUrl
     operator: OperatorListenerSettings
     drf: UpstreamSettings
     subscriber_key_file: SettingsPath

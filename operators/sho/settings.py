@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from edge.audit_log import AuditLogSettings
+from edge.database_faults import DatabaseUrl
 from edge.keys import load_private_key, read_passphrase
 from edge.listener_settings import OperatorListenerSettings, TlsListenerSettings
 from edge.settings import Settings, SettingsPath
@@ -131,7 +132,7 @@ class ShoSettings(Settings):
     name: Text
     dpf_id: Id
     products: Annotated[tuple[Text, ...], Field(min_length=1, max_length=50)]
-    database: str
+    database: DatabaseUrl
     public: TlsListenerSettings
     operator: OperatorListenerSettings
     operators_root: SettingsPath

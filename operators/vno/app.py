@@ -13,6 +13,7 @@ import click
 
 from clients.icf import IcfClient
 from edge.database import engine_for, migrate
+from edge.database_faults import DatabaseError
 from edge.http_server import Listener, ListenerError, serve
 from edge.keys import KeyFileError
 from edge.process import configure_logging, print_ready, system_clock, system_random
@@ -39,7 +40,7 @@ def main(config: Path) -> None:
         settings = load_settings(VnoSettings, path=config)
         configure_logging(role="vno", level=settings.log_level)
         run(settings)
-    except (SettingsError, KeyFileError, ListenerError, OSError, ValueError) as error:
+    except (DatabaseError, SettingsError, KeyFileError, ListenerError, OSError, ValueError) as error:
         click.echo(f"vno: {error}", err=True)
         sys.exit(_USAGE_OR_SETTINGS)
 

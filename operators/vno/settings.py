@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
+from edge.database_faults import DatabaseUrl
 from edge.http_server import ServerTls
 from edge.listener_settings import ListenerSettings, TlsListenerSettings
 from edge.settings import Settings, SettingsPath
@@ -78,7 +79,7 @@ class VnoSettings(Settings):
     profile: Literal["production", "lab"] = "production"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     serving_network: Annotated[str, StringConstraints(min_length=1, max_length=128)]
-    database: str
+    database: DatabaseUrl
     device: AttachListenerSettings
     gateway: GatewaySettings
     routes: Annotated[dict[str, RouteSettings], Field(min_length=1)]

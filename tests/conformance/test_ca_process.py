@@ -1,138 +1,34 @@
 """The CA as its people run it: first steps, the process, its typed clients over real TLS; openssl looks on."""
 
-import json
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from ca.bootstrap import principal_row
 from clients.ca import CaDeviceClient, CaOperatorClient, CaPublicClient
 from clients.ca_status import CaStatusClient
-from edge.http_client import ClientTls, HttpClient, HttpError, UnreachableError
+from edge.http_client import HttpError, UnreachableError
 from standards.pki.crl import verify_crl
-from standards.pki.fingerprints import spki_sha256
+from tests.conformance.ca_service import ROOT, Installation
 from tests.fakes.ca import SupplierSigner, batch_of, csr_for, manifest_of
 from tests.fakes.enrolling_device import EnrollingDevice, TpmMaker
 from tests.tools import need
 
-ROOT = Path(__file__).parents[2]
-TOML = """
-profile = "production"
-database = "sqlite:///{folder}/ca.db"
-keys = "keys"
-passphrase_file = "secrets/passphrase"
-public_url = "http://ca.example.net"
-ocsp_url = "http://ocsp.example.net/"
-tpm_maker_roots = "makers"
-responder_keys = ["{responder}"]
-[device]
-certificate = "first/server.pem"
-key = "first/server.key"
-passphrase_file = "first/passphrase"
-[operator]
-certificate = "first/server.pem"
-key = "first/server.key"
-passphrase_file = "first/passphrase"
-client_anchors = "first/tls-root.pem"
-principals = "principals.json"
-"""
-
-
-@dataclass(kw_only=True)
-class Installation:
-    """A CA in a folder of its own."""
-
-    folder: Path
-    maker: TpmMaker
-    responder: ec.EllipticCurvePrivateKey
-    process: "subprocess.Popen[str] | None" = None
-    urls: dict[str, str] | None = None
-
-    @property
-    def config(self) -> Path:
-        """The settings file."""
-        return self.folder / "ca.toml"
-
-    def bootstrap(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run a first step as an administrator does."""
-        command = [sys.executable, "-m", "ca.bootstrap", arguments[0], "--config", str(self.config)]
-        return subprocess.run(
-            [*command, *arguments[1:]], cwd=ROOT, capture_output=True, text=True, check=False
-        )
-
-    def start(self) -> None:
-        """Start the process and wait for its ready line."""
-        command = [sys.executable, "-m", "ca.app", "--config", str(self.config)]
-        with (self.folder / "log").open("a") as log:
-            self.process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=log, text=True)
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        assert line, (self.folder / "log").read_text()[-2000:]
-        self.urls = json.loads(line)["listeners"]
-
-    def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
-        """End the process; its exit status."""
-        assert self.process is not None
-        assert self.process.stdout is not None
-        self.process.send_signal(how)
-        status = self.process.wait(30)
-        self.process.stdout.close()
-        self.process = None
-        return status
-
-    def client(self, listener: str, *, who: str | None = None) -> HttpClient:
-        """A client of a listener, as the holder of `<who>/<who>.pem` or as nobody."""
-        assert self.urls is not None
-        folder = self.folder / ("first" if who == "admin" else who or "")
-        tls = ClientTls(anchors=self.folder / "first" / "tls-root.pem")
-        if who is not None:
-            tls = replace(
-                tls,
-                certificate=folder / f"{who}.pem",
-                key=folder / f"{who}.key",
-                passphrase_file=folder / "passphrase",
-            )
-        url = self.urls[listener]
-        return HttpClient(url, tls=tls if url.startswith("https") else None)
-
-    def admit(self, who: str, *, role: str, tenant: str) -> None:
-        """Make a client certificate and register it, as an administrator does."""
-        made = self.bootstrap("tls", "--kind", "client", "--name", who, "--out", str(self.folder / who))
-        assert made.returncode == 0, made.stderr
-        row = principal_row(
-            self.folder / who / f"{who}.pem",
-            root=self.folder / "first" / "tls-root.pem",
-            role=role,
-            tenant=tenant,
-            name=who,
-        )
-        table = self.folder / "principals.json"
-        rows: list[Any] = json.loads(table.read_text())["principals"]
-        table.write_text(json.dumps({"principals": [*rows, row]}))
-
 
 @pytest.fixture(scope="module")
 def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
-    folder = tmp_path_factory.mktemp("ca")
-    folder.chmod(0o700)
     responder = ec.generate_private_key(ec.SECP256R1())
-    made = Installation(folder=folder, maker=TpmMaker(), responder=responder)
-    (folder / "makers").mkdir()
-    (folder / "makers" / "maker.der").write_bytes(made.maker.root)
-    made.config.write_text(TOML.format(folder=folder, responder=spki_sha256(responder.public_key())))
-    first = made.bootstrap("init", "--out", str(folder / "first"), "--ip", "127.0.0.1")
-    assert first.returncode == 0, first.stderr
+    made = Installation(folder=tmp_path_factory.mktemp("ca"), maker=TpmMaker(), responder=responder)
+    made.set_up()
     for who, role, tenant in (("acme-desk", "es", "acme"), ("ocsp-1", "ocsp", "")):
         made.admit(who, role=role, tenant=tenant)
     made.start()
@@ -203,6 +99,7 @@ def test_the_whole_way_over_the_wire(installation: Installation, tmp_path: Path)
     status = CaStatusClient(installation.client("operator", who="ocsp-1"))
     changes = status.status_changes(after=0)
     assert [(each.serial, each.revocation) for each in changes.changes] == [(pfc.serial_number, None)]
+    assert installation.responder is not None
     csr = x509.load_pem_x509_csr(csr_for(installation.responder).encode())
     delegate = status.request_delegate(issuing.ca_id, csr=csr)
     assert delegate.public_key() == installation.responder.public_key()

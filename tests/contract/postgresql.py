@@ -1,14 +1,18 @@
 """A PostgreSQL of this test run: own cluster, UNIX socket only, gone afterwards.
 
-PostgreSQL refuses to run as root, so root runs it as the user that Debian's package makes.
+PostgreSQL refuses to run as root, so root runs it as the user that Debian's package makes. The server is a child
+that the kernel ends with this process, whatever ends this process: no test run leaves one behind.
 """
 
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
@@ -18,42 +22,91 @@ import sqlalchemy as sa
 from tests.tools import absent
 
 USER = "postgres"
+_START_S = 30.0
 
 
 class PostgreSql:
-    """A running cluster below `folder`."""
+    """A cluster below `folder`; `start` it. With a `password` nobody connects without it."""
 
-    def __init__(self, folder: Path, programs: Path) -> None:
-        """Make the cluster and start it."""
+    def __init__(self, folder: Path, programs: Path, *, password: str | None = None) -> None:
+        """Make the cluster."""
         self.folder = folder
         self.programs = programs
         self._numbers = count()
-        self._run(
-            "initdb", "--auth=trust", "--no-sync", "--encoding=UTF8", f"--username={USER}", f"{folder}/data"
-        )
-        options = f"-c listen_addresses= -c unix_socket_directories={folder} -c fsync=off"
-        self._run("pg_ctl", "start", "-w", "-D", f"{folder}/data", "-l", f"{folder}/log", "-o", options)
+        self._server: subprocess.Popen[bytes] | None = None
+        self._environment = os.environ | ({} if password is None else {"PGPASSWORD": password})
+        method = ["--auth=trust"]
+        if password is not None:
+            (folder / "first").write_text(password)
+            method = ["--auth=scram-sha-256", f"--pwfile={folder}/first"]
+            if os.geteuid() == 0:
+                os.chown(folder / "first", *_owner())
+        self._run("initdb", *method, "--no-sync", "--encoding=UTF8", f"--username={USER}", f"{folder}/data")
+
+    def start(self) -> None:
+        """Run the server until it answers."""
+        options = ["listen_addresses=", f"unix_socket_directories={self.folder}", "fsync=off"]
+        command = [str(self.programs / "postgres"), "-D", f"{self.folder}/data"]
+        for option in options:
+            command += ["-c", option]
+        with (self.folder / "log").open("ab") as log:
+            self._server = subprocess.Popen(
+                [*_as_owner(), *command], cwd=self.folder, stdout=log, stderr=log, start_new_session=True
+            )
+        deadline = time.monotonic() + _START_S
+        while self._ask("pg_isready", f"--host={self.folder}", f"--username={USER}") != 0:
+            if time.monotonic() > deadline or self._server.poll() is not None:
+                raise RuntimeError((self.folder / "log").read_text()[-2000:])
+            time.sleep(0.05)
 
     def new_database(self) -> str:
         """URL of an empty database."""
         name = f"test_{next(self._numbers)}"
         self._run("createdb", f"--host={self.folder}", f"--username={USER}", name)
-        url = sa.URL.create(
-            "postgresql+psycopg", username=USER, database=name, query={"host": str(self.folder)}
+        return self.url(name).render_as_string()
+
+    def url(self, name: str, **query: str) -> sa.URL:
+        """URL of a database."""
+        return sa.URL.create(
+            "postgresql+psycopg", username=USER, database=name, query={"host": str(self.folder), **query}
         )
-        return url.render_as_string()
 
     def stop(self) -> None:
-        """Stop it at once; nothing in it is worth keeping."""
-        self._run("pg_ctl", "stop", "-m", "immediate", "-D", f"{self.folder}/data")
+        """Stop it at once: connections are cut, nothing in it is worth keeping, but the next start finds it."""
+        if self._server is None:
+            return
+        self._server.send_signal(signal.SIGQUIT)
+        self._server.wait(_START_S)
+        self._server = None
 
     def _run(self, program: str, *arguments: str) -> None:
-        command: Sequence[str] = [str(self.programs / program), *arguments]
-        if os.geteuid() == 0:
-            command = ["runuser", "-u", USER, "--", *command]
-        subprocess.run(
-            command, check=True, cwd=self.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
+        if self._ask(program, *arguments) != 0:
+            raise RuntimeError(f"{program} failed in {self.folder}")
+
+    def _ask(self, program: str, *arguments: str) -> int:
+        command: Sequence[str] = [*_as_owner(), str(self.programs / program), *arguments]
+        return subprocess.run(
+            command,
+            check=False,
+            cwd=self.folder,
+            env=self._environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        ).returncode
+
+
+def _owner() -> tuple[int, int]:
+    owner = pwd.getpwnam(USER)
+    return owner.pw_uid, owner.pw_gid
+
+
+def _as_owner() -> list[str]:
+    """Command words before a program of PostgreSQL: its user, and the end of this process is its end (SIGQUIT)."""
+    words = ["setpriv", "--pdeathsig=QUIT"]
+    if os.geteuid() == 0:
+        uid, gid = _owner()
+        words += [f"--reuid={uid}", f"--regid={gid}", "--clear-groups"]
+    return [*words, "--"]
 
 
 def _programs() -> Path:
@@ -64,18 +117,27 @@ def _programs() -> Path:
     return found[-1].parent if found else Path(str(on_path)).parent
 
 
-@pytest.fixture(scope="module")
-def postgresql() -> Iterator[PostgreSql]:
-    """One cluster for a module; skips where PostgreSQL is not installed."""
+@contextmanager
+def running_postgresql(*, password: str | None = None) -> Iterator[PostgreSql]:
+    """A cluster of its own while the block runs; skips where PostgreSQL is not installed."""
     programs = _programs()
     # a path that another user can walk, and short enough for a socket's address
     folder = Path(tempfile.mkdtemp(prefix="pva-pg-", dir="/tmp"))  # see the line above
-    if os.geteuid() == 0:
-        owner = pwd.getpwnam(USER)
-        os.chown(folder, owner.pw_uid, owner.pw_gid)
-    server = PostgreSql(folder, programs)
     try:
-        yield server
+        if os.geteuid() == 0:
+            os.chown(folder, *_owner())
+        server = PostgreSql(folder, programs, password=password)
+        try:
+            server.start()
+            yield server
+        finally:
+            server.stop()
     finally:
-        server.stop()
         shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="module")
+def postgresql() -> Iterator[PostgreSql]:
+    """One cluster for a module; skips where PostgreSQL is not installed."""
+    with running_postgresql() as server:
+        yield server

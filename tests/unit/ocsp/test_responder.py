@@ -12,6 +12,7 @@ from cryptography.x509 import ocsp
 from cryptography.x509.ocsp import OCSPCertStatus as Status
 from cryptography.x509.ocsp import OCSPResponseStatus
 
+from edge.database_faults import DatabaseUnavailableError
 from ocsp.delegates import DelegateDirectory
 from ocsp.responder import AnswerPolicy, NeverIssued, answer, respond
 from standards.pki.fingerprints import ca_id
@@ -314,6 +315,16 @@ def test_a_broken_store_is_an_internal_error() -> None:
     told = answer(ask(), now=NOW, status_store=Broken(), delegates=DelegateDirectory([ISSUER]))
     assert ocsp.load_der_ocsp_response(told.der).response_status is OCSPResponseStatus.INTERNAL_ERROR
     assert isinstance(told.error, OSError)
+
+
+@pytest.mark.negative
+def test_a_store_that_is_away_for_a_moment_is_asked_again_later() -> None:
+    class Away(MemoryStatusStore):
+        def as_of(self) -> datetime | None:
+            raise DatabaseUnavailableError
+
+    told = answer(ask(), now=NOW, status_store=Away(), delegates=DelegateDirectory([ISSUER]))
+    assert ocsp.load_der_ocsp_response(told.der).response_status is OCSPResponseStatus.TRY_LATER
 
 
 @pytest.mark.negative
