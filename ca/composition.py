@@ -9,6 +9,7 @@ from ca.batches import Batches
 from ca.certification import Certification
 from ca.enrollment import Enrollment
 from ca.hierarchy import Hierarchy
+from ca.holds import Holds
 from ca.manifests import Manifests
 from ca.revocation import Revocation
 from ca.revocation_lists import RevocationLists
@@ -106,6 +107,12 @@ def compose(settings: CaSettings) -> CertificationAuthority:
         manifests=Manifests(store=store, clock=clock),
         revocation=revocation,
         log=log,
+        holds=Holds(
+            store=store,
+            clock=clock,
+            publish=revocation.publish_list,
+            recovery_life=settings.recovery_life,
+        ),
     )
     principals = PrincipalTable.load(
         settings.operator.principals,

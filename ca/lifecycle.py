@@ -3,11 +3,12 @@
 The one rule: a status row is never changed, a new one follows it; what may follow what is in these tables.
 
     certificate   good -> revoked(reason);  revoked(certificateHold) -> revoked(real reason)
+                  revoked(certificateHold for results) -> good, once recovered and released (`ca.holds`)
     device        listed -> enrolled -> reopened -> enrolled
     session       open -> used | burned
     CA            pending -> active -> revoked
 
-Lifting a hold (removeFromCRL) needs a recovery result and the supplier's release, and has no command here.
+A hold that a person set is replaced by a real reason, and not lifted here.
 """
 
 from enum import StrEnum

@@ -148,6 +148,26 @@ class Issued:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HoldRecord:
+    """A hold for what a PVA has seen.
+
+    Attributes:
+        version: of the status row that put the certificate on hold.
+        results: ids of the attestation results that it stands on; `asked_by` is the PVA's tenant.
+        recovery: id of the newest recovery result, None before the first; `recovered_at` when it was told.
+    """
+
+    ca_id: str
+    serial: int
+    version: int
+    results: tuple[str, ...]
+    asked_by: str
+    held_at: datetime
+    recovery: str | None = None
+    recovered_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StatusChange:
     """One row of the feed: status of one certificate of an issuing CA; `seq` grows without gaps in time."""
 
@@ -178,7 +198,7 @@ class ManifestRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RevocationList:
-    """A CRL as published; `status_seq` is the last revocation that it takes account of, 0 before the first."""
+    """A CRL as published; `status_seq` is the last change of status that it takes account of, 0 before the first."""
 
     ca_id: str
     number: int

@@ -93,11 +93,11 @@ class Revocation:
                 records.retire_authority(_authority_of(issued))
             revoked = _found(records, issuer, serial)
         # 5 the CRL follows
-        self._publish(issuer)
+        self.publish_list(issuer)
         return revoked
 
-    def _publish(self, issuer: str) -> None:
-        """Make the CRL now; whatever keeps it back, the revocation stands and the periodic work tries again."""
+    def publish_list(self, issuer: str) -> None:
+        """Make the CRL now; whatever keeps it back, the status stands and the periodic work tries again."""
         try:
             self.publish(issuer)
         except ConcurrentChangeError:

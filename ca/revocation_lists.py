@@ -47,7 +47,7 @@ class RevocationListRecords(Protocol):
         """Certificates of a CA whose present status is revoked, oldest first."""
 
     def last_revocation_seq(self, ca_id: str) -> int:
-        """Seq of the last revocation of a certificate of a CA, 0 before the first."""
+        """Seq of the last change of status (revoked, held, released) of a CA's certificates, 0 before the first."""
 
     def newest_revocation_list(self, ca_id: str) -> RevocationList | None:
         """The CRL with the highest number."""

@@ -32,6 +32,7 @@ class CaSettings(Settings):
         tpm_known_bad: SHA-256 digests of certificates or public keys of TPM makers that count for nothing.
         audit_log: name and key of the log that this CA keeps of what it does; none is kept without.
         responder_keys: SHA-256 digests of the public keys that may get OCSP delegate certificates.
+        recovery_life_s: how long after a recovery result a supplier may lift a hold by it.
     """
 
     profile: Literal["production", "lab"] = "production"
@@ -50,6 +51,7 @@ class CaSettings(Settings):
     operator: OperatorListenerSettings
     session_life_s: Annotated[int, Field(ge=10, le=86_400)] = 300
     crl_life_s: Annotated[int, Field(ge=60, le=30 * 86_400)] = 86_400
+    recovery_life_s: Annotated[int, Field(ge=60, le=30 * 86_400)] = 86_400
 
     @property
     def session_life(self) -> timedelta:
@@ -60,3 +62,8 @@ class CaSettings(Settings):
     def crl_life(self) -> timedelta:
         """NextUpdate - thisUpdate of every CRL; a new one appears at half of it."""
         return timedelta(seconds=self.crl_life_s)
+
+    @property
+    def recovery_life(self) -> timedelta:
+        """How long a recovery result may be used to lift a hold."""
+        return timedelta(seconds=self.recovery_life_s)

@@ -191,6 +191,11 @@ class CaOperatorClient:
         route = f"/v1/platform-credentials/{issuer}/{serial:040x}"
         return read(IssuedBody, self._http.get_json(route), route).value()
 
+    def release_platform_credential(self, issuer: str, serial: int) -> IssuedCredential:
+        """Lift the hold of a PfC whose device was seen to recover (es own)."""
+        route = f"/v1/platform-credentials/{serial:040x}/release"
+        return self._post(route, {"issuer": issuer}, IssuedBody).value()
+
     def _post(self, route: str, body: dict[str, Any], kind: type[BodyT]) -> BodyT:
         return read(kind, self._http.post_json(route, body), route)
 

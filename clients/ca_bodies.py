@@ -66,8 +66,22 @@ class ImportedBatch:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CredentialHold:
+    """A hold for attestation results: `results` by their ids, `asked_by` which PVA; `recovery` once one was seen."""
+
+    results: tuple[str, ...]
+    asked_by: str
+    held_at: datetime
+    recovery: str | None
+    recovered_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class IssuedCredential:
-    """A certificate with its status: `status` good or revoked, `reason` by its name in RFC 5280."""
+    """A certificate with its status: `status` good or revoked, `reason` by its name in RFC 5280.
+
+    `hold` is told of a PfC that is shown to its supplier or an administrator, while it is on hold for results.
+    """
 
     issuer: str
     serial: int
@@ -78,6 +92,7 @@ class IssuedCredential:
     revoked_at: datetime | None
     version: int
     certificate: x509.Certificate = field(repr=False)
+    hold: CredentialHold | None = None
 
 
 class EsRootBody(Body):
@@ -183,6 +198,26 @@ class BatchBody(Body):
         return ImportedBatch(batch=self.batch, supplier=self.supplier, devices=self.devices)
 
 
+class HoldBody(Body):
+    """A hold for attestation results."""
+
+    results: list[str]
+    asked_by: str
+    held_at: AwareDatetime
+    recovery: str | None
+    recovered_at: AwareDatetime | None
+
+    def value(self) -> CredentialHold:
+        """The hold as a value."""
+        return CredentialHold(
+            results=tuple(self.results),
+            asked_by=self.asked_by,
+            held_at=self.held_at,
+            recovery=self.recovery,
+            recovered_at=self.recovered_at,
+        )
+
+
 class IssuedBody(Body):
     """A certificate with its status."""
 
@@ -195,6 +230,7 @@ class IssuedBody(Body):
     reason: str | None
     revoked_at: AwareDatetime | None
     version: int
+    hold: HoldBody | None = None
 
     def value(self) -> IssuedCredential:
         """The certificate, decoded, with its status."""
@@ -208,6 +244,7 @@ class IssuedBody(Body):
             revoked_at=self.revoked_at,
             version=self.version,
             certificate=certificate_of(self.certificate),
+            hold=None if self.hold is None else self.hold.value(),
         )
 
 

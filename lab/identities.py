@@ -30,7 +30,7 @@ PEOPLE = ("admin", "sho-1", "supplier-1", "supplier-2")
 
 _FIRST_JOURNEY = (*PEOPLE, "ocsp")
 ADMITTED: Mapping[str, tuple[str, ...]] = {
-    "ca": _FIRST_JOURNEY,
+    "ca": (*_FIRST_JOURNEY, "pva"),
     "pva": (*_FIRST_JOURNEY, DPF, RELAY),
     ICF: (VNO, CCIF),
     CCIF: ("supplier-1",),

@@ -207,6 +207,7 @@ class Services:
                 "challenge_key": signing["challenge"],
                 "result_key": signing["attestation-result"],
                 "approval_key": signing["state-approval"],
+                "ca": self.upstream("ca", as_whom="pva"),
                 "callbacks": {name: self.upstream(name, as_whom="pva") for name in (SHO, DPF)},
             },
         )

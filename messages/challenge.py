@@ -17,7 +17,10 @@ from standards.rats.fields import Fields, encode_base64url, numeric_date
 
 CHALLENGE_TYPE: Final = "pva-challenge+jwt"
 CHALLENGE_BYTES_MAX: Final = 16_384
-PURPOSES: Final = frozenset({"validation"})
+VALIDATION: Final = "validation"
+RECOVERY: Final = "recovery"
+"""Asked of a device whose Platform Credential is on hold: the answer shows whether it recovered, and permits nothing."""
+PURPOSES: Final = frozenset({VALIDATION, RECOVERY})
 DIGEST_SIZE: Final = 32
 RP_NONCE_SIZE_MIN: Final = 16
 RP_NONCE_SIZE_MAX: Final = 64

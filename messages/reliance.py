@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from cryptography import x509
 
+from messages.challenge import VALIDATION
 from messages.errors import MessageError
 from messages.operator_token import TokenKind, check_life, verify_operator_token
 from messages.pcr import covers_boot
@@ -23,7 +24,6 @@ from standards.rats.errors import RatsError
 RESULT_KIND: Final = TokenKind(typ=RESULT_TYPE, eku=oids.EKU_ATTESTATION_RESULT, roles=frozenset({"pva"}))
 RESULT_BYTES_MAX: Final = 1 << 18
 SCOPES: Final = ("tre", "platform")
-VALIDATION: Final = "validation"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

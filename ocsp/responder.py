@@ -32,6 +32,9 @@ from standards.pki.errors import DecodeError
 from standards.pki.ocsp import CertId, OcspRequest, ResponseStatus, decode_request
 
 LIFETIME_MAX = timedelta(minutes=5)
+LIFETIME_MIN = timedelta(seconds=4)
+UNKNOWN_LIFETIME = timedelta(seconds=30)
+"""A certificate that is unknown now may be issued in a moment."""
 _NEVER_ISSUED = Revocation(reason=RevocationReason.CERTIFICATE_HOLD, at=datetime(1970, 1, 1, tzinfo=UTC))
 
 
@@ -47,18 +50,16 @@ class AnswerPolicy:
     """How long answers live, how old the store may be, and what is said about what was never issued."""
 
     lifetime: timedelta = LIFETIME_MAX
-    # A certificate that is unknown now may be issued in a moment.
-    unknown_lifetime: timedelta = timedelta(seconds=30)
+    unknown_lifetime: timedelta = UNKNOWN_LIFETIME
     feed_age_max: timedelta = timedelta(minutes=15)
     never_issued: NeverIssued = NeverIssued.UNKNOWN
     # CA id -> when its key was no longer its own alone: whatever is signed by it is revoked from then on (O21).
     compromised: Mapping[str, datetime] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        shortest = timedelta(seconds=4)
-        if not shortest <= self.unknown_lifetime <= self.lifetime <= LIFETIME_MAX:
+        if not LIFETIME_MIN <= self.unknown_lifetime <= self.lifetime <= LIFETIME_MAX:
             raise ValueError(
-                f"expected {shortest} <= unknown lifetime <= lifetime <= {LIFETIME_MAX}, "
+                f"expected {LIFETIME_MIN} <= unknown lifetime <= lifetime <= {LIFETIME_MAX}, "
                 f"got {self.unknown_lifetime} and {self.lifetime}"
             )
 

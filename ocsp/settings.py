@@ -8,10 +8,11 @@ from pydantic import AwareDatetime, Field, StringConstraints
 from edge.database_faults import DatabaseUrl
 from edge.settings import Settings, SettingsPath
 from edge.upstream_settings import UpstreamSettings
-from ocsp.responder import LIFETIME_MAX, AnswerPolicy, NeverIssued
+from ocsp.responder import LIFETIME_MAX, LIFETIME_MIN, UNKNOWN_LIFETIME, AnswerPolicy, NeverIssued
 
 CaId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 _LIFETIME_MAX_S = int(LIFETIME_MAX.total_seconds())
+_LIFETIME_MIN_S = int(LIFETIME_MIN.total_seconds())
 
 
 class PublicListener(Settings):
@@ -43,14 +44,16 @@ class OcspSettings(Settings):
     ca: UpstreamSettings
     feed_interval_s: float = Field(default=0.25, ge=0.05, le=60)
     feed_age_max_s: int = Field(default=900, ge=10, le=86400)
-    answer_lifetime_s: int = Field(default=_LIFETIME_MAX_S, ge=30, le=_LIFETIME_MAX_S)
+    answer_lifetime_s: int = Field(default=_LIFETIME_MAX_S, ge=_LIFETIME_MIN_S, le=_LIFETIME_MAX_S)
     never_issued: Literal["unknown", "revoked"] = "unknown"
     compromised_cas: dict[CaId, AwareDatetime] = Field(default_factory=dict)
 
     def policy(self) -> AnswerPolicy:
         """What these settings mean for answers."""
+        lifetime = timedelta(seconds=self.answer_lifetime_s)
         return AnswerPolicy(
-            lifetime=timedelta(seconds=self.answer_lifetime_s),
+            lifetime=lifetime,
+            unknown_lifetime=min(lifetime, UNKNOWN_LIFETIME),
             feed_age_max=timedelta(seconds=self.feed_age_max_s),
             never_issued=NeverIssued(self.never_issued),
             compromised={ca_id: at.astimezone(UTC) for ca_id, at in self.compromised_cas.items()},

@@ -5,7 +5,8 @@ approvals are signed with three different keys; the process refuses to start wit
 """
 
 import sys
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from importlib.metadata import PackageNotFoundError, version
@@ -15,6 +16,7 @@ import click
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 
+from clients.ca_holds import CaHoldClient
 from clients.result_receiver import ResultReceiverClient
 from edge.audit_log import log_work, open_log
 from edge.client_revocation import client_table
@@ -28,13 +30,14 @@ from edge.process import configure_logging, system_clock, system_random
 from edge.refused import AnonymousRefusals
 from edge.settings import SettingsError, load_settings
 from edge.signing_keys import SigningKeyError, SigningKeySettings
+from edge.upstream_settings import UpstreamSettings
 from messages.evidence import EVIDENCE_BYTES_MAX
 from pva.approval_store import ApprovalStore
 from pva.approvals import ApprovalDesk, DayKey
 from pva.credential_status import CredentialStatusSource
 from pva.explanation import ExplanationDesk
 from pva.outbox_store import OutboxStore
-from pva.pushing import Courier, PostRoom
+from pva.pushing import Courier, PostedResult, PostRoom
 from pva.recognition import RecognitionDesk
 from pva.reference_store import ReferenceStore
 from pva.requests import ChallengeSigner, RequestDesk
@@ -44,6 +47,8 @@ from pva.runtime_policies import RuntimePolicies, RuntimePolicyError, check_runt
 from pva.schema import ledger
 from pva.settings import PvaSettings
 from pva.signed_requests import SignedRequestDesk
+from pva.status_ask_store import StatusAskOutbox
+from pva.status_asks import CA, StatusAsk, StatusAsker
 from pva.store import Store
 from pva.validation import Verifier
 from pva.web.device import device_app
@@ -118,6 +123,7 @@ def build_service(settings: PvaSettings) -> PvaService:
         random_bytes=system_random,
         callbacks=frozenset(settings.callbacks),
         evidence_life=timedelta(days=settings.evidence_days),
+        hold_rule=None if settings.ca is None else settings.hold.rule(),
     )
     records = ResultStore(engine, random_bytes=system_random)
     references = ReferenceStore(engine, random_bytes=system_random)
@@ -125,7 +131,8 @@ def build_service(settings: PvaSettings) -> PvaService:
     keys = _signing_keys(settings, anchors)
     runtime_policies = _runtime_policies(settings, references)
     policy = replace(settings.policy(), runtime_policies=runtime_policies.digests)
-    post_room = _post_room(settings, OutboxStore(engine))
+    to_ca = _courier_to_ca(settings.ca, StatusAskOutbox(engine))
+    post_room = _post_room(settings, OutboxStore(engine), others=tuple(each.announced for each in to_ca))
     requests = RequestDesk(
         store=store,
         signer=ChallengeSigner(
@@ -173,6 +180,7 @@ def build_service(settings: PvaSettings) -> PvaService:
                 work=lambda: delete_what_is_due(records, at=system_clock()),
             ),
             *_couriers(post_room),
+            *(Periodic(name="status-asks", interval_s=0, work=each.wait_and_deliver) for each in to_ca),
             *log_work(settings.audit_log, log),
         ),
     )
@@ -254,20 +262,42 @@ def _runtime_policies(settings: PvaSettings, references: ReferenceStore) -> Runt
     return check_runtime_policies(signed, suppliers=references.suppliers(), at=system_clock())
 
 
-def _post_room(settings: PvaSettings, outbox: OutboxStore) -> PostRoom:
-    """A courier for each callback of the settings."""
+def _post_room(
+    settings: PvaSettings, outbox: OutboxStore, *, others: tuple[threading.Event, ...]
+) -> PostRoom:
+    """A courier for each callback of the settings; `others` hear of results too."""
     return PostRoom(
         couriers={
             audience: Courier(
                 audience=audience,
                 outbox=outbox,
-                push=ResultReceiverClient(callback.client()).push_result,
+                push=_push_result(ResultReceiverClient(callback.client())),
                 clock=system_clock,
-                claim_life=timedelta(seconds=CLAIM_MARGIN_S + CALL_PARTS * callback.timeout_s),
+                claim_life=_claim_life(callback),
             )
             for audience, callback in settings.callbacks.items()
-        }
+        },
+        others=others,
     )
+
+
+def _push_result(receiver: ResultReceiverClient) -> Callable[[PostedResult], None]:
+    return lambda posted: receiver.push_result(posted.token)
+
+
+def _courier_to_ca(ca: UpstreamSettings | None, outbox: StatusAskOutbox) -> tuple[Courier[StatusAsk], ...]:
+    """The courier of asks about status, none where the settings name no CA."""
+    if ca is None:
+        return ()
+    asker = StatusAsker(ca=CaHoldClient(ca.client()), store=outbox)
+    courier = Courier(
+        audience=CA, outbox=outbox, push=asker.tell, clock=system_clock, claim_life=_claim_life(ca)
+    )
+    return (courier,)
+
+
+def _claim_life(callee: UpstreamSettings) -> timedelta:
+    return timedelta(seconds=CLAIM_MARGIN_S + CALL_PARTS * callee.timeout_s)
 
 
 def _build() -> str:

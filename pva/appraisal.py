@@ -7,7 +7,7 @@ by the platform, so it is not affirmed while the platform is not.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from messages.runtime_policy import VerifiedRuntimePolicy
@@ -105,6 +105,23 @@ def appraise(
     found += secure_boot_findings(boot, manifest=None if reference is None else reference.manifest)
     found += ima_findings(boot, asked=policy.ima, runtime=None if reference is None else reference.runtime)
     return _verdict(quote, findings=found, reference=reference, policy=policy, at=seen.at)
+
+
+def for_recovery(appraisal: Appraisal) -> Appraisal:
+    """The verdict about a platform whose credential is on hold: at most `warning`, whatever the state.
+
+    The state was judged before: where the hold is the only finding, it is as it should be.
+    """
+    findings = (
+        *appraisal.findings,
+        *(
+            find(FindingCode.CREDENTIAL_ON_HOLD, scope=scope, subject="Platform Credential")
+            for scope in Scope
+        ),
+    )
+    vectors = {scope: vector(_AFFIRMED[scope], findings, scope) for scope in Scope}
+    tiers = {scope: tier_of(values) for scope, values in vectors.items()}
+    return replace(appraisal, findings=findings, vectors=vectors, tiers=tiers)
 
 
 def _manifest_findings(reference: ReferenceManifest, *, seen: Sighting) -> Iterator[Finding]:

@@ -12,6 +12,7 @@ from datetime import datetime
 
 from cryptography import x509
 
+from messages.challenge import RECOVERY
 from pva.refusals import RefusalCode, RefusalError
 from standards.pki import oids
 from standards.pki.crl import Revocation, RevocationReason
@@ -162,11 +163,13 @@ def _check_purposes(leaf: x509.Certificate) -> None:
         )
 
 
-def judge_status(status: CertStatus, *, credential: PlatformCredential, at: datetime) -> datetime:
-    """The time until which a credential is known to be good (nextUpdate of its status).
+def judge_status(
+    status: CertStatus, *, credential: PlatformCredential, purpose: str, at: datetime
+) -> datetime:
+    """The time until which a credential is known to have this status (nextUpdate).
 
-    Raises RefusalError for every status but good: on hold (recovery is not offered here), revoked, unknown, and
-    an answer that says nothing about `at`.
+    For the purpose `recovery` it must be on hold, for any other one good. Raises RefusalError for every other status,
+    and for an answer that says nothing about `at`.
     """
     if status.kind is StatusKind.UNKNOWN:
         raise RefusalError(
@@ -174,15 +177,29 @@ def judge_status(status: CertStatus, *, credential: PlatformCredential, at: date
             subject=credential.subject,
             reason="its supplier's responder does not know it",
         )
-    if status.revocation is not None or status.kind is not StatusKind.GOOD:
+    if purpose == RECOVERY:
+        _check_held(status, credential=credential)
+    elif status.revocation is not None or status.kind is not StatusKind.GOOD:
         raise _revoked(status.revocation, credential=credential)
     if status.next_update <= at:
         raise RefusalError(
             RefusalCode.STATUS_UNAVAILABLE,
             subject=credential.subject,
-            reason=f"its status was good only until {status.next_update:%Y-%m-%dT%H:%M:%SZ}",
+            reason=f"its status was known only until {status.next_update:%Y-%m-%dT%H:%M:%SZ}",
         )
     return status.next_update
+
+
+def _check_held(status: CertStatus, *, credential: PlatformCredential) -> None:
+    """Refuse a recovery where nothing is to be recovered from, or nothing can be."""
+    if status.kind is StatusKind.GOOD and status.revocation is None:
+        raise RefusalError(
+            RefusalCode.PFC_NOT_ON_HOLD,
+            subject=credential.subject,
+            reason="it is good: a validation shows what its platform is worth",
+        )
+    if status.revocation is None or status.revocation.reason is not RevocationReason.CERTIFICATE_HOLD:
+        raise _revoked(status.revocation, credential=credential)
 
 
 def _revoked(revocation: Revocation | None, *, credential: PlatformCredential) -> RefusalError:

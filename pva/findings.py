@@ -70,6 +70,7 @@ class FindingCode(StrEnum):
     IMA_FILE_NOT_ALLOWED = "ima-file-not-allowed"
     IMA_SIGNATURE_INVALID = "ima-signature-invalid"
     PLATFORM_NOT_AFFIRMED = "platform-not-affirmed"
+    CREDENTIAL_ON_HOLD = "credential-on-hold"
     CLOCK_REGRESSION = "clock-regression"
     CLOCK_NOT_SAFE = "clock-not-safe"
     TPM_FIRMWARE_CHANGED = "tpm-firmware-changed"
@@ -300,6 +301,13 @@ FINDINGS: Mapping[FindingCode, FindingRule] = {
         value=32,
         reason="what measured the TRE is itself not affirmed",
         remedy="resolve the findings of the platform scope",
+    ),
+    # which instance it is stands proven; AR4SI has no warning for that claim
+    FindingCode.CREDENTIAL_ON_HOLD: FindingRule(
+        claim=Claim.CONFIGURATION,
+        value=32,
+        reason="the Platform Credential is on hold: this result is about its recovery and permits nothing",
+        remedy="where this is the only finding, have the supplier release the credential: pva credential release",
     ),
     FindingCode.CLOCK_REGRESSION: FindingRule(
         claim=Claim.HARDWARE,

@@ -1,19 +1,21 @@
-"""Use case: results go to the relying parties that the settings have a callback for, until they have them (R81, R95).
+"""Use case: what was posted goes to its addressee, until it is taken or out of time (R81, R95).
 
-Rule: a result is posted in the transaction that records it, and pushed beside: no callback delays a device's answer,
-nor another callback. A delivery is claimed by one statement before it is tried, so that of several processes on one
+Results go to the relying parties that the settings have a callback for, asks about status to the CA (`pva.status_asks`).
+
+Rule: a message is posted in the transaction that records what it tells, and carried beside: no addressee delays a
+device's answer, nor another addressee. A delivery is claimed by one statement before it is tried, so that of several processes on one
 store one sends it; a claim that nobody ends (its process died) lapses. Who is called stands in the settings alone.
 
     posted --(claim)--> tried --(2xx)--> gone
                         tried --(anything else)--> posted, due after a pause that doubles
-    posted --(the result's expiry)--> gone
+    posted --(its expiry, where it has one)--> gone
 """
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Final, Protocol
+from typing import Final, Generic, Protocol, TypeVar
 
 from edge.http_client import HttpError, UnreachableError
 from edge.process import Clock, logger
@@ -38,36 +40,48 @@ class PostedResult:
     expires_at: datetime
 
 
-class Outbox(Protocol):
+class Posted(Protocol):
+    """A message on its way: `tries` so far, `expires_at` None where it is carried until it is taken."""
+
+    @property
+    def tries(self) -> int:
+        """How often it was tried."""
+
+    @property
+    def expires_at(self) -> datetime | None:
+        """When nobody waits for it any more."""
+
+
+PostedT = TypeVar("PostedT", bound=Posted)
+
+
+class Outbox(Protocol[PostedT]):
     """What this use case needs of a store; each call is one transaction."""
 
-    def due(self, audience: str, *, at: datetime, count_max: int) -> Sequence[PostedResult]:
-        """Results that are to be sent to a member of their audience now, or are out of time; oldest first."""
+    def due(self, audience: str, *, at: datetime, count_max: int) -> Sequence[PostedT]:
+        """Messages that are to be sent to this addressee now, or are out of time; oldest first."""
 
-    def claim(self, posted: PostedResult, *, until: datetime) -> bool:
+    def claim(self, posted: PostedT, *, until: datetime) -> bool:
         """Take one try of a delivery for oneself until then; False where another took it."""
 
-    def postpone(self, posted: PostedResult, *, until: datetime) -> None:
+    def postpone(self, posted: PostedT, *, until: datetime) -> None:
         """Give a claimed delivery back, due then."""
 
-    def remove(self, posted: PostedResult) -> None:
+    def remove(self, posted: PostedT) -> None:
         """The delivery is over."""
 
 
-Push = Callable[[str], None]
-"""Sends one token to a callback. Raises HttpError or UnreachableError."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Courier:
-    """Everything on its way to one audience member.
+class Courier(Generic[PostedT]):
+    """Everything on its way to one addressee.
 
-    `push` calls it, `claim_life` is longer than a call can take.
+    `push` sends one message and raises HttpError or UnreachableError where it was not taken; `claim_life` is longer
+    than a call can take.
     """
 
     audience: str
-    outbox: Outbox
-    push: Push
+    outbox: Outbox[PostedT]
+    push: Callable[[PostedT], None]
     clock: Clock
     claim_life: timedelta
     announced: threading.Event = field(default_factory=threading.Event)
@@ -84,16 +98,16 @@ class Courier:
             for posted in batch:
                 self._try(posted)
 
-    def _try(self, posted: PostedResult) -> None:
+    def _try(self, posted: PostedT) -> None:
         at = self.clock()
-        if at >= posted.expires_at:
+        if posted.expires_at is not None and at >= posted.expires_at:
             self.outbox.remove(posted)
-            logger("push").warning("result-not-delivered", audience=self.audience, tries=posted.tries)
+            logger("push").warning("not-delivered", audience=self.audience, tries=posted.tries)
             return
         if not self.outbox.claim(posted, until=at + self.claim_life):
             return
         try:
-            self.push(posted.token)
+            self.push(posted)
         except (HttpError, UnreachableError) as error:
             until = self.clock() + pause_after(posted.tries)
             self.outbox.postpone(posted, until=until)
@@ -104,16 +118,19 @@ class Courier:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PostRoom:
-    """The couriers by audience member; hears of every recorded result."""
+    """The couriers of results by audience member, and those that may have work after any result; hears of every one."""
 
-    couriers: Mapping[str, Courier]
+    couriers: Mapping[str, Courier[PostedResult]]
+    others: tuple[threading.Event, ...] = ()
 
     def announce(self, result: SignedResult) -> None:
-        """Wake the couriers of a result's audience; waits for nothing."""
+        """Wake the couriers of a result's audience, and the others; waits for nothing."""
         for audience in result.result.audience:
             courier = self.couriers.get(audience)
             if courier is not None:
                 courier.announced.set()
+        for announced in self.others:
+            announced.set()
 
 
 def pause_after(tries: int) -> timedelta:

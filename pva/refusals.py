@@ -27,6 +27,7 @@ class RefusalCode(StrEnum):
     DEVICE_MISMATCH = "device-mismatch"
     PFC_REVOKED = "pfc-revoked"
     PFC_ON_HOLD = "pfc-on-hold"
+    PFC_NOT_ON_HOLD = "pfc-not-on-hold"
     PFC_UNKNOWN = "pfc-unknown"
     STATUS_UNAVAILABLE = "status-unavailable"
     AK_MISMATCH = "ak-mismatch"
@@ -141,7 +142,10 @@ REFUSALS: Mapping[RefusalCode, RefusalRule] = {
     ),
     RefusalCode.PFC_ON_HOLD: RefusalRule(
         status=HTTPStatus.FORBIDDEN,
-        remedy="the supplier must release the hold before a validation can succeed",
+        remedy="repair the device, have it validated for the purpose recovery, and have its supplier release it",
+    ),
+    RefusalCode.PFC_NOT_ON_HOLD: RefusalRule(
+        status=HTTPStatus.FORBIDDEN, remedy="ask for a validation; a recovery is for a credential on hold"
     ),
     RefusalCode.PFC_UNKNOWN: RefusalRule(
         status=HTTPStatus.FORBIDDEN, remedy="ask the supplier whether it issued this credential at all"

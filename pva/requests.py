@@ -24,6 +24,7 @@ from messages.challenge import (
     CHALLENGE_BYTES_MAX,
     CHALLENGE_TYPE,
     PURPOSES,
+    RECOVERY,
     Challenge,
     read_claims,
 )
@@ -137,7 +138,10 @@ class RequestStore(Protocol):
         """
 
     def oldest_of_each(self, device_id: str, *, at: datetime) -> Sequence[ValidationRequest]:
-        """Of each relying party the oldest request for a device that has neither result nor expired, oldest first."""
+        """Of each relying party the oldest request of each purpose that has neither result nor expired, oldest first.
+
+        Purposes wait apart: a device whose credential is on hold answers for its recovery alone.
+        """
 
     def progress(self, request_id: str, *, role: str, tenant: str, at: datetime) -> RequestProgress | None:
         """A relying party's own request and what came of it."""
@@ -201,6 +205,12 @@ class RequestDesk:
                 RefusalCode.PURPOSE_NOT_OFFERED,
                 subject="purpose",
                 reason=f"expected {' or '.join(sorted(PURPOSES))}, got another",
+            )
+        if wish.purpose == RECOVERY and wish.order_digest is not None:
+            raise RefusalError(
+                RefusalCode.PURPOSE_NOT_OFFERED,
+                subject="purpose",
+                reason="a recovery permits nothing, so it is for no order",
             )
         if party.tenant not in wish.audience:
             raise RefusalError(

@@ -19,9 +19,10 @@ from messages.challenge import Challenge
 from pva.appraisal import Appraisal
 from pva.credential import PlatformCredential
 from pva.findings import Scope
+from pva.holding import shows_recovery, speaks_against
 from pva.quote import PlatformQuote
 from pva.refusals import RefusalCode, RefusalError
-from standards.pki.fingerprints import certificate_sha256
+from standards.pki.fingerprints import ca_id, certificate_sha256
 from standards.pki.jws import sign_jws
 from standards.rats.ear import (
     RESULT_TYPE,
@@ -48,12 +49,16 @@ class ResultSigner:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignedResult:
-    """A result and its token (JWT), with the request that it answers and the quote that it was computed from."""
+    """A result and its token (JWT), with the request that it answers and the quote that it was computed from.
+
+    `issuing_ca` is the ca_id of the CA that issued the Platform Credential.
+    """
 
     result: AttestationResult
     request_id: str
     token: str
     quote: PlatformQuote
+    issuing_ca: str
 
     @property
     def id(self) -> str:
@@ -65,6 +70,23 @@ class SignedResult:
         """The overall tier by its name."""
         return self.result.status.value
 
+    @property
+    def codes(self) -> tuple[str, ...]:
+        """Codes of all findings."""
+        return tuple(
+            finding.code for submodule in self.result.submodules.values() for finding in submodule.findings
+        )
+
+    @property
+    def against(self) -> bool:
+        """Whether it speaks against the state of the platform, as counts for a hold."""
+        return speaks_against(self.codes)
+
+    @property
+    def recovered(self) -> bool:
+        """Whether it shows that a platform whose credential is on hold has recovered."""
+        return shows_recovery(self.codes, purpose=self.result.purpose)
+
     def audit_record(self) -> dict[str, Any]:
         """What the audit leaf commits to: the verdict, and digests of all that it was computed from."""
         manifest = self.result.manifest
@@ -73,11 +95,7 @@ class SignedResult:
             "request_id": self.request_id,
             "status": self.status,
             "scopes": {name: submodule.status.value for name, submodule in self.result.submodules.items()},
-            "findings": [
-                finding.code
-                for submodule in self.result.submodules.values()
-                for finding in submodule.findings
-            ],
+            "findings": list(self.codes),
             "evidence_digest": self.result.evidence_digest.hex(),
             "policy_digest": self.result.policy_digest.hex(),
             "pfc_sha256": self.result.pfc.sha256.hex(),
@@ -122,7 +140,13 @@ def sign_result(
         evidence_digest=evidence_digest,
     )
     token = sign_jws(result.claims(), key=signer.key, chain=signer.chain, typ=RESULT_TYPE)
-    return SignedResult(result=result, request_id=challenge.request_id, token=token, quote=appraisal.quote)
+    return SignedResult(
+        result=result,
+        request_id=challenge.request_id,
+        token=token,
+        quote=appraisal.quote,
+        issuing_ca=ca_id(credential.issuer),
+    )
 
 
 def _attestation_result(

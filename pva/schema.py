@@ -99,6 +99,28 @@ results = sa.Table(
     sa.Column("storage_public", sa.LargeBinary, nullable=True),
     sa.Column("counter_name", sa.LargeBinary(66), nullable=True),
     sa.Column("counter", sa.LargeBinary(8), nullable=True),
+    # what counts for holds: which credential, and what the result says of the state (pva.holding)
+    sa.Column("purpose", sa.String(32), nullable=True),
+    sa.Column("pfc_issuer", sa.String(32), nullable=True),
+    sa.Column("pfc_serial", sa.String(40), nullable=True),
+    sa.Column("against", sa.Boolean, nullable=True),
+    sa.Column("recovered", sa.Boolean, nullable=True),
+    sa.Index("ix_results_pfc", "pfc_issuer", "pfc_serial", "revision"),
+)
+
+# one row a credential: the last act that was asked of the CA
+status_asks = sa.Table(
+    "status_asks",
+    metadata,
+    sa.Column("issuer", sa.String(32), primary_key=True),
+    sa.Column("serial", sa.String(40), primary_key=True),
+    sa.Column("act", sa.String(16), nullable=False),
+    sa.Column("results", sa.JSON, nullable=False),
+    sa.Column("asked_at", UtcTime, nullable=False),
+    sa.Column("next_at", UtcTime, nullable=False),
+    sa.Column("tries", sa.BigInteger, nullable=False),
+    sa.Column("told", sa.Boolean, nullable=False),
+    sa.Index("ix_status_asks_due", "told", "next_at"),
 )
 
 # of a result, for as long as the setting `evidence_days` says; the result itself stays

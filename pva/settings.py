@@ -3,7 +3,8 @@
 Rule: read once, in `pva.app`; an unknown key is an error that names it. What a device must quote, and how long
 challenges, requests and results live, is a setting; what is checked is not. With `ima` each
 device is asked for its IMA list too, and judged by the signed `runtime_policies` (docs/adr/0027-ima.md). Results are pushed to the `callbacks`
-(relying party as in the audience -> its operator listener) and to no other address.
+(relying party as in the audience -> its operator listener) and to no other address. By the rule `hold` the `ca` is asked to
+hold a credential (docs/adr/0032-continuous-validation.md).
 """
 
 import re
@@ -19,6 +20,7 @@ from edge.settings import Settings, SettingsPath
 from edge.signing_keys import SigningKeySettings
 from edge.upstream_settings import UpstreamSettings
 from messages.pcr import PCR_INDEX_MAX, PcrSelections
+from pva.holding import HoldRule
 from pva.policy import FORBIDDEN_PCRS, AppraisalPolicy
 from standards.boot_log.algorithms import BANKS_BY_NAME, SHA1, SHA256
 
@@ -29,8 +31,28 @@ _SELECTION = re.compile(
 )
 
 
+class HoldSettings(Settings):
+    """When the CA is asked to hold a credential: `contraindicated` of its last `of` results within `within_s`."""
+
+    contraindicated: Annotated[int, Field(ge=2, le=64)] = 3
+    of: Annotated[int, Field(ge=2, le=64)] = 5
+    within_s: Annotated[int, Field(ge=60, le=30 * 86_400)] = 86_400
+
+    @model_validator(mode="after")
+    def _is_n_of_m(self) -> Self:
+        if self.contraindicated > self.of:
+            raise ValueError(f"expected contraindicated <= of, got {self.contraindicated} of {self.of}")
+        return self
+
+    def rule(self) -> HoldRule:
+        """The rule that these settings make."""
+        return HoldRule(
+            contraindicated=self.contraindicated, of=self.of, within=timedelta(seconds=self.within_s)
+        )
+
+
 class PvaSettings(Settings):
-    """The whole of the PVA's settings."""
+    """The whole of the PVA's settings; without `ca` nobody is asked to hold a credential."""
 
     profile: Literal["production", "lab"] = "production"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -45,6 +67,8 @@ class PvaSettings(Settings):
     callbacks: dict[Annotated[str, StringConstraints(min_length=1, max_length=128)], UpstreamSettings] = (
         Field(default_factory=dict)
     )
+    ca: UpstreamSettings | None = None
+    hold: HoldSettings = HoldSettings()
     operators_root: SettingsPath
     audit_log: AuditLogSettings | None = None
     pcr_selection: tuple[str, ...] = ("sha256:0-9,14",)

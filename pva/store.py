@@ -17,9 +17,11 @@ from edge.process import RandomBytes
 from edge.serialization import repeated
 from pva import schema
 from pva.continuity import DeviceHistory
+from pva.holding import HoldRule
 from pva.refusals import RefusalCode, RefusalError
 from pva.requests import RequestProgress, ValidationRequest
 from pva.result import SignedResult
+from pva.status_ask_store import post_ask
 from pva.store_rows import (
     history_of,
     refusal_of,
@@ -51,16 +53,19 @@ class Store:
         random_bytes: RandomBytes,
         callbacks: frozenset[str] = frozenset(),
         evidence_life: timedelta = EVIDENCE_LIFE,
+        hold_rule: HoldRule | None = None,
     ) -> None:
         """Work on an engine whose schema is migrated.
 
         `random_bytes` salts audit leaves; results are to be pushed to the audience members in `callbacks`; evidence
-        may be deleted after `evidence_life`.
+        may be deleted after `evidence_life`; by `hold_rule` the CA is asked to hold credentials (None: there is no CA
+        to ask).
         """
         self._engine = engine
         self._evidence_life = evidence_life
         self._random_bytes = random_bytes
         self._callbacks = callbacks
+        self._hold_rule = hold_rule
 
     # requests
 
@@ -93,9 +98,9 @@ class Store:
         )
         with transaction(self._engine, write=False) as connection:
             waiting = [request_of(row) for row in connection.execute(query).mappings()]
-        oldest: dict[tuple[str, str], ValidationRequest] = {}
+        oldest: dict[tuple[str, str, str], ValidationRequest] = {}
         for each in waiting:
-            oldest.setdefault((each.party.role, each.party.tenant), each)
+            oldest.setdefault((each.party.role, each.party.tenant, each.purpose), each)
         return tuple(oldest.values())
 
     def open_request(self, request_id: str, *, at: datetime) -> ValidationRequest | None:
@@ -195,6 +200,7 @@ class Store:
                     record=result.audit_record(),
                     at=at,
                 )
+                self._ask_ca(connection, result, at=at)
         except IntegrityError:
             raise RefusalError(
                 RefusalCode.CONCURRENT_VALIDATION,
@@ -323,6 +329,24 @@ class Store:
                 sa.insert(schema.result_deliveries).values(
                     result_id=result.id, audience=audience, next_at=at, tries=0
                 )
+            )
+
+    def _ask_ca(self, connection: sa.Connection, result: SignedResult, *, at: datetime) -> None:
+        """Post what this result makes the PVA ask of the CA, with an audit leaf."""
+        if self._hold_rule is None:
+            return
+        ask = post_ask(connection, result, rule=self._hold_rule, at=at)
+        if ask is not None:
+            self._audit(
+                connection,
+                kind=f"{ask.act.value}-asked",
+                subject=result.result.device_id,
+                record={
+                    "issuer": result.issuing_ca,
+                    "serial": f"{result.result.pfc.serial:x}",
+                    "results": list(ask.results),
+                },
+                at=at,
             )
 
     def _save_history(

@@ -20,6 +20,7 @@ from pva.result import SignedResult
 from standards.tpm2.structures import ClockInfo
 
 _U64_BYTES = 8
+_SERIAL_DIGITS = 40
 _PCR_VALUES_BYTES_MAX = 16_384
 
 
@@ -106,7 +107,17 @@ def row_of_result(result: SignedResult, *, revision: int) -> dict[str, Any]:
         "storage_public": quote.storage_public,
         "counter_name": quote.generation_counter_name,
         "counter": quote.generation_counter.to_bytes(_U64_BYTES, "big"),
+        "purpose": result.result.purpose,
+        "pfc_issuer": result.issuing_ca,
+        "pfc_serial": serial_text(result.result.pfc.serial),
+        "against": result.against,
+        "recovered": result.recovered,
     }
+
+
+def serial_text(serial: int) -> str:
+    """A serial number as it is stored: lower-case hex digits, as many as the longest has."""
+    return f"{serial:0{_SERIAL_DIGITS}x}"
 
 
 def state_of(row: sa.RowMapping) -> ProvenState | None:

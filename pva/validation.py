@@ -22,10 +22,10 @@ from typing import Protocol
 from cryptography import x509
 
 from edge.process import logger
-from messages.challenge import CHALLENGE_BYTES_MAX, CHALLENGE_TYPE, Challenge, read_claims
+from messages.challenge import CHALLENGE_BYTES_MAX, CHALLENGE_TYPE, RECOVERY, Challenge, read_claims
 from messages.errors import MessageError
 from messages.evidence import EvidenceMessage, decode_evidence
-from pva.appraisal import ReferenceManifest, appraise
+from pva.appraisal import ReferenceManifest, appraise, for_recovery
 from pva.boot_events import replay_logs
 from pva.continuity import DeviceHistory, Sighting, advance, identity_conflict
 from pva.credential import (
@@ -135,7 +135,8 @@ class Verifier:
             # so that evidence which somebody held back never looks like a clock that went back
             history = self.store.device_history(challenge.device_id)
             credential = self._validate_credential(message, challenge=challenge, at=at)  # 3
-            good_until = judge_status(self.status_of(credential, at), credential=credential, at=at)
+            status = self.status_of(credential, at)
+            good_until = judge_status(status, credential=credential, purpose=challenge.purpose, at=at)
             quote = verify_platform_quote(message, challenge=challenge, credential=credential)  # 4
             attempt.authenticated = True
             boot = replay_logs(message, quote=quote)  # 5
@@ -145,6 +146,8 @@ class Verifier:
             appraisal = appraise(  # 6
                 quote, boot=boot, reference=reference, history=history, seen=seen, policy=self.policy
             )
+            if challenge.purpose == RECOVERY:
+                appraisal = for_recovery(appraisal)
             result = sign_result(  # 7
                 appraisal,
                 challenge=challenge,

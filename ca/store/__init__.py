@@ -15,6 +15,7 @@ from ca.errors import ConcurrentChangeError
 from ca.store.authorities import AuthorityRows, SupplyRows
 from ca.store.certificates import CertificateRows, RevocationListRows
 from ca.store.devices import DeviceRows, SessionRows
+from ca.store.holds import HoldRows
 from ca.store.tables import ledger
 from edge.audit_log import AuditLog, AuditLogSettings, open_log
 from edge.database import migrate, transaction
@@ -26,7 +27,9 @@ SERIALIZATION_FAILURES = frozenset({"40001", "40P01"})
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
 
 
-class Records(AuthorityRows, SupplyRows, DeviceRows, SessionRows, CertificateRows, RevocationListRows):
+class Records(
+    AuthorityRows, SupplyRows, DeviceRows, SessionRows, CertificateRows, HoldRows, RevocationListRows
+):
     """All records of the CA, inside one transaction."""
 
 

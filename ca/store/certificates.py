@@ -74,10 +74,10 @@ class CertificateRows(Rows):
         )
 
     def last_revocation_seq(self, ca_id: str) -> int:
-        """Seq of the last revocation of a certificate of a CA, 0 before the first."""
+        """Seq of the last change of status (revoked, held, released) of a CA's certificates, 0 before the first."""
         history = tables.certificate_status
         query = sa.select(sa.func.max(history.c.seq)).where(
-            history.c.ca_id == ca_id, history.c.status == str(Status.REVOKED)
+            history.c.ca_id == ca_id, history.c.version > _FIRST_VERSION
         )
         return int(self._connection.execute(query).scalar_one() or 0)
 

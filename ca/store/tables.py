@@ -126,6 +126,36 @@ certificate_status = sa.Table(
     sa.ForeignKeyConstraint(["ca_id", "serial"], ["certificates.ca_id", "certificates.serial"]),
 )
 
+holds = sa.Table(
+    "holds",
+    metadata,
+    sa.Column("ca_id", _CA_ID, primary_key=True),
+    sa.Column("serial", _SERIAL, primary_key=True),
+    sa.Column("version", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("results", sa.JSON, nullable=False),
+    sa.Column("asked_by", _NAME, nullable=False),
+    sa.Column("held_at", UtcTime, nullable=False),
+    sa.Column("recovery", _NAME, nullable=True),
+    sa.Column("recovered_by", _NAME, nullable=True),
+    sa.Column("recovered_at", UtcTime, nullable=True),
+    sa.Column("released_by", sa.String(200), nullable=True),
+    sa.Column("released_at", UtcTime, nullable=True),
+    sa.ForeignKeyConstraint(
+        ["ca_id", "serial", "version"],
+        ["certificate_status.ca_id", "certificate_status.serial", "certificate_status.version"],
+    ),
+)
+
+# each attestation result counts once for a certificate
+used_results = sa.Table(
+    "used_results",
+    metadata,
+    sa.Column("ca_id", _CA_ID, primary_key=True),
+    sa.Column("serial", _SERIAL, primary_key=True),
+    sa.Column("result", _NAME, primary_key=True),
+    sa.ForeignKeyConstraint(["ca_id", "serial"], ["certificates.ca_id", "certificates.serial"]),
+)
+
 revocation_lists = sa.Table(
     "revocation_lists",
     metadata,

@@ -8,13 +8,15 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from ca.proofs import PEM_CHARACTERS_MAX
-from ca.records import Authority, Issued, Model, StatusChange, serial_text
+from ca.records import Authority, HoldRecord, Issued, Model, StatusChange, serial_text
 from standards.pki.oids import POLICY_TRE_LEVELS
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 Pem = Annotated[str, StringConstraints(min_length=1, max_length=PEM_CHARACTERS_MAX)]
 Word = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 CaId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
+ResultId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
+HOLD_RESULTS_MAX = 64
 _HOSTS_MAX = 16
 
 
@@ -87,6 +89,32 @@ class NewDelegate(Body):
     csr: Pem
 
 
+class NewHold(Body):
+    """For which attestation results a PfC is held; `issuer` is the ca_id."""
+
+    issuer: CaId
+    results: Annotated[list[ResultId], Field(min_length=1, max_length=HOLD_RESULTS_MAX)]
+
+    @model_validator(mode="after")
+    def _each_once(self) -> Self:
+        if len(set(self.results)) != len(self.results):
+            raise ValueError("give each result once")
+        return self
+
+
+class NewRecovery(Body):
+    """Which attestation result shows that the device of a held PfC has recovered."""
+
+    issuer: CaId
+    result: ResultId
+
+
+class NewRelease(Body):
+    """A supplier releases a held PfC."""
+
+    issuer: CaId
+
+
 class NewRevocation(Body):
     """Why a certificate is revoked; `issuer` is the ca_id."""
 
@@ -156,6 +184,19 @@ def issued_body(issued: Issued) -> dict[str, Any]:
         "revoked_at": moment(revoked),
         "not_after": moment(issued.not_after),
         "version": issued.version,
+    }
+
+
+def hold_body(hold: HoldRecord | None) -> dict[str, Any] | None:
+    """The hold that a PfC is under, for those who may lift it."""
+    if hold is None:
+        return None
+    return {
+        "results": list(hold.results),
+        "asked_by": hold.asked_by,
+        "held_at": moment(hold.held_at),
+        "recovery": hold.recovery,
+        "recovered_at": moment(hold.recovered_at),
     }
 
 

@@ -7,6 +7,7 @@ from flask import Flask
 from ca.batches import Batches
 from ca.certification import Certification
 from ca.hierarchy import Hierarchy
+from ca.holds import Holds
 from ca.manifests import Manifests
 from ca.revocation import Revocation
 from ca.signing import Signing
@@ -35,6 +36,7 @@ class OperatorDesk:
     batches: Batches
     manifests: Manifests
     revocation: Revocation
+    holds: Holds
     log: AuditLog | None = None
 
 
@@ -46,7 +48,7 @@ def operator_app(desk: OperatorDesk, *, principals: PrincipalTable) -> Flask:
     )
     app.register_blueprint(certificate_routes(desk.certification))
     app.register_blueprint(supply_routes(desk.manifests, desk.batches, desk.revocation))
-    app.register_blueprint(status_routes(desk.revocation))
+    app.register_blueprint(status_routes(desk.revocation, desk.holds))
     if desk.log is not None:
         add_log_pages(app, desk.log)
     register_problems(app, PROBLEMS, on_refusal=refusal_recorder(desk.ledger, clock=desk.clock))

@@ -1,9 +1,10 @@
-"""Routes of status: revocation, lookup, and the feed that responders follow."""
+"""Routes of status: revocation, holds, lookup, and the feed that responders follow."""
 
 from flask import Blueprint
 
 from ca.callers import Caller
 from ca.errors import NotFoundError
+from ca.holds import Holds
 from ca.profiles import Kind
 from ca.records import Issued, serial_text
 from ca.revocation import Revocation
@@ -15,7 +16,7 @@ from edge.principals import require
 CHANGES_LIMIT = 500
 
 
-def status_routes(revocation: Revocation) -> Blueprint:
+def status_routes(revocation: Revocation, holds: Holds) -> Blueprint:
     """A certificate is named by its issuer and its serial number, never by the serial number alone."""
     routes = Blueprint("status", __name__)
 
@@ -37,7 +38,8 @@ def status_routes(revocation: Revocation) -> Blueprint:
     @routes.get("/v1/platform-credentials/<ca_id>/<serial>")
     @require("es", "admin")
     def show_platform_credential(ca_id: str, serial: str) -> Answer:
-        return bodies.issued_body(_platform_credential(revocation, ca_id, serial, who=caller())), 200
+        found = _platform_credential(revocation, ca_id, serial, who=caller())
+        return {**bodies.issued_body(found), "hold": bodies.hold_body(holds.hold_of(found))}, 200
 
     @routes.get("/v1/status-changes")
     @require("ocsp")
@@ -54,7 +56,30 @@ def status_routes(revocation: Revocation) -> Blueprint:
         }
         return body, 200
 
+    _add_holds(routes, holds)
     return routes
+
+
+def _add_holds(routes: Blueprint, holds: Holds) -> None:
+    @routes.post("/v1/platform-credentials/<serial>/hold")
+    @require("pva")
+    def hold_platform_credential(serial: str) -> Answer:
+        body = json_body(bodies.NewHold)
+        made = holds.hold(body.issuer, serial_of(serial), results=body.results, caller=caller())
+        return bodies.issued_body(made), 200
+
+    @routes.post("/v1/platform-credentials/<serial>/recovery")
+    @require("pva")
+    def note_recovery(serial: str) -> Answer:
+        body = json_body(bodies.NewRecovery)
+        made = holds.recover(body.issuer, serial_of(serial), result=body.result, caller=caller())
+        return bodies.issued_body(made), 200
+
+    @routes.post("/v1/platform-credentials/<serial>/release")
+    @require("es")
+    def release_platform_credential(serial: str) -> Answer:
+        body = json_body(bodies.NewRelease)
+        return bodies.issued_body(holds.release(body.issuer, serial_of(serial), caller=caller())), 200
 
 
 def _platform_credential(revocation: Revocation, issuer: str, serial: str, *, who: Caller) -> Issued:

@@ -1,5 +1,8 @@
 """`pva credential`: platform credentials (PfC), their status and their end."""
 
+from dataclasses import replace
+from typing import Any
+
 import click
 from cryptography.hazmat.primitives.serialization import Encoding
 
@@ -44,9 +47,23 @@ def revoke(invocation: Invocation, *, serial: int, issuer: str, reason: str) -> 
     invocation.answer(_described(made, outcome="revoked"))
 
 
+@credential.command("release")
+@_serial
+@_issuer
+@pass_invocation
+def release(invocation: Invocation, *, serial: int, issuer: str) -> None:
+    """Lift the hold of a platform credential whose device has recovered (its supplier).
+
+    The PVA must have seen the recovery: a validation for the purpose recovery that found nothing but the hold.
+    """
+    made = invocation.ca().release_platform_credential(issuer, serial)
+    step = "ask for a validation: what came before the recovery counts no more"
+    invocation.answer(replace(_described(made, outcome="released"), next_step=step))
+
+
 def _described(found: IssuedCredential, *, outcome: str) -> Answer:
     revoked_at = None if found.revoked_at is None else f"{found.revoked_at:%Y-%m-%dT%H:%M:%SZ}"
-    members = {
+    members: dict[str, Any] = {
         "serial": f"{found.serial:040x}",
         "issuer": found.issuer,
         "kind": found.kind,
@@ -57,5 +74,12 @@ def _described(found: IssuedCredential, *, outcome: str) -> Answer:
         "not_after": f"{found.certificate.not_valid_after_utc:%Y-%m-%dT%H:%M:%SZ}",
         "version": found.version,
     }
+    if found.hold is not None:
+        members["hold"] = {
+            "results": list(found.hold.results),
+            "asked_by": found.hold.asked_by,
+            "held_at": f"{found.hold.held_at:%Y-%m-%dT%H:%M:%SZ}",
+            "recovery": found.hold.recovery,
+        }
     pem = {"certificate": found.certificate.public_bytes(Encoding.PEM).decode()}
     return Answer(outcome=outcome, members=members, pem=pem)

@@ -48,7 +48,12 @@ def validation() -> None:
     "--audience", multiple=True, required=True, help="Who may rely on the result, you among them; repeat it."
 )
 @click.option("--nonce", type=Nonce(), help="Your own fresh nonce (default: a random one, shown).")
-@click.option("--purpose", default="validation", show_default=True)
+@click.option(
+    "--purpose",
+    default="validation",
+    show_default=True,
+    help="recovery where the device's credential is on hold.",
+)
 @pass_invocation
 def request(
     invocation: Invocation,

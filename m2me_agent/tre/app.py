@@ -86,7 +86,7 @@ class TreSettings(Settings):
     mmi_uid: int | None = Field(default=None, ge=0)
     ownership: SettingsPath | None = None
     purposes: frozenset[Annotated[str, Field(min_length=1)]] = Field(
-        default=frozenset({"validation"}), min_length=1
+        default=frozenset({"validation", "recovery"}), min_length=1
     )
     rate: RateSettings = RateSettings()
     connections_max: int = Field(default=8, ge=1, le=256)

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from edge.process import RandomBytes
+from messages.challenge import VALIDATION
 from messages.delivery import DELIVERY_KIND, Delivery
 from messages.operator_token import OperatorSigner
-from messages.reliance import VALIDATION
 from messages.validation_request import VALIDATION_REQUEST_OF_DPF, SignedRequest
 from operators.dpf.gate import Authorized
 from operators.dpf.records import AuthorizationRecord, DeliveryRecord, DeliveryStatus, Grant

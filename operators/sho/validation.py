@@ -20,10 +20,10 @@ from typing import Final, Protocol
 from cryptography import x509
 
 from edge.process import RandomBytes
-from messages.challenge import RP_NONCE_SIZE_MIN
+from messages.challenge import RP_NONCE_SIZE_MIN, VALIDATION
 from messages.errors import MessageError
 from messages.operator_token import OperatorSigner
-from messages.reliance import VALIDATION, Expected, check_answers, permits_release, verify_result
+from messages.reliance import Expected, check_answers, permits_release, verify_result
 from messages.validation_request import VALIDATION_REQUEST_OF_SHO, SignedRequest
 from operators.sho.order_states import BoundOrder, OrderRecord, OrderState, bound
 from operators.sho.refusals import PeerError, RefusalCode, RefusalError

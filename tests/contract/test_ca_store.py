@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from ca.callers import Caller
 from ca.errors import ConcurrentChangeError, ConflictError
+from ca.holds import Holds
 from ca.lifecycle import AuthorityState, DeviceState, Reason, SessionState, Status
 from ca.profiles import Kind
-from ca.records import Authority, Batch, Device, Intent, ManifestRecord, RevocationList, Session
+from ca.records import Authority, Batch, Device, HoldRecord, Intent, ManifestRecord, RevocationList, Session
 from ca.store import Records, Store, tables
 from edge.database import engine_for, schema_differences
 from tests.contract.postgresql import PostgreSql, postgresql
@@ -318,6 +320,65 @@ def test_a_reader_of_the_feed_misses_nothing_while_others_write(store: Store) ->
     done.set()
     reader.join(60)
     assert seen == list(range(1, 31))
+
+
+@pytest.mark.negative
+@pytest.mark.requirement("R101")
+def test_a_result_counts_once_for_a_hold(store: Store) -> None:
+    with store.writing() as records:
+        issue(records, 9, device_id=DEVICE.device_id)
+        good = records.certificate(ISSUING.ca_id, 9)
+        assert good is not None
+        assert records.hold(good) is None
+        version = records.change_status(good, status=Status.REVOKED, reason=Reason.CERTIFICATE_HOLD, at=NOW)
+        made = HoldRecord(
+            ca_id=good.ca_id,
+            serial=9,
+            version=version,
+            results=("r1", "r2"),
+            asked_by="pva-1",
+            held_at=NOW,
+        )
+        records.add_hold(made)
+    with store.writing() as records:
+        held = records.certificate(ISSUING.ca_id, 9)
+        assert held is not None
+        assert records.hold(held) == made
+        assert records.any_result_used(held, ("r0", "r2"))
+        assert not records.any_result_used(held, ("r0",))
+        records.note_recovery(made, result="r3", by="pva-1", at=NOW)
+        records.change_status(held, status=Status.GOOD, reason=None, at=NOW)
+        records.note_release(made, by="acme-desk", at=NOW)
+    with store.reading() as records:
+        again = records.certificate(ISSUING.ca_id, 9)
+        assert again is not None
+        assert (again.status, again.version, records.hold(again)) == (Status.GOOD, 3, None)
+        assert records.any_result_used(again, ("r3",))
+        assert records.last_revocation_seq(ISSUING.ca_id) == 3
+        assert records.revoked_certificates(ISSUING.ca_id) == []
+    with pytest.raises(ConcurrentChangeError), store.writing() as records:
+        records.add_hold(replace(made, version=1, results=("r2",)))
+
+
+@pytest.mark.requirement("R101")
+def test_a_hold_that_is_asked_by_many_at_once_is_one_change(store: Store) -> None:
+    with store.writing() as records:
+        issue(records, 9, device_id=DEVICE.device_id)
+    holds = Holds(store=store, clock=lambda: NOW, publish=lambda _: None, recovery_life=timedelta(hours=1))
+    pva = Caller(name="pva-1", role="pva", tenant="pva-1")
+
+    def ask() -> None:
+        while True:
+            try:
+                holds.hold(ISSUING.ca_id, 9, results=("r1",), caller=pva)
+            except ConcurrentChangeError:
+                continue
+            return
+
+    in_threads(8, ask)
+    with store.reading() as records:
+        changes = records.status_changes(after=0, limit=10)
+    assert [(each.version, each.reason) for each in changes] == [(1, None), (2, Reason.CERTIFICATE_HOLD)]
 
 
 def test_a_lease_has_one_holder(store: Store) -> None:

@@ -21,11 +21,13 @@ from pva import schema
 from pva.approval_store import ApprovalStore
 from pva.approvals import GivenApprovals
 from pva.continuity import advance
+from pva.holding import HoldRule
 from pva.outbox_store import OutboxStore
 from pva.reference_store import ReferenceStore
 from pva.refusals import RefusalCode, RefusalError
 from pva.requests import RelyingParty, RequestState
 from pva.result_store import ResultStore
+from pva.status_ask_store import StatusAskOutbox
 from pva.store import UNAUTHENTICATED_REFUSALS_MAX, Store
 from pva.store_rows import history_of, row_of_history, row_of_request, row_of_result
 from standards.rats.errors import RatsError
@@ -39,6 +41,7 @@ from tests.fakes.relying_parties import DPF, ORDER, RELAY, SHO, RelyingParties
 
 __all__ = ["postgresql"]
 CALLBACKS = frozenset({"sho-1", "dpf-1"})
+HOLD_RULE = HoldRule(contraindicated=2, of=3, within=timedelta(hours=1))
 MIGRATIONS = Path(__file__).parents[2] / "pva" / "migrations"
 
 
@@ -47,7 +50,7 @@ class AuditedStore(Store):
 
     def __init__(self, engine: sa.Engine) -> None:
         """Work on `engine`."""
-        super().__init__(engine, random_bytes=system_random, callbacks=CALLBACKS)
+        super().__init__(engine, random_bytes=system_random, callbacks=CALLBACKS, hold_rule=HOLD_RULE)
         self.engine = engine
 
     def audit_kinds(self) -> tuple[str, ...]:
@@ -70,7 +73,7 @@ def sqlite_engine(folder: Path) -> sa.Engine:
 @pytest.fixture(params=["memory", "sqlite", "postgresql"])
 def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
     if request.param == "memory":
-        yield World(store=MemoryStore(callbacks=CALLBACKS))
+        yield World(store=MemoryStore(callbacks=CALLBACKS, hold_rule=HOLD_RULE))
         return
     if request.param == "sqlite":
         engine = sqlite_engine(tmp_path)
@@ -82,6 +85,7 @@ def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
         approvals=ApprovalStore(engine, random_bytes=system_random),
         outbox=OutboxStore(engine),
         records=ResultStore(engine, random_bytes=system_random),
+        asks=StatusAskOutbox(engine),
     )
     engine.dispose()
 

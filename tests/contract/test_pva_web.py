@@ -299,9 +299,12 @@ def test_refusals_of_relying_parties_are_on_record(service: Service) -> None:
 
 
 @pytest.mark.negative
-def test_recovery_is_not_offered(service: Service) -> None:
+def test_purposes_that_are_not_offered(service: Service) -> None:
+    for purpose in ("recoveries", "release"):
+        response = service.call("sho", "POST", "/v1/validations", json=wish(service, purpose=purpose))
+        problem(response, RefusalCode.PURPOSE_NOT_OFFERED)
     response = service.call("sho", "POST", "/v1/validations", json=wish(service, purpose="recovery"))
-    problem(response, RefusalCode.PURPOSE_NOT_OFFERED)
+    assert response.status_code == 201
 
 
 @pytest.mark.requirement("R69")

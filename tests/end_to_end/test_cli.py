@@ -6,7 +6,8 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -34,6 +35,9 @@ COMMANDS = re.findall(r"^\$ pva (.+)$", TEXT, re.MULTILINE)
 FILES = dict(re.findall(r"^```toml\n# (\S+)\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL))
 DEVICE = "device-g"
 SUPPLIER = "supplier-3"
+CONTRAINDICATED = 3
+"""How many results hold a credential, where the settings say nothing else."""
+WAIT_S = 30.0
 LIFE = Validity(before=timedelta(days=1), after=timedelta(days=365 * 50))
 
 
@@ -152,6 +156,9 @@ class Reader:
         """The same device with another kernel, before its credential ends."""
         self.power_on(replace(self.scene.release(), kernel="vmlinuz-6.1.0-altered"))
         device = self.words["DEVICE_ID"]
+        for _ in range(CONTRAINDICATED - 1):
+            self.run(f"--config sho-1.toml validation request {device} --audience sho-1", exit_code=0)
+            self.scene.devices[DEVICE].agent("attest")
         asked = self.run(f"--config sho-1.toml validation request {device} --audience sho-1", exit_code=0)
         pending = f"--config sho-1.toml validation show {asked['request_id']}"
         assert self.run(f"{pending} --result-out none.jwt", exit_code=1)["outcome"] == "pending"
@@ -160,6 +167,25 @@ class Reader:
         verify = "result verify altered.jwt --operators-root operators-root.pem --nonce"
         self.altered = self.run(f"{verify} {asked['nonce']}", exit_code=3)
         self.replayed = self.run(f"{verify} {self.words['NONCE']}", exit_code=1)
+        held = self.wait_until(lambda shown: shown["status"] == "revoked")
+        assert (held["reason"], len(held["hold"]["results"])) == ("certificateHold", CONTRAINDICATED)
+        leaf = x509.load_pem_x509_certificate(held["certificate"].encode())
+        issuer = self._read_pem("gateways.pem")
+        assert wait_for_status(self.scene, leaf, issuer=issuer, kind=StatusKind.REVOKED) is StatusKind.REVOKED
+        self.power_on(self.scene.release())
+
+    def _before_credential_release(self) -> None:
+        self.wait_until(lambda shown: shown["hold"]["recovery"] is not None)
+
+    def wait_until(self, condition: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        """Look at the credential until it is as expected."""
+        deadline = time.monotonic() + WAIT_S
+        while True:
+            shown = self.run(f"credential show {self.words['SERIAL']} --issuer gateways.pem", exit_code=0)
+            if condition(shown) or time.monotonic() > deadline:
+                assert condition(shown), shown
+                return shown
+            time.sleep(0.05)
 
     def _read_pem(self, name: str) -> x509.Certificate:
         return x509.load_pem_x509_certificate((self.folder / name).read_bytes())

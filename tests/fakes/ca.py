@@ -23,6 +23,7 @@ from ca.callers import Caller
 from ca.certification import Certification
 from ca.enrollment import Enrollment
 from ca.hierarchy import Hierarchy
+from ca.holds import Holds
 from ca.manifests import Manifests
 from ca.profiles import Kind
 from ca.records import Authority, Batch, ManifestRecord
@@ -238,6 +239,16 @@ class CaHouse:
     def revocation(self) -> Revocation:
         """The use cases around status."""
         return Revocation(store=self.store, clock=self.clock, publish=self.lists.publish)
+
+    @property
+    def holds(self) -> Holds:
+        """The use cases around holds."""
+        return Holds(
+            store=self.store,
+            clock=self.clock,
+            publish=self.revocation.publish_list,
+            recovery_life=timedelta(hours=24),
+        )
 
     @property
     def enrollment(self) -> Enrollment:

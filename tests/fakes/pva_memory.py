@@ -9,20 +9,64 @@ from pva.appraisal import ReferenceManifest
 from pva.approvals import ApprovalFacts, GivenApprovals, OrderApproval, ProvenState
 from pva.continuity import DeviceHistory
 from pva.explanation import SEES_ALL, Reader, RequestOnRecord, ResultOnRecord
+from pva.holding import HoldRule, Outcome, next_ask
 from pva.pushing import PostedResult
 from pva.recognition import ImportedManifest, RecognisedSupplier
 from pva.refusals import RefusalCode, RefusalError
 from pva.requests import RecordedRefusal, RequestProgress, RequestState, ValidationRequest
 from pva.result import SignedResult
+from pva.status_asks import StatusAsk
 from pva.store import AUTHENTICATED_REFUSALS_MAX, EVIDENCE_LIFE, UNAUTHENTICATED_REFUSALS_MAX
 from standards.rats.corim import Manifest, verify_manifest
 
 
 @dataclass
+class MemoryAsks:
+    """What is asked of the CA: the last act of each credential, when it is due, and whether the CA was told."""
+
+    asked: dict[tuple[str, int], tuple[StatusAsk, datetime, bool]] = field(default_factory=dict)
+
+    def due(self, audience: str, *, at: datetime, count_max: int) -> Sequence[StatusAsk]:
+        """See `pva.pushing.Outbox`."""
+        del audience
+        due = [ask for ask, next_at, told in self.asked.values() if next_at <= at and not told]
+        return tuple(due[:count_max])
+
+    def claim(self, posted: StatusAsk, *, until: datetime) -> bool:
+        """See `pva.pushing.Outbox`."""
+        if self._known(posted) != posted:
+            return False
+        self.asked[posted.issuer, posted.serial] = (replace(posted, tries=posted.tries + 1), until, False)
+        return True
+
+    def postpone(self, posted: StatusAsk, *, until: datetime) -> None:
+        """See `pva.pushing.Outbox`."""
+        claimed = replace(posted, tries=posted.tries + 1)
+        if self._known(posted) == claimed:
+            self.asked[posted.issuer, posted.serial] = (claimed, until, False)
+
+    def remove(self, posted: StatusAsk) -> None:
+        """See `pva.pushing.Outbox`."""
+        known = self._known(posted)
+        if known is not None and known.asked_at == posted.asked_at:
+            self.asked[posted.issuer, posted.serial] = (known, posted.asked_at, True)
+
+    def drop(self, ask: StatusAsk) -> None:
+        """See `pva.status_asks.StatusAskStore`."""
+        self.asked.pop((ask.issuer, ask.serial), None)
+
+    def _known(self, ask: StatusAsk) -> StatusAsk | None:
+        known = self.asked.get((ask.issuer, ask.serial))
+        return None if known is None else known[0]
+
+
+@dataclass
 class MemoryStore:
-    """Requests, challenges, results, refusals, histories, deliveries and approvals."""
+    """Requests, challenges, results, refusals, histories, deliveries, approvals and what is asked of the CA."""
 
     callbacks: frozenset[str] = frozenset()
+    hold_rule: HoldRule | None = None
+    asks: MemoryAsks = field(default_factory=MemoryAsks)
     requests: dict[str, ValidationRequest] = field(default_factory=dict)
     redeemed: set[bytes] = field(default_factory=set)
     results: dict[str, SignedResult] = field(default_factory=dict)
@@ -76,9 +120,9 @@ class MemoryStore:
         waiting = [
             each for each in self.requests.values() if each.device_id == device_id and self._open(each, at=at)
         ]
-        oldest: dict[tuple[str, str], ValidationRequest] = {}
+        oldest: dict[tuple[str, str, str], ValidationRequest] = {}
         for each in sorted(waiting, key=lambda each: (each.created_at, each.id)):
-            oldest.setdefault((each.party.role, each.tenant), each)
+            oldest.setdefault((each.party.role, each.tenant, each.purpose), each)
         return tuple(oldest.values())
 
     def progress(self, request_id: str, *, role: str, tenant: str, at: datetime) -> RequestProgress | None:
@@ -196,6 +240,33 @@ class MemoryStore:
             )
             self.posted[result.id, audience] = (posted, at)
         self.audit.append("validation-result")
+        self._ask_ca(result, at=at)
+
+    def _ask_ca(self, result: SignedResult, *, at: datetime) -> None:
+        if self.hold_rule is None:
+            return
+        name = (result.issuing_ca, result.result.pfc.serial)
+        of_credential = [
+            each for each in self.results.values() if (each.issuing_ca, each.result.pfc.serial) == name
+        ]
+        outcomes = [
+            Outcome(
+                result_id=each.id,
+                purpose=each.result.purpose,
+                against=each.against,
+                recovered=each.recovered,
+                at=each.result.issued_at,
+            )
+            for each in sorted(of_credential, key=lambda each: -self.revisions[each.id])
+        ]
+        last = self.asks.asked.get(name)
+        ask = next_ask(outcomes, last=None if last is None else last[0].act, rule=self.hold_rule, at=at)
+        if ask is not None:
+            made = StatusAsk(
+                issuer=name[0], serial=name[1], act=ask.act, results=ask.results, asked_at=at, tries=0
+            )
+            self.asks.asked[name] = (made, at, False)
+            self.audit.append(f"{ask.act.value}-asked")
 
     def record_refusal(
         self, request_id: str, refusal: RefusalError, *, authenticated: bool, at: datetime

@@ -97,6 +97,7 @@ class World:
     approvals: Any = None
     outbox: Any = None
     records: Any = None
+    asks: Any = None
     announced: list[SignedResult] = field(default_factory=list)
     status: CertStatus | RefusalError | None = None
     policy: AppraisalPolicy = POLICY
@@ -223,11 +224,13 @@ class World:
             raise self.status
         return self.status or good(at)
 
-    def ask(self, *, device: AttestingDevice | None = None, at: datetime = NOW) -> str:
+    def ask(
+        self, *, device: AttestingDevice | None = None, at: datetime = NOW, purpose: str = "validation"
+    ) -> str:
         """Request a validation; the request id."""
         wish = ValidationWish(
             device_id=(device or self.device).device_id,
-            purpose="validation",
+            purpose=purpose,
             rp_nonce=self.random_bytes(32),
             order_digest=None,
             audience=AUDIENCE,

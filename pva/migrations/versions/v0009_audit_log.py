@@ -3,7 +3,7 @@
 from edge.audit_log_schema import add_audit_log
 
 revision = "0009"
-down_revision = "0005"
+down_revision = "0006"
 branch_labels = None
 depends_on = None
 

@@ -41,6 +41,9 @@ ACCESS = {
     "POST /v1/devices/<device_id>/reopening": "es",
     "POST /v1/platform-credentials/<serial>/revocation": "admin es",
     "GET /v1/platform-credentials/<ca_id>/<serial>": "admin es",
+    "POST /v1/platform-credentials/<serial>/hold": "pva",
+    "POST /v1/platform-credentials/<serial>/recovery": "pva",
+    "POST /v1/platform-credentials/<serial>/release": "es",
     "POST /v1/certificates/<serial>/revocation": "admin es",
     "GET /v1/status-changes": "ocsp",
 }
@@ -92,6 +95,7 @@ class Desk:
                 batches=house.batches,
                 manifests=house.manifests,
                 revocation=house.revocation,
+                holds=house.holds,
             ),
             principals=PrincipalTable.load(
                 clients.table, anchors=clients.anchors, is_revoked=house.revocation.is_revoked
@@ -251,6 +255,43 @@ def test_another_supplier_sees_and_moves_nothing(desk: Desk, house: CaHouse) -> 
         status, answer = desk.call("es-other", method, path, sent)
         assert (status, answer["reason"]) == (403, "another-supplier"), path
     assert desk.call("es", "GET", f"/v1/platform-credentials/{ca_id}/{name}")[1]["status"] == "good"
+
+
+@pytest.mark.negative
+@pytest.mark.requirement("R101")
+def test_a_hold_goes_over_its_routes_and_only_its_supplier_releases_it(desk: Desk, house: CaHouse) -> None:
+    house.product_line()
+    house.publish_manifest()
+    device = EnrollingDevice(maker=house.maker)
+    house.list_devices(device)
+    name = serial_text(enroll(house, device).serial_number)
+    issuer = desk.call("es", "GET", "/v1/issuing-cas")[1]["issuing_cas"][0]["ca_id"]
+    path = f"/v1/platform-credentials/{name}"
+    first, second, recovery = ("a" * 32, "b" * 32, "c" * 32)
+    held = {"issuer": issuer, "results": [first, second]}
+    for _ in range(2):
+        status, shown = desk.call("pva", "POST", f"{path}/hold", held)
+        assert (status, shown["status"], shown["reason"], shown["version"]) == (
+            200,
+            "revoked",
+            "certificateHold",
+            2,
+        )
+    for wrong in ([], [first, first], ["x"], first):
+        assert desk.call("pva", "POST", f"{path}/hold", {**held, "results": wrong})[0] == 422
+    status, answer = desk.call("es", "POST", f"{path}/release", {"issuer": issuer})
+    assert (status, answer["reason"]) == (409, "not-recovered")
+    status, _ = desk.call("pva", "POST", f"{path}/recovery", {"issuer": issuer, "result": recovery})
+    assert status == 200
+    status, answer = desk.call("es-other", "POST", f"{path}/release", {"issuer": issuer})
+    assert (status, answer["reason"]) == (403, "another-supplier")
+    _, shown = desk.call("es", "GET", f"/v1/platform-credentials/{issuer}/{name}")
+    assert shown["hold"]["results"] == [first, second]
+    assert shown["hold"]["recovery"] == recovery
+    status, released = desk.call("es", "POST", f"{path}/release", {"issuer": issuer})
+    assert (status, released["status"], released["version"]) == (200, "good", 3)
+    _, shown = desk.call("es", "GET", f"/v1/platform-credentials/{issuer}/{name}")
+    assert (shown["status"], shown["hold"]) == ("good", None)
 
 
 @pytest.mark.negative

@@ -233,10 +233,40 @@ def test_a_credential_is_named_by_numbers_or_by_files(tmp_path: Path) -> None:
     assert answer["revoked_at"] == "2026-05-01T00:00:00Z"
 
 
+def test_a_hold_is_shown_with_its_results_and_released(tmp_path: Path) -> None:
+    issuer, serial = "0a" * 16, f"{0xABC:040x}"
+    hold = {
+        "results": ["r1", "r2"],
+        "asked_by": "pva-1",
+        "held_at": "2026-05-01T00:00:00Z",
+        "recovery": "r3",
+        "recovered_at": "2026-05-02T00:00:00Z",
+    }
+    held = {**CREDENTIAL, "reason": "certificateHold", "hold": hold}
+    good = {**CREDENTIAL, "status": "good", "reason": None, "revoked_at": None, "version": 3}
+    person = Person(
+        folder=tmp_path,
+        given={
+            ("GET", f"/v1/platform-credentials/{issuer}/{serial}"): held,
+            ("POST", f"/v1/platform-credentials/{serial}/release"): good,
+        },
+    )
+    shown = person.json("credential", "show", "ABC", "--issuer", issuer)
+    assert (shown["reason"], shown["hold"]["results"], shown["hold"]["recovery"]) == (
+        "certificateHold",
+        ["r1", "r2"],
+        "r3",
+    )
+    released = person.json("credential", "release", "ABC", "--issuer", issuer)
+    assert (released["outcome"], released["status"], released["version"]) == ("released", "good", 3)
+    assert json.loads(person.asked[-1].body) == {"issuer": issuer}
+
+
 @pytest.mark.negative
 @pytest.mark.parametrize(
     "words",
     [
+        ("credential", "release", "xyz", "--issuer", "0a" * 16),
         ("credential", "show", "xyz", "--issuer", "0a" * 16),
         ("credential", "show", "1", "--issuer", "0A" * 16),
         ("credential", "show", "1" * 41, "--issuer", "0a" * 16),

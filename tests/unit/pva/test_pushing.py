@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from edge.http_client import HttpError, UnreachableError
-from pva.pushing import PAUSE_MAX, Courier, PostRoom, pause_after
+from pva.pushing import PAUSE_MAX, Courier, PostedResult, PostRoom, pause_after
 from pva.result import SignedResult
 from tests.fakes.pki import NOW
 from tests.fakes.pva_memory import MemoryStore
@@ -23,12 +23,12 @@ class Callback:
     taken: list[str] = field(default_factory=list)
     calls: int = 0
 
-    def push(self, token: str) -> None:
-        """See `pva.pushing.Push`."""
+    def push(self, posted: PostedResult) -> None:
+        """See `pva.pushing.Courier`."""
         self.calls += 1
         if self.failures:
             raise self.failures.pop(0)
-        self.taken.append(token)
+        self.taken.append(posted.token)
 
 
 @dataclass
@@ -40,7 +40,7 @@ class Bench:
     outbox: MemoryStore
     now: datetime = NOW
 
-    def courier(self, callback: Callback, audience: str = "sho-1") -> Courier:
+    def courier(self, callback: Callback, audience: str = "sho-1") -> Courier[PostedResult]:
         """A courier to one of them."""
         return Courier(
             audience=audience,

@@ -1,10 +1,12 @@
 """Settings of the PVA: what devices are asked to quote, and unknown keys."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from edge.settings import SettingsError, load_settings
+from pva.holding import HoldRule
 from pva.settings import PvaSettings, read_selections
 
 SETTINGS = """
@@ -76,6 +78,12 @@ def test_paths_are_taken_from_the_folder_of_the_file(tmp_path: Path) -> None:
     assert read.callbacks["sho-1"].anchors == tmp_path / "a"
 
 
+def test_a_hold_takes_three_of_five_within_a_day_if_nothing_is_said(tmp_path: Path) -> None:
+    read = settings(tmp_path, "")
+    assert read.ca is None
+    assert read.hold.rule() == HoldRule(contraindicated=3, of=5, within=timedelta(days=1))
+
+
 @pytest.mark.negative
 @pytest.mark.parametrize(
     ("more", "named"),
@@ -87,6 +95,9 @@ def test_paths_are_taken_from_the_folder_of_the_file(tmp_path: Path) -> None:
         ('ima = true\npcr_selection = ["sha384:0-9"]', "ima"),
         ('pcr_selection = ["sha256:16"]', "pcr_selection"),
         ('profile = "demo"', "profile"),
+        ("hold.contraindicated = 1", "contraindicated"),
+        ("hold.contraindicated = 6", "contraindicated"),
+        ("hold.within_s = 1", "within_s"),
     ],
 )
 def test_a_wrong_setting_is_named(tmp_path: Path, more: str, named: str) -> None:
