@@ -3,7 +3,8 @@
 Rule: what counts was proven: the challenge was redeemed, the quote verified under the credential's key, the logs
 replayed. Only the findings of the table below count, by the PVA's baseline policy: they are about the *state*. Refused
 tries, silence and malfunctions leave no result and so never count; what this PVA does not hold or recognise (no
-manifest, a model that is not permitted) is not the device's state; a warning accuses nobody.
+manifest, a retired one, a model that is not permitted) is not the device's state, a state whose window has closed is
+not yet a bad one; a warning accuses nobody.
 
     results of one credential since it last recovered, newest first, none older than `within`, at most `of`
       `contraindicated` of them or more  -> ask the CA to hold it, naming these

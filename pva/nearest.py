@@ -115,7 +115,7 @@ class NearestManifest:
 
 def manifest_name(manifest: Manifest) -> str:
     """How people name a manifest."""
-    return f"{manifest.id} (svn {manifest.svn})"
+    return f"release {manifest.release} (svn {manifest.svn})"
 
 
 def nearest_manifest(

@@ -66,6 +66,10 @@ ELSEWHERE: Final = frozenset(
         ("PVA", "GET", "/v1/suppliers"),
         ("PVA", "POST", "/v1/manifests"),
         ("PVA", "GET", "/v1/manifests"),
+        ("PVA", "GET", "/v1/manifests/<digest>"),
+        ("PVA", "POST", "/v1/manifest-checks"),
+        ("PVA", "POST", "/v1/manifests/<digest>/approvals"),
+        ("PVA", "POST", "/v1/manifests/<digest>/retirement"),
         ("PVA", "POST", "/v1/validations"),
         ("PVA", "GET", "/v1/validations/<request_id>"),
         ("PVA", "GET", "/v1/results/<result_id>/explanation"),
@@ -152,6 +156,7 @@ def applications() -> dict[str, Flask]:
         log=None,
         authorizations=desk,
         results=desk,
+        manifests=desk,
     )
     nobody = AnonymousRefusals()
     shared: dict[str, Any] = {"clock": desk, "anonymous": nobody}

@@ -50,8 +50,8 @@ ANSWER: dict[str, Any] = {
     "findings": [FINDING],
     "nearest": {
         "manifest": {"id": "release-1.4", "svn": 4, "version": "1.4"},
-        "name": "release-1.4 (svn 4)",
-        "sentence": "release-1.4 (svn 4) with kernel 6.1.9 in place of 6.1.12",
+        "name": "release 1.4 (svn 4)",
+        "sentence": "release 1.4 (svn 4) with kernel 6.1.9 in place of 6.1.12",
         "explained": 27,
         "measurements": 28,
         "differences": [],
@@ -86,7 +86,7 @@ def test_a_person_reads_what_is_wrong_where_and_what_to_do(tmp_path: Path) -> No
     assert done.exit_code == 3
     lines = done.output.splitlines()
     assert lines[0] == "contraindicated"
-    assert "release-1.4 (svn 4) with kernel 6.1.9 in place of 6.1.12" in done.output
+    assert "release 1.4 (svn 4) with kernel 6.1.9 in place of 6.1.12" in done.output
     assert "27 of 28" in done.output
     assert "1. kernel-mismatch, in scope platform" in lines
     assert "   event     PCR 9, event 20, EV_IPL: /boot/vmlinuz-6.1.9" in lines

@@ -42,7 +42,7 @@ def test_a_bad_state_is_explained_by_component_and_nearest_manifest(world: World
         assert told.result == result.result
         assert told.nearest is not None
         assert told.nearest.sentence.startswith(
-            "release-1 (svn 3) with kernel vmlinuz in place of event 0 of PCR 9"
+            "release 1.0.0 (svn 3) with kernel vmlinuz in place of event 0 of PCR 9"
         )
         kernel = next(
             each for each in told.result.submodules["platform"].findings if each.code == "kernel-mismatch"
@@ -58,7 +58,7 @@ def test_a_bad_state_is_explained_by_component_and_nearest_manifest(world: World
 def test_a_good_state_is_its_own_manifest(world: World) -> None:
     told = explained(world, world.validate(world.answer()).id)
     assert told.nearest is not None
-    assert (told.nearest.sentence, told.nearest.differences) == ("release-1 (svn 3)", ())
+    assert (told.nearest.sentence, told.nearest.differences) == ("release 1.0.0 (svn 3)", ())
     assert told.result is not None
     assert told.result.status is Tier.AFFIRMING
 
@@ -70,7 +70,7 @@ def test_a_release_that_came_later_explains_what_was_strange_before(world: World
     world.recognition.import_manifest(later, only_of=None, by="supplier", at=NOW)
     told = explained(world, result.id)
     assert told.nearest is not None
-    assert told.nearest.sentence == "release-2 (svn 4)"
+    assert told.nearest.sentence == "release 1.0.0 (svn 4)"
     assert told.result is not None
     assert told.result.status is Tier.CONTRAINDICATED
 

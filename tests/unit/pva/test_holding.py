@@ -76,7 +76,14 @@ def test_the_table_is_what_contraindicates_without_what_is_about_recognition() -
         for code, rule in FINDINGS.items()
         if tier_of({rule.claim.value: rule.value}) is Tier.CONTRAINDICATED
     }
-    assert contraindicating - {FindingCode.MODEL_NOT_PERMITTED, FindingCode.MODEL_MISMATCH} == STATE_FINDINGS
+    of_this_pva = {
+        FindingCode.MODEL_NOT_PERMITTED,
+        FindingCode.MODEL_MISMATCH,
+        FindingCode.SUPERSEDED_STATE,
+        FindingCode.MANIFEST_EXPIRED,
+        FindingCode.MANIFEST_RETIRED,
+    }
+    assert contraindicating - of_this_pva == STATE_FINDINGS
     assert speaks_against(["clock-not-safe", "kernel-mismatch"])
     assert not speaks_against(["model-mismatch", "no-reference-value", "secure-boot-not-proven"])
 

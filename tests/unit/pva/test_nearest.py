@@ -76,6 +76,7 @@ def manifest(
     return replace(
         reference_manifest(GOOD),
         id=name,
+        version=name.removeprefix("release-"),
         svn=svn,
         platform=PlatformReference(registers={SHA256: registers}),
         events=listed if events else (),
@@ -97,13 +98,13 @@ def nearest(measurements: Sequence[Measurement], *known: Manifest) -> NearestMan
 def test_a_state_that_is_known_has_no_difference() -> None:
     known = manifest("release-1.4", boot())
     found = nearest(boot(), known)
-    assert (found.sentence, found.differences) == ("release-1.4 (svn 1)", ())
+    assert (found.sentence, found.differences) == ("release 1.4 (svn 1)", ())
     assert found.explained == found.measurements == len(PCRS) + len(boot())
 
 
 def test_another_kernel_is_named_by_its_version_and_comes_first() -> None:
     found = nearest(boot(kernel="6.1.9"), manifest("release-1.4", boot()))
-    assert found.sentence.startswith("release-1.4 (svn 1) with kernel 6.1.9 in place of 6.1.12, ")
+    assert found.sentence.startswith("release 1.4 (svn 1) with kernel 6.1.9 in place of 6.1.12, ")
     assert found.differences[0].register == 9
     assert found.explained < found.measurements
 
@@ -133,13 +134,13 @@ def test_each_component_is_said_in_words(changed: dict[str, str], words: str) ->
 def test_another_tre_image_is_called_one() -> None:
     known = manifest("release-1.4", boot(line=f"ro pva.tre={'aa' * 32}"))
     found = nearest(boot(line=f"ro pva.tre={'bb' * 32}"), known)
-    assert found.sentence == f"release-1.4 (svn 1) with another TRE image ({'bb' * 6} in place of {'aa' * 6})"
+    assert found.sentence == f"release 1.4 (svn 1) with another TRE image ({'bb' * 6} in place of {'aa' * 6})"
 
 
 def test_the_manifest_that_explains_most_wins_whatever_its_place() -> None:
     old = manifest("release-1.3", boot(kernel="6.1.9", grub="grub 2.06"), svn=1)
     new = manifest("release-1.4", boot(), svn=2)
-    assert nearest(boot(kernel="6.1.9", grub="grub 2.06"), new, old).sentence == "release-1.3 (svn 1)"
+    assert nearest(boot(kernel="6.1.9", grub="grub 2.06"), new, old).sentence == "release 1.3 (svn 1)"
     assert nearest(boot(content="x"), old, new).manifest.id == "release-1.4"
 
 
@@ -151,7 +152,7 @@ def test_of_equals_the_first_is_named() -> None:
 
 def test_a_manifest_of_registers_alone_says_which_register_differs() -> None:
     found = nearest(boot(content="x"), manifest("release-1.4", boot(), events=False))
-    assert found.sentence == "release-1.4 (svn 1) with other boot loader files (PCR 9)"
+    assert found.sentence == "release 1.4 (svn 1) with other boot loader files (PCR 9)"
     assert nearest(boot(), manifest("release-1.4", boot(), events=False)).differences == ()
 
 
