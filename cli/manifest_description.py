@@ -53,7 +53,10 @@ class BootLogSource(Settings):
 
 
 class ManifestDescription(Settings):
-    """What a supplier writes down; either `boot_log`, or `registers` with their `events`."""
+    """What a supplier writes down; either `boot_log`, or `registers` with their `events`.
+
+    `pcr_values_only`: the devices have no event log.
+    """
 
     id: Annotated[str, StringConstraints(min_length=1, max_length=ID_MAX)]
     supplier: _Text
@@ -66,11 +69,16 @@ class ManifestDescription(Settings):
     boot_log: BootLogSource | None = None
     registers: dict[_Bank, dict[_Pcr, _Digest]] = Field(default_factory=dict)
     events: tuple[EventDescription, ...] = ()
+    pcr_values_only: bool = False
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
         if (self.boot_log is None) != bool(self.registers):
             raise ValueError("give either the table boot_log, or the table registers (and events)")
+        if self.pcr_values_only and (self.boot_log is not None or self.events):
+            raise ValueError(
+                "pcr_values_only: expected the table registers alone, these devices have no event log"
+            )
         return self
 
 
@@ -101,6 +109,7 @@ def manifest_of(description: ManifestDescription, *, boot_log: bytes | None) -> 
         tre_image_digest=None if image is None else bytes.fromhex(image),
         valid_from=_utc(description.valid_from),
         valid_to=_utc(description.valid_to),
+        pcr_values_only=description.pcr_values_only,
     )
 
 

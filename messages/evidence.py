@@ -64,7 +64,7 @@ class EvidenceMessage:
     """What a device sends; nothing in it is proven.
 
     `body` is the context of the challenge as the TRE built it; `pfc_chain` is DER, PfC first, without the root;
-    `boot_log` is the TCG2 log as the firmware and the kernel left it; `ak_public` is
+    `boot_log` is the TCG2 log as the firmware and the kernel left it, empty where the machine has none; `ak_public` is
     the AK's TPMT_PUBLIC, from which the verifier makes the Name itself.
     """
 
@@ -115,7 +115,7 @@ def decode_evidence(data: bytes) -> EvidenceMessage:
         signature=fields.octets(4, size_min=1, size_max=SIGNATURE_SIZE_MAX),
         pfc_chain=read_chain(fields, 5),
         pcr_values=decode_values(fields.raw(6), what="evidence.6"),
-        boot_log=fields.octets(7, size_min=1, size_max=BOOT_LOG_SIZE_MAX),
+        boot_log=fields.octets(7, size_max=BOOT_LOG_SIZE_MAX),
         ima=_read_ima(fields.nested(_IMA)) if _IMA in fields else None,
         storage_key=read_certified(fields.nested(9), public_size_max=PUBLIC_SIZE_MAX),
         generation_counter=read_certified(fields.nested(10), public_size_max=NV_PUBLIC_SIZE_MAX),

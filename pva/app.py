@@ -30,6 +30,7 @@ from messages.evidence import EVIDENCE_BYTES_MAX
 from pva.approval_store import ApprovalStore
 from pva.approvals import ApprovalDesk, DayKey
 from pva.credential_status import CredentialStatusSource
+from pva.known import Known
 from pva.outbox_store import OutboxStore
 from pva.pushing import Courier, PostRoom
 from pva.recognition import RecognitionDesk
@@ -112,7 +113,7 @@ def build_service(settings: PvaSettings) -> PvaService:
     keys = _signing_keys(settings, anchors)
     runtime_policies = _runtime_policies(settings, references)
     policy = replace(settings.policy(), runtime_policies=runtime_policies.digests)
-    post_room = _post_room(settings, OutboxStore(engine))
+    post_room, known = _post_room(settings, OutboxStore(engine)), Known()
     requests = RequestDesk(
         store=store,
         signer=ChallengeSigner(
@@ -123,6 +124,7 @@ def build_service(settings: PvaSettings) -> PvaService:
         request_life=timedelta(seconds=settings.request_life_s),
         challenge_life=timedelta(seconds=settings.challenge_life_s),
         ima=settings.ima,
+        issued=known.challenges,
     )
     verifier = Verifier(
         store=store,
@@ -144,6 +146,7 @@ def build_service(settings: PvaSettings) -> PvaService:
         ),
         announce=post_room.announce,
         runtime_policies=runtime_policies,
+        known=known,
     )
     desks = OperatorDesks(
         requests=requests,

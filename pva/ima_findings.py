@@ -33,7 +33,8 @@ def ima_findings(
     Without a runtime policy the files themselves are not judged, and not affirmed either.
     """
     if boot.ima is not None:
-        yield from _boot_findings(boot.ima, registers=boot.quoted.get(SHA256, {}))
+        if boot.ima.whole:
+            yield from _boot_findings(boot.ima, registers=boot.quoted.get(SHA256, {}))
         yield from _violation_findings(boot.ima)
         if runtime is not None:
             yield from _file_findings(boot.ima, runtime=runtime)
@@ -90,8 +91,9 @@ def _file_findings(ima: ImaMeasurements, *, runtime: VerifiedRuntimePolicy) -> I
     """
     found = 0
     signed: dict[tuple[bytes, bytes], bool] = {}
-    for each in ima.proven:
-        if each.violation or each is _boot_record(ima):
+    boot_record = _boot_record(ima)
+    for each in ima.unlike(runtime.measurements):
+        if each.violation or each.number == boot_record:
             continue
         code = _judge(each.measured, runtime, signed=signed)
         if code is not None:
@@ -103,9 +105,10 @@ def _file_findings(ima: ImaMeasurements, *, runtime: VerifiedRuntimePolicy) -> I
             yield _file_finding(each, code, runtime=runtime)
 
 
-def _boot_record(ima: ImaMeasurements) -> ImaMeasurement | None:
-    """The boot_aggregate at the head of the list, which is judged against the quote."""
-    return ima.first if ima.first is not None and ima.first.measured.name == BOOT_AGGREGATE else None
+def _boot_record(ima: ImaMeasurements) -> int | None:
+    """Number of the boot_aggregate at the head of the list, which is judged against the quote."""
+    first = ima.first if ima.whole else None
+    return None if first is None or first.measured.name != BOOT_AGGREGATE else first.number
 
 
 def _judge(

@@ -1,7 +1,8 @@
 """Recognised suppliers and imported manifests in the PVA's store.
 
 Rule: a manifest leaves the store only after its signature has been verified again, under the root that its
-supplier has now and at the time of its import: a row that somebody changed in the database affirms nobody.
+supplier has now and at the time of its import: a row that somebody changed in the database affirms nobody. The same
+bytes under the same root need that once.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,10 +18,10 @@ from edge.process import RandomBytes
 from edge.serialization import repeated
 from pva import schema
 from pva.appraisal import ReferenceManifest
+from pva.known import KnownManifests
 from pva.recognition import ImportedManifest, RecognisedSupplier
 from pva.refusals import RefusalCode, RefusalError
 from standards.pki.fingerprints import certificate_der, certificate_sha256
-from standards.rats.corim import verify_manifest
 
 
 class ReferenceStore:
@@ -30,6 +31,7 @@ class ReferenceStore:
         """Work on an engine whose schema is migrated; `random_bytes` salts audit leaves."""
         self._engine = engine
         self._random_bytes = random_bytes
+        self._known = KnownManifests()
 
     def suppliers(self) -> Sequence[RecognisedSupplier]:
         """Every recognised supplier, by name."""
@@ -145,8 +147,7 @@ class ReferenceStore:
             row = connection.execute(query).mappings().first()
         if row is None:
             return None
-        root = x509.load_der_x509_certificate(row["root"])
-        verified = verify_manifest(row["signed"], anchors=[root], at=row["imported_at"])
+        verified = self._known.verified(row["signed"], root=row["root"], at=row["imported_at"])
         if verified.digest != digest:
             raise RefusalError(
                 RefusalCode.MANIFEST_MISMATCH,

@@ -39,6 +39,7 @@ class RefusalCode(StrEnum):
     QUALIFIED_SIGNER_MISMATCH = "qualified-signer-mismatch"
     STORAGE_KEY_UNACCEPTABLE = "storage-key-unacceptable"
     COUNTER_UNACCEPTABLE = "generation-counter-unacceptable"
+    BOOT_LOG_MISSING = "boot-log-missing"
     BOOT_LOG_MALFORMED = "boot-log-malformed"
     BOOT_LOG_MISMATCH = "boot-log-mismatch"
     BOOT_LOG_LEGACY = "boot-log-legacy-format"
@@ -173,6 +174,11 @@ REFUSALS: Mapping[RefusalCode, RefusalRule] = {
     RefusalCode.COUNTER_UNACCEPTABLE: RefusalRule(
         status=HTTPStatus.FORBIDDEN,
         remedy="define the generation counter in the TPM from the published template",
+    ),
+    RefusalCode.BOOT_LOG_MISSING: RefusalRule(
+        status=HTTPStatus.UNPROCESSABLE_ENTITY,
+        remedy="name the firmware's event log in the settings of the TRE (boot_log); for a machine that has none, have its "
+        "supplier sign a manifest for devices without an event log (pcr_values_only)",
     ),
     RefusalCode.BOOT_LOG_MALFORMED: RefusalRule(status=HTTPStatus.BAD_REQUEST, remedy=_LOG),
     RefusalCode.BOOT_LOG_MISMATCH: RefusalRule(status=HTTPStatus.FORBIDDEN, remedy=_LOG),

@@ -28,6 +28,7 @@ from messages.challenge import (
     read_claims,
 )
 from messages.errors import MessageError
+from pva.known import IssuedChallenges
 from pva.refusals import RefusalCode, RefusalError
 from standards.pki.jws import sign_jws
 
@@ -167,6 +168,7 @@ class RequestDesk:
     challenge_life: timedelta
     pending_max: int = 8
     ima: bool = False
+    issued: IssuedChallenges | None = None
 
     def ask(self, wish: ValidationWish, *, tenant: str, requester: str, at: datetime) -> ValidationRequest:
         """Record a home operator's direct request for a look at a device; an order needs a signed request.
@@ -237,7 +239,11 @@ class RequestDesk:
                 subject=f"device {device_id}",
                 reason="no operator waits for a validation of this device",
             )
-        return self._signed(self._challenge(self._drawn(waiting), at=at))
+        challenge = self._challenge(self._drawn(waiting), at=at)
+        token = self._signed(challenge)
+        if self.issued is not None:
+            self.issued.note_token(token, challenge)
+        return token
 
     def _drawn(self, waiting: Sequence[ValidationRequest]) -> ValidationRequest:
         """One of them; a request that its TRE will not answer then holds up another party's by chance, never for good."""

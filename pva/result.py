@@ -21,7 +21,6 @@ from pva.credential import PlatformCredential
 from pva.findings import Scope
 from pva.quote import PlatformQuote
 from pva.refusals import RefusalCode, RefusalError
-from standards.pki.fingerprints import certificate_sha256
 from standards.pki.jws import sign_jws
 from standards.rats.ear import (
     RESULT_TYPE,
@@ -144,9 +143,9 @@ def _attestation_result(
         pcr_digest=quote.pcr_digest,
         policy_digest=appraisal.policy.digest,
         pfc=CredentialReference(
-            issuer_sha256=bytes.fromhex(certificate_sha256(credential.issuer)),
+            issuer_sha256=credential.issuer_sha256,
             serial=credential.certificate.serial_number,
-            sha256=bytes.fromhex(certificate_sha256(credential.certificate)),
+            sha256=credential.sha256,
         ),
         manifest=None
         if reference is None

@@ -15,7 +15,7 @@ the web layer counts it. A result that is on record is announced, for those who 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Protocol
 
@@ -26,14 +26,10 @@ from messages.challenge import CHALLENGE_BYTES_MAX, CHALLENGE_TYPE, Challenge, r
 from messages.errors import MessageError
 from messages.evidence import EvidenceMessage, decode_evidence
 from pva.appraisal import ReferenceManifest, appraise
-from pva.boot_events import replay_logs
+from pva.boot_events import BootEvents, replay_logs
 from pva.continuity import DeviceHistory, Sighting, advance, identity_conflict
-from pva.credential import (
-    PlatformCredential,
-    Supplier,
-    judge_status,
-    validate_credential,
-)
+from pva.credential import PlatformCredential, Supplier, judge_status
+from pva.known import Known
 from pva.policy import AppraisalPolicy
 from pva.quote import PlatformQuote, verify_platform_quote
 from pva.refusals import RefusalCode, RefusalError
@@ -102,7 +98,8 @@ class _Attempt:
 class Verifier:
     """The use case and what it works with; `challenge_anchors` is the operators' root.
 
-    `announce` hears of every result that is on record; it must neither wait nor fail.
+    `announce` hears of every result that is on record; it must neither wait nor fail. `known` spares work on bytes that came
+    before, and decides nothing.
     """
 
     store: ValidationStore
@@ -115,6 +112,7 @@ class Verifier:
     signer: ResultSigner
     announce: Callable[[SignedResult], None]
     runtime_policies: RuntimePolicies = NO_RUNTIME_POLICIES
+    known: Known = field(default_factory=Known)
 
     def validate_platform(self, body: bytes, *, at: datetime) -> SignedResult:
         """Validate one platform at the time `at`, which judges everything in this try.
@@ -129,13 +127,18 @@ class Verifier:
             # so that evidence which somebody held back never looks like a clock that went back
             history = self.store.device_history(challenge.device_id)
             credential = self._validate_credential(message, challenge=challenge, at=at)  # 3
-            good_until = judge_status(self.status_of(credential, at), credential=credential, at=at)
-            quote = verify_platform_quote(message, challenge=challenge, credential=credential)  # 4
+            status = self.status_of(credential, at)
+            self.known.credentials.note_status(message.pfc_chain, status)
+            good_until = judge_status(status, credential=credential, at=at)
+            quote = verify_platform_quote(  # 4
+                message, challenge=challenge, credential=credential, keys=self.known.keys
+            )
             attempt.authenticated = True
-            boot = replay_logs(message, quote=quote)  # 5
+            boot = replay_logs(message, quote=quote, known=self.known.logs)  # 5
             seen = _sighting(quote, credential=credential, at=at)
             self._refuse_disputed(seen, history=history)
             reference = self._reference_manifest(credential, history=history)
+            _refuse_missing_log(boot, reference=reference)
             appraisal = appraise(  # 6
                 quote, boot=boot, reference=reference, history=history, seen=seen, policy=self.policy
             )
@@ -158,6 +161,9 @@ class Verifier:
 
     def _own_challenge(self, token: str, *, at: datetime) -> Challenge:
         """The challenge, once proven to be one that this PVA signed; its time is not judged here."""
+        issued = self.known.challenges.find(token, at=at)
+        if issued is not None:
+            return issued
         try:
             verified = verify_jws(
                 token,
@@ -179,6 +185,7 @@ class Verifier:
                 subject="challenge",
                 reason=f"it was issued by {challenge.issuer!r}, expected {self.issuer!r} and this PVA's key",
             )
+        self.known.challenges.note_path(token, verified.path)
         return challenge
 
     def _redeem(self, challenge: Challenge, *, at: datetime) -> None:
@@ -206,7 +213,7 @@ class Verifier:
     def _validate_credential(
         self, message: EvidenceMessage, *, challenge: Challenge, at: datetime
     ) -> PlatformCredential:
-        return validate_credential(
+        return self.known.credentials.validate(
             message.pfc_chain,
             suppliers=self.references.suppliers(),
             device_id=challenge.device_id,
@@ -270,6 +277,17 @@ class Verifier:
             raise
 
 
+def _refuse_missing_log(boot: BootEvents, *, reference: ReferenceManifest | None) -> None:
+    """Only a signed manifest for devices without a log lets a device do without one (A18)."""
+    if boot.logged or (reference is not None and reference.manifest.pcr_values_only):
+        return
+    raise RefusalError(
+        RefusalCode.BOOT_LOG_MISSING,
+        subject="boot log",
+        reason="none came, and no manifest of this device says that it has none",
+    )
+
+
 def _decode(body: bytes) -> EvidenceMessage:
     try:
         return decode_evidence(body)
@@ -289,7 +307,7 @@ def _sighting(quote: PlatformQuote, *, credential: PlatformCredential, at: datet
         generation_counter=quote.generation_counter,
         clock_info=quote.clock_info,
         firmware_version=quote.firmware_version,
-        credential_sha256=hashlib.sha256(credential.der).digest(),
+        credential_sha256=credential.sha256,
         credential_not_before=credential.certificate.not_valid_before_utc,
         at=at,
     )

@@ -21,14 +21,15 @@ from standards.tpm2.structures import PcrSelection
 class Attestation:
     """The use case with everything that it needs; ``purposes`` is the allow-list of triggers (R70).
 
-    ``ima_log`` is None where the machine has no IMA: a PVA that asks for its list then finds it missing.
+    ``boot_log`` is None where the machine has no event log (U-Boot, firmware TPM): its manifest must say so. ``ima_log`` is
+    None where the machine has no IMA: a PVA that asks for its list then finds it missing.
     """
 
     device: TpmDevice
     state: TreState
     guard: ExchangeGuard
     anchors: Anchors
-    boot_log: BootLogFile
+    boot_log: BootLogFile | None
     purposes: frozenset[str]
     ima_log: BootLogFile | None
 
@@ -53,7 +54,7 @@ class Attestation:
         # 3 for this device and for a purpose that may drive an attestation
         self._check_addressed(challenge, access)
         # 4 the boot log, before anything is spent on an answer without one
-        boot_log = self.boot_log.read()
+        boot_log = b"" if self.boot_log is None else self.boot_log.read()
         # 5 time goes on, the allowance lasts; both are remembered before anything is signed
         begun_at = credential_begins_at(credential)
         self.guard.admit(signed, clock=self.device.read_clock(), begun_at=begun_at)

@@ -38,6 +38,7 @@ class Manifest:
     """A supplier's reference values for models of his, at one security version (`svn`).
 
     `tre_image_digest` is SHA-256, or None; the window (aware UTC, whole seconds) has an end or is absent.
+    `pcr_values_only`: devices without an event log (U-Boot, firmware TPM), whose registers alone are compared.
     """
 
     id: str
@@ -50,3 +51,4 @@ class Manifest:
     tre_image_digest: bytes | None = None
     valid_from: datetime | None = None
     valid_to: datetime | None = None
+    pcr_values_only: bool = False

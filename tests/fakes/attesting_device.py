@@ -103,6 +103,7 @@ class AttestingDevice:
     ek_seed: bytes = b"device"
     ak_template: Public = AK_ECC_P256
     ima: tuple[Made, ...] | None = None
+    logged: bool = True
 
     @property
     def device_id(self) -> str:
@@ -170,7 +171,7 @@ class AttestingDevice:
             signature=signature,
             pfc_chain=tuple(chain),
             pcr_values=self.pcr_values(challenge.pcr_selections),
-            boot_log=self.boot_log,
+            boot_log=self.boot_log if self.logged else b"",
             ima=self.ima_evidence(challenge) if challenge.ima else None,
             storage_key=self.certified_storage_key(challenge),
             generation_counter=self.certified_counter(challenge),

@@ -8,13 +8,14 @@ from messages.reliance import permits_release
 from pva.appraisal import ReferenceManifest
 from pva.approvals import ApprovalFacts, GivenApprovals, OrderApproval, ProvenState
 from pva.continuity import DeviceHistory
+from pva.known import KnownManifests
 from pva.pushing import PostedResult
 from pva.recognition import ImportedManifest, RecognisedSupplier
 from pva.refusals import RefusalCode, RefusalError
 from pva.requests import RecordedRefusal, RequestProgress, RequestState, ValidationRequest
 from pva.result import SignedResult
 from pva.store import AUTHENTICATED_REFUSALS_MAX, UNAUTHENTICATED_REFUSALS_MAX
-from standards.rats.corim import verify_manifest
+from standards.pki.fingerprints import certificate_der
 
 
 @dataclass
@@ -268,6 +269,7 @@ class MemoryReferences:
 
     by_name: dict[str, RecognisedSupplier] = field(default_factory=dict)
     by_digest: dict[bytes, ImportedManifest] = field(default_factory=dict)
+    known: KnownManifests = field(default_factory=KnownManifests)
 
     def suppliers(self) -> Sequence[RecognisedSupplier]:
         """See `pva.recognition.RecognitionStore`."""
@@ -300,5 +302,6 @@ class MemoryReferences:
         if held is None:
             return None
         supplier = self.by_name[held.supplier]
-        verified = verify_manifest(held.signed, anchors=[supplier.root], at=held.imported_at)
+        root = certificate_der(supplier.root)
+        verified = self.known.verified(held.signed, root=root, at=held.imported_at)
         return ReferenceManifest(manifest=verified.manifest, digest=digest, permitted_models=supplier.models)

@@ -230,7 +230,10 @@ class World:
         asked = device or self.device
         if not self.store.oldest_of_each(asked.device_id, at=at):
             self.ask(device=asked, at=at)
-        token = self.desk.challenge(asked.device_id, at=at)
+        return self.challenge_of(self.desk.challenge(asked.device_id, at=at), at=at)
+
+    def challenge_of(self, token: str, *, at: datetime = NOW) -> tuple[str, Challenge]:
+        """A token that this PVA signed, and its content."""
         verified = verify_jws(
             token,
             anchors=[self.operators.certificate],

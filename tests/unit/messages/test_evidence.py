@@ -72,7 +72,7 @@ def test_every_field_is_required(key: int) -> None:
         (6, {SHA256_BANK: {0: b"\x00" * 31}}),
         (6, {SHA256_BANK: {24: b"\x00" * 32}}),
         (6, {3: {0: b"\x00" * 32}}),
-        (7, b""),
+        (7, "no bytes"),
         (8, None),
         (9, {1: b"p", 2: b"a"}),
         (9, {1: b"p", 2: b"a", 3: b"s", 4: b"x"}),
