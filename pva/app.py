@@ -125,6 +125,7 @@ def build_service(settings: PvaSettings) -> PvaService:
         challenge_life=timedelta(seconds=settings.challenge_life_s),
         ima=settings.ima,
         issued=known.challenges,
+        ima_policy=policy.digest if settings.ima_incremental else None,
     )
     verifier = Verifier(
         store=store,

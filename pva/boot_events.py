@@ -22,6 +22,7 @@ from standards.boot_log.measured import KERNEL_COMMAND_LINE_PCR
 from standards.boot_log.replay import reset_value
 from standards.boot_log.secure_boot import SECURE_BOOT_PCR, secure_boot_facts
 from standards.boot_log.secure_boot_facts import SecureBootFacts
+from standards.ima.replay import Replayed
 
 TRE_IMAGE_PARAMETER = "pva.tre="
 _PARAMETER = re.compile(r"""(?:[^\s"]|"[^"]*"?)+""")
@@ -75,16 +76,23 @@ class BootEvents:
 
 
 def replay_logs(
-    message: EvidenceMessage, *, quote: PlatformQuote, known: KnownLogs | None = None
+    message: EvidenceMessage,
+    *,
+    quote: PlatformQuote,
+    known: KnownLogs | None = None,
+    ima_start: Replayed | None = None,
 ) -> BootEvents:
-    """The logs of an exchange, replayed to its quotes; `known` logs are not replayed again. Raises RefusalError."""
+    """The logs of an exchange, replayed to its quotes; `known` logs are not replayed again, `ima_start` is where the list goes on.
+
+    Raises RefusalError.
+    """
     if message.boot_log:
         boot = replay_boot_log(message.boot_log, quoted=quote.pcr_values, known=known)
     else:
         boot = registers_alone(quote.pcr_values)
     if message.ima is None or quote.ima_pcr is None:
         return boot
-    return replace(boot, ima=replay_ima_log(message.ima.log, quoted=quote.ima_pcr))
+    return replace(boot, ima=replay_ima_log(message.ima.log, quoted=quote.ima_pcr, start=ima_start))
 
 
 def registers_alone(quoted: Mapping[int, Mapping[int, bytes]]) -> BootEvents:

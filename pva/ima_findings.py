@@ -5,12 +5,14 @@ worse than a warning; a contradiction is one that the AK has signed. Names are s
 device must not be able to write a finding.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from messages.runtime_policy import VerifiedRuntimePolicy
 from pva.boot_events import BootEvents
+from pva.continuity import ImaProgress
 from pva.findings import FindingCode, Scope, find
 from pva.ima_log import IMA_BANK, ImaMeasurement, ImaMeasurements
+from pva.quote import PlatformQuote
 from standards.boot_log.algorithms import SHA256
 from standards.ima.errors import ImaError
 from standards.ima.file_signatures import verify_file_signature
@@ -21,6 +23,16 @@ from standards.rats.ear import Finding
 SHOWN_MAX = 8
 """Names that one finding shows, and findings about single files."""
 
+_CODES = frozenset(
+    {
+        FindingCode.IMA_LOG_MISSING,
+        FindingCode.IMA_BOOT_AGGREGATE_MISMATCH,
+        FindingCode.IMA_BOOT_AGGREGATE_UNPROVEN,
+        FindingCode.IMA_VIOLATION,
+        FindingCode.IMA_FILE_NOT_ALLOWED,
+        FindingCode.IMA_SIGNATURE_INVALID,
+    }
+)
 _REGISTERS = (10, 8)
 """Registers under a boot_aggregate: those of today's kernels, then of kernels before 5.8."""
 
@@ -40,6 +52,22 @@ def ima_findings(
             yield from _file_findings(boot.ima, runtime=runtime)
     elif asked:
         yield find(FindingCode.IMA_LOG_MISSING, scope=Scope.PLATFORM, subject="IMA list")
+
+
+def ima_progress(
+    ima: ImaMeasurements | None, *, findings: Sequence[Finding], quote: PlatformQuote, policy: bytes
+) -> ImaProgress | None:
+    """How far the list is known from now on; None unless it came and nothing was found in it."""
+    if ima is None or not ima.reached.count or any(each.code in _CODES for each in findings):
+        return None
+    clock = quote.clock_info
+    return ImaProgress(
+        count=ima.reached.count,
+        value=ima.reached.value,
+        reset_count=clock.reset_count,
+        restart_count=clock.restart_count,
+        policy=policy,
+    )
 
 
 def _boot_findings(ima: ImaMeasurements, *, registers: Mapping[int, bytes]) -> Iterator[Finding]:

@@ -47,6 +47,7 @@ class RefusalCode(StrEnum):
     IMA_QUOTE_INVALID = "ima-quote-invalid"
     IMA_LOG_MALFORMED = "ima-log-malformed"
     IMA_LOG_MISMATCH = "ima-log-mismatch"
+    IMA_OFFSET_WRONG = "ima-offset-wrong"
     IDENTITY_CONFLICT = "identity-conflict"
     MANIFEST_MISMATCH = "manifest-mismatch"
     MANIFEST_ROLLBACK = "manifest-rollback"
@@ -193,6 +194,11 @@ REFUSALS: Mapping[RefusalCode, RefusalRule] = {
     RefusalCode.IMA_QUOTE_INVALID: RefusalRule(
         status=HTTPStatus.FORBIDDEN,
         remedy="quote PCR 10 of the bank sha256 with the AK, in the same boot and for the same challenge",
+    ),
+    RefusalCode.IMA_OFFSET_WRONG: RefusalRule(
+        status=HTTPStatus.CONFLICT,
+        remedy="fetch a new challenge; send the entries after those that it names in the boot that it names, and the whole list in "
+        "any other boot",
     ),
     RefusalCode.IMA_LOG_MALFORMED: RefusalRule(status=HTTPStatus.BAD_REQUEST, remedy=_IMA_LOG),
     RefusalCode.IMA_LOG_MISMATCH: RefusalRule(status=HTTPStatus.FORBIDDEN, remedy=_IMA_LOG),

@@ -29,6 +29,7 @@ from pva.appraisal import ReferenceManifest, appraise
 from pva.boot_events import BootEvents, replay_logs
 from pva.continuity import DeviceHistory, Sighting, advance, identity_conflict
 from pva.credential import PlatformCredential, Supplier, judge_status
+from pva.ima_findings import ima_progress
 from pva.known import Known
 from pva.policy import AppraisalPolicy
 from pva.quote import PlatformQuote, verify_platform_quote
@@ -36,6 +37,7 @@ from pva.refusals import RefusalCode, RefusalError
 from pva.requests import ValidationRequest
 from pva.result import ResultSigner, SignedResult, sign_result
 from pva.runtime_policies import NO_RUNTIME_POLICIES, RuntimePolicies
+from standards.ima.replay import Replayed
 from standards.pki import oids
 from standards.pki.errors import PkiError
 from standards.pki.fingerprints import spki_der
@@ -134,7 +136,8 @@ class Verifier:
                 message, challenge=challenge, credential=credential, keys=self.known.keys
             )
             attempt.authenticated = True
-            boot = replay_logs(message, quote=quote, known=self.known.logs)  # 5
+            start = self._ima_start(message, challenge=challenge, quote=quote, history=history)
+            boot = replay_logs(message, quote=quote, known=self.known.logs, ima_start=start)  # 5
             seen = _sighting(quote, credential=credential, at=at)
             self._refuse_disputed(seen, history=history)
             reference = self._reference_manifest(credential, history=history)
@@ -152,7 +155,14 @@ class Verifier:
             )
             self.store.record_result(  # 8
                 result,
-                history=advance(history, seen, accepted_svn=appraisal.accepted_svn),
+                history=advance(
+                    history,
+                    seen,
+                    accepted_svn=appraisal.accepted_svn,
+                    ima=ima_progress(
+                        boot.ima, findings=appraisal.findings, quote=quote, policy=self.policy.digest
+                    ),
+                ),
                 expected_revision=None if history is None else history.revision,
                 at=at,
             )
@@ -219,6 +229,32 @@ class Verifier:
             device_id=challenge.device_id,
             at=at,
         )
+
+    def _ima_start(
+        self,
+        message: EvidenceMessage,
+        *,
+        challenge: Challenge,
+        quote: PlatformQuote,
+        history: DeviceHistory | None,
+    ) -> Replayed | None:
+        """Where the IMA list of this exchange goes on; None where it begins with its first entry (A14, A22)."""
+        first = 0 if message.ima is None else message.ima.first
+        if first == 0:
+            return None
+        after, known = challenge.ima_after, None if history is None else history.ima
+        boot = quote.clock_info.reset_count, quote.clock_info.restart_count
+        if after is None or first != after.count:
+            fault = f"it begins with entry {first}, which is not where the challenge said that this PVA's knowledge ends"
+        elif boot != (after.reset_count, after.restart_count):
+            fault = "the machine booted since: what was known of its list is of another boot"
+        elif known is None or (known.count, *known.boot) != (after.count, *boot):
+            fault = "what this PVA knew when it asked was judged again meanwhile"
+        elif known.policy != self.policy.digest:
+            fault = "what this PVA knew was judged by another policy"
+        else:
+            return Replayed(count=known.count, value=known.value)
+        raise RefusalError(RefusalCode.IMA_OFFSET_WRONG, subject="IMA list", reason=fault)
 
     def _refuse_disputed(self, seen: Sighting, *, history: DeviceHistory | None) -> None:
         """Refuse where two identities claim one key, or two suppliers one device (A26)."""

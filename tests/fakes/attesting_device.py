@@ -190,8 +190,14 @@ class AttestingDevice:
         )
         data = extra_data(label, nonce=challenge.nonce, body=challenge.context())
         attest, signature = self.attested(StructureTag.ATTEST_QUOTE, info, data)
-        log = encoded([*self.ima, *tail])
-        return ImaEvidence(log=log, attest=attest, signature=signature, pcr_value=value)
+        after, clock = challenge.ima_after, self.clock_info
+        known = after is not None and (after.reset_count, after.restart_count) == (
+            clock.reset_count,
+            clock.restart_count,
+        )
+        first = after.count if after is not None and known else 0
+        log = encoded([*self.ima[first:], *tail])
+        return ImaEvidence(log=log, attest=attest, signature=signature, pcr_value=value, first=first)
 
     @property
     def boot_aggregate(self) -> Made:

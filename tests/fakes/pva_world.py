@@ -98,6 +98,7 @@ class World:
     announced: list[SignedResult] = field(default_factory=list)
     status: CertStatus | RefusalError | None = None
     policy: AppraisalPolicy = POLICY
+    ima_incremental: bool = False
 
     def __post_init__(self) -> None:
         """Make the PVA's three keys and the supplier's manifest, and recognise the supplier."""
@@ -153,6 +154,7 @@ class World:
             request_life=timedelta(minutes=15),
             challenge_life=timedelta(minutes=1),
             ima=self.policy.ima,
+            ima_policy=self.policy.digest if self.ima_incremental else None,
         )
 
     @property

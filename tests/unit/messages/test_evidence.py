@@ -36,6 +36,8 @@ def test_what_was_encoded_is_decoded() -> None:
     assert decode_evidence(encode_evidence(EVIDENCE)) == EVIDENCE
     with_ima = dataclasses.replace(EVIDENCE, ima=IMA)
     assert decode_evidence(encode_evidence(with_ima)) == with_ima
+    part = dataclasses.replace(EVIDENCE, ima=dataclasses.replace(IMA, first=10_000))
+    assert decode_evidence(encode_evidence(part)) == part
 
 
 @pytest.mark.negative
