@@ -1,4 +1,4 @@
-"""Measure how long one of each takes: `./dev bench [-o json] [--seconds N] [NAME ...]`.
+"""Measure how long one of each takes: `./dev bench [-o json] [--seconds N] [NAME ...]`; or `./dev bench verify`.
 
 Everything runs in this process, on one core, with the surroundings that the unit tests use: what is measured
 is our own work, not a disk's or a network's. Each operation does the whole thing, signatures included.
@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 
+from bench import verify
 from bench.operations import OPERATIONS
 
 WARM_UP = 3
@@ -62,6 +63,8 @@ def table(measurements: Sequence[Measurement]) -> str:
 
 def main() -> int:
     """Measure and print."""
+    if sys.argv[1:2] == ["verify"]:
+        return verify.main(sys.argv[2:])
     parser = argparse.ArgumentParser(prog="./dev bench", description="measure the hot paths")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"one or more of: {', '.join(OPERATIONS)}")
     parser.add_argument("-o", "--output", choices=("text", "json"), default="text")

@@ -75,6 +75,8 @@ def validate_one_platform() -> Calls:
     chain = world.chain()
     for number in count(1):
         device = world.device.later(number)
+        world.store.results.clear()
+        world.store.requests.clear()
         token, challenge = world.challenge(device=device)
         body = encode_evidence(device.evidence(challenge, token=token, chain=chain))
         yield partial(world.verifier.validate_platform, body, at=NOW)

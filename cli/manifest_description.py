@@ -62,7 +62,10 @@ class PredecessorSource(Settings):
 
 
 class ManifestDescription(Settings):
-    """What a supplier writes down; either `boot_log`, or `registers` with their `events`."""
+    """What a supplier writes down; either `boot_log`, or `registers` with their `events`.
+
+    `pcr_values_only`: the devices have no event log.
+    """
 
     id: Annotated[str, StringConstraints(min_length=1, max_length=ID_MAX)]
     supplier: _Text
@@ -78,11 +81,16 @@ class ManifestDescription(Settings):
     boot_log: BootLogSource | None = None
     registers: dict[_Bank, dict[_Pcr, _Digest]] = Field(default_factory=dict)
     events: tuple[EventDescription, ...] = ()
+    pcr_values_only: bool = False
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
         if (self.boot_log is None) != bool(self.registers):
             raise ValueError("give either the table boot_log, or the table registers (and events)")
+        if self.pcr_values_only and (self.boot_log is not None or self.events):
+            raise ValueError(
+                "pcr_values_only: expected the table registers alone, these devices have no event log"
+            )
         return self
 
     @model_validator(mode="after")
@@ -128,6 +136,7 @@ def manifest_of(
         predecessor=_predecessor(description, predecessor, before),
         line_name=description.line or (None if before is None else before.line),
         release_name=description.release_name,
+        pcr_values_only=description.pcr_values_only,
     )
 
 

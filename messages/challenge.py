@@ -25,6 +25,17 @@ DIGEST_SIZE: Final = 32
 RP_NONCE_SIZE_MIN: Final = 16
 RP_NONCE_SIZE_MAX: Final = 64
 AUDIENCE_MAX: Final = 8
+IMA_COUNT_MAX: Final = 1 << 31
+_U32_MAX: Final = (1 << 32) - 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImaOffset:
+    """How much of an IMA list the PVA knows: its first `count` entries, of the boot with these counts of the TPM."""
+
+    count: int
+    reset_count: int
+    restart_count: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +44,8 @@ class Challenge:
 
     `nonce` 32 random bytes of the PVA; `device_id` 32 bytes as lower-case hex; `purpose` one of `PURPOSES`;
     `rp_nonce` 16 to 64 bytes of the relying party; `order_digest` SHA-256 or None; `audience` of the result;
-    `ima` whether the IMA list is asked for, with a quote of its own over PCR 10.
+    `ima` whether the IMA list is asked for, with a quote of its own over PCR 10; `ima_after` what the PVA knows of it: in the
+    boot that it names only the entries after these need to come.
     """
 
     nonce: bytes
@@ -48,6 +60,7 @@ class Challenge:
     issued_at: datetime
     expires_at: datetime
     ima: bool = False
+    ima_after: ImaOffset | None = None
 
     def context(self) -> bytes:
         """Body of the exchange: deterministic CBOR of everything that the answer is bound to but the nonce."""
@@ -62,6 +75,9 @@ class Challenge:
             body[3] = self.order_digest
         if self.ima:
             body[7] = True
+        if self.ima_after is not None:
+            after = self.ima_after
+            body[8] = [after.count, after.reset_count, after.restart_count]
         return encode_deterministic(body)
 
     def claims(self) -> dict[str, Any]:
@@ -82,6 +98,12 @@ class Challenge:
             claims["pva_order_digest"] = self.order_digest.hex()
         if self.ima:
             claims["pva_ima"] = True
+        if self.ima_after is not None:
+            claims["pva_ima_after"] = {
+                "count": self.ima_after.count,
+                "reset_count": self.ima_after.reset_count,
+                "restart_count": self.ima_after.restart_count,
+            }
         return claims
 
 
@@ -105,15 +127,28 @@ def read_claims(claims: object) -> Challenge:
         issued_at=fields.time("iat"),
         expires_at=fields.time("exp"),
         ima=_asks_for_ima(fields),
+        ima_after=_read_offset(fields.nested("pva_ima_after")) if "pva_ima_after" in fields else None,
     )
     fields.close()
     if challenge.purpose not in PURPOSES:
         raise MessageError(
             what="challenge.pva_purpose", expected=" or ".join(sorted(PURPOSES)), got="another"
         )
+    if challenge.ima_after is not None and not challenge.ima:
+        raise MessageError(what="challenge.pva_ima_after", expected="pva_ima beside it", got="none")
     if challenge.expires_at <= challenge.issued_at:
         raise MessageError(what="challenge.exp", expected="a time after iat", got="one that is not")
     return challenge
+
+
+def _read_offset(fields: Fields) -> ImaOffset:
+    offset = ImaOffset(
+        count=fields.integer("count", low=1, high=IMA_COUNT_MAX),
+        reset_count=fields.integer("reset_count", high=_U32_MAX),
+        restart_count=fields.integer("restart_count", high=_U32_MAX),
+    )
+    fields.close()
+    return offset
 
 
 def _asks_for_ima(fields: Fields) -> bool:

@@ -8,6 +8,7 @@ Wire form: a CMW record whose value is a CBOR map with the integer keys 1 to 11.
 from dataclasses import dataclass
 from typing import Any, Final
 
+from messages.challenge import IMA_COUNT_MAX
 from messages.encoding import decode_fields, encode_deterministic
 from messages.errors import MessageError, refusal
 from messages.pcr import PcrValues, decode_values, encode_values
@@ -29,6 +30,7 @@ BOOT_LOG_SIZE_MAX: Final = 1 << 22
 IMA_LOG_SIZE_MAX: Final = 1 << 22
 IMA_PCR_VALUE_SIZE: Final = 32
 _IMA: Final = 8
+_FIRST: Final = 5
 EVIDENCE_BYTES_MAX: Final = BOOT_LOG_SIZE_MAX + IMA_LOG_SIZE_MAX + (1 << 17)
 
 
@@ -50,13 +52,15 @@ class ImaEvidence:
     """The IMA list (`binary_runtime_measurements`, read after the quote), and a quote over PCR 10 of the bank sha256.
 
     Apart from the quote over the boot's PCRs, because PCR 10 moves all the time: what is compared with a later quote,
-    or approved, is the state of the boot.
+    or approved, is the state of the boot. `first` is the number of the first entry that came: 0, or what the challenge said
+    that the PVA knows (`ima_after`).
     """
 
     log: bytes
     attest: bytes
     signature: bytes
     pcr_value: bytes
+    first: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +68,7 @@ class EvidenceMessage:
     """What a device sends; nothing in it is proven.
 
     `body` is the context of the challenge as the TRE built it; `pfc_chain` is DER, PfC first, without the root;
-    `boot_log` is the TCG2 log as the firmware and the kernel left it; `ak_public` is
+    `boot_log` is the TCG2 log as the firmware and the kernel left it, empty where the machine has none; `ak_public` is
     the AK's TPMT_PUBLIC, from which the verifier makes the Name itself.
     """
 
@@ -98,6 +102,8 @@ def encode_evidence(message: EvidenceMessage) -> bytes:
     if message.ima is not None:
         ima = message.ima
         value[_IMA] = {1: ima.log, 2: ima.attest, 3: ima.signature, 4: ima.pcr_value}
+        if ima.first:
+            value[_IMA][_FIRST] = ima.first
     return encode_record(EVIDENCE_MEDIA_TYPE, encode_deterministic(value))
 
 
@@ -115,7 +121,7 @@ def decode_evidence(data: bytes) -> EvidenceMessage:
         signature=fields.octets(4, size_min=1, size_max=SIGNATURE_SIZE_MAX),
         pfc_chain=read_chain(fields, 5),
         pcr_values=decode_values(fields.raw(6), what="evidence.6"),
-        boot_log=fields.octets(7, size_min=1, size_max=BOOT_LOG_SIZE_MAX),
+        boot_log=fields.octets(7, size_max=BOOT_LOG_SIZE_MAX),
         ima=_read_ima(fields.nested(_IMA)) if _IMA in fields else None,
         storage_key=read_certified(fields.nested(9), public_size_max=PUBLIC_SIZE_MAX),
         generation_counter=read_certified(fields.nested(10), public_size_max=NV_PUBLIC_SIZE_MAX),
@@ -131,6 +137,7 @@ def _read_ima(fields: Fields) -> ImaEvidence:
         attest=fields.octets(2, size_min=1, size_max=ATTEST_SIZE_MAX),
         signature=fields.octets(3, size_min=1, size_max=SIGNATURE_SIZE_MAX),
         pcr_value=fields.octets(4, size_min=IMA_PCR_VALUE_SIZE, size_max=IMA_PCR_VALUE_SIZE),
+        first=fields.integer(_FIRST, low=1, high=IMA_COUNT_MAX) if _FIRST in fields else 0,
     )
     fields.close()
     return ima

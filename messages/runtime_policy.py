@@ -9,7 +9,7 @@ COSE_Sign1 with the content type `application/vnd.openpva.runtime-policy+cbor`.
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, TypeVar
 
@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 from messages.encoding import decode_fields, encode_deterministic
 from messages.errors import MessageError, refusal
 from standards.ima.file_signatures import FileKey, Keyring, keyring_of
+from standards.ima.measured import file_data
 from standards.pki import oids
 from standards.rats import cose
 from standards.rats.errors import RatsError
@@ -87,12 +88,28 @@ class RuntimePolicy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifiedRuntimePolicy:
-    """A policy whose signer is proven, with its name and its keyring, made once; `root` is the signer's anchor."""
+    """A policy whose signer is proven, with its name and its keyring, made once; `root` is the signer's anchor.
+
+    `measurements` is what the kernel measures for the files of the policy, as template data of `ima-ng`: so of the ten
+    thousand entries of a list only those that are anything else need to be read.
+    """
 
     policy: RuntimePolicy
     digest: bytes
     keyring: Keyring
     root: x509.Certificate
+    measurements: frozenset[bytes] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(
+            self,
+            "measurements",
+            frozenset(
+                file_data(path, digest=digest)
+                for path, digests in self.policy.files.items()
+                for digest in digests
+            ),
+        )
 
 
 def decode_runtime_policy(data: bytes) -> RuntimePolicy:

@@ -36,6 +36,7 @@ from pva.approval_store import ApprovalStore
 from pva.approvals import ApprovalDesk, DayKey
 from pva.credential_status import CredentialStatusSource
 from pva.explanation import ExplanationDesk
+from pva.known import Known
 from pva.manifest_approvals import ManifestApprovalDesk
 from pva.outbox_store import OutboxStore
 from pva.pushing import Courier, PostedResult, PostRoom
@@ -135,6 +136,7 @@ def build_service(settings: PvaSettings) -> PvaService:
     policy = replace(settings.policy(), runtime_policies=runtime_policies.digests)
     to_ca = _courier_to_ca(settings.ca, StatusAskOutbox(engine))
     post_room = _post_room(settings, OutboxStore(engine), others=tuple(each.announced for each in to_ca))
+    known = Known()
     requests = RequestDesk(
         store=store,
         signer=ChallengeSigner(
@@ -145,6 +147,8 @@ def build_service(settings: PvaSettings) -> PvaService:
         request_life=timedelta(seconds=settings.request_life_s),
         challenge_life=timedelta(seconds=settings.challenge_life_s),
         ima=settings.ima,
+        issued=known.challenges,
+        ima_policy=policy.digest if settings.ima_incremental else None,
     )
     verifier = Verifier(
         store=store,
@@ -159,6 +163,7 @@ def build_service(settings: PvaSettings) -> PvaService:
         signer=_result_signer(settings, keys["result_key"]),
         announce=post_room.announce,
         runtime_policies=runtime_policies,
+        known=known,
     )
     log = open_log(settings.audit_log, engine, ledger, clock=system_clock)
     desks = OperatorDesks(
@@ -177,15 +182,19 @@ def build_service(settings: PvaSettings) -> PvaService:
     return PvaService(
         listeners=_listeners(settings, desks=desks, verifier=verifier, callers=store),
         periodic=(
-            Periodic(
-                name="delete-evidence",
-                interval_s=RETENTION_INTERVAL_S,
-                work=lambda: delete_what_is_due(records, at=system_clock()),
-            ),
+            _retention(records),
             *_couriers(post_room),
             *(Periodic(name="status-asks", interval_s=0, work=each.wait_and_deliver) for each in to_ca),
             *log_work(settings.audit_log, log),
         ),
+    )
+
+
+def _retention(records: ResultStore) -> Periodic:
+    return Periodic(
+        name="delete-evidence",
+        interval_s=RETENTION_INTERVAL_S,
+        work=lambda: delete_what_is_due(records, at=system_clock()),
     )
 
 

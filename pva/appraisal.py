@@ -13,7 +13,7 @@ from datetime import datetime
 from messages.runtime_policy import VerifiedRuntimePolicy
 from pva.boot_events import BootEvents
 from pva.continuity import DeviceHistory, Sighting, changes
-from pva.deviations import deviation_findings
+from pva.deviations import NO_EVENT, deviation_findings
 from pva.findings import Claim, FindingCode, Scope, find, vector
 from pva.ima_findings import ima_findings
 from pva.manifest_chain import Validity, Window
@@ -217,6 +217,8 @@ def _tre_image_findings(quote: PlatformQuote, *, boot: BootEvents, manifest: Man
             subject=subject,
             measured=", ".join(measured) or None,
         )
+    elif not boot.logged:
+        yield from _unlogged_tre_image(quote, bank=bank, manifest=manifest)
     elif len(measured) != 1:
         yield find(
             FindingCode.TRE_IMAGE_NOT_MEASURED,
@@ -233,6 +235,22 @@ def _tre_image_findings(quote: PlatformQuote, *, boot: BootEvents, manifest: Man
             subject=subject,
             expected=expected.hex(),
             measured=measured[0],
+        )
+
+
+def _unlogged_tre_image(quote: PlatformQuote, *, bank: int, manifest: Manifest) -> Iterator[Finding]:
+    """Without a log the TRE's image is where its supplier says that it is: in registers that all have their value."""
+    values = quote.pcr_values[bank]
+    registers = manifest.platform.registers.get(bank, {})
+    deviating = [pcr for pcr, value in sorted(values.items()) if registers.get(pcr) != value]
+    if deviating:
+        yield find(
+            FindingCode.TRE_IMAGE_NOT_MEASURED,
+            scope=Scope.TRE,
+            subject="TRE image that the PCR values stand for",
+            expected=None if manifest.tre_image_digest is None else manifest.tre_image_digest.hex(),
+            measured=f"other values of PCR {', '.join(map(str, deviating))}",
+            event=NO_EVENT,
         )
 
 

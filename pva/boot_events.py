@@ -6,23 +6,24 @@ anybody may have written. Payloads of events are not judged here (A19 is `standa
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from messages.evidence import EvidenceMessage
 from pva.ima_log import ImaMeasurements, replay_ima_log
+from pva.known import KnownLogs, ReplayedLog, replay_log
 from pva.quote import PlatformQuote
 from pva.refusals import RefusalCode, RefusalError
 from standards.boot_log.algorithms import BANKS, SHA1
 from standards.boot_log.boot_chain import boot_chain
 from standards.boot_log.boot_chain_facts import ChainLink
-from standards.boot_log.decode import decode_event_log
 from standards.boot_log.describe import describe
 from standards.boot_log.errors import BootLogError
 from standards.boot_log.events import Event, EventLog, LogFormat
-from standards.boot_log.measured import KERNEL_COMMAND_LINE_PCR, kernel_command_line
-from standards.boot_log.replay import replay, reset_value
+from standards.boot_log.measured import KERNEL_COMMAND_LINE_PCR
+from standards.boot_log.replay import reset_value
 from standards.boot_log.secure_boot import SECURE_BOOT_PCR, secure_boot_facts
 from standards.boot_log.secure_boot_facts import SecureBootFacts
+from standards.ima.replay import Replayed
 from standards.rats.ear import Cause
 
 TRE_IMAGE_PARAMETER = "pva.tre="
@@ -34,12 +35,14 @@ _PARAMETER = re.compile(r"""(?:[^\s"]|"[^"]*"?)+""")
 class BootEvents:
     """A log that reaches every quoted PCR in every quoted bank (bank -> index -> value).
 
-    `ima` is what the kernel has measured since, where its list came with a quote over PCR 10.
+    `command_lines` is the text, by bank, that the log calls the kernel's command line. `logged` is False where no log came: the values are then all that is known of the boot. `ima` is what the kernel has measured since, where its list came with a quote over PCR 10.
     """
 
     log: EventLog
     quoted: Mapping[int, Mapping[int, bytes]]
     ima: ImaMeasurements | None = None
+    logged: bool = True
+    command_lines: Mapping[int, str | None] = field(default_factory=dict)
 
     def of_pcr(self, pcr: int, *, bank: int) -> tuple[Event, ...]:
         """The events that led to a quoted PCR, in their order; none for a PCR that was not quoted."""
@@ -51,9 +54,9 @@ class BootEvents:
         return tuple(link for link in boot_chain(self.log, bank=bank).links if link.pcr in quoted)
 
     def secure_boot(self, *, bank: int) -> SecureBootFacts | None:
-        """What PCR 7 says about Secure Boot; None where it was not quoted. PCR 14 counts only where it was quoted."""
+        """What PCR 7 says about Secure Boot; None where it was not quoted, or no log came. PCR 14 counts only where it was quoted."""
         quoted = self.quoted.get(bank, {})
-        if SECURE_BOOT_PCR not in quoted:
+        if SECURE_BOOT_PCR not in quoted or not self.logged:
             return None
         facts = secure_boot_facts(self.log, bank=bank)
         return replace(facts, mok=tuple(each for each in facts.mok if each.pcr in quoted))
@@ -65,7 +68,7 @@ class BootEvents:
         """
         if KERNEL_COMMAND_LINE_PCR not in self.quoted.get(bank, {}):
             return ()
-        command_line = kernel_command_line(self.log, bank=bank) or ""
+        command_line = self.command_lines.get(bank) or ""
         parameters = _PARAMETER.findall(command_line)
         return tuple(
             each.removeprefix(TRE_IMAGE_PARAMETER)
@@ -85,35 +88,68 @@ def cause_of(event: Event) -> Cause:
     )
 
 
-def replay_logs(message: EvidenceMessage, *, quote: PlatformQuote) -> BootEvents:
-    """The logs of an exchange, replayed to its quotes. Raises RefusalError."""
-    boot = replay_boot_log(message.boot_log, quoted=quote.pcr_values)
+def replay_logs(
+    message: EvidenceMessage,
+    *,
+    quote: PlatformQuote,
+    known: KnownLogs | None = None,
+    ima_start: Replayed | None = None,
+) -> BootEvents:
+    """The logs of an exchange, replayed to its quotes; `known` logs are not replayed again, `ima_start` is where the list goes on.
+
+    Raises RefusalError.
+    """
+    if message.boot_log:
+        boot = replay_boot_log(message.boot_log, quoted=quote.pcr_values, known=known)
+    else:
+        boot = registers_alone(quote.pcr_values)
     if message.ima is None or quote.ima_pcr is None:
         return boot
-    return replace(boot, ima=replay_ima_log(message.ima.log, quoted=quote.ima_pcr))
+    return replace(boot, ima=replay_ima_log(message.ima.log, quoted=quote.ima_pcr, start=ima_start))
 
 
-def replay_boot_log(data: bytes, *, quoted: Mapping[int, Mapping[int, bytes]]) -> BootEvents:
+def registers_alone(quoted: Mapping[int, Mapping[int, bytes]]) -> BootEvents:
+    """The boot of a machine that sent no log; whether its manifest lets it do without one is judged elsewhere.
+
+    Raises RefusalError: the values are of the bank sha1.
+    """
+    log = EventLog(algorithms=tuple(quoted), events=(), crypto_agile=True, header=b"")
+    _refuse_sha1(log, quoted=quoted)
+    return BootEvents(log=log, quoted=quoted, logged=False)
+
+
+def replay_boot_log(
+    data: bytes, *, quoted: Mapping[int, Mapping[int, bytes]], known: KnownLogs | None = None
+) -> BootEvents:
     """Decode the log and replay it to the quoted values (bank -> index -> value).
 
     Raises RefusalError: malformed, SHA-1 only, lacks a quoted bank, or does not reach a quoted PCR.
     """
+    banks = tuple(sorted(quoted))
     try:
-        log = decode_event_log(data)
-        _refuse_sha1(log, quoted=quoted)
-        replayed = {bank: replay(log, bank=bank) for bank in quoted}
+        found = replay_log(data, banks=banks) if known is None else known.replayed(data, banks=banks)
+        _refuse_sha1(found.log, quoted=quoted)
+        _refuse_missing_banks(found, banks=banks)
     except BootLogError as error:
         raise RefusalError(RefusalCode.BOOT_LOG_MALFORMED, subject="boot log", reason=str(error)) from None
     for bank, values in quoted.items():
+        of_bank = found.values[bank]
         for pcr, value in values.items():
-            reached = replayed[bank].get(pcr, reset_value(pcr, bank=bank))
+            reached = of_bank[pcr] if pcr in of_bank else reset_value(pcr, bank=bank)
             if reached != value:
                 raise RefusalError(
                     RefusalCode.BOOT_LOG_MISMATCH,
                     subject=f"boot log, PCR {pcr} of bank {BANKS[bank].name}",
                     reason=f"its events end at {reached.hex()}, the quote says {value.hex()}",
                 )
-    return BootEvents(log=log, quoted=quoted)
+    return BootEvents(log=found.log, quoted=quoted, command_lines=found.command_lines)
+
+
+def _refuse_missing_banks(found: ReplayedLog, *, banks: tuple[int, ...]) -> None:
+    missing = [BANKS[bank].name for bank in banks if bank not in found.values]
+    if missing:
+        listed = ", ".join(BANKS[each].name if each in BANKS else hex(each) for each in found.log.algorithms)
+        raise BootLogError(what="algorithm list", expected=f"{', '.join(missing)} among them", got=listed)
 
 
 def _refuse_sha1(log: EventLog, *, quoted: Mapping[int, Mapping[int, bytes]]) -> None:

@@ -42,17 +42,39 @@ class Sighting:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ImaProgress:
+    """How far a boot's IMA list was replayed, with nothing found in it: `count` entries lead to `value` of PCR 10.
+
+    The list itself is not kept. It counts in the boot with these counts of the TPM, and under the appraisal policy
+    (`policy`, its digest) by which the entries were judged.
+    """
+
+    count: int
+    value: bytes
+    reset_count: int
+    restart_count: int
+    policy: bytes
+
+    @property
+    def boot(self) -> tuple[int, int]:
+        """Which boot it is of."""
+        return self.reset_count, self.restart_count
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceHistory:
     """The last sighting of a device, and what outlives it.
 
     `svn_highest` is the highest security version that an accepted result named (None before the first),
     `unsafe_since` when the TPM's clock was first seen not safe in this run, `revision` counts changes.
+    `ima` is of the last sighting alone: None where its list was not asked for, did not come, or had findings.
     """
 
     last: Sighting
     svn_highest: int | None
     unsafe_since: datetime | None
     revision: int
+    ima: ImaProgress | None = None
 
 
 def identity_conflict(history: DeviceHistory | None, holder_of_ak: str | None, seen: Sighting) -> str | None:
@@ -101,7 +123,13 @@ def changes(history: DeviceHistory | None, seen: Sighting, *, clock_grace: timed
     return tuple(found)
 
 
-def advance(history: DeviceHistory | None, seen: Sighting, *, accepted_svn: int | None) -> DeviceHistory:
+def advance(
+    history: DeviceHistory | None,
+    seen: Sighting,
+    *,
+    accepted_svn: int | None,
+    ima: ImaProgress | None = None,
+) -> DeviceHistory:
     """The history after this sighting.
 
     `accepted_svn` is the security version of the manifest when the result accepted the device, else None. What
@@ -110,13 +138,16 @@ def advance(history: DeviceHistory | None, seen: Sighting, *, accepted_svn: int 
     """
     if history is None:
         unsafe_since = None if seen.clock_info.safe else seen.at
-        return DeviceHistory(last=seen, svn_highest=accepted_svn, unsafe_since=unsafe_since, revision=1)
+        return DeviceHistory(
+            last=seen, svn_highest=accepted_svn, unsafe_since=unsafe_since, revision=1, ima=ima
+        )
     known = [svn for svn in (history.svn_highest, accepted_svn) if svn is not None]
     return DeviceHistory(
         last=seen if _new_keys_enrolled(history, seen) else _never_back(history.last, seen),
         svn_highest=max(known, default=None),
         unsafe_since=_unsafe_since(history, seen),
         revision=history.revision + 1,
+        ima=ima,
     )
 
 

@@ -7,7 +7,7 @@ NOT checked here: revocation of the issuing CA itself, beyond what its responder
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from cryptography import x509
@@ -18,7 +18,7 @@ from standards.pki import oids
 from standards.pki.crl import Revocation, RevocationReason
 from standards.pki.errors import DecodeError, PathError, PathFault
 from standards.pki.extensions import ExpectedSystemState, HardwareModuleName, tre_level
-from standards.pki.fingerprints import certificate_der, decode_certificate, spki_der
+from standards.pki.fingerprints import certificate_sha256, decode_certificate, spki_der
 from standards.pki.ocsp_answer import CertStatus, StatusKind
 from standards.pki.paths import validate_path
 
@@ -41,7 +41,8 @@ class PlatformCredential:
     """A Platform Credential whose path is proven; its status is not part of it.
 
     `path` is leaf first, anchor last; `device_id` 64 hex digits; `hw_type` the model's dotted OID; `tre_level` the
-    asserted security level.
+    asserted security level. `spki` is the certified key (DER), `sha256` and `issuer_sha256` are the digests of the PfC and of
+    its issuer's certificate; all three are made from the path.
     """
 
     path: tuple[x509.Certificate, ...]
@@ -50,6 +51,14 @@ class PlatformCredential:
     hw_type: str
     expected_state: ExpectedSystemState
     tre_level: int | None
+    spki: bytes = field(init=False)
+    sha256: bytes = field(init=False)
+    issuer_sha256: bytes = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "spki", spki_der(self.path[0]))
+        object.__setattr__(self, "sha256", bytes.fromhex(certificate_sha256(self.path[0])))
+        object.__setattr__(self, "issuer_sha256", bytes.fromhex(certificate_sha256(self.path[1])))
 
     @property
     def certificate(self) -> x509.Certificate:
@@ -68,12 +77,7 @@ class PlatformCredential:
 
     def certifies(self, spki: bytes) -> bool:
         """Whether the certified key is this DER SubjectPublicKeyInfo."""
-        return spki_der(self.certificate) == spki
-
-    @property
-    def der(self) -> bytes:
-        """The PfC's own bytes."""
-        return certificate_der(self.certificate)
+        return self.spki == spki
 
 
 def validate_credential(

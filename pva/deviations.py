@@ -23,6 +23,8 @@ from standards.rats.ear import Finding
 CODE_PCRS = frozenset({0, 2, 4, 9, 11, 13})
 """PCRs of code that ran; the others hold configuration (PC Client Platform Firmware Profile, section 3.3.4)."""
 
+NO_EVENT = "no event can be named: devices of this manifest have no event log, only PCR values"
+
 _COMPONENT_CODES = MappingProxyType(
     {
         Component.BOOT_LOADER: FindingCode.BOOT_LOADER_MISMATCH,
@@ -49,7 +51,7 @@ def deviation_findings(
             subject=place,
             expected=expected.hex(),
             measured=measured.hex(),
-            event=None if first is None else first.words,
+            event=first.words if first is not None else None if boot.logged else NO_EVENT,
         )
         yield _caused(finding, first)
         yield from _other_scope(deviating, scope=scope, place=place)

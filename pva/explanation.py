@@ -20,7 +20,7 @@ from cryptography import x509
 
 from messages.errors import MessageError
 from messages.evidence import decode_evidence
-from pva.boot_events import BootEvents, replay_boot_log
+from pva.boot_events import BootEvents, registers_alone, replay_boot_log
 from pva.nearest import CANDIDATES_MAX, NearestManifest, nearest_manifest
 from pva.refusals import RefusalCode, RefusalError
 from pva.requests import RecordedRefusal, RequestState
@@ -172,4 +172,6 @@ def _replayed(stored: ResultOnRecord, *, result: AttestationResult) -> BootEvent
         message = decode_evidence(stored.evidence)
     except MessageError as error:
         raise RefusalError(RefusalCode.RECORD_ALTERED, subject="stored evidence", reason=str(error)) from None
+    if not message.boot_log:
+        return registers_alone(message.pcr_values)
     return replay_boot_log(message.boot_log, quoted=message.pcr_values)

@@ -257,7 +257,7 @@ FINDINGS: Mapping[FindingCode, FindingRule] = {
     FindingCode.TRE_IMAGE_NOT_MEASURED: FindingRule(
         claim=Claim.EXECUTABLES,
         value=33,
-        reason="the measured command line does not name exactly one TRE image",
+        reason="what was measured does not name exactly one TRE image",
         remedy="boot with one pva.tre=<SHA-256> parameter in the measured kernel command line, and send the "
         "log as the firmware recorded it",
     ),
@@ -402,6 +402,8 @@ def vector(affirmed: Mapping[Claim, int], findings: tuple[Finding, ...], scope: 
 def _printable(text: str | None) -> str | None:
     if not text:
         return None
+    if text.isprintable():
+        return text[:TEXT_MAX]
     safe = "".join(
         character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
         for character in text[:TEXT_MAX]

@@ -5,13 +5,15 @@ worse than a warning; a contradiction is one that the AK has signed. Names are s
 device must not be able to write a finding.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from messages.runtime_policy import VerifiedRuntimePolicy
 from pva.boot_events import BootEvents
+from pva.continuity import ImaProgress
 from pva.findings import TEXT_MAX, FindingCode, Scope, find
 from pva.ima_log import IMA_BANK, ImaMeasurement, ImaMeasurements
+from pva.quote import PlatformQuote
 from standards.boot_log.algorithms import SHA256
 from standards.ima.entries import IMA_PCR
 from standards.ima.errors import ImaError
@@ -23,6 +25,16 @@ from standards.rats.ear import Cause, Finding
 SHOWN_MAX = 8
 """Names that one finding shows, and findings about single files."""
 
+_CODES = frozenset(
+    {
+        FindingCode.IMA_LOG_MISSING,
+        FindingCode.IMA_BOOT_AGGREGATE_MISMATCH,
+        FindingCode.IMA_BOOT_AGGREGATE_UNPROVEN,
+        FindingCode.IMA_VIOLATION,
+        FindingCode.IMA_FILE_NOT_ALLOWED,
+        FindingCode.IMA_SIGNATURE_INVALID,
+    }
+)
 _REGISTERS = (10, 8)
 """Registers under a boot_aggregate: those of today's kernels, then of kernels before 5.8."""
 
@@ -35,12 +47,29 @@ def ima_findings(
     Without a runtime policy the files themselves are not judged, and not affirmed either.
     """
     if boot.ima is not None:
-        yield from _boot_findings(boot.ima, registers=boot.quoted.get(SHA256, {}))
+        if boot.ima.whole:
+            yield from _boot_findings(boot.ima, registers=boot.quoted.get(SHA256, {}))
         yield from _violation_findings(boot.ima)
         if runtime is not None:
             yield from _file_findings(boot.ima, runtime=runtime)
     elif asked:
         yield find(FindingCode.IMA_LOG_MISSING, scope=Scope.PLATFORM, subject="IMA list")
+
+
+def ima_progress(
+    ima: ImaMeasurements | None, *, findings: Sequence[Finding], quote: PlatformQuote, policy: bytes
+) -> ImaProgress | None:
+    """How far the list is known from now on; None unless it came and nothing was found in it."""
+    if ima is None or not ima.reached.count or any(each.code in _CODES for each in findings):
+        return None
+    clock = quote.clock_info
+    return ImaProgress(
+        count=ima.reached.count,
+        value=ima.reached.value,
+        reset_count=clock.reset_count,
+        restart_count=clock.restart_count,
+        policy=policy,
+    )
 
 
 def _boot_findings(ima: ImaMeasurements, *, registers: Mapping[int, bytes]) -> Iterator[Finding]:
@@ -92,8 +121,9 @@ def _file_findings(ima: ImaMeasurements, *, runtime: VerifiedRuntimePolicy) -> I
     """
     found = 0
     signed: dict[tuple[bytes, bytes], bool] = {}
-    for each in ima.proven:
-        if each.violation or each is _boot_record(ima):
+    boot_record = _boot_record(ima)
+    for each in ima.unlike(runtime.measurements):
+        if each.violation or each.number == boot_record:
             continue
         code = _judge(each.measured, runtime, signed=signed)
         if code is not None:
@@ -105,9 +135,10 @@ def _file_findings(ima: ImaMeasurements, *, runtime: VerifiedRuntimePolicy) -> I
             yield _file_finding(each, code, runtime=runtime)
 
 
-def _boot_record(ima: ImaMeasurements) -> ImaMeasurement | None:
-    """The boot_aggregate at the head of the list, which is judged against the quote."""
-    return ima.first if ima.first is not None and ima.first.measured.name == BOOT_AGGREGATE else None
+def _boot_record(ima: ImaMeasurements) -> int | None:
+    """Number of the boot_aggregate at the head of the list, which is judged against the quote."""
+    first = ima.first if ima.whole else None
+    return None if first is None or first.measured.name != BOOT_AGGREGATE else first.number
 
 
 def _judge(

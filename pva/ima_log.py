@@ -5,17 +5,19 @@ follows is a tail that nobody has signed. What a proven entry says is read here,
 readable or refused; whether it is good is judged in the appraisal.
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from pva.refusals import RefusalCode, RefusalError
 from standards.ima.decode import decode_binary_list
-from standards.ima.entries import IMA_PCR, ImaList
+from standards.ima.entries import IMA_PCR, VIOLATION, ImaList
 from standards.ima.errors import ImaError
-from standards.ima.measured import Measured, read_measured
+from standards.ima.measured import Measured, is_file_data, read_measured
 from standards.ima.replay import Replayed, replayed_prefix, verify_template_digests
 from standards.ima.templates import BUILT_IN
 
 IMA_BANK = "sha256"
+_FILE_TEMPLATE = BUILT_IN[b"ima-ng"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,29 +31,53 @@ class ImaMeasurement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImaMeasurements:
-    """What the running kernel had measured into PCR 10 when it was quoted, in its order."""
+    """What the running kernel had measured into PCR 10 when it was quoted, in its order, as far as it came now.
 
-    proven: tuple[ImaMeasurement, ...]
+    `entries` from number `entries.first` on, proven up to `reached.count`; `places` are those of PCR 10 among them.
+    Every proven entry can be read; it is read when somebody asks for it.
+    """
+
+    entries: ImaList
+    reached: Replayed
+    places: Sequence[int]
+
+    @property
+    def whole(self) -> bool:
+        """Whether the list came from its first entry on."""
+        return self.entries.first == 0
 
     @property
     def first(self) -> ImaMeasurement | None:
-        """The first entry, None where nothing was measured."""
-        return self.proven[0] if self.proven else None
+        """The first entry that came, None where nothing was measured."""
+        return self._at(self.places[0]) if self.places else None
 
     @property
     def violations(self) -> tuple[ImaMeasurement, ...]:
         """Files that could be changed while they were measured."""
-        return tuple(each for each in self.proven if each.violation)
+        digests = self.entries.template_digests
+        return tuple(self._at(place) for place in self.places if digests[place] == VIOLATION)
+
+    def unlike(self, usual: frozenset[bytes]) -> Iterator[ImaMeasurement]:
+        """The entries whose template data are none of these."""
+        data = self.entries.data
+        for place in self.places:
+            if data[place] not in usual:
+                yield self._at(place)
+
+    def _at(self, place: int) -> ImaMeasurement:
+        entry = self.entries.entry(place)
+        return ImaMeasurement(number=entry.number, violation=entry.violation, measured=read_measured(entry))
 
 
-def replay_ima_log(data: bytes, *, quoted: bytes) -> ImaMeasurements:
+def replay_ima_log(data: bytes, *, quoted: bytes, start: Replayed | None = None) -> ImaMeasurements:
     """Decode a binary list and replay it to the quoted value of PCR 10 (bank sha256).
 
-    Raises RefusalError: malformed, an entry whose digest is not that of its data, or no prefix that reaches the quote.
+    `start` is how far the list of this boot was replayed before: then `data` are the entries since. Raises RefusalError:
+    malformed, an entry whose digest is not that of its data, or no prefix that reaches the quote.
     """
     try:
-        entries = decode_binary_list(data)
-        reached = replayed_prefix(entries, quoted, bank=IMA_BANK)
+        entries = decode_binary_list(data, first=0 if start is None else start.count)
+        reached = replayed_prefix(entries, quoted, bank=IMA_BANK, start=start)
     except ImaError as error:
         raise _malformed(error) from None
     if reached is None:
@@ -72,30 +98,30 @@ def _verify_digests(entries: ImaList, *, reached: Replayed) -> None:
 
 
 def _read(entries: ImaList, *, reached: Replayed) -> ImaMeasurements:
-    """Read every proven entry; those of other PCRs are not proven by this one."""
+    """See that every proven entry can be read; those of other PCRs are not proven by this one."""
+    count = reached.count - entries.first
     try:
-        _refuse_custom_templates(entries, reached=reached)
-        proven = tuple(
-            ImaMeasurement(number=each.number, violation=each.violation, measured=read_measured(each))
-            for each in entries.entries(up_to=reached.count)
-            if each.pcr == IMA_PCR
-        )
+        _refuse_custom_templates(entries, count=count)
+        places = [place for place, pcr in enumerate(entries.pcrs[:count]) if pcr == IMA_PCR]
+        templates, data = entries.templates, entries.data
+        for place in places:
+            if templates[place] is not _FILE_TEMPLATE or not is_file_data(data[place]):
+                read_measured(entries.entry(place))
     except ImaError as error:
         raise _malformed(error) from None
-    return ImaMeasurements(proven=proven)
+    return ImaMeasurements(entries=entries, reached=reached, places=places)
 
 
-def _refuse_custom_templates(entries: ImaList, *, reached: Replayed) -> None:
+def _refuse_custom_templates(entries: ImaList, *, count: int) -> None:
     """The kernel's own templates agree on where digest and name stand; what a list calls its own format need not.
 
     A template's name is not hashed: whoever carries the list could have a measured buffer read as a digest.
     """
     own = set(BUILT_IN.values())
-    for number, template in enumerate(entries.templates[: reached.count]):
-        if template not in own:
-            raise ImaError(
-                what="template", expected="one of the kernel's own", got=template.name, entry=number
-            )
+    used = set(entries.templates[:count])
+    for template in used - own:
+        number = entries.first + entries.templates.index(template)
+        raise ImaError(what="template", expected="one of the kernel's own", got=template.name, entry=number)
 
 
 def _malformed(error: ImaError) -> RefusalError:

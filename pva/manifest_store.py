@@ -7,25 +7,22 @@ is decided on other rows (succession, the second approval) is decided in the tra
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
-from cryptography import x509
 
 from edge.database import transaction
 from edge.ledger import SALT_BYTES
 from edge.process import RandomBytes
 from edge.serialization import repeated
 from pva import schema
+from pva.known import KnownManifests
 from pva.manifest_approvals import approved
 from pva.manifest_chain import LINE_MAX, ChainedManifest, ManifestChain
 from pva.manifest_records import ImportedManifest, ManifestApproval, Retirement
 from pva.recognition import check_record, no_such_manifest
 from pva.refusals import RefusalCode, RefusalError
-from standards.rats.corim import VerifiedManifest, read_unverified, verify_manifest
-
-_VERIFIED_KEPT = 256
+from standards.rats.corim import read_unverified
 
 
 class ManifestStore:
@@ -35,6 +32,7 @@ class ManifestStore:
         """Work on an engine whose schema is migrated; `random_bytes` salts audit leaves."""
         self._engine = engine
         self._random_bytes = random_bytes
+        self._known = KnownManifests()
 
     def manifests(self) -> Sequence[ImportedManifest]:
         """Every imported manifest, oldest first."""
@@ -141,7 +139,8 @@ class ManifestStore:
             return None
         return ManifestChain(
             links=tuple(
-                _link(row, before=rows[number - 1] if number else None) for number, row in enumerate(rows)
+                _link(row, before=rows[number - 1] if number else None, known=self._known)
+                for number, row in enumerate(rows)
             ),
             permitted_models=dict(rows[0]["permitted"]),
         )
@@ -165,9 +164,9 @@ class ManifestStore:
         )
 
 
-def _link(row: sa.RowMapping, *, before: sa.RowMapping | None) -> ChainedManifest:
+def _link(row: sa.RowMapping, *, before: sa.RowMapping | None, known: KnownManifests) -> ChainedManifest:
     """A row as a link of a chain, verified anew."""
-    verified = _verified(row["signed"], row["root"], row["imported_at"])
+    verified = known.verified(row["signed"], root=row["root"], at=row["imported_at"])
     predecessor = verified.manifest.predecessor
     follows = before is None or (
         predecessor is not None
@@ -186,12 +185,6 @@ def _link(row: sa.RowMapping, *, before: sa.RowMapping | None) -> ChainedManifes
         approved=row["approved_at"] is not None,
         retired=row["retired_at"] is not None,
     )
-
-
-@lru_cache(maxsize=_VERIFIED_KEPT)
-def _verified(signed: bytes, root: bytes, at: datetime) -> VerifiedManifest:
-    """The same bytes under the same root at the same time are verified once: they cannot come out differently."""
-    return verify_manifest(signed, anchors=[x509.load_der_x509_certificate(root)], at=at)
 
 
 def _records(connection: sa.Connection, *, digest: bytes | None = None) -> tuple[ImportedManifest, ...]:

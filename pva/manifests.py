@@ -39,8 +39,24 @@ def check_manifest(
             reason=f"expected models out of {', '.join(signer.models) or 'none'}, "
             f"got {', '.join(unknown) or 'none'}",
         )
+    _check_completeness(manifest, policy=policy)
     _check_registers(manifest, policy=policy)
     _check_events(manifest)
+
+
+def _check_completeness(manifest: Manifest, *, policy: AppraisalPolicy) -> None:
+    """Without a log the registers are all that there is: a manifest that leaves one out would say less than it seems to."""
+    if not manifest.pcr_values_only:
+        return
+    for bank, indices in policy.pcr_selections.items():
+        missing = sorted(set(indices) - set(manifest.platform.registers.get(bank, {})))
+        if missing:
+            raise RefusalError(
+                RefusalCode.MANIFEST_INCONSISTENT,
+                subject=f"manifest {manifest.id!r} for devices without an event log",
+                reason=f"expected a value for every PCR that is quoted, got none for PCR {', '.join(map(str, missing))} "
+                f"of bank {BANKS[bank].name}",
+            )
 
 
 def _check_registers(manifest: Manifest, *, policy: AppraisalPolicy) -> None:

@@ -6,8 +6,9 @@ findings included; so two results with the same policy digest were judged by the
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
+from types import MappingProxyType
 
 from messages.encoding import encode_deterministic
 from pva.findings import FINDINGS
@@ -34,10 +35,18 @@ class AppraisalPolicy:
     result_life: timedelta
     ima: bool = False
     runtime_policies: tuple[bytes, ...] = ()
+    digest: bytes = field(init=False, repr=False, compare=False)
+    """SHA-256 over a deterministic encoding of the whole policy."""
+    id: str = field(init=False, repr=False, compare=False)
+    """URI of the policy, for `ear_appraisal_policy_ids`: the digest as a named information URI (RFC 6920)."""
 
-    @property
-    def digest(self) -> bytes:
-        """SHA-256 over a deterministic encoding of the whole policy."""
+    def __post_init__(self) -> None:
+        selections = {bank: tuple(indices) for bank, indices in self.pcr_selections.items()}
+        object.__setattr__(self, "pcr_selections", MappingProxyType(selections))
+        object.__setattr__(self, "digest", self._computed_digest())
+        object.__setattr__(self, "id", f"ni:///sha-256;{encode_base64url(self.digest)}")
+
+    def _computed_digest(self) -> bytes:
         rules = [[code.value, rule.claim.value, rule.value] for code, rule in sorted(FINDINGS.items())]
         value = {
             1: POLICY_VERSION,
@@ -49,8 +58,3 @@ class AppraisalPolicy:
             7: list(self.runtime_policies),
         }
         return hashlib.sha256(encode_deterministic(value)).digest()
-
-    @property
-    def id(self) -> str:
-        """URI of the policy, for `ear_appraisal_policy_ids`: the digest as a named information URI (RFC 6920)."""
-        return f"ni:///sha-256;{encode_base64url(self.digest)}"

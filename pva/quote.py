@@ -16,6 +16,7 @@ from messages.binding import PVA_EVIDENCE, PVA_IMA, PVA_KEY, extra_data
 from messages.challenge import Challenge
 from messages.evidence import CertifiedStructure, EvidenceMessage, ImaEvidence
 from pva.credential import PlatformCredential
+from pva.known import KnownKeys
 from pva.refusals import RefusalCode, RefusalError
 from standards.boot_log.algorithms import SHA256
 from standards.ima.entries import IMA_PCR
@@ -28,7 +29,7 @@ from standards.tpm2.attestation import (
     verify_quote,
 )
 from standards.tpm2.errors import Tpm2Error, VerificationError
-from standards.tpm2.key_checks import check_ak
+from standards.tpm2.key_checks import AttestationKey
 from standards.tpm2.structures import ClockInfo, NvPublic, PcrSelection, Public
 from standards.tpm2.templates import GENERATION_COUNTER
 
@@ -42,6 +43,7 @@ _QUOTE_CODES: Mapping[str, RefusalCode] = {
     "A7": RefusalCode.SELECTION_MISMATCH,
     "A8": RefusalCode.PCR_VALUES_MISMATCH,
 }
+_COUNTER = GENERATION_COUNTER.written()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,13 +70,17 @@ class PlatformQuote:
 
 
 def verify_platform_quote(
-    message: EvidenceMessage, *, challenge: Challenge, credential: PlatformCredential
+    message: EvidenceMessage,
+    *,
+    challenge: Challenge,
+    credential: PlatformCredential,
+    keys: KnownKeys | None = None,
 ) -> PlatformQuote:
     """Verify the signed structures of the evidence against the challenge, under the credential's key.
 
-    Raises RefusalError naming the first check that failed.
+    `keys` knows public areas that were judged before. Raises RefusalError naming the first check that failed.
     """
-    ak = _enrolled_ak(message.ak_public, credential=credential)
+    ak = _enrolled_ak(message.ak_public, credential=credential, keys=KnownKeys() if keys is None else keys)
     context = challenge.context()
     if not hmac.compare_digest(message.body, context):
         raise RefusalError(
@@ -82,7 +88,7 @@ def verify_platform_quote(
             subject="context of the evidence",
             reason="it is not the context of this challenge: the quote belongs to another exchange",
         )
-    quote = _verify_quote(message, challenge=challenge, ak=ak)
+    quote = _verify_quote(message, challenge=challenge, context=context, ak=ak)
     key_data = extra_data(PVA_KEY, nonce=challenge.nonce, body=context)
     storage_key = _verify_storage_key(message.storage_key, ak=ak, data=key_data)
     index, counter = _verify_counter(message.generation_counter, ak=ak, data=key_data)
@@ -102,12 +108,11 @@ def verify_platform_quote(
     )
 
 
-def _enrolled_ak(ak_public: bytes, *, credential: PlatformCredential) -> Public:
+def _enrolled_ak(ak_public: bytes, *, credential: PlatformCredential, keys: KnownKeys) -> AttestationKey:
     """The AK whose key the Platform Credential certifies, with the attributes of an AK (A10, A11)."""
     with _refused("AK", RefusalCode.AK_UNACCEPTABLE):
-        ak = Public.decode(ak_public)
-        check_ak(ak)
-        certified = credential.certifies(spki_der(ak.public_key()))
+        ak = keys.accepted(ak_public)
+        certified = credential.certifies(spki_der(ak.key))
     if not certified:
         raise RefusalError(
             RefusalCode.AK_MISMATCH,
@@ -117,14 +122,16 @@ def _enrolled_ak(ak_public: bytes, *, credential: PlatformCredential) -> Public:
     return ak
 
 
-def _verify_quote(message: EvidenceMessage, *, challenge: Challenge, ak: Public) -> VerifiedQuote:
+def _verify_quote(
+    message: EvidenceMessage, *, challenge: Challenge, context: bytes, ak: AttestationKey
+) -> VerifiedQuote:
     selections = sorted(challenge.pcr_selections.items())
     with _refused("quote", RefusalCode.QUOTE_INVALID, codes=_QUOTE_CODES):
         quote = verify_quote(
             message.attest,
             signature=message.signature,
             ak=ak,
-            extra_data=extra_data(PVA_EVIDENCE, nonce=challenge.nonce, body=challenge.context()),
+            extra_data=extra_data(PVA_EVIDENCE, nonce=challenge.nonce, body=context),
             selection=tuple(PcrSelection(bank=bank, indices=indices) for bank, indices in selections),
             pcr_values=message.pcr_values,
         )
@@ -133,7 +140,7 @@ def _verify_quote(message: EvidenceMessage, *, challenge: Challenge, ak: Public)
 
 
 def _verify_ima_quote(
-    ima: ImaEvidence | None, *, challenge: Challenge, ak: Public, boot: VerifiedQuote
+    ima: ImaEvidence | None, *, challenge: Challenge, ak: AttestationKey, boot: VerifiedQuote
 ) -> bytes | None:
     """PCR 10 as quoted for this challenge in the boot of the first quote; None where there is no such quote."""
     if ima is None:
@@ -169,7 +176,7 @@ def _boot_of(quote: VerifiedQuote) -> tuple[int, int]:
     return quote.attest.clock_info.reset_count, quote.attest.clock_info.restart_count
 
 
-def _verify_storage_key(certified: CertifiedStructure, *, ak: Public, data: bytes) -> Public:
+def _verify_storage_key(certified: CertifiedStructure, *, ak: AttestationKey, data: bytes) -> Public:
     with _refused("storage key", RefusalCode.STORAGE_KEY_UNACCEPTABLE):
         public = Public.decode(certified.public)
         verify_certified_key(
@@ -178,14 +185,16 @@ def _verify_storage_key(certified: CertifiedStructure, *, ak: Public, data: byte
     return public
 
 
-def _verify_counter(certified: CertifiedStructure, *, ak: Public, data: bytes) -> tuple[NvPublic, int]:
+def _verify_counter(
+    certified: CertifiedStructure, *, ak: AttestationKey, data: bytes
+) -> tuple[NvPublic, int]:
     """The generation counter's public area and value: a counter as the template defines it, written."""
     with _refused("generation counter", RefusalCode.COUNTER_UNACCEPTABLE):
         index = NvPublic.decode(certified.public)
         contents = verify_certified_nv(
             certified.attest, signature=certified.signature, ak=ak, index=index, extra_data=data
         )
-    expected = GENERATION_COUNTER.written()
+    expected = _COUNTER
     if index != expected:
         raise RefusalError(
             RefusalCode.COUNTER_UNACCEPTABLE,

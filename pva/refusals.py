@@ -40,6 +40,7 @@ class RefusalCode(StrEnum):
     QUALIFIED_SIGNER_MISMATCH = "qualified-signer-mismatch"
     STORAGE_KEY_UNACCEPTABLE = "storage-key-unacceptable"
     COUNTER_UNACCEPTABLE = "generation-counter-unacceptable"
+    BOOT_LOG_MISSING = "boot-log-missing"
     BOOT_LOG_MALFORMED = "boot-log-malformed"
     BOOT_LOG_MISMATCH = "boot-log-mismatch"
     BOOT_LOG_LEGACY = "boot-log-legacy-format"
@@ -47,6 +48,7 @@ class RefusalCode(StrEnum):
     IMA_QUOTE_INVALID = "ima-quote-invalid"
     IMA_LOG_MALFORMED = "ima-log-malformed"
     IMA_LOG_MISMATCH = "ima-log-mismatch"
+    IMA_OFFSET_WRONG = "ima-offset-wrong"
     IDENTITY_CONFLICT = "identity-conflict"
     MANIFEST_MISMATCH = "manifest-mismatch"
     MANIFEST_ROLLBACK = "manifest-rollback"
@@ -187,6 +189,11 @@ REFUSALS: Mapping[RefusalCode, RefusalRule] = {
         status=HTTPStatus.FORBIDDEN,
         remedy="define the generation counter in the TPM from the published template",
     ),
+    RefusalCode.BOOT_LOG_MISSING: RefusalRule(
+        status=HTTPStatus.UNPROCESSABLE_ENTITY,
+        remedy="name the firmware's event log in the settings of the TRE (boot_log); for a machine that has none, have its "
+        "supplier sign a manifest for devices without an event log (pcr_values_only)",
+    ),
     RefusalCode.BOOT_LOG_MALFORMED: RefusalRule(status=HTTPStatus.BAD_REQUEST, remedy=_LOG),
     RefusalCode.BOOT_LOG_MISMATCH: RefusalRule(status=HTTPStatus.FORBIDDEN, remedy=_LOG),
     RefusalCode.BOOT_LOG_LEGACY: RefusalRule(
@@ -200,6 +207,11 @@ REFUSALS: Mapping[RefusalCode, RefusalRule] = {
     RefusalCode.IMA_QUOTE_INVALID: RefusalRule(
         status=HTTPStatus.FORBIDDEN,
         remedy="quote PCR 10 of the bank sha256 with the AK, in the same boot and for the same challenge",
+    ),
+    RefusalCode.IMA_OFFSET_WRONG: RefusalRule(
+        status=HTTPStatus.CONFLICT,
+        remedy="fetch a new challenge; send the entries after those that it names in the boot that it names, and the whole list in "
+        "any other boot",
     ),
     RefusalCode.IMA_LOG_MALFORMED: RefusalRule(status=HTTPStatus.BAD_REQUEST, remedy=_IMA_LOG),
     RefusalCode.IMA_LOG_MISMATCH: RefusalRule(status=HTTPStatus.FORBIDDEN, remedy=_IMA_LOG),

@@ -10,7 +10,7 @@ A refused try leaves the request pending: whoever answers badly in a device's pl
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum, unique
 from typing import Protocol
@@ -26,9 +26,12 @@ from messages.challenge import (
     PURPOSES,
     RECOVERY,
     Challenge,
+    ImaOffset,
     read_claims,
 )
 from messages.errors import MessageError
+from pva.continuity import DeviceHistory
+from pva.known import IssuedChallenges
 from pva.refusals import RefusalCode, RefusalError
 from standards.pki.jws import sign_jws
 
@@ -143,6 +146,9 @@ class RequestStore(Protocol):
         Purposes wait apart: a device whose credential is on hold answers for its recovery alone.
         """
 
+    def device_history(self, device_id: str) -> DeviceHistory | None:
+        """What was seen of a device before."""
+
     def progress(self, request_id: str, *, role: str, tenant: str, at: datetime) -> RequestProgress | None:
         """A relying party's own request and what came of it."""
 
@@ -161,7 +167,11 @@ class ChallengeSigner:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestDesk:
-    """The use case and what it works with: how long requests and challenges live, and what is asked for."""
+    """The use case and what it works with: how long requests and challenges live, and what is asked for.
+
+    `ima_policy` is the digest of the appraisal policy where devices are asked for new entries of their IMA lists alone: what
+    was judged by another policy is asked for again. None where they are asked for whole lists.
+    """
 
     store: RequestStore
     signer: ChallengeSigner
@@ -171,6 +181,8 @@ class RequestDesk:
     challenge_life: timedelta
     pending_max: int = 8
     ima: bool = False
+    issued: IssuedChallenges | None = None
+    ima_policy: bytes | None = None
 
     def ask(self, wish: ValidationWish, *, tenant: str, requester: str, at: datetime) -> ValidationRequest:
         """Record a home operator's direct request for a look at a device; an order needs a signed request.
@@ -247,7 +259,21 @@ class RequestDesk:
                 subject=f"device {device_id}",
                 reason="no operator waits for a validation of this device",
             )
-        return self._signed(self._challenge(self._drawn(waiting), at=at))
+        challenge = replace(
+            self._challenge(self._drawn(waiting), at=at), ima_after=self._ima_after(device_id)
+        )
+        token = self._signed(challenge)
+        if self.issued is not None:
+            self.issued.note_token(token, challenge)
+        return token
+
+    def _ima_after(self, device_id: str) -> ImaOffset | None:
+        """What is known of the IMA list of the boot that a device was last seen in."""
+        history = None if self.ima_policy is None else self.store.device_history(device_id)
+        known = None if history is None else history.ima
+        if known is None or known.policy != self.ima_policy:
+            return None
+        return ImaOffset(count=known.count, reset_count=known.reset_count, restart_count=known.restart_count)
 
     def _drawn(self, waiting: Sequence[ValidationRequest]) -> ValidationRequest:
         """One of them; a request that its TRE will not answer then holds up another party's by chance, never for good."""

@@ -22,7 +22,7 @@ from pva.findings import Scope
 from pva.holding import shows_recovery, speaks_against
 from pva.quote import PlatformQuote
 from pva.refusals import RefusalCode, RefusalError
-from standards.pki.fingerprints import ca_id, certificate_sha256
+from standards.pki.fingerprints import ca_id
 from standards.pki.jws import sign_jws
 from standards.rats.ear import (
     RESULT_TYPE,
@@ -168,9 +168,9 @@ def _attestation_result(
         pcr_digest=quote.pcr_digest,
         policy_digest=appraisal.policy.digest,
         pfc=CredentialReference(
-            issuer_sha256=bytes.fromhex(certificate_sha256(credential.issuer)),
+            issuer_sha256=credential.issuer_sha256,
             serial=credential.certificate.serial_number,
-            sha256=bytes.fromhex(certificate_sha256(credential.certificate)),
+            sha256=credential.sha256,
         ),
         manifest=None
         if reference is None

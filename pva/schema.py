@@ -217,4 +217,10 @@ devices = sa.Table(
     sa.Column("svn_highest", sa.BigInteger, nullable=True),
     sa.Column("seen_at", UtcTime, nullable=False),
     sa.Column("revision", sa.BigInteger, nullable=False),
+    # how far the IMA list of a boot is known: all of these, or none
+    sa.Column("ima_count", sa.BigInteger, nullable=True),
+    sa.Column("ima_value", sa.LargeBinary(32), nullable=True),
+    sa.Column("ima_reset_count", sa.BigInteger, nullable=True),
+    sa.Column("ima_restart_count", sa.BigInteger, nullable=True),
+    sa.Column("ima_policy", sa.LargeBinary(32), nullable=True),
 )

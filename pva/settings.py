@@ -2,10 +2,10 @@
 
 Rule: read once, in `pva.app`; an unknown key is an error that names it. What a device must quote, and how long
 challenges, requests and results live, is a setting; what is checked is not. With `ima` each
-device is asked for its IMA list too, and judged by the signed `runtime_policies` (docs/adr/0027-ima.md). A manifest
-counts after `manifest_approvals` administrators. Results are pushed to the `callbacks` (relying party as in the audience ->
-its operator listener) and to no other address. By the rule `hold` the `ca` is asked to hold a credential
-(docs/adr/0032-continuous-validation.md).
+device is asked for its IMA list too (with `ima_incremental` for what is new in it, which TREs must know of), and judged by
+the signed `runtime_policies` (docs/adr/0027-ima.md). A manifest counts after `manifest_approvals` administrators. Results
+are pushed to the `callbacks` (relying party as in the audience -> its operator listener) and to no other address. By the
+rule `hold` the `ca` is asked to hold a credential (docs/adr/0032-continuous-validation.md).
 """
 
 import re
@@ -77,6 +77,7 @@ class PvaSettings(Settings):
     audit_log: AuditLogSettings | None = None
     pcr_selection: tuple[str, ...] = ("sha256:0-9,14",)
     ima: bool = False
+    ima_incremental: bool = False
     runtime_policies: tuple[SettingsPath, ...] = ()
     manifest_approvals: Annotated[int, Field(ge=1, le=5)] = 2
     request_life_s: Annotated[int, Field(ge=10, le=86_400)] = 900
@@ -100,6 +101,8 @@ class PvaSettings(Settings):
 
     @model_validator(mode="after")
     def _policies_have_ima(self) -> Self:
+        if self.ima_incremental and not self.ima:
+            raise ValueError("ima_incremental: expected ima = true, without which no list is asked for")
         if self.runtime_policies and not self.ima:
             raise ValueError("runtime_policies: expected ima = true, without which nothing is judged by them")
         return self

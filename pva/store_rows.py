@@ -14,7 +14,7 @@ from messages.encoding import decode_deterministic, encode_deterministic
 from messages.pcr import decode_values, encode_values
 from messages.reliance import permits_release
 from pva.approvals import ProvenState
-from pva.continuity import DeviceHistory, Sighting
+from pva.continuity import DeviceHistory, ImaProgress, Sighting
 from pva.requests import RecordedRefusal, RelyingParty, RequestState, SignedOrigin, ValidationRequest
 from pva.result import SignedResult
 from standards.tpm2.structures import ClockInfo
@@ -159,12 +159,23 @@ def history_of(row: sa.RowMapping) -> DeviceHistory:
         svn_highest=row["svn_highest"],
         unsafe_since=row["unsafe_since"],
         revision=row["revision"],
+        ima=None if row["ima_count"] is None else _ima_of(row),
+    )
+
+
+def _ima_of(row: sa.RowMapping) -> ImaProgress:
+    return ImaProgress(
+        count=row["ima_count"],
+        value=row["ima_value"],
+        reset_count=row["ima_reset_count"],
+        restart_count=row["ima_restart_count"],
+        policy=row["ima_policy"],
     )
 
 
 def row_of_history(history: DeviceHistory) -> dict[str, Any]:
     """The row of a device's history."""
-    last = history.last
+    last, ima = history.last, history.ima
     return {
         "device_id": last.device_id,
         "supplier": last.supplier,
@@ -185,4 +196,9 @@ def row_of_history(history: DeviceHistory) -> dict[str, Any]:
         "svn_highest": history.svn_highest,
         "seen_at": last.at,
         "revision": history.revision,
+        "ima_count": None if ima is None else ima.count,
+        "ima_value": None if ima is None else ima.value,
+        "ima_reset_count": None if ima is None else ima.reset_count,
+        "ima_restart_count": None if ima is None else ima.restart_count,
+        "ima_policy": None if ima is None else ima.policy,
     }

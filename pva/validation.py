@@ -15,7 +15,7 @@ the web layer counts it. A result that is on record is announced, for those who 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Protocol
 
@@ -28,12 +28,9 @@ from messages.evidence import EvidenceMessage, decode_evidence
 from pva.appraisal import ReferenceManifest, appraise, for_recovery
 from pva.boot_events import BootEvents, replay_logs
 from pva.continuity import DeviceHistory, Sighting, advance, identity_conflict
-from pva.credential import (
-    PlatformCredential,
-    Supplier,
-    judge_status,
-    validate_credential,
-)
+from pva.credential import PlatformCredential, Supplier, judge_status
+from pva.ima_findings import ima_progress
+from pva.known import Known
 from pva.manifest_chain import ManifestChain
 from pva.policy import AppraisalPolicy
 from pva.quote import PlatformQuote, verify_platform_quote
@@ -42,6 +39,7 @@ from pva.refusals import RefusalCode, RefusalError
 from pva.requests import ValidationRequest
 from pva.result import ResultSigner, SignedResult, sign_result
 from pva.runtime_policies import NO_RUNTIME_POLICIES, RuntimePolicies
+from standards.ima.replay import Replayed
 from standards.pki import oids
 from standards.pki.errors import PkiError
 from standards.pki.fingerprints import spki_der
@@ -110,7 +108,8 @@ class _Attempt:
 class Verifier:
     """The use case and what it works with; `challenge_anchors` is the operators' root.
 
-    `announce` hears of every result that is on record; it must neither wait nor fail.
+    `announce` hears of every result that is on record; it must neither wait nor fail. `known` spares work on bytes that came
+    before, and decides nothing.
     """
 
     store: ValidationStore
@@ -123,6 +122,7 @@ class Verifier:
     signer: ResultSigner
     announce: Callable[[SignedResult], None]
     runtime_policies: RuntimePolicies = NO_RUNTIME_POLICIES
+    known: Known = field(default_factory=Known)
 
     def validate_platform(self, body: bytes, *, at: datetime) -> SignedResult:
         """Validate one platform at the time `at`, which judges everything in this try.
@@ -138,13 +138,18 @@ class Verifier:
             history = self.store.device_history(challenge.device_id)
             credential = self._validate_credential(message, challenge=challenge, at=at)  # 3
             status = self.status_of(credential, at)
+            self.known.credentials.note_status(message.pfc_chain, status)
             good_until = judge_status(status, credential=credential, purpose=challenge.purpose, at=at)
-            quote = verify_platform_quote(message, challenge=challenge, credential=credential)  # 4
+            quote = verify_platform_quote(  # 4
+                message, challenge=challenge, credential=credential, keys=self.known.keys
+            )
             attempt.authenticated = True
-            boot = replay_logs(message, quote=quote)  # 5
+            start = self._ima_start(message, challenge=challenge, quote=quote, history=history)
+            boot = replay_logs(message, quote=quote, known=self.known.logs, ima_start=start)  # 5
             seen = _sighting(quote, credential=credential, at=at)
             self._refuse_disputed(seen, history=history)
             reference = self._reference(quote, boot=boot, credential=credential, history=history, at=at)
+            _refuse_missing_log(boot, reference=reference)
             appraisal = appraise(  # 6
                 quote, boot=boot, reference=reference, history=history, seen=seen, policy=self.policy
             )
@@ -161,7 +166,14 @@ class Verifier:
             self.store.record_result(  # 8
                 result,
                 evidence=body,
-                history=advance(history, seen, accepted_svn=appraisal.accepted_svn),
+                history=advance(
+                    history,
+                    seen,
+                    accepted_svn=appraisal.accepted_svn,
+                    ima=ima_progress(
+                        boot.ima, findings=appraisal.findings, quote=quote, policy=self.policy.digest
+                    ),
+                ),
                 expected_revision=None if history is None else history.revision,
                 at=at,
             )
@@ -170,6 +182,9 @@ class Verifier:
 
     def _own_challenge(self, token: str, *, at: datetime) -> Challenge:
         """The challenge, once proven to be one that this PVA signed; its time is not judged here."""
+        issued = self.known.challenges.find(token, at=at)
+        if issued is not None:
+            return issued
         try:
             verified = verify_jws(
                 token,
@@ -191,6 +206,7 @@ class Verifier:
                 subject="challenge",
                 reason=f"it was issued by {challenge.issuer!r}, expected {self.issuer!r} and this PVA's key",
             )
+        self.known.challenges.note_path(token, verified.path)
         return challenge
 
     def _redeem(self, challenge: Challenge, *, at: datetime) -> None:
@@ -218,12 +234,38 @@ class Verifier:
     def _validate_credential(
         self, message: EvidenceMessage, *, challenge: Challenge, at: datetime
     ) -> PlatformCredential:
-        return validate_credential(
+        return self.known.credentials.validate(
             message.pfc_chain,
             suppliers=self.references.suppliers(),
             device_id=challenge.device_id,
             at=at,
         )
+
+    def _ima_start(
+        self,
+        message: EvidenceMessage,
+        *,
+        challenge: Challenge,
+        quote: PlatformQuote,
+        history: DeviceHistory | None,
+    ) -> Replayed | None:
+        """Where the IMA list of this exchange goes on; None where it begins with its first entry (A14, A22)."""
+        first = 0 if message.ima is None else message.ima.first
+        if first == 0:
+            return None
+        after, known = challenge.ima_after, None if history is None else history.ima
+        boot = quote.clock_info.reset_count, quote.clock_info.restart_count
+        if after is None or first != after.count:
+            fault = f"it begins with entry {first}, which is not where the challenge said that this PVA's knowledge ends"
+        elif boot != (after.reset_count, after.restart_count):
+            fault = "the machine booted since: what was known of its list is of another boot"
+        elif known is None or (known.count, *known.boot) != (after.count, *boot):
+            fault = "what this PVA knew when it asked was judged again meanwhile"
+        elif known.policy != self.policy.digest:
+            fault = "what this PVA knew was judged by another policy"
+        else:
+            return Replayed(count=known.count, value=known.value)
+        raise RefusalError(RefusalCode.IMA_OFFSET_WRONG, subject="IMA list", reason=fault)
 
     def _refuse_disputed(self, seen: Sighting, *, history: DeviceHistory | None) -> None:
         """Refuse where two identities claim one key, or two suppliers one device (A26)."""
@@ -274,6 +316,17 @@ class Verifier:
             raise
 
 
+def _refuse_missing_log(boot: BootEvents, *, reference: ReferenceManifest | None) -> None:
+    """Only a signed manifest for devices without a log lets a device do without one (A18)."""
+    if boot.logged or (reference is not None and reference.manifest.pcr_values_only):
+        return
+    raise RefusalError(
+        RefusalCode.BOOT_LOG_MISSING,
+        subject="boot log",
+        reason="none came, and no manifest of this device says that it has none",
+    )
+
+
 def _decode(body: bytes) -> EvidenceMessage:
     try:
         return decode_evidence(body)
@@ -293,7 +346,7 @@ def _sighting(quote: PlatformQuote, *, credential: PlatformCredential, at: datet
         generation_counter=quote.generation_counter,
         clock_info=quote.clock_info,
         firmware_version=quote.firmware_version,
-        credential_sha256=hashlib.sha256(credential.der).digest(),
+        credential_sha256=credential.sha256,
         credential_not_before=credential.certificate.not_valid_before_utc,
         at=at,
     )

@@ -80,7 +80,7 @@ class TreSettings(Settings):
     agent_uid: int = Field(ge=0)
     state_dir: SettingsPath
     anchors: AnchorSettings
-    boot_log: SettingsPath
+    boot_log: Literal["none"] | SettingsPath
     ima_log: SettingsPath | None = None
     mmi_socket: Path | None = None
     mmi_uid: int | None = Field(default=None, ge=0)
@@ -120,7 +120,7 @@ def open_everything(settings: TreSettings, *, uid: int) -> Opened:
     anchors = _read_anchors(settings.anchors)
     storage = StateDirectory.open(settings.state_dir, owner_uid=uid)
     state = TreState(storage)
-    boot_log = BootLogFile.open(settings.boot_log)
+    boot_log = None if settings.boot_log == "none" else BootLogFile.open(settings.boot_log)
     ima_log = None if settings.ima_log is None else BootLogFile.open(settings.ima_log, what="IMA list")
     connection = TpmConnection(open_transport(settings.tpm), system_random, pause=time.sleep)
     device = ConnectedTpm(connection, profile=EK_PROFILES[settings.ek])

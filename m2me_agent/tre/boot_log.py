@@ -6,6 +6,7 @@ before privileges are dropped and kept; where the directory lets the TRE's uid o
 newest one of that name is read, which matters where each boot writes a new file.
 """
 
+import errno
 import os
 from pathlib import Path
 from typing import Self
@@ -46,10 +47,10 @@ class BootLogFile:
         """The whole log.
 
         Raises:
-            BootLogError: it cannot be read, is empty, or is larger than `bytes_max`, which is BOOT_LOG_BYTES_MAX or less.
+            BootLogError: it cannot be read, is empty, or is larger than `bytes_max`; then it is not read to its end.
         """
         try:
-            content = self._read()
+            content = self._read(bytes_max)
         except OSError as error:
             raise _unreadable(f"{self._what} {self._name}", error) from error
         if not 1 <= len(content) <= bytes_max:
@@ -60,15 +61,15 @@ class BootLogFile:
             )
         return content
 
-    def _read(self) -> bytes:
+    def _read(self, bytes_max: int) -> bytes:
         try:
             descriptor = _open_at(self._directory, self._name)
         except OSError:
             if self._opened is None:
                 raise
-            return _read_whole(self._opened)
+            return _read_whole(self._opened, bytes_max)
         try:
-            return _read_whole(descriptor)
+            return _read_whole(descriptor, bytes_max)
         finally:
             os.close(descriptor)
 
@@ -78,11 +79,14 @@ def _open_at(directory: int, name: str) -> int:
     return os.open(name, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=directory)
 
 
-def _read_whole(descriptor: int) -> bytes:
+def _read_whole(descriptor: int, bytes_max: int) -> bytes:
+    """The file, or as much of it as shows that it is too large; nothing of one that says so of itself."""
+    if os.fstat(descriptor).st_size > bytes_max:
+        raise OSError(errno.EFBIG, f"larger than {bytes_max} bytes")
     # Sizes of files in securityfs are 0: read until the end, bounded.
     os.lseek(descriptor, 0, os.SEEK_SET)
     content = bytearray()
-    while len(content) <= BOOT_LOG_BYTES_MAX:
+    while len(content) <= bytes_max:
         chunk = os.read(descriptor, 1 << 16)
         if not chunk:
             break

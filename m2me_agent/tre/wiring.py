@@ -34,7 +34,7 @@ class Parts:
 def wire(
     parts: Parts,
     *,
-    boot_log: BootLogFile,
+    boot_log: BootLogFile | None,
     ima_log: BootLogFile | None,
     purposes: frozenset[str],
     ownership: str | None,

@@ -3,6 +3,7 @@
 Rule: a bank is named by its TPM_ALG_ID everywhere in the code; its name appears only in JSON and for people.
 """
 
+import hashlib
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
@@ -21,6 +22,8 @@ class BankAlgorithm:
 
     def digest(self, data: bytes) -> bytes:
         """Hash of data."""
+        if self.id == SHA256:
+            return hashlib.sha256(data).digest()  # the bank of every quote: without the detour of an object
         digest = hashes.Hash(self.factory())
         digest.update(data)
         return digest.finalize()

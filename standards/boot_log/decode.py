@@ -12,7 +12,8 @@ tolerate it: such a log could not speak for that bank, and A17 demands all.
 Source: TCG PC Client Platform Firmware Profile 1.06, sections 10.2.1, 10.2.2 and 10.4.5.
 """
 
-from typing import Final
+import struct
+from typing import Any, Final
 
 from standards.boot_log.algorithms import BANKS, SHA1
 from standards.boot_log.errors import BootLogError
@@ -57,15 +58,46 @@ def decode_event_log(
 
 def _decode_events(cursor: "_Cursor", *, sizes: dict[int, int] | None, events_max: int) -> tuple[Event, ...]:
     events: list[Event] = []
+    layout = None if sizes is None else _Layout(sizes)
     while not cursor.at_end:
         number = len(events) + 1
         if number > events_max:
             raise BootLogError(what="length", expected=f"at most {events_max} events", got="more")
-        event = (
-            _legacy_event(cursor, number=number) if sizes is None else _event(cursor, sizes, number=number)
-        )
-        events.append(event)
+        if layout is None or sizes is None:
+            events.append(_legacy_event(cursor, number=number))
+        else:
+            events.append(
+                _event_in_order(cursor, layout, number=number) or _event(cursor, sizes, number=number)
+            )
     return tuple(events)
+
+
+class _Layout:
+    """The fixed part of a TCG_PCR_EVENT2 whose digests stand in the order of the header, as firmware writes them."""
+
+    def __init__(self, sizes: dict[int, int]) -> None:
+        self.algorithms = tuple(sizes)
+        self.structure = struct.Struct("<III" + "".join(f"H{size}s" for size in sizes.values()) + "I")
+
+
+def _event_in_order(cursor: "_Cursor", layout: _Layout, *, number: int) -> Event | None:
+    """One TCG_PCR_EVENT2 in one step, or None where it is anything else than usual: `_event` judges it then."""
+    fixed = cursor.peek(layout.structure)
+    if fixed is None:
+        return None
+    pcr, event_type, count, *digests, size = fixed
+    algorithms = layout.algorithms
+    if count != len(algorithms) or pcr > PCR_INDEX_MAX or tuple(digests[::2]) != algorithms:
+        return None
+    cursor.number = number
+    cursor.take(layout.structure.size, "event")
+    return Event(
+        number=number,
+        pcr=pcr,
+        type=event_type,
+        digests=dict(zip(algorithms, digests[1::2], strict=True)),
+        data=cursor.take(size, "event data"),
+    )
 
 
 def _decode_header(event: Event) -> dict[int, int]:
@@ -157,6 +189,12 @@ class _Cursor:
     def at_end(self) -> bool:
         """Whether nothing is left but the unused rest of the log area."""
         return self._position >= self._content
+
+    def peek(self, structure: struct.Struct) -> tuple[Any, ...] | None:
+        """The fields of a structure that begins here, without moving; None where the bytes end in it."""
+        if self._position + structure.size > len(self._data):
+            return None
+        return structure.unpack_from(self._data, self._position)
 
     def take(self, size: int, what: str) -> bytes:
         """The next bytes."""

@@ -35,6 +35,8 @@ _VARIABLES: Final = frozenset(
     }
 )
 _LABEL: Final = re.compile(rb"(grub_cmd|kernel_cmdline|grub_kernel_cmdline|module_cmdline)(?:: | )")
+_COMMAND_LINE: Final = b"kernel_cmdline"
+"""In every label of `COMMAND_LINE_LABELS`."""
 COMMAND_LINE_LABELS: Final = frozenset({"kernel_cmdline", "grub_kernel_cmdline"})
 _TAG_HEADER_SIZE: Final = 8  # taggedEventID and taggedEventDataSize
 
@@ -69,7 +71,9 @@ def kernel_command_line(log: EventLog, *, bank: int) -> str | None:
     here: that the log reaches the quoted value of PCR 8.
     """
     found = []
-    for event in log.extended_into(KERNEL_COMMAND_LINE_PCR):
+    for event in log.events:
+        if event.pcr != KERNEL_COMMAND_LINE_PCR or not event.extended or _COMMAND_LINE not in event.data:
+            continue
         labelled = boot_loader_text(event)
         if labelled and labelled[0] in COMMAND_LINE_LABELS:
             found.append((labelled[1], measured_payload(event, bank=bank)))

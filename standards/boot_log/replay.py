@@ -9,7 +9,7 @@ from typing import Final
 
 from standards.boot_log.algorithms import BANKS, BankAlgorithm
 from standards.boot_log.errors import BootLogError
-from standards.boot_log.events import PCR_INDEX_MAX, EventLog
+from standards.boot_log.events import EV_NO_ACTION, PCR_INDEX_MAX, EventLog
 
 _DYNAMIC_LAUNCH_PCRS: Final = range(17, 23)
 
@@ -52,12 +52,13 @@ def replay(log: EventLog, *, bank: int) -> dict[int, bytes]:
     values: dict[int, bytes] = {}
     if log.startup_locality:
         values[0] = start_value(log, pcr=0, bank=bank)
+    digest = algorithm.digest
     for event in log.events:
-        if event.extended:
+        if event.type != EV_NO_ACTION:
             before = values.get(event.pcr)
             if before is None:
                 before = start_value(log, pcr=event.pcr, bank=bank)
-            values[event.pcr] = algorithm.digest(before + event.digests[bank])
+            values[event.pcr] = digest(before + event.digests[bank])
     return dict(sorted(values.items()))
 
 

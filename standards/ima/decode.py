@@ -42,8 +42,19 @@ def decode_binary_list(
     hashed: list[bytes] = []
     templates: dict[bytes, Template] = dict(BUILT_IN)
     position, size = 0, len(data)
+    usual, usual_name, usual_template = _HEADER, b"", _LEGACY
     # one loop over columns, without a call an entry: ten thousand entries come with a quote
     while position < size:
+        if usual_name and position + usual.size <= size:  # most entries are of the template of the one before
+            pcr, digest, name_size, name, data_size = usual.unpack_from(data, position)
+            start = position + usual.size
+            if name_size == len(usual_name) and name == usual_name and start + data_size <= size:
+                position = start + data_size
+                hashed.append(data[start:position])
+                pcrs.append(pcr)
+                digests.append(digest)
+                of_entries.append(usual_template)
+                continue
         start = position + _HEADER_SIZE
         if start > size:
             _cut("header", _HEADER_SIZE, size - position, first + len(pcrs))
@@ -62,6 +73,7 @@ def decode_binary_list(
             if position > size:
                 _cut("template data", position - name_end, size - name_end, first + len(pcrs))
             hashed.append(data[start:position])
+            usual, usual_name, usual_template = struct.Struct(f"<I20sI{name_size}sI"), name, template
         pcrs.append(pcr)
         digests.append(digest)
         of_entries.append(template)
@@ -74,6 +86,32 @@ def decode_binary_list(
         templates=tuple(of_entries),
         data=tuple(hashed),
     )
+
+
+def entries_begin_at(data: bytes, number: int) -> int | None:
+    """Where entry `number` of a whole list begins, its length where it has just so many; None where it has fewer.
+
+    Raises:
+        ImaError: what comes before is not whole entries of known templates.
+    """
+    position, size = 0, len(data)
+    for entry in range(number):
+        if position >= size:
+            return None
+        start = position + _HEADER_SIZE
+        if start > size:
+            _cut("header", _HEADER_SIZE, size - position, entry)
+        name_size = _HEADER.unpack_from(data, position)[2]
+        name_end = start + name_size
+        template = _template(data[start:name_end], name_size, entry=entry)
+        if template is _LEGACY:
+            position = _legacy_end(data, name_end, entry=entry)
+            continue
+        start = name_end + _LENGTH
+        position = start + int.from_bytes(data[name_end:start], "little")
+        if position > size:
+            _cut("template data", position - name_end, size - name_end, entry)
+    return position
 
 
 def _template(name: bytes, name_size: int, *, entry: int) -> Template:

@@ -49,13 +49,17 @@ class ImaList:
     def __len__(self) -> int:
         return len(self.pcrs)
 
+    def entry(self, place: int) -> ImaEntry:
+        """The entry at a place of this part, counted from 0."""
+        return ImaEntry(
+            number=self.first + place,
+            pcr=self.pcrs[place],
+            template_digest=self.template_digests[place],
+            template=self.templates[place],
+            data=self.data[place],
+        )
+
     def entries(self, *, up_to: int) -> Iterator[ImaEntry]:
         """The entries with a number below `up_to`; of a replayed list: its count."""
         for place in range(min(len(self.pcrs), max(up_to - self.first, 0))):
-            yield ImaEntry(
-                number=self.first + place,
-                pcr=self.pcrs[place],
-                template_digest=self.template_digests[place],
-                template=self.templates[place],
-                data=self.data[place],
-            )
+            yield self.entry(place)

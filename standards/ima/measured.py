@@ -27,6 +27,8 @@ DIGEST_SIZES: Final = MappingProxyType(
 _SEPARATOR: Final = b":\x00"
 _LENGTH: Final = 4
 _SHOWN_MAX: Final = 32
+_PLAIN_START: Final = (len("sha256") + 2 + 32).to_bytes(_LENGTH, "little") + b"sha256" + _SEPARATOR
+_PLAIN_NAME: Final = len(_PLAIN_START) + 32 + _LENGTH
 _ALGORITHMS: Final[Mapping[str, Mapping[bytes, tuple[str | None, int]]]] = MappingProxyType(
     {
         "d-ng": {name.encode("ascii"): (name, size) for name, size in DIGEST_SIZES.items()},
@@ -71,6 +73,20 @@ def read_measured(entry: ImaEntry) -> Measured:
         signature=fields.get("sig", b""),
         buffer=fields.get("buf", b""),
         fields=MappingProxyType(fields),
+    )
+
+
+def file_data(name: bytes, *, digest: bytes) -> bytes:
+    """Template data of `ima-ng` for a file with this SHA-256: what the kernel extends for it, and nothing else."""
+    return _PLAIN_START + digest + (len(name) + 1).to_bytes(_LENGTH, "little") + name + b"\x00"
+
+
+def is_file_data(data: bytes) -> bool:
+    """Whether template data of `ima-ng` are those of a file with a SHA-256, well-formed to the last byte."""
+    return (
+        data.startswith(_PLAIN_START)
+        and int.from_bytes(data[_PLAIN_NAME - _LENGTH : _PLAIN_NAME], "little") == len(data) - _PLAIN_NAME
+        and data.find(b"\x00", _PLAIN_NAME) == len(data) - 1
     )
 
 

@@ -8,19 +8,23 @@ of a whole token identifies nothing: what must be single use is told apart by a 
 """
 
 import json
-from base64 import b64decode, b64encode
+from base64 import b64decode, b64encode, urlsafe_b64encode
 from binascii import Error as Base64Error
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ec import (
+    ECDSA,
     SECP256R1,
     EllipticCurvePrivateKey,
     EllipticCurvePublicKey,
 )
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509 import ObjectIdentifier
 from joserfc import jws
 from joserfc.errors import JoseError
@@ -35,6 +39,8 @@ ALGORITHM = "ES256"
 CHAIN_CERTIFICATES_MAX = 8
 BYTES_MAX = 65536
 _SEGMENTS = 3
+_COORDINATE_BYTES = 32
+_SIGNERS_MAX = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +67,17 @@ def sign_jws(
     typ: str,
 ) -> str:
     """Sign claims as a compact JWS with header alg, typ and x5c = `chain` (leaf first, without the root)."""
+    content = json.dumps(payload, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
+    signed = f"{_header_segment(key, tuple(chain), typ)}.{_base64url(content.encode('utf-8'))}"
+    r, s = decode_dss_signature(key.sign(signed.encode("ascii"), ECDSA(SHA256())))
+    # RFC 7518 section 3.4: R and S, 32 bytes each, big-endian
+    signature = r.to_bytes(_COORDINATE_BYTES, "big") + s.to_bytes(_COORDINATE_BYTES, "big")
+    return f"{signed}.{_base64url(signature)}"
+
+
+@lru_cache(maxsize=_SIGNERS_MAX)
+def _header_segment(key: EllipticCurvePrivateKey, chain: tuple[x509.Certificate, ...], typ: str) -> str:
+    """The header that a signer puts before everything of one type: made, and checked against its key, once."""
     _p256(key.public_key())
     if not chain or chain[0].public_key() != key.public_key():
         raise JwsError("the first certificate of the chain is not that of the signing key")
@@ -69,10 +86,7 @@ def sign_jws(
         "typ": typ,
         "x5c": [b64encode(certificate_der(each)).decode("ascii") for each in chain],
     }
-    content = json.dumps(payload, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
-    return jws.serialize_compact(
-        header, content.encode("utf-8"), ECKey(key, key), registry=_Registry(algorithms=[ALGORITHM])
-    )
+    return _base64url(json.dumps(header, separators=(",", ":")).encode("ascii"))
 
 
 def verify_jws(
@@ -174,3 +188,7 @@ def _decode_object(data: bytes, *, what: str) -> dict[str, Any]:
     if not isinstance(decoded, dict):
         raise JwsError(f"the {what}", expected="a JSON object", got=type(decoded).__name__)
     return decoded
+
+
+def _base64url(data: bytes) -> str:
+    return urlsafe_b64encode(data).rstrip(b"=").decode("ascii")

@@ -9,6 +9,7 @@ Profile: class {vendor, model, layer 0} is the platform, {vendor, model, layer 1
   "pcrs"                  integrity registers: final PCR values, platform only
   "event/<pcr>/<position>" digests and name of one expected event, in the layer of its scope
   "tre-image"             SHA-256 digest of the TRE image, TRE only
+  "event-log"             name "none", platform only: these devices have no event log, so there are no events either
 A manifest with a predecessor links to its tag (linked-tags, relation "replaces").
 Digest algorithms are those of the Named Information registry that PCR banks can have.
 """
@@ -48,6 +49,7 @@ _ELEMENT, _VALUES = 0, 1
 _VERSION, _SVN, _DIGESTS, _NAME, _REGISTERS = 0, 1, 2, 11, 14
 _EVENT: Final = re.compile(r"event/(0|[1-9][0-9]?)/(0|[1-9][0-9]{0,3})")
 _PAIR: Final = 2
+_NO_LOG: Final = "none"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -60,6 +62,7 @@ class _Layers:
     registers: dict[int, dict[int, bytes]] = field(default_factory=dict)
     events: list[ReferenceEvent] = field(default_factory=list)
     tre_image_digest: bytes | None = None
+    pcr_values_only: bool = False
 
 
 def encode_comid(manifest: Manifest) -> dict[int, Any]:
@@ -103,6 +106,10 @@ def decode_comid(value: object, *, manifest_id: str) -> Manifest:
             what="reference triples", expected="the same values for every model", got="different ones"
         )
     layers = _read_layers(contents[0])
+    if layers.pcr_values_only and (layers.events or not layers.registers):
+        raise RatsError(
+            what="event-log", expected="registers and no events where there is none", got="others"
+        )
     if layers.version is None:
         raise RatsError(what="reference triples", expected="the element release", got="none")
     return Manifest(
@@ -115,6 +122,7 @@ def decode_comid(value: object, *, manifest_id: str) -> Manifest:
         events=tuple(layers.events),
         tre_image_digest=layers.tre_image_digest,
         release_name=layers.name,
+        pcr_values_only=layers.pcr_values_only,
     )
 
 
@@ -146,6 +154,8 @@ def _measurements(manifest: Manifest, *, scope: str) -> list[dict[int, Any]]:
         registers = _encode_registers(manifest.platform.registers)
         if registers:
             elements.append(("pcrs", {_REGISTERS: registers}))
+        if manifest.pcr_values_only:
+            elements.append(("event-log", {_NAME: _NO_LOG}))
     elif manifest.tre_image_digest is not None:
         elements.append(("tre-image", {_DIGESTS: _encode_digests({SHA256: manifest.tre_image_digest})}))
     for event in manifest.events:
@@ -224,6 +234,10 @@ def _read_element(layers: _Layers, element: str, values: Fields, *, scope: str) 
             layers.name = values.text(_NAME, size_max=NAME_MAX) if _NAME in values else None
         case "platform", "pcrs":
             layers.registers = _read_registers(values.nested(_REGISTERS))
+        case "platform", "event-log":
+            if values.raw(_NAME) != _NO_LOG:
+                raise RatsError(what="event-log", expected=f"the name {_NO_LOG!r}", got="another")
+            layers.pcr_values_only = True
         case "tre", "tre-image":
             digests = _read_digests(values.raw(_DIGESTS), what=element)
             if set(digests) != {SHA256}:

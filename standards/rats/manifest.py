@@ -52,6 +52,7 @@ class Manifest:
     `tre_image_digest` is SHA-256, or None; the window (aware UTC, whole seconds) has an end or is absent. A manifest
     with a `predecessor` has a window, too, and does not begin after its predecessor ends. `line_name` names the line
     that successors share, None where the id does; `release_name` is for people.
+    `pcr_values_only`: devices without an event log (U-Boot, firmware TPM), whose registers alone are compared.
     """
 
     id: str
@@ -64,6 +65,7 @@ class Manifest:
     tre_image_digest: bytes | None = None
     valid_from: datetime | None = None
     valid_to: datetime | None = None
+    pcr_values_only: bool = False
     predecessor: Predecessor | None = None
     line_name: str | None = None
     release_name: str | None = None

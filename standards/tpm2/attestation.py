@@ -21,7 +21,8 @@ from standards.tpm2.constants import TPM_GENERATED_VALUE, Algorithm, Handle, Str
 from standards.tpm2.errors import DecodeError, VerificationError
 from standards.tpm2.hashing import digest, digest_size, hash_object
 from standards.tpm2.key_checks import (
-    check_ak,
+    AttestationKey,
+    accept_ak,
     check_key_strength,
     check_signing_scheme,
     check_storage_key,
@@ -37,9 +38,11 @@ from standards.tpm2.structures import (
     PcrSelection,
     Public,
     QuoteInfo,
+    Scheme,
     Signature,
 )
 from standards.tpm2.structures.pcr import SELECT_BYTES
+from standards.tpm2.structures.public import PublicKey
 
 ATTEST_BYTES_MAX = 2048
 SIGNATURE_BYTES_MAX = 1024
@@ -58,14 +61,21 @@ class VerifiedQuote:
     pcr_values: PcrValues
 
 
-def verify_attestation(attest: bytes, *, signature: bytes, public: Public, expected_type: int) -> Attest:
+def verify_attestation(
+    attest: bytes, *, signature: bytes, public: Public | AttestationKey, expected_type: int
+) -> Attest:
     """A TPMS_ATTEST of `expected_type` that `public` signed (A1-A4).
 
     Not checked here: whether `public` is an AK to be trusted (`check_ak`, and its enrolment), extraData.
     """
     _check_size("TPMS_ATTEST", attest, ATTEST_BYTES_MAX)
     _check_size("TPMT_SIGNATURE", signature, SIGNATURE_BYTES_MAX)
-    _verify_signature(attest, _decode_signature(signature), public)
+    decoded = _decode_signature(signature)
+    if isinstance(public, AttestationKey):
+        _verify_signature(attest, decoded, key=public.key, scheme=public.public.scheme)
+    else:
+        check_signing_scheme("A4", public)
+        _verify_signature(attest, decoded, key=check_key_strength("A4", public), scheme=public.scheme)
     _check_magic_and_type(attest, expected_type)
     try:
         return Attest.decode(attest)
@@ -77,7 +87,7 @@ def verify_quote(  # one parameter for each thing that the Verifier brings to a 
     attest: bytes,
     *,
     signature: bytes,
-    ak: Public,
+    ak: Public | AttestationKey,
     extra_data: bytes,
     selection: tuple[PcrSelection, ...],
     pcr_values: PcrValues,
@@ -87,9 +97,9 @@ def verify_quote(  # one parameter for each thing that the Verifier brings to a 
     `ak` is the enrolled AK, `extra_data` the one expected value, `selection` what was asked for. Not checked
     here: the AK's place (`check_qualified_signer`, A9), clock and firmware (A14, A15).
     """
-    check_ak(ak)
+    key = _accepted(ak)
     verified = verify_attestation(
-        attest, signature=signature, public=ak, expected_type=StructureTag.ATTEST_QUOTE
+        attest, signature=signature, public=key, expected_type=StructureTag.ATTEST_QUOTE
     )
     _check_extra_data(verified, extra_data)
     quote = verified.attested
@@ -97,7 +107,7 @@ def verify_quote(  # one parameter for each thing that the Verifier brings to a 
         raise _wrong_type(verified.type, StructureTag.ATTEST_QUOTE)
     _check_selection(quote.pcr_selections, selection)
     values = _selected_values(quote.pcr_selections, pcr_values)
-    _check_pcr_digest(quote.pcr_digest, values, ak.scheme.hash_algorithm)
+    _check_pcr_digest(quote.pcr_digest, values, key.public.scheme.hash_algorithm)
     return VerifiedQuote(
         attest=verified,
         pcr_selections=quote.pcr_selections,
@@ -109,20 +119,20 @@ def verify_quote(  # one parameter for each thing that the Verifier brings to a 
 
 
 def verify_certified_key(
-    attest: bytes, *, signature: bytes, ak: Public, certified: Public, extra_data: bytes
+    attest: bytes, *, signature: bytes, ak: Public | AttestationKey, certified: Public, extra_data: bytes
 ) -> Attest:
     """A storage key that `ak` certified in its own TPM, for this exchange (A1-A5, A9-A11, A30).
 
     An AK certifies keys that were imported from software too: the attributes of `certified` are the only
     barrier, and its place in the OWNER hierarchy is what makes it end with TPM2_Clear.
     """
-    check_ak(ak)
+    key = _accepted(ak)
     name = check_storage_key(certified)
     verified = verify_attestation(
-        attest, signature=signature, public=ak, expected_type=StructureTag.ATTEST_CERTIFY
+        attest, signature=signature, public=key, expected_type=StructureTag.ATTEST_CERTIFY
     )
     _check_extra_data(verified, extra_data)
-    check_qualified_signer(verified, ak=ak)
+    check_qualified_signer(verified, ak=key)
     certify = verified.attested
     if not isinstance(certify, CertifyInfo):
         raise _wrong_type(verified.type, StructureTag.ATTEST_CERTIFY)
@@ -137,18 +147,18 @@ def verify_certified_key(
 
 
 def verify_certified_nv(
-    attest: bytes, *, signature: bytes, ak: Public, index: NvPublic, extra_data: bytes
+    attest: bytes, *, signature: bytes, ak: Public | AttestationKey, index: NvPublic, extra_data: bytes
 ) -> NvCertifyInfo:
     """Contents of the NV index `index` that `ak` certified, whole and for this exchange (A1-A5, A9-A11).
 
     `index` is the public area that is expected, with WRITTEN set; its Name is recomputed.
     """
-    check_ak(ak)
+    key = _accepted(ak)
     verified = verify_attestation(
-        attest, signature=signature, public=ak, expected_type=StructureTag.ATTEST_NV
+        attest, signature=signature, public=key, expected_type=StructureTag.ATTEST_NV
     )
     _check_extra_data(verified, extra_data)
-    check_qualified_signer(verified, ak=ak)
+    check_qualified_signer(verified, ak=key)
     contents = verified.attested
     if not isinstance(contents, NvCertifyInfo):
         raise _wrong_type(verified.type, StructureTag.ATTEST_NV)
@@ -167,13 +177,19 @@ def verify_certified_nv(
     return contents
 
 
-def check_qualified_signer(attest: Attest, *, ak: Public, parent: bytes | int = Handle.ENDORSEMENT) -> None:
+def check_qualified_signer(
+    attest: Attest, *, ak: Public | AttestationKey, parent: bytes | int = Handle.ENDORSEMENT
+) -> None:
     """The signer stands below `parent`, by default as a primary object of ENDORSEMENT (A9).
 
     `parent` is the handle of a hierarchy or the Qualified Name of the parent. An AK under OWNER would
     sign obfuscated reset counters (Part 1, 36), one elsewhere belongs to another enrolment.
     """
-    expected = qualified_name(parent, recomputed_name("A10", ak))
+    if isinstance(ak, AttestationKey):
+        under_endorsement = parent == Handle.ENDORSEMENT
+        expected = ak.qualified_name if under_endorsement else qualified_name(parent, ak.name)
+    else:
+        expected = qualified_name(parent, recomputed_name("A10", ak))
     _check_equal("A9", "qualifiedSigner", attest.qualified_signer, expected)
 
 
@@ -195,10 +211,12 @@ def _decode_signature(signature: bytes) -> Signature:
         raise _malformed(error) from error
 
 
-def _verify_signature(data: bytes, signature: Signature, public: Public) -> None:
-    check_signing_scheme("A4", public)
-    key = check_key_strength("A4", public)
-    scheme = public.scheme
+def _accepted(ak: Public | AttestationKey) -> AttestationKey:
+    """The AK, judged now where it was not before (A10, A11)."""
+    return ak if isinstance(ak, AttestationKey) else accept_ak(ak)
+
+
+def _verify_signature(data: bytes, signature: Signature, *, key: PublicKey, scheme: Scheme) -> None:
     if (signature.algorithm, signature.hash_algorithm) != (scheme.algorithm, scheme.hash_algorithm):
         raise VerificationError(
             "A4",

@@ -6,12 +6,16 @@ package computes or accepts it.
 
 import hashlib
 import hmac
+from collections.abc import Callable
+from typing import Any
 
 from cryptography.hazmat.primitives import hashes
 
 from standards.tpm2.constants import Algorithm
 from standards.tpm2.errors import DecodeError
 
+_Hash = tuple[str, Callable[[bytes], Any], type[hashes.HashAlgorithm]]
+"""Name, hash object of hashlib over data, and the class for `cryptography`."""
 _SIZES: dict[int, int] = {
     Algorithm.SHA1: 20,
     Algorithm.SHA256: 32,
@@ -22,10 +26,10 @@ _SIZES: dict[int, int] = {
     Algorithm.SHA3_384: 48,
     Algorithm.SHA3_512: 64,
 }
-_HASHES: dict[int, tuple[str, type[hashes.HashAlgorithm]]] = {
-    Algorithm.SHA256: ("sha256", hashes.SHA256),
-    Algorithm.SHA384: ("sha384", hashes.SHA384),
-    Algorithm.SHA512: ("sha512", hashes.SHA512),
+_HASHES: dict[int, _Hash] = {
+    Algorithm.SHA256: ("sha256", hashlib.sha256, hashes.SHA256),
+    Algorithm.SHA384: ("sha384", hashlib.sha384, hashes.SHA384),
+    Algorithm.SHA512: ("sha512", hashlib.sha512, hashes.SHA512),
 }
 
 
@@ -44,7 +48,8 @@ def is_trusted(algorithm: int) -> bool:
 
 def digest(algorithm: int, data: bytes) -> bytes:
     """H(data) by a trusted hash; DecodeError for any other."""
-    return hashlib.new(_trusted(algorithm)[0], data).digest()
+    computed: bytes = _trusted(algorithm)[1](data).digest()
+    return computed
 
 
 def hmac_digest(algorithm: int, key: bytes, data: bytes) -> bytes:
@@ -54,10 +59,10 @@ def hmac_digest(algorithm: int, key: bytes, data: bytes) -> bytes:
 
 def hash_object(algorithm: int) -> hashes.HashAlgorithm:
     """The same trusted hash for `cryptography`; DecodeError for any other."""
-    return _trusted(algorithm)[1]()
+    return _trusted(algorithm)[2]()
 
 
-def _trusted(algorithm: int) -> tuple[str, type[hashes.HashAlgorithm]]:
+def _trusted(algorithm: int) -> _Hash:
     try:
         return _HASHES[algorithm]
     except KeyError:

@@ -5,11 +5,14 @@ credential (AK), by a Certify of a trusted AK (storage key), by its certificate 
 attribute is only a claim. Each raises VerificationError with the number of the check.
 """
 
+from dataclasses import dataclass
+
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from standards.tpm2.constants import Algorithm, ObjectAttributes
+from standards.tpm2.constants import Algorithm, Handle, ObjectAttributes
 from standards.tpm2.errors import DecodeError, VerificationError
 from standards.tpm2.hashing import is_trusted
+from standards.tpm2.names import qualified_name
 from standards.tpm2.structures import Public
 from standards.tpm2.structures.public import RSA_EXPONENT, PublicKey
 from standards.tpm2.templates import AES_128_CFB, EK_TEMPLATES, without_unique
@@ -21,6 +24,8 @@ _MADE_AND_KEPT_IN_TPM = (
     | ObjectAttributes.SENSITIVE_DATA_ORIGIN
     | ObjectAttributes.RESTRICTED
 )
+_ATTRIBUTES_OF_AN_AK = _MADE_AND_KEPT_IN_TPM | ObjectAttributes.SIGN
+_ATTRIBUTES_OF_A_STORAGE_KEY = _MADE_AND_KEPT_IN_TPM | ObjectAttributes.DECRYPT
 _SIGNING_SCHEMES: dict[int, tuple[Algorithm, ...]] = {
     Algorithm.RSA: (Algorithm.RSASSA, Algorithm.RSAPSS),
     Algorithm.ECC: (Algorithm.ECDSA,),
@@ -28,26 +33,42 @@ _SIGNING_SCHEMES: dict[int, tuple[Algorithm, ...]] = {
 _CURVES = ("secp256r1", "secp384r1")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttestationKey:
+    """An AK that passed `check_ak`, with its key made once: an exchange has several statements under one AK.
+
+    `name` is its Name, `qualified_name` that of a primary object of ENDORSEMENT with this Name. Only `accept_ak` makes it.
+    """
+
+    public: Public
+    name: bytes
+    key: PublicKey
+    qualified_name: bytes
+
+
 def check_ak(public: Public) -> bytes:
     """The Name of an AK that may sign attestations (A10, A11; scheme and key of A4).
 
     TPM 2.0 Keys for Device Identity and Attestation, 3.2; TPM 2.0 Library Part 1, 31 (restricted signing).
     """
+    return accept_ak(public).name
+
+
+def accept_ak(public: Public) -> AttestationKey:
+    """The same with everything that its statements are verified with (A10, A11)."""
     name = recomputed_name("A10", public)
-    _check_attributes(
-        "A11", public, must=_MADE_AND_KEPT_IN_TPM | ObjectAttributes.SIGN, must_not=ObjectAttributes.DECRYPT
-    )
+    _check_attributes("A11", public, must=_ATTRIBUTES_OF_AN_AK, must_not=ObjectAttributes.DECRYPT)
     check_signing_scheme("A11", public)
-    check_key_strength("A11", public)
-    return name
+    key = check_key_strength("A11", public)
+    return AttestationKey(
+        public=public, name=name, key=key, qualified_name=qualified_name(Handle.ENDORSEMENT, name)
+    )
 
 
 def check_storage_key(public: Public) -> bytes:
     """The Name of a storage key that import blobs may be made for (A30, the part in its public area)."""
     name = recomputed_name("A30", public)
-    _check_attributes(
-        "A30", public, must=_MADE_AND_KEPT_IN_TPM | ObjectAttributes.DECRYPT, must_not=ObjectAttributes.SIGN
-    )
+    _check_attributes("A30", public, must=_ATTRIBUTES_OF_A_STORAGE_KEY, must_not=ObjectAttributes.SIGN)
     if public.symmetric != AES_128_CFB:
         raise VerificationError(
             "A30",
@@ -136,9 +157,9 @@ def recomputed_name(check: str, public: Public) -> bytes:
 def _check_attributes(
     check: str, public: Public, *, must: ObjectAttributes, must_not: ObjectAttributes
 ) -> None:
-    missing = must & ~public.attributes
-    unwanted = must_not & public.attributes
-    if missing or unwanted:
+    attributes = int(public.attributes)
+    if int(must) & ~attributes or int(must_not) & attributes:
+        missing, unwanted = must & ~public.attributes, must_not & public.attributes
         raise VerificationError(
             check,
             "attributes of the key",

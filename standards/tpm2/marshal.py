@@ -23,10 +23,11 @@ class Reader:
 
     def take(self, size: int, what: str) -> bytes:
         """Exactly `size` bytes."""
-        if size > self.remaining:
+        end = self._position + size
+        if end > len(self._data):
             raise DecodeError(what, expected=f"{size} bytes", got=f"{self.remaining}")
-        taken = self._data[self._position : self._position + size]
-        self._position += size
+        taken = self._data[self._position : end]
+        self._position = end
         return taken
 
     def u8(self, what: str) -> int:

@@ -1,6 +1,7 @@
 """`./dev bench` measures what it says, every operation for real."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -26,3 +27,37 @@ def test_an_unknown_operation_is_named_with_the_known_ones() -> None:
     assert done.returncode == 2
     assert "verify-quotes" in done.stderr
     assert "verify-quote," in done.stderr
+
+
+def test_the_figures_of_verification_are_printed_with_target_and_verdict() -> None:
+    done = bench("verify", "-o", "json", "--rounds", "1", "--seconds", "0.005", "--devices", "5")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    figures = {one["name"]: one for one in told["figures"]}
+    whole = figures["validate_platform, whole"]
+    assert whole["target"] == 5_000
+    assert whole["met"] == (whole["scaled"] >= whole["target"])
+    listed = figures["IMA list of 10,000 entries, first time"]
+    assert listed["met"] == (listed["scaled"] <= 20)
+    assert figures["bare P-256 verification"]["target"] is None
+    assert told["fleet"]["logs"] == 1
+
+
+def test_without_recordings_the_variable_is_named() -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "PVA_TEST_VECTORS"}
+    command = [
+        sys.executable,
+        "-m",
+        "bench",
+        "verify",
+        "--rounds",
+        "1",
+        "--seconds",
+        "0.005",
+        "--devices",
+        "5",
+    ]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert "PVA_TEST_VECTORS names no folder" in done.stdout
+    assert "validate_platform, whole" in done.stdout

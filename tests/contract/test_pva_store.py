@@ -20,7 +20,7 @@ from messages.validation_request import VALIDATION_REQUEST_OF_SHO
 from pva import schema
 from pva.approval_store import ApprovalStore
 from pva.approvals import GivenApprovals
-from pva.continuity import advance
+from pva.continuity import ImaProgress, advance
 from pva.holding import HoldRule
 from pva.outbox_store import OutboxStore
 from pva.reference_store import ReferenceStore
@@ -459,5 +459,8 @@ def test_a_history_survives_its_row_with_64_bit_values() -> None:
     most: Any = 2**64 - 1
     clock_info = replace(history.last.clock_info, clock=most, reset_count=2**32 - 1)
     last = replace(history.last, clock_info=clock_info, generation_counter=most, firmware_version=most)
-    extreme = replace(history, last=last, svn_highest=None, unsafe_since=NOW)
+    ima = ImaProgress(
+        count=2**31, value=bytes(32), reset_count=2**32 - 1, restart_count=2**32 - 1, policy=b"\xff" * 32
+    )
+    extreme = replace(history, last=last, svn_highest=None, unsafe_since=NOW, ima=ima)
     assert history_of(row_of_history(extreme)) == extreme  # type: ignore[arg-type]  # a dict reads like a row

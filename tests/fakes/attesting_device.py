@@ -103,6 +103,7 @@ class AttestingDevice:
     ek_seed: bytes = b"device"
     ak_template: Public = AK_ECC_P256
     ima: tuple[Made, ...] | None = None
+    logged: bool = True
 
     @property
     def device_id(self) -> str:
@@ -170,7 +171,7 @@ class AttestingDevice:
             signature=signature,
             pfc_chain=tuple(chain),
             pcr_values=self.pcr_values(challenge.pcr_selections),
-            boot_log=self.boot_log,
+            boot_log=self.boot_log if self.logged else b"",
             ima=self.ima_evidence(challenge) if challenge.ima else None,
             storage_key=self.certified_storage_key(challenge),
             generation_counter=self.certified_counter(challenge),
@@ -189,8 +190,14 @@ class AttestingDevice:
         )
         data = extra_data(label, nonce=challenge.nonce, body=challenge.context())
         attest, signature = self.attested(StructureTag.ATTEST_QUOTE, info, data)
-        log = encoded([*self.ima, *tail])
-        return ImaEvidence(log=log, attest=attest, signature=signature, pcr_value=value)
+        after, clock = challenge.ima_after, self.clock_info
+        known = after is not None and (after.reset_count, after.restart_count) == (
+            clock.reset_count,
+            clock.restart_count,
+        )
+        first = after.count if after is not None and known else 0
+        log = encoded([*self.ima[first:], *tail])
+        return ImaEvidence(log=log, attest=attest, signature=signature, pcr_value=value, first=first)
 
     @property
     def boot_aggregate(self) -> Made:

@@ -9,6 +9,7 @@ from pva.approvals import ApprovalFacts, GivenApprovals, OrderApproval, ProvenSt
 from pva.continuity import DeviceHistory
 from pva.explanation import SEES_ALL, Reader, RequestOnRecord, ResultOnRecord
 from pva.holding import HoldRule, Outcome, next_ask
+from pva.known import KnownManifests
 from pva.manifest_approvals import approved
 from pva.manifest_chain import LINE_MAX, ChainedManifest, ManifestChain
 from pva.manifest_records import ImportedManifest, ManifestApproval, Retirement
@@ -19,7 +20,8 @@ from pva.requests import RecordedRefusal, RequestProgress, RequestState, Validat
 from pva.result import SignedResult
 from pva.status_asks import StatusAsk
 from pva.store import AUTHENTICATED_REFUSALS_MAX, EVIDENCE_LIFE, UNAUTHENTICATED_REFUSALS_MAX
-from standards.rats.corim import Manifest, verify_manifest
+from standards.pki.fingerprints import certificate_der
+from standards.rats.corim import Manifest
 
 
 @dataclass
@@ -388,6 +390,7 @@ class MemoryReferences:
 
     by_name: dict[str, RecognisedSupplier] = field(default_factory=dict)
     by_digest: dict[bytes, ImportedManifest] = field(default_factory=dict)
+    known: KnownManifests = field(default_factory=KnownManifests)
 
     def suppliers(self) -> Sequence[RecognisedSupplier]:
         """See `pva.recognition.RecognitionStore`."""
@@ -447,7 +450,7 @@ class MemoryReferences:
         )
 
     def _link(self, held: ImportedManifest, supplier: RecognisedSupplier) -> ChainedManifest:
-        verified = verify_manifest(held.signed, anchors=[supplier.root], at=held.imported_at)
+        verified = self.known.verified(held.signed, root=certificate_der(supplier.root), at=held.imported_at)
         return ChainedManifest(
             manifest=verified.manifest,
             digest=held.digest,

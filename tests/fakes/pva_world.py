@@ -103,6 +103,7 @@ class World:
     announced: list[SignedResult] = field(default_factory=list)
     status: CertStatus | RefusalError | None = None
     policy: AppraisalPolicy = POLICY
+    ima_incremental: bool = False
 
     def __post_init__(self) -> None:
         """Make the PVA's three keys and the supplier's manifest, and recognise the supplier."""
@@ -176,6 +177,7 @@ class World:
             request_life=timedelta(minutes=15),
             challenge_life=timedelta(minutes=1),
             ima=self.policy.ima,
+            ima_policy=self.policy.digest if self.ima_incremental else None,
         )
 
     @property
@@ -255,7 +257,10 @@ class World:
         asked = device or self.device
         if not self.store.oldest_of_each(asked.device_id, at=at):
             self.ask(device=asked, at=at)
-        token = self.desk.challenge(asked.device_id, at=at)
+        return self.challenge_of(self.desk.challenge(asked.device_id, at=at), at=at)
+
+    def challenge_of(self, token: str, *, at: datetime = NOW) -> tuple[str, Challenge]:
+        """A token that this PVA signed, and its content."""
         verified = verify_jws(
             token,
             anchors=[self.operators.certificate],

@@ -1,7 +1,8 @@
 """Any structure survives its bytes; any prefix, suffix or noise gives the value or a DecodeError."""
 
 from collections.abc import Callable
-from typing import Protocol
+from dataclasses import replace
+from typing import Any, Protocol
 
 import pytest
 from hypothesis import given
@@ -167,6 +168,12 @@ KINDS: list[tuple[st.SearchStrategy[Encodable], Callable[[bytes], Encodable]]] =
 IDS = ["Public", "Attest", "Signature", "NvPublic"]
 
 
+def encoded_anew(value: Any) -> bytes:
+    """The bytes of a value made from its fields, not those that it was decoded from and keeps."""
+    encoded: bytes = replace(value).encode()
+    return encoded
+
+
 @pytest.mark.parametrize(("values", "decode"), KINDS, ids=IDS)
 def test_a_value_survives_its_bytes(
     values: st.SearchStrategy[Encodable], decode: Callable[[bytes], Encodable]
@@ -174,7 +181,7 @@ def test_a_value_survives_its_bytes(
     @given(values)
     def holds(value: Encodable) -> None:
         assert decode(value.encode()) == value
-        assert decode(value.encode()).encode() == value.encode()
+        assert encoded_anew(decode(value.encode())) == value.encode()
 
     holds()
 
@@ -205,7 +212,7 @@ def test_noise_gives_a_value_or_a_decode_error(decode: Callable[[bytes], Encodab
             value = decode(noise)
         except DecodeError:
             return
-        assert value.encode() == noise
+        assert encoded_anew(value) == noise
 
     holds()
 
@@ -217,7 +224,7 @@ def test_a_damaged_public_area_gives_a_value_or_a_decode_error(public: Public, d
     encoded[position] ^= data.draw(st.integers(1, 255))
     try:
         damaged = Public.decode(bytes(encoded))
-        assert damaged.encode() == bytes(encoded)
+        assert encoded_anew(damaged) == bytes(encoded)
         damaged.public_key()
     except DecodeError:
         return

@@ -1,6 +1,6 @@
 """TPMT_PUBLIC: what an object is (Part 2, 12.2.4)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
@@ -200,7 +200,8 @@ PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey
 class Public:
     """TPMT_PUBLIC of an RSA key, an ECC key or a keyed-hash object (a sealed secret).
 
-    `unique` is the modulus, the digest of a keyed-hash object, or the point of an ECC key.
+    `unique` is the modulus, the digest of a keyed-hash object, or the point of an ECC key. A decoded value keeps the
+    received bytes, which are what its Name is a digest of.
     """
 
     type: int
@@ -209,6 +210,7 @@ class Public:
     auth_policy: bytes
     parameters: Parameters
     unique: bytes | EccPoint
+    _received: bytes | None = field(default=None, init=False, repr=False, compare=False)
 
     @classmethod
     def decode(cls, data: bytes) -> "Public":
@@ -220,7 +222,7 @@ class Public:
         auth_policy = reader.tpm2b(DIGEST_BYTES_MAX, "authPolicy")
         parameters, unique = _read_parameters_and_unique(kind, reader)
         reader.end("TPMT_PUBLIC")
-        return cls(
+        public = cls(
             type=kind,
             name_algorithm=name_algorithm,
             attributes=attributes,
@@ -228,9 +230,13 @@ class Public:
             parameters=parameters,
             unique=unique,
         )
+        object.__setattr__(public, "_received", bytes(data))
+        return public
 
     def encode(self) -> bytes:
         """TPMT_PUBLIC as bytes; equal to what was decoded."""
+        if self._received is not None:
+            return self._received
         writer = Writer().u16(self.type).u16(self.name_algorithm).u32(self.attributes)
         writer.tpm2b(self.auth_policy).raw(self.parameters.encode())
         if isinstance(self.unique, EccPoint):

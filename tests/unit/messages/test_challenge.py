@@ -6,7 +6,7 @@ from typing import Any
 import cbor2
 import pytest
 
-from messages.challenge import read_claims
+from messages.challenge import ImaOffset, read_claims
 from messages.errors import MessageError
 from tests.unit.messages.samples import CHALLENGE, SHA256_BANK
 
@@ -30,6 +30,31 @@ def test_context_holds_everything_that_the_answer_is_bound_to() -> None:
         5: b"\x77" * 32,
         6: "request-1",
     }
+
+
+def test_what_is_known_of_an_ima_list_is_asked_around() -> None:
+    after = ImaOffset(count=10_000, reset_count=2**32 - 1, restart_count=0)
+    offset = dataclasses.replace(CHALLENGE, ima=True, ima_after=after)
+    assert read_claims(offset.claims()) == offset
+    expected = cbor2.loads(CHALLENGE.context()) | {7: True, 8: [10_000, 2**32 - 1, 0]}
+    assert cbor2.loads(offset.context()) == expected
+
+
+@pytest.mark.negative
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {"pva_ima_after": {"count": 1, "reset_count": 0, "restart_count": 0}},
+        {"pva_ima": True, "pva_ima_after": {"count": 0, "reset_count": 0, "restart_count": 0}},
+        {"pva_ima": True, "pva_ima_after": {"count": 1, "reset_count": 2**32, "restart_count": 0}},
+        {"pva_ima": True, "pva_ima_after": {"count": 1, "reset_count": 0}},
+        {"pva_ima": True, "pva_ima_after": {"count": 1, "reset_count": 0, "restart_count": 0, "x": 0}},
+        {"pva_ima": True, "pva_ima_after": None},
+    ],
+)
+def test_an_offset_that_is_none_is_refused(claims: dict[str, Any]) -> None:
+    with pytest.raises(MessageError):
+        read_claims({**CHALLENGE.claims(), **claims})
 
 
 @pytest.mark.negative

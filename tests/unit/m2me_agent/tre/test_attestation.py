@@ -1,5 +1,6 @@
 """What a TRE answers, and everything that it must not sign for."""
 
+import tracemalloc
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -18,6 +19,7 @@ from m2me_agent.tre.errors import (
     TreError,
 )
 from messages.binding import PVA_EVIDENCE, PVA_IMA, PVA_KEY, extra_data
+from messages.challenge import ImaOffset
 from messages.evidence import decode_evidence
 from standards.pki import oids
 from standards.pki.jws import sign_jws
@@ -25,6 +27,7 @@ from standards.tpm2.attestation import verify_certified_key, verify_certified_nv
 from standards.tpm2.structures import NvPublic, PcrSelection, Public
 from tests.fakes.pki import EXPIRED, NOW, Authority, Validity, p256
 from tests.fakes.tre import BOOT_LOG, NONCE, Device, Signer
+from tests.unit.standards.ima.lists import Made, encoded, ng
 
 DECADE = Validity(after=timedelta(days=3650))
 
@@ -356,3 +359,68 @@ def test_logs_that_do_not_fit_into_one_answer_are_refused(measuring: Device) -> 
     token = measuring.pva.sign(replace(measuring.challenge(), ima=True))
     with pytest.raises(BootLogError, match="IMA list"):
         measuring.attestation.attest(token)
+
+
+IMA_LIST = tuple(Made(data=ng(b"/usr/bin/%d" % number)) for number in range(4))
+
+
+def measured(device: Device, after: ImaOffset | None) -> tuple[int, bytes]:
+    """First entry and log of the answer to a challenge that knows so much."""
+    challenge = replace(device.challenge(), ima=True, ima_after=after)
+    evidence = decode_evidence(device.attestation.attest(device.pva.sign(challenge)))
+    assert evidence.ima is not None
+    return evidence.ima.first, evidence.ima.log
+
+
+def offset(device: Device, count: int, *, resets: int = 0) -> ImaOffset:
+    clock = device.tpm.read_clock()
+    return ImaOffset(count=count, reset_count=clock.reset_count + resets, restart_count=clock.restart_count)
+
+
+@pytest.mark.check("A22")
+def test_only_what_the_pva_does_not_know_of_this_boot_is_sent(measuring: Device) -> None:
+    (measuring.folder / "ima.log").write_bytes(encoded(IMA_LIST))
+    assert measured(measuring, offset(measuring, 3)) == (3, IMA_LIST[3].encoded)
+    assert measured(measuring, offset(measuring, 4)) == (4, b"")
+    assert measured(measuring, None) == (0, encoded(IMA_LIST))
+
+
+@pytest.mark.check("A14")
+@pytest.mark.negative
+def test_of_another_boot_the_whole_list_is_sent(measuring: Device) -> None:
+    (measuring.folder / "ima.log").write_bytes(encoded(IMA_LIST))
+    assert measured(measuring, offset(measuring, 3, resets=1)) == (0, encoded(IMA_LIST))
+
+
+@pytest.mark.negative
+@pytest.mark.parametrize("content", [encoded(IMA_LIST[:2]), b"no list"], ids=["shorter", "malformed"])
+def test_a_list_in_which_the_offset_is_not_found_is_sent_whole(measuring: Device, content: bytes) -> None:
+    (measuring.folder / "ima.log").write_bytes(content)
+    assert measured(measuring, offset(measuring, 3)) == (0, content)
+
+
+def test_a_list_longer_than_an_answer_is_sent_where_its_new_entries_fit(measuring: Device) -> None:
+    long = tuple(Made(data=ng(b"/" + b"x" * 4_000 + b"%d" % number)) for number in range(200))
+    (measuring.folder / "ima.log").write_bytes(encoded(long))
+    first, log = measured(measuring, offset(measuring, 199))
+    assert (first, log) == (199, long[199].encoded)
+    token = measuring.pva.sign(replace(measuring.challenge(), ima=True, ima_after=offset(measuring, 1)))
+    with pytest.raises(BootLogError, match="after entry 1"):
+        measuring.attestation.attest(token)
+
+
+@pytest.mark.negative
+def test_a_log_of_50_mb_is_refused_before_it_is_read(device: Device) -> None:
+    with (device.folder / "boot.log").open("wb") as log:
+        log.truncate(50 << 20)
+    tracemalloc.start()
+    refused(device, device.pva.sign(device.challenge()), BootLogError, match="larger than")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 1 << 20
+
+
+def test_a_machine_without_an_event_log_says_so(device: Device) -> None:
+    attestation = replace(device.attestation, boot_log=None)
+    evidence = decode_evidence(attestation.attest(device.pva.sign(device.challenge())))
+    assert evidence.boot_log == b""

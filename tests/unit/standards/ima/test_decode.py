@@ -2,7 +2,7 @@
 
 import pytest
 
-from standards.ima.decode import decode_binary_list
+from standards.ima.decode import decode_binary_list, entries_begin_at
 from standards.ima.decode_text import decode_text_list
 from standards.ima.entries import ImaList
 from standards.ima.errors import ImaError
@@ -34,6 +34,20 @@ def test_every_template_is_decoded() -> None:
 
 def test_no_bytes_are_no_entries() -> None:
     assert len(decode_binary_list(b"")) == len(decode_text_list(b"")) == 0
+
+
+def test_where_an_entry_begins_is_found_without_decoding_the_list() -> None:
+    data, starts = encoded(ENTRIES), [len(encoded(ENTRIES[:count])) for count in range(len(ENTRIES) + 1)]
+    assert [entries_begin_at(data, number) for number in range(len(ENTRIES) + 1)] == starts
+    assert entries_begin_at(data, len(ENTRIES) + 1) is None
+    assert entries_begin_at(b"", 0) == 0
+
+
+@pytest.mark.negative
+@pytest.mark.parametrize("cut", [1, 30, 45])
+def test_a_list_that_ends_before_the_entry_is_whole_is_refused(cut: int) -> None:
+    with pytest.raises(ImaError):
+        entries_begin_at(GOOD.encoded + GOOD.encoded[:-cut], 2)
 
 
 def test_a_part_of_a_list_keeps_the_numbers_of_its_boot() -> None:
