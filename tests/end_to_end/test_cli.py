@@ -28,6 +28,7 @@ from standards.pki.ocsp_answer import StatusKind
 from tests.end_to_end.lab_services import running_lab
 from tests.fakes.pki import Authority, Validity, issuer_extensions
 from tests.fakes.pva_world import World
+from tests.unit.standards.boot_log.images import image, unified
 from tests.unit.standards.ima.lists import BOOT_AGGREGATE, Made, encoded, ng
 
 ROOT = Path(__file__).parents[2]
@@ -72,6 +73,8 @@ class Reader:
             encoded([BOOT_AGGREGATE, Made(data=ng(b"/usr/sbin/init"))])
         )
         (self.folder / "good-device.evidence").write_bytes(encode_evidence(World().answer()))
+        (self.folder / "shim.efi").write_bytes(image({".text": b"shim"}).data)
+        (self.folder / "gateway.efi").write_bytes(image(unified()).data)
         row = f"{self.words['DEVICE_ID']},gateway-3,sn-1"
         (self.folder / "devices.csv").write_text(f"device_id,model,serial\n{row}\n")
 
