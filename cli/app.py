@@ -18,6 +18,7 @@ from cli.commands.issuing_cas import issuing_ca
 from cli.commands.keys import key
 from cli.commands.logs import log
 from cli.commands.manifest_decisions import COMMANDS as MANIFEST_DECISIONS
+from cli.commands.manifest_drafts import COMMANDS as MANIFEST_DRAFTS
 from cli.commands.manifests import manifest
 from cli.commands.results import result
 from cli.commands.runtime_policies import runtime_policy
@@ -72,5 +73,5 @@ for each in (
     log,
 ):
     main.add_command(each)
-for decision in MANIFEST_DECISIONS:
-    manifest.add_command(decision)
+for more in (*MANIFEST_DRAFTS, *MANIFEST_DECISIONS):
+    manifest.add_command(more)

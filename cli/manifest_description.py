@@ -161,14 +161,15 @@ def _measured(
         for bank in banks
     }
     events = tuple(
-        _event(event, position, banks=banks)
+        event_of(event, position, banks=banks)
         for pcr in sorted(set(source.pcrs))
         for position, event in enumerate(log.extended_into(pcr))
     )
     return registers, events
 
 
-def _event(event: Event, position: int, *, banks: list[int]) -> ReferenceEvent:
+def event_of(event: Event, position: int, *, banks: list[int]) -> ReferenceEvent:
+    """The reference for an event of a good boot, in the scope `tre` where its measured text names the TRE."""
     return ReferenceEvent(
         pcr=event.pcr,
         position=position,

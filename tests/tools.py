@@ -24,6 +24,8 @@ PACKAGES = {
     "ocsptool": "gnutls-bin",
     "certtool": "gnutls-bin",
     "curl": "curl",
+    "objcopy": "binutils",
+    "pesign": "pesign",
 }
 
 

@@ -23,10 +23,13 @@ from cli.app import main
 from lab.boot import Release, boot_log
 from lab.scene import Scene
 from lab.story import wait_for_status
+from messages.evidence import encode_evidence
 from standards.boot_log.encode import encode_event_log
 from standards.pki.ocsp_answer import StatusKind
 from tests.end_to_end.lab_services import running_lab
 from tests.fakes.pki import Authority, Validity, issuer_extensions
+from tests.fakes.pva_world import World
+from tests.unit.standards.boot_log.images import image, unified
 from tests.unit.standards.ima.lists import BOOT_AGGREGATE, Made, encoded, ng
 
 ROOT = Path(__file__).parents[2]
@@ -74,6 +77,9 @@ class Reader:
         (self.folder / "good-ima.list").write_bytes(
             encoded([BOOT_AGGREGATE, Made(data=ng(b"/usr/sbin/init"))])
         )
+        (self.folder / "good-device.evidence").write_bytes(encode_evidence(World().answer()))
+        (self.folder / "shim.efi").write_bytes(image({".text": b"shim"}).data)
+        (self.folder / "gateway.efi").write_bytes(image(unified()).data)
         row = f"{self.words['DEVICE_ID']},gateway-3,sn-1"
         (self.folder / "devices.csv").write_text(f"device_id,model,serial\n{row}\n")
 
