@@ -17,6 +17,7 @@ from cli.commands.devices import device
 from cli.commands.issuing_cas import issuing_ca
 from cli.commands.keys import key
 from cli.commands.manifests import manifest
+from cli.commands.policies import policy
 from cli.commands.results import result
 from cli.commands.runtime_policies import runtime_policy
 from cli.commands.suppliers import supplier
@@ -62,6 +63,7 @@ for each in (
     key,
     manifest,
     runtime_policy,
+    policy,
     batch,
     device,
     credential,

@@ -32,6 +32,8 @@ from pva.approvals import ApprovalDesk, DayKey
 from pva.credential_status import CredentialStatusSource
 from pva.explanation import ExplanationDesk
 from pva.outbox_store import OutboxStore
+from pva.policy_desk import PolicyDesk
+from pva.policy_store import PolicyStore
 from pva.pushing import Courier, PostRoom
 from pva.recognition import RecognitionDesk
 from pva.reference_store import ReferenceStore
@@ -116,6 +118,7 @@ def build_service(settings: PvaSettings) -> PvaService:
         evidence_life=timedelta(days=settings.evidence_days),
     )
     records = ResultStore(engine, random_bytes=system_random)
+    policies = PolicyStore(engine, random_bytes=system_random)
     references = ReferenceStore(engine, random_bytes=system_random)
     anchors = decode_pem_certificates(settings.operators_root.read_bytes())
     keys = _signing_keys(settings, anchors)
@@ -145,6 +148,7 @@ def build_service(settings: PvaSettings) -> PvaService:
         issuer=settings.issuer,
         signer=_result_signer(settings, keys["result_key"]),
         announce=post_room.announce,
+        policies=policies,
         runtime_policies=runtime_policies,
     )
     desks = OperatorDesks(
@@ -157,6 +161,7 @@ def build_service(settings: PvaSettings) -> PvaService:
         ),
         recognition=RecognitionDesk(store=references, policy=policy),
         explanations=ExplanationDesk(records=records, references=references, anchors=anchors),
+        policies=PolicyDesk(records=policies),
     )
     return PvaService(
         listeners=_listeners(settings, desks=desks, verifier=verifier, callers=store),

@@ -6,7 +6,7 @@ The two scopes are judged apart (R69); `deviations` says to which of them a devi
 by the platform, so it is not affirmed while the platform is not.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -105,6 +105,18 @@ def appraise(
     found += secure_boot_findings(boot, manifest=None if reference is None else reference.manifest)
     found += ima_findings(boot, asked=policy.ima, runtime=None if reference is None else reference.runtime)
     return _verdict(quote, findings=found, reference=reference, policy=policy, at=seen.at)
+
+
+def with_findings(appraisal: Appraisal, findings: Sequence[Finding]) -> Appraisal:
+    """The verdict with more findings: the same or worse, never better."""
+    before = [each for each in appraisal.findings if each.code != FindingCode.PLATFORM_NOT_AFFIRMED.value]
+    return _verdict(
+        appraisal.quote,
+        findings=[*before, *findings],
+        reference=appraisal.reference,
+        policy=appraisal.policy,
+        at=appraisal.at,
+    )
 
 
 def _manifest_findings(reference: ReferenceManifest, *, seen: Sighting) -> Iterator[Finding]:

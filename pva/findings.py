@@ -70,6 +70,8 @@ class FindingCode(StrEnum):
     IMA_FILE_NOT_ALLOWED = "ima-file-not-allowed"
     IMA_SIGNATURE_INVALID = "ima-signature-invalid"
     PLATFORM_NOT_AFFIRMED = "platform-not-affirmed"
+    POLICY_DENIED = "policy-denied"
+    POLICY_NOT_EVALUATED = "policy-not-evaluated"
     CLOCK_REGRESSION = "clock-regression"
     CLOCK_NOT_SAFE = "clock-not-safe"
     TPM_FIRMWARE_CHANGED = "tpm-firmware-changed"
@@ -300,6 +302,19 @@ FINDINGS: Mapping[FindingCode, FindingRule] = {
         value=32,
         reason="what measured the TRE is itself not affirmed",
         remedy="resolve the findings of the platform scope",
+    ),
+    # policies of operators and suppliers (docs/adr/0030-policies.md): they deny, and accuse nobody
+    FindingCode.POLICY_DENIED: FindingRule(
+        claim=Claim.CONFIGURATION,
+        value=32,
+        reason="a policy in force denies this platform",
+        remedy="do what the policy's reason asks for, or ask its owner about it: pva policy show DIGEST has its text",
+    ),
+    FindingCode.POLICY_NOT_EVALUATED: FindingRule(
+        claim=Claim.CONFIGURATION,
+        value=32,
+        reason="a policy in force could not be evaluated, and so denies",
+        remedy="have its owner correct it (pva policy check FILE), activate the new one and retire this one",
     ),
     FindingCode.CLOCK_REGRESSION: FindingRule(
         claim=Claim.HARDWARE,

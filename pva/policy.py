@@ -13,7 +13,7 @@ from messages.encoding import encode_deterministic
 from pva.findings import FINDINGS
 from standards.rats.fields import encode_base64url
 
-POLICY_VERSION = 3
+POLICY_VERSION = 4
 """Raised when the code of the appraisal changes what it decides."""
 
 FORBIDDEN_PCRS = frozenset({10, *range(16, 24)})
@@ -26,7 +26,8 @@ class AppraisalPolicy:
 
     `pcr_selections` is bank (TPM_ALG_ID) -> ascending indices, `clock_grace` how long a TPM clock may stay not
     `safe`, `result_life` the longest life of a result, `ima` whether the IMA list is asked for and judged,
-    `runtime_policies` the digests of those in force.
+    `runtime_policies` the digests of those in force, `policies` those of the policies of operator and supplier that judge
+    this validation.
     """
 
     pcr_selections: Mapping[int, tuple[int, ...]]
@@ -34,6 +35,7 @@ class AppraisalPolicy:
     result_life: timedelta
     ima: bool = False
     runtime_policies: tuple[bytes, ...] = ()
+    policies: tuple[bytes, ...] = ()
 
     @property
     def digest(self) -> bytes:
@@ -47,10 +49,20 @@ class AppraisalPolicy:
             5: rules,
             6: self.ima,
             7: list(self.runtime_policies),
+            8: list(self.policies),
         }
         return hashlib.sha256(encode_deterministic(value)).digest()
 
     @property
     def id(self) -> str:
         """URI of the policy, for `ear_appraisal_policy_ids`: the digest as a named information URI (RFC 6920)."""
-        return f"ni:///sha-256;{encode_base64url(self.digest)}"
+        return _uri(self.digest)
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """This policy's URI, and those of the policies of operator and supplier that it includes."""
+        return (self.id, *(_uri(each) for each in self.policies))
+
+
+def _uri(digest: bytes) -> str:
+    return f"ni:///sha-256;{encode_base64url(digest)}"

@@ -34,10 +34,12 @@ from pva.credential import (
     judge_status,
     validate_credential,
 )
+from pva.narrowing import PolicyInForce, narrowed
 from pva.policy import AppraisalPolicy
+from pva.policy_facts import PolicyFacts, policy_facts
 from pva.quote import PlatformQuote, verify_platform_quote
 from pva.refusals import RefusalCode, RefusalError
-from pva.requests import ValidationRequest
+from pva.requests import RelyingParty, ValidationRequest
 from pva.result import ResultSigner, SignedResult, sign_result
 from pva.runtime_policies import NO_RUNTIME_POLICIES, RuntimePolicies
 from standards.pki import oids
@@ -55,6 +57,21 @@ class References(Protocol):
 
     def reference_manifest(self, digest: bytes) -> ReferenceManifest | None:
         """An imported manifest by the digest of its signed form, verified anew under its supplier's root."""
+
+
+class Policies(Protocol):
+    """The policies of operators and suppliers."""
+
+    def in_force(self, party: RelyingParty, *, supplier: str) -> Sequence[PolicyInForce]:
+        """Those of the operator that asks, and those of the device's supplier, as they are in force now."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grounds:
+    """What a result stands on: the evidence as it came, and the facts that policies judged."""
+
+    evidence: bytes
+    facts: PolicyFacts
 
 
 class ValidationStore(Protocol):
@@ -76,12 +93,12 @@ class ValidationStore(Protocol):
         self,
         result: SignedResult,
         *,
-        evidence: bytes,
+        grounds: Grounds,
         history: DeviceHistory,
         expected_revision: int | None,
         at: datetime,
     ) -> None:
-        """Save result, the evidence that it was made from, device history and audit leaf.
+        """Save result, the grounds that it stands on, device history and audit leaf.
 
         Raises RefusalError: the request got a result meanwhile, or the history is not at `expected_revision`
         (None: was empty) any more.
@@ -120,6 +137,7 @@ class Verifier:
     issuer: str
     signer: ResultSigner
     announce: Callable[[SignedResult], None]
+    policies: Policies
     runtime_policies: RuntimePolicies = NO_RUNTIME_POLICIES
 
     def validate_platform(self, body: bytes, *, at: datetime) -> SignedResult:
@@ -130,7 +148,7 @@ class Verifier:
         message = _decode(body)  # 1
         challenge = self._own_challenge(message.challenge_token, at=at)
         with self._refusals_recorded(challenge, at=at) as attempt:
-            self._redeem(challenge, at=at)  # 2
+            request = self._redeem(challenge, at=at)  # 2
             # read before the responder is asked: what is recorded meanwhile makes this try fail in step 8,
             # so that evidence which somebody held back never looks like a clock that went back
             history = self.store.device_history(challenge.device_id)
@@ -142,9 +160,13 @@ class Verifier:
             seen = _sighting(quote, credential=credential, at=at)
             self._refuse_disputed(seen, history=history)
             reference = self._reference_manifest(credential, history=history)
-            appraisal = appraise(  # 6
-                quote, boot=boot, reference=reference, history=history, seen=seen, policy=self.policy
+            policies = self.policies.in_force(request.party, supplier=credential.supplier.name)
+            policy = replace(self.policy, policies=tuple(sorted(each.digest for each in policies)))
+            baseline = appraise(  # 6
+                quote, boot=boot, reference=reference, history=history, seen=seen, policy=policy
             )
+            facts = policy_facts(baseline, boot=boot, credential=credential, history=history, request=request)
+            appraisal = narrowed(baseline, facts=facts, policies=policies)
             result = sign_result(  # 7
                 appraisal,
                 challenge=challenge,
@@ -155,7 +177,7 @@ class Verifier:
             )
             self.store.record_result(  # 8
                 result,
-                evidence=body,
+                grounds=Grounds(evidence=body, facts=facts),
                 history=advance(history, seen, accepted_svn=appraisal.accepted_svn),
                 expected_revision=None if history is None else history.revision,
                 at=at,
@@ -188,7 +210,7 @@ class Verifier:
             )
         return challenge
 
-    def _redeem(self, challenge: Challenge, *, at: datetime) -> None:
+    def _redeem(self, challenge: Challenge, *, at: datetime) -> ValidationRequest:
         """Spend the challenge, then see that it is in time and that its request still waits."""
         digest = hashlib.sha256(challenge.nonce).digest()
         if at >= challenge.expires_at:
@@ -203,12 +225,14 @@ class Verifier:
                 subject=f"challenge for device {challenge.device_id}",
                 reason="it was answered before",
             )
-        if self.store.open_request(challenge.request_id, at=at) is None:
+        request = self.store.open_request(challenge.request_id, at=at)
+        if request is None:
             raise RefusalError(
                 RefusalCode.REQUEST_CLOSED,
                 subject=f"validation of device {challenge.device_id}",
                 reason="its request has a result already, or has expired",
             )
+        return request
 
     def _validate_credential(
         self, message: EvidenceMessage, *, challenge: Challenge, at: datetime

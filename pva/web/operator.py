@@ -24,10 +24,12 @@ from edge.process import Clock
 from edge.refused import AnonymousRefusals, register_refusals
 from pva.approvals import ApprovalDesk
 from pva.explanation import ExplanationDesk
+from pva.policy_desk import PolicyDesk
 from pva.recognition import ImportedManifest, RecognisedSupplier, RecognitionDesk
 from pva.requests import RequestDesk, RequestProgress, ValidationWish
 from pva.signed_requests import SignedRequestDesk, refusal_members
 from pva.web.bodies import SupplierBody, ValidationBody
+from pva.web.policies import add_policies
 from pva.web.relying_parties import add_approvals, add_signed_requests
 from pva.web.results import add_explanations
 from standards.pki.fingerprints import certificate_sha256
@@ -52,6 +54,7 @@ class OperatorDesks:
     approvals: ApprovalDesk
     recognition: RecognitionDesk
     explanations: ExplanationDesk
+    policies: PolicyDesk
 
 
 def operator_app(
@@ -69,6 +72,7 @@ def operator_app(
     add_signed_requests(app, desks.signed_requests, clock)
     add_approvals(app, desks.approvals, clock)
     add_explanations(app, desks.explanations, clock)
+    add_policies(app, desks.policies, clock)
 
     def on_refusal(problem: Problem) -> None:
         caller = principal_or_none()

@@ -22,12 +22,15 @@ from pva.approval_store import ApprovalStore
 from pva.approvals import GivenApprovals
 from pva.continuity import advance
 from pva.outbox_store import OutboxStore
+from pva.policy_facts import PolicyFacts
+from pva.policy_store import PolicyStore
 from pva.reference_store import ReferenceStore
 from pva.refusals import RefusalCode, RefusalError
 from pva.requests import RelyingParty, RequestState
 from pva.result_store import ResultStore
 from pva.store import UNAUTHENTICATED_REFUSALS_MAX, Store
 from pva.store_rows import history_of, row_of_history, row_of_request, row_of_result
+from pva.validation import Grounds
 from standards.rats.errors import RatsError
 from tests.contract.postgresql import postgresql
 from tests.fakes.attesting_device import AttestingDevice, measurements
@@ -39,6 +42,8 @@ from tests.fakes.relying_parties import DPF, ORDER, RELAY, SHO, RelyingParties
 
 __all__ = ["postgresql"]
 CALLBACKS = frozenset({"sho-1", "dpf-1"})
+FACTS = PolicyFacts(device={}, device_id="", action="validate", manifest={}, context={})
+GROUNDS = Grounds(evidence=b"evidence", facts=FACTS)
 MIGRATIONS = Path(__file__).parents[2] / "pva" / "migrations"
 
 
@@ -82,6 +87,7 @@ def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
         approvals=ApprovalStore(engine, random_bytes=system_random),
         outbox=OutboxStore(engine),
         records=ResultStore(engine, random_bytes=system_random),
+        policies=PolicyStore(engine, random_bytes=system_random),
     )
     engine.dispose()
 
@@ -188,13 +194,13 @@ def test_a_result_on_an_outdated_history_leaves_nothing_behind(world: World) -> 
     for revision in (None, history.revision + 1):
         with pytest.raises(RefusalError) as caught:
             world.store.record_result(
-                second, evidence=b"evidence", history=after, expected_revision=revision, at=NOW
+                second, grounds=GROUNDS, history=after, expected_revision=revision, at=NOW
             )
         assert refused(caught) is RefusalCode.CONCURRENT_VALIDATION
     assert world.store.device_history(world.device.device_id) == history
     assert tuple(world.store.audit_kinds()) == audited
     world.store.record_result(
-        second, evidence=b"evidence", history=after, expected_revision=history.revision, at=NOW
+        second, grounds=GROUNDS, history=after, expected_revision=history.revision, at=NOW
     )
 
 
@@ -207,7 +213,7 @@ def test_an_ak_belongs_to_one_device_in_the_store_too(world: World) -> None:
     request_id = world.ask()
     second = replace(first, request_id=request_id, result=replace(first.result, result_id="second"))
     with pytest.raises(RefusalError):
-        world.store.record_result(second, evidence=b"evidence", history=clone, expected_revision=None, at=NOW)
+        world.store.record_result(second, grounds=GROUNDS, history=clone, expected_revision=None, at=NOW)
     assert world.store.device_history("ff" * 32) is None
 
 
@@ -307,9 +313,7 @@ def test_a_result_that_is_not_recorded_is_not_posted(world: World) -> None:
     request_id = world.ask()
     second = replace(first, request_id=request_id, result=replace(first.result, result_id="second"))
     with pytest.raises(RefusalError):
-        world.store.record_result(
-            second, evidence=b"evidence", history=history, expected_revision=None, at=NOW
-        )
+        world.store.record_result(second, grounds=GROUNDS, history=history, expected_revision=None, at=NOW)
     assert [each.result_id for each in outbox.due("sho-1", at=NOW, count_max=8)] == [first.id]
 
 
@@ -426,7 +430,8 @@ def test_results_of_an_older_schema_stay(tmp_path: Path) -> None:
 def test_a_used_challenge_stays_used_after_a_restart(tmp_path: Path) -> None:
     engine = sqlite_engine(tmp_path)
     references = ReferenceStore(engine, random_bytes=system_random)
-    world = World(store=AuditedStore(engine), references=references)
+    policies = PolicyStore(engine, random_bytes=system_random)
+    world = World(store=AuditedStore(engine), references=references, policies=policies)
     message = world.answer()
     world.validate(message)
     engine.dispose()
@@ -464,7 +469,8 @@ def test_of_many_at_once_one_redeems_a_challenge(world: World) -> None:
 def test_a_manifest_that_somebody_changed_in_the_database_affirms_nobody(tmp_path: Path) -> None:
     engine = sqlite_engine(tmp_path)
     references = ReferenceStore(engine, random_bytes=system_random)
-    world = World(store=AuditedStore(engine), references=references)
+    policies = PolicyStore(engine, random_bytes=system_random)
+    world = World(store=AuditedStore(engine), references=references, policies=policies)
     other = world.sign(reference_manifest(world.device, version="2"))
     flipped = world.signed_manifest[:-1] + bytes([world.signed_manifest[-1] ^ 1])
     for altered, expected in ((flipped, RatsError), (other, RefusalError)):

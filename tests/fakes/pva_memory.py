@@ -3,18 +3,22 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Any
 
 from messages.reliance import permits_release
 from pva.appraisal import ReferenceManifest
 from pva.approvals import ApprovalFacts, GivenApprovals, OrderApproval, ProvenState
 from pva.continuity import DeviceHistory
 from pva.explanation import SEES_ALL, Reader, RequestOnRecord, ResultOnRecord
+from pva.narrowing import PolicyInForce
+from pva.policy_desk import OWNERS, Owner, PastVerdict, PolicyState, StoredPolicy, refuse_step
 from pva.pushing import PostedResult
 from pva.recognition import ImportedManifest, RecognisedSupplier
 from pva.refusals import RefusalCode, RefusalError
-from pva.requests import RecordedRefusal, RequestProgress, RequestState, ValidationRequest
+from pva.requests import RecordedRefusal, RelyingParty, RequestProgress, RequestState, ValidationRequest
 from pva.result import SignedResult
 from pva.store import AUTHENTICATED_REFUSALS_MAX, EVIDENCE_LIFE, UNAUTHENTICATED_REFUSALS_MAX
+from pva.validation import Grounds
 from standards.rats.corim import Manifest, verify_manifest
 
 
@@ -35,6 +39,8 @@ class MemoryStore:
     orders: dict[tuple[str, bytes | None], OrderApproval] = field(default_factory=dict)
     given: dict[str, GivenApprovals] = field(default_factory=dict)
     evidence: dict[str, tuple[bytes, datetime]] = field(default_factory=dict)
+    facts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    policies_of: dict[tuple[Owner, bytes], StoredPolicy] = field(default_factory=dict)
 
     def add_request(
         self, request: ValidationRequest, *, pending_max: int, relay: str | None = None
@@ -144,6 +150,65 @@ class MemoryStore:
             self.audit.append("evidence-deleted")
         return len(due)
 
+    def in_force(self, party: RelyingParty, *, supplier: str) -> Sequence[PolicyInForce]:
+        """See `pva.validation.Policies`."""
+        owners = {Owner(role="es", tenant=supplier), Owner(role=party.role, tenant=party.tenant)}
+        return tuple(
+            PolicyInForce(role=owner.role, owner=owner.tenant, digest=digest, text=policy.text)
+            for (owner, digest), policy in self.policies_of.items()
+            if owner in owners and owner.role in OWNERS and policy.state is PolicyState.ACTIVE
+        )
+
+    def add_policy(self, policy: StoredPolicy, *, stored_max: int) -> StoredPolicy:
+        """See `pva.policy_desk.PolicyRecords`."""
+        known = self.policies_of.get((policy.owner, policy.digest))
+        if known is not None:
+            return known
+        if len(self.policies(policy.owner)) >= stored_max:
+            raise RefusalError(RefusalCode.TOO_MANY_POLICIES, subject="policies", reason="too many")
+        self.policies_of[policy.owner, policy.digest] = policy
+        self.audit.append("policy-added")
+        return policy
+
+    def policies(self, owner: Owner | None) -> Sequence[StoredPolicy]:
+        """See `pva.policy_desk.PolicyRecords`."""
+        return tuple(each for (whose, _), each in self.policies_of.items() if owner in (None, whose))
+
+    def change_state(
+        self, owner: Owner, digest: bytes, *, to: PolicyState, by: str, at: datetime
+    ) -> StoredPolicy | None:
+        """See `pva.policy_desk.PolicyRecords`."""
+        known = self.policies_of.get((owner, digest))
+        if known is None:
+            return None
+        active = [each for each in self.policies(owner) if each.state is PolicyState.ACTIVE]
+        refuse_step(known, to=to, active=len(active))
+        changed = replace(known, state=to, changed_by=by, changed_at=at)
+        self.policies_of[owner, digest] = changed
+        self.audit.append(f"policy-{to.value}")
+        return changed
+
+    def past_verdicts(self, owner: Owner, *, since: datetime, count_max: int) -> Sequence[PastVerdict]:
+        """See `pva.policy_desk.PolicyRecords`."""
+        found = [
+            PastVerdict(
+                result_id=each.id,
+                device_id=each.result.device_id,
+                issued_at=each.result.issued_at,
+                status=each.status,
+                facts=self.facts.get(each.id),
+            )
+            for each in self.results.values()
+            if each.result.issued_at >= since and self._concerns(each, owner)
+        ]
+        return sorted(found, key=lambda each: each.issued_at, reverse=True)[:count_max]
+
+    def _concerns(self, result: SignedResult, owner: Owner) -> bool:
+        if owner.role == "es":
+            return self.histories[result.result.device_id].last.supplier == owner.tenant
+        party = self.requests[result.request_id].party
+        return (party.role, party.tenant) == (owner.role, owner.tenant)
+
     def redeem(self, digest: bytes, *, expires_at: datetime, at: datetime) -> bool:
         """See `pva.validation.ValidationStore`."""
         del expires_at, at
@@ -170,7 +235,7 @@ class MemoryStore:
         self,
         result: SignedResult,
         *,
-        evidence: bytes,
+        grounds: Grounds,
         history: DeviceHistory,
         expected_revision: int | None,
         at: datetime,
@@ -185,7 +250,8 @@ class MemoryStore:
         self.histories[device_id] = history
         self.results[result.request_id] = result
         self.revisions[result.id] = history.revision
-        self.evidence[result.id] = evidence, at + EVIDENCE_LIFE
+        self.evidence[result.id] = grounds.evidence, at + EVIDENCE_LIFE
+        self.facts[result.id] = grounds.facts.to_json()
         for audience in self.callbacks & set(result.result.audience):
             posted = PostedResult(
                 result_id=result.id,

@@ -14,6 +14,7 @@ from pva.approvals import ApprovalDesk, DayKey
 from pva.credential import PlatformCredential
 from pva.explanation import ExplanationDesk
 from pva.policy import AppraisalPolicy
+from pva.policy_desk import PolicyDesk
 from pva.recognition import RecognisedSupplier, RecognitionDesk
 from pva.refusals import RefusalError
 from pva.requests import ChallengeSigner, RequestDesk, ValidationWish
@@ -97,6 +98,7 @@ class World:
     approvals: Any = None
     outbox: Any = None
     records: Any = None
+    policies: Any = None
     announced: list[SignedResult] = field(default_factory=list)
     status: CertStatus | RefusalError | None = None
     policy: AppraisalPolicy = POLICY
@@ -154,6 +156,11 @@ class World:
         )
 
     @property
+    def policy_desk(self) -> PolicyDesk:
+        """The use case of policies."""
+        return PolicyDesk(records=self.policies or self.store)
+
+    @property
     def desk(self) -> RequestDesk:
         """The use case of requests and challenges."""
         return RequestDesk(
@@ -186,6 +193,7 @@ class World:
                 random_bytes=self.random_bytes,
             ),
             announce=self.announced.append,
+            policies=self.policies or self.store,
         )
 
     def recognise(self, supplier: FakeSupplier, *, models: tuple[str, ...] = (MODEL,)) -> None:
