@@ -6,7 +6,7 @@ approvals are signed with three different keys; the process refuses to start wit
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -41,6 +41,7 @@ from pva.requests import ChallengeSigner, RequestDesk
 from pva.result import ResultSigner
 from pva.result_store import ResultStore, delete_what_is_due
 from pva.runtime_policies import RuntimePolicies, RuntimePolicyError, check_runtime_policies
+from pva.runtime_policy_files import RuntimePolicyFiles
 from pva.settings import PvaSettings
 from pva.signed_requests import SignedRequestDesk
 from pva.store import Store
@@ -123,7 +124,7 @@ def build_service(settings: PvaSettings) -> PvaService:
     anchors = decode_pem_certificates(settings.operators_root.read_bytes())
     keys = _signing_keys(settings, anchors)
     runtime_policies = _runtime_policies(settings, references)
-    policy = replace(settings.policy(), runtime_policies=runtime_policies.digests)
+    policy = settings.policy()
     post_room = _post_room(settings, OutboxStore(engine))
     requests = RequestDesk(
         store=store,
@@ -246,10 +247,13 @@ def _signing_keys(settings: PvaSettings, anchors: Sequence[x509.Certificate]) ->
     return keys
 
 
-def _runtime_policies(settings: PvaSettings, references: ReferenceStore) -> RuntimePolicies:
-    """The policies of the settings, signed by suppliers that are recognised now."""
-    signed = {str(path): path.read_bytes() for path in settings.runtime_policies}
-    return check_runtime_policies(signed, suppliers=references.suppliers(), at=system_clock())
+def _runtime_policies(settings: PvaSettings, references: ReferenceStore) -> RuntimePolicyFiles:
+    """The policies of the settings, signed by suppliers that are recognised when they are read."""
+
+    def check(signed: Mapping[str, bytes]) -> RuntimePolicies:
+        return check_runtime_policies(signed, suppliers=references.suppliers(), at=system_clock())
+
+    return RuntimePolicyFiles(settings.runtime_policies, check=check)
 
 
 def _post_room(settings: PvaSettings, outbox: OutboxStore) -> PostRoom:

@@ -41,7 +41,7 @@ from pva.quote import PlatformQuote, verify_platform_quote
 from pva.refusals import RefusalCode, RefusalError
 from pva.requests import RelyingParty, ValidationRequest
 from pva.result import ResultSigner, SignedResult, sign_result
-from pva.runtime_policies import NO_RUNTIME_POLICIES, RuntimePolicies
+from pva.runtime_policies import RuntimePolicies, no_runtime_policies
 from standards.pki import oids
 from standards.pki.errors import PkiError
 from standards.pki.fingerprints import spki_der
@@ -114,6 +114,10 @@ StatusSource = Callable[[PlatformCredential, datetime], CertStatus]
 """Asks the supplier's responder for a credential's status, fresh. Raises RefusalError (STATUS_UNAVAILABLE)."""
 
 
+RuntimePolicySource = Callable[[], RuntimePolicies]
+"""What suppliers allow to run on their devices, as it is in force now. Raises RefusalError."""
+
+
 @dataclass(slots=True)
 class _Attempt:
     """One try; `authenticated` once the device's own AK has answered."""
@@ -138,7 +142,7 @@ class Verifier:
     signer: ResultSigner
     announce: Callable[[SignedResult], None]
     policies: Policies
-    runtime_policies: RuntimePolicies = NO_RUNTIME_POLICIES
+    runtime_policies: RuntimePolicySource = no_runtime_policies
 
     def validate_platform(self, body: bytes, *, at: datetime) -> SignedResult:
         """Validate one platform at the time `at`, which judges everything in this try.
@@ -159,9 +163,14 @@ class Verifier:
             boot = replay_logs(message, quote=quote)  # 5
             seen = _sighting(quote, credential=credential, at=at)
             self._refuse_disputed(seen, history=history)
-            reference = self._reference_manifest(credential, history=history)
+            runtime = self.runtime_policies()
+            reference = self._reference_manifest(credential, history=history, runtime=runtime)
             policies = self.policies.in_force(request.party, supplier=credential.supplier.name)
-            policy = replace(self.policy, policies=tuple(sorted(each.digest for each in policies)))
+            policy = replace(
+                self.policy,
+                runtime_policies=runtime.digests,
+                policies=tuple(sorted(each.digest for each in policies)),
+            )
             baseline = appraise(  # 6
                 quote, boot=boot, reference=reference, history=history, seen=seen, policy=policy
             )
@@ -254,7 +263,7 @@ class Verifier:
             )
 
     def _reference_manifest(
-        self, credential: PlatformCredential, *, history: DeviceHistory | None
+        self, credential: PlatformCredential, *, history: DeviceHistory | None, runtime: RuntimePolicies
     ) -> ReferenceManifest | None:
         """The manifest that the credential names, if held; never older than what was accepted before (A29)."""
         state = credential.expected_state
@@ -275,8 +284,8 @@ class Verifier:
                 subject=f"manifest {state.manifest_id!r}",
                 reason=f"the Platform Credential names (supplier, id, svn) {named}, the manifest is {held}",
             )
-        runtime = self.runtime_policies.of(supplier=credential.supplier.name, hw_type=credential.hw_type)
-        return replace(reference, runtime=runtime)
+        allowed = runtime.of(supplier=credential.supplier.name, hw_type=credential.hw_type)
+        return replace(reference, runtime=allowed)
 
     @contextmanager
     def _refusals_recorded(self, challenge: Challenge, *, at: datetime) -> Iterator[_Attempt]:

@@ -67,10 +67,10 @@ def found(*entries: Made, policy: RuntimePolicy = RUNTIME) -> tuple[Finding, ...
     world = World(
         supplier=SUPPLIER,
         device=replace(DEVICE, ima=(FIRST, *entries)),
-        policy=replace(POLICY, ima=True, runtime_policies=policies.digests),
+        policy=replace(POLICY, ima=True),
     )
     message = world.answer()
-    verifier = replace(world.verifier, runtime_policies=policies)
+    verifier = replace(world.verifier, runtime_policies=lambda: policies)
     result = verifier.validate_platform(encode_evidence(message), at=NOW).result.submodules["platform"]
     assert result.status is (Tier.WARNING if result.findings else Tier.AFFIRMING)
     return tuple(result.findings)
