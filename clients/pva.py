@@ -222,6 +222,11 @@ class PvaOperatorClient:
         fields = _fields(answer, "explanation")
         return read_explanation(fields, whole=answer)
 
+    def result(self, some_id: str, *, profile: str = "ietf") -> str:
+        """The signed result of a validation in a profile, ietf or deployed (sho and dpf their own, auditor)."""
+        path = f"/v1/results/{quote(some_id, safe='')}?profile={quote(profile, safe='')}"
+        return _fields(self._http.get_json(path), "result").text("result", size_max=_TOKEN_MAX)
+
     def check_policy(self, text: str) -> CheckedPolicy:
         """What is wrong with a policy (sho, es); nothing is stored."""
         return read_checked(_fields(self._http.post_json("/v1/policies/check", {"text": text}), "check"))

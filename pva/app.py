@@ -37,6 +37,7 @@ from pva.policy_store import PolicyStore
 from pva.pushing import Courier, PostRoom
 from pva.recognition import RecognitionDesk
 from pva.reference_store import ReferenceStore
+from pva.reissue import ReissueDesk
 from pva.requests import ChallengeSigner, RequestDesk
 from pva.result import ResultSigner
 from pva.result_store import ResultStore, delete_what_is_due
@@ -163,6 +164,9 @@ def build_service(settings: PvaSettings) -> PvaService:
         recognition=RecognitionDesk(store=references, policy=policy),
         explanations=ExplanationDesk(records=records, references=references, anchors=anchors),
         policies=PolicyDesk(records=policies),
+        results=ReissueDesk(
+            records=records, anchors=anchors, key=keys["result_key"].key, chain=keys["result_key"].chain
+        ),
     )
     return PvaService(
         listeners=_listeners(settings, desks=desks, verifier=verifier, callers=store),

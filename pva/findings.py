@@ -30,6 +30,7 @@ class Claim(StrEnum):
     INSTANCE_IDENTITY = "instance-identity"
     CONFIGURATION = "configuration"
     EXECUTABLES = "executables"
+    FILE_SYSTEM = "file-system"
     HARDWARE = "hardware"
     STORAGE_OPAQUE = "storage-opaque"
 

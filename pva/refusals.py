@@ -67,6 +67,7 @@ class RefusalCode(StrEnum):
     REQUEST_OF_ANOTHER = "request-of-another"
     REQUEST_CONFLICT = "request-conflict"
     ENCRYPTION_KEY_UNACCEPTABLE = "encryption-key-unacceptable"
+    PROFILE_NOT_OFFERED = "profile-not-offered"
     # policies
     POLICY_FAULTY = "policy-faulty"
     POLICY_STATE = "policy-state"
@@ -263,6 +264,9 @@ REFUSALS: Mapping[RefusalCode, RefusalRule] = {
     RefusalCode.ENCRYPTION_KEY_UNACCEPTABLE: RefusalRule(
         status=HTTPStatus.UNPROCESSABLE_ENTITY,
         remedy="name your own certificate for result encryption, in date, under the operators' root",
+    ),
+    RefusalCode.PROFILE_NOT_OFFERED: RefusalRule(
+        status=HTTPStatus.BAD_REQUEST, remedy="ask for the profile ietf (the default) or deployed"
     ),
     RefusalCode.POLICY_FAULTY: RefusalRule(
         status=HTTPStatus.UNPROCESSABLE_ENTITY,

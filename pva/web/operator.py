@@ -26,12 +26,13 @@ from pva.approvals import ApprovalDesk
 from pva.explanation import ExplanationDesk
 from pva.policy_desk import PolicyDesk
 from pva.recognition import ImportedManifest, RecognisedSupplier, RecognitionDesk
+from pva.reissue import ReissueDesk
 from pva.requests import RequestDesk, RequestProgress, ValidationWish
 from pva.signed_requests import SignedRequestDesk, refusal_members
 from pva.web.bodies import SupplierBody, ValidationBody
 from pva.web.policies import add_policies
 from pva.web.relying_parties import add_approvals, add_signed_requests
-from pva.web.results import add_explanations
+from pva.web.results import add_explanations, add_results
 from standards.pki.fingerprints import certificate_sha256
 
 MANIFEST_CONTENT_TYPE = "application/rim+cose"
@@ -55,6 +56,7 @@ class OperatorDesks:
     recognition: RecognitionDesk
     explanations: ExplanationDesk
     policies: PolicyDesk
+    results: ReissueDesk
 
 
 def operator_app(
@@ -73,6 +75,7 @@ def operator_app(
     add_approvals(app, desks.approvals, clock)
     add_explanations(app, desks.explanations, clock)
     add_policies(app, desks.policies, clock)
+    add_results(app, desks.results, clock)
 
     def on_refusal(problem: Problem) -> None:
         caller = principal_or_none()

@@ -17,6 +17,7 @@ from pva.policy import AppraisalPolicy
 from pva.policy_desk import PolicyDesk
 from pva.recognition import RecognisedSupplier, RecognitionDesk
 from pva.refusals import RefusalError
+from pva.reissue import ReissueDesk
 from pva.requests import ChallengeSigner, RequestDesk, ValidationWish
 from pva.result import ResultSigner, SignedResult
 from pva.signed_requests import SignedRequestDesk
@@ -153,6 +154,16 @@ class World:
             records=self.records or self.store,
             references=self.references,
             anchors=[self.operators.certificate],
+        )
+
+    @property
+    def reissue_desk(self) -> ReissueDesk:
+        """The use case of results in another profile."""
+        return ReissueDesk(
+            records=self.records or self.store,
+            anchors=[self.operators.certificate],
+            key=self.result_key,
+            chain=[self.result_certificate],
         )
 
     @property

@@ -69,6 +69,7 @@ ELSEWHERE: Final = frozenset(
         ("PVA", "POST", "/v1/validations"),
         ("PVA", "GET", "/v1/validations/<request_id>"),
         ("PVA", "GET", "/v1/results/<result_id>/explanation"),
+        ("PVA", "GET", "/v1/results/<result_id>"),
         ("PVA", "GET", "/v1/policies"),
         ("PVA", "GET", "/v1/policies/<digest>"),
         ("PVA", "POST", "/v1/policies"),
@@ -156,6 +157,7 @@ def applications() -> dict[str, Flask]:
         recognition=desk,
         explanations=desk,
         policies=desk,
+        results=desk,
         bearer=desk,
     )
     nobody = AnonymousRefusals()

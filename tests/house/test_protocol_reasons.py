@@ -17,6 +17,7 @@ OF_OPERATORS_ONLY = frozenset(
         RefusalCode.TOO_MANY_REQUESTS,
         RefusalCode.NOT_FOUND,
         RefusalCode.RECORD_ALTERED,
+        RefusalCode.PROFILE_NOT_OFFERED,
         RefusalCode.POLICY_FAULTY,
         RefusalCode.POLICY_STATE,
         RefusalCode.TOO_MANY_POLICIES,
