@@ -13,6 +13,15 @@ from typing import Any
 from urllib.parse import quote
 
 from clients.pva_explanation import Explanation, read_explanation
+from clients.pva_policies import (
+    CheckedPolicy,
+    PolicyEntry,
+    PolicyTrial,
+    read_checked,
+    read_entries,
+    read_entry,
+    read_trial,
+)
 from edge.http_client import HttpClient
 from standards.rats.fields import Fields, encode_base64url
 
@@ -239,6 +248,46 @@ class PvaOperatorClient:
         answer = self._http.get_json(f"/v1/results/{quote(some_id, safe='')}/explanation")
         fields = _fields(answer, "explanation")
         return read_explanation(fields, whole=answer)
+
+    def result(self, some_id: str, *, profile: str = "ietf") -> str:
+        """The signed result of a validation in a profile, ietf or deployed (sho and dpf their own, auditor)."""
+        path = f"/v1/results/{quote(some_id, safe='')}?profile={quote(profile, safe='')}"
+        return _fields(self._http.get_json(path), "result").text("result", size_max=_TOKEN_MAX)
+
+    def check_policy(self, text: str) -> CheckedPolicy:
+        """What is wrong with a policy (sho, es); nothing is stored."""
+        return read_checked(_fields(self._http.post_json("/v1/policies/check", {"text": text}), "check"))
+
+    def try_policy(self, text: str, *, since: str) -> PolicyTrial:
+        """What a policy would have changed since a time, RFC 3339 in UTC (sho, es); nothing is stored."""
+        body = {"text": text, "since": since}
+        return read_trial(_fields(self._http.post_json("/v1/policies/dry-run", body), "dry-run"))
+
+    def add_policy(self, text: str) -> PolicyEntry:
+        """Store a policy as a draft (sho, es)."""
+        return read_entry(_fields(self._http.post_json("/v1/policies", {"text": text}), "policy"))
+
+    def activate_policy(self, digest: str) -> PolicyEntry:
+        """Put an own policy in force (sho, es)."""
+        path = f"/v1/policies/{quote(digest, safe='')}/activate"
+        return read_entry(_fields(self._http.post_json(path, {}), "policy"))
+
+    def retire_policy(self, digest: str) -> PolicyEntry:
+        """Take an own policy out of force (sho, es)."""
+        path = f"/v1/policies/{quote(digest, safe='')}/retire"
+        return read_entry(_fields(self._http.post_json(path, {}), "policy"))
+
+    def policies(self) -> tuple[PolicyEntry, ...]:
+        """Own policies (sho, es), everybody's (auditor)."""
+        return read_entries(_fields(self._http.get_json("/v1/policies"), "policies"))
+
+    def policy(self, digest: str) -> tuple[PolicyEntry, str]:
+        """A policy and its text (sho and es their own, auditor)."""
+        answer = _fields(self._http.get_json(f"/v1/policies/{quote(digest, safe='')}"), "policy")
+        text = answer.raw("text")
+        if not isinstance(text, str):
+            raise PvaAnswerError("policy.text", "text", type(text).__name__)
+        return read_entry(answer), text
 
     def submit_request(self, token: str) -> SubmittedRequest:
         """Hand in a signed validation request (sho and dpf their own, ro-relay anybody's); may be repeated."""

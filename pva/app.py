@@ -7,7 +7,7 @@ approvals are signed with three different keys; the process refuses to start wit
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -39,13 +39,18 @@ from pva.explanation import ExplanationDesk
 from pva.known import Known
 from pva.manifest_approvals import ManifestApprovalDesk
 from pva.outbox_store import OutboxStore
+from pva.policy import AppraisalPolicy, PolicyVariants
+from pva.policy_desk import PolicyDesk
+from pva.policy_store import PolicyStore
 from pva.pushing import Courier, PostedResult, PostRoom
 from pva.recognition import RecognitionDesk
 from pva.reference_store import ReferenceStore
+from pva.reissue import ReissueDesk
 from pva.requests import ChallengeSigner, RequestDesk
 from pva.result import ResultSigner
 from pva.result_store import ResultStore, delete_what_is_due
 from pva.runtime_policies import RuntimePolicies, RuntimePolicyError, check_runtime_policies
+from pva.runtime_policy_files import RuntimePolicyFiles
 from pva.schema import ledger
 from pva.settings import PvaSettings
 from pva.signed_requests import SignedRequestDesk
@@ -129,26 +134,21 @@ def build_service(settings: PvaSettings) -> PvaService:
         hold_rule=None if settings.ca is None else settings.hold.rule(),
     )
     records = ResultStore(engine, random_bytes=system_random)
+    policies = PolicyStore(engine, random_bytes=system_random)
     references = ReferenceStore(engine, random_bytes=system_random)
     anchors = decode_pem_certificates(settings.operators_root.read_bytes())
     keys = _signing_keys(settings, anchors)
     runtime_policies = _runtime_policies(settings, references)
-    policy = replace(settings.policy(), runtime_policies=runtime_policies.digests)
+    policy = settings.policy()
     to_ca = _courier_to_ca(settings.ca, StatusAskOutbox(engine))
     post_room = _post_room(settings, OutboxStore(engine), others=tuple(each.announced for each in to_ca))
     known = Known()
-    requests = RequestDesk(
+    requests = _request_desk(
+        settings,
         store=store,
-        signer=ChallengeSigner(
-            key=keys["challenge_key"].key, chain=keys["challenge_key"].chain, issuer=settings.issuer
-        ),
-        random_bytes=system_random,
-        pcr_selections=settings.pcr_selections,
-        request_life=timedelta(seconds=settings.request_life_s),
-        challenge_life=timedelta(seconds=settings.challenge_life_s),
-        ima=settings.ima,
-        issued=known.challenges,
-        ima_policy=policy.digest if settings.ima_incremental else None,
+        signing=keys["challenge_key"],
+        known=known,
+        ima_policy=_policy_now(policy, runtime_policies) if settings.ima_incremental else None,
     )
     verifier = Verifier(
         store=store,
@@ -162,6 +162,7 @@ def build_service(settings: PvaSettings) -> PvaService:
         issuer=settings.issuer,
         signer=_result_signer(settings, keys["result_key"]),
         announce=post_room.announce,
+        policies=policies,
         runtime_policies=runtime_policies,
         known=known,
     )
@@ -178,6 +179,10 @@ def build_service(settings: PvaSettings) -> PvaService:
         log=log,
         explanations=ExplanationDesk(records=records, references=references, anchors=anchors),
         manifests=ManifestApprovalDesk(records=references, needed=settings.manifest_approvals),
+        policies=PolicyDesk(records=policies),
+        results=ReissueDesk(
+            records=records, anchors=anchors, key=keys["result_key"].key, chain=keys["result_key"].chain
+        ),
     )
     return PvaService(
         listeners=_listeners(settings, desks=desks, verifier=verifier, callers=store),
@@ -188,6 +193,33 @@ def build_service(settings: PvaSettings) -> PvaService:
             *log_work(settings.audit_log, log),
         ),
     )
+
+
+def _request_desk(
+    settings: PvaSettings,
+    *,
+    store: Store,
+    signing: _SigningKey,
+    known: Known,
+    ima_policy: Callable[[], bytes] | None,
+) -> RequestDesk:
+    return RequestDesk(
+        store=store,
+        signer=ChallengeSigner(key=signing.key, chain=signing.chain, issuer=settings.issuer),
+        random_bytes=system_random,
+        pcr_selections=settings.pcr_selections,
+        request_life=timedelta(seconds=settings.request_life_s),
+        challenge_life=timedelta(seconds=settings.challenge_life_s),
+        ima=settings.ima,
+        issued=known.challenges,
+        ima_policy=ima_policy,
+    )
+
+
+def _policy_now(policy: AppraisalPolicy, runtime_policies: RuntimePolicyFiles) -> Callable[[], bytes]:
+    """Gives the digest of the policy that judges IMA lists now."""
+    judging = PolicyVariants(policy)
+    return lambda: judging.including(runtime_policies=runtime_policies().digests).digest
 
 
 def _retention(records: ResultStore) -> Periodic:
@@ -268,10 +300,13 @@ def _signing_keys(settings: PvaSettings, anchors: Sequence[x509.Certificate]) ->
     return keys
 
 
-def _runtime_policies(settings: PvaSettings, references: ReferenceStore) -> RuntimePolicies:
-    """The policies of the settings, signed by suppliers that are recognised now."""
-    signed = {str(path): path.read_bytes() for path in settings.runtime_policies}
-    return check_runtime_policies(signed, suppliers=references.suppliers(), at=system_clock())
+def _runtime_policies(settings: PvaSettings, references: ReferenceStore) -> RuntimePolicyFiles:
+    """The policies of the settings, signed by suppliers that are recognised when they are read."""
+
+    def check(signed: Mapping[str, bytes]) -> RuntimePolicies:
+        return check_runtime_policies(signed, suppliers=references.suppliers(), at=system_clock())
+
+    return RuntimePolicyFiles(settings.runtime_policies, check=check)
 
 
 def _post_room(

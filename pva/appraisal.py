@@ -6,7 +6,7 @@ The two scopes are judged apart (R69); `deviations` says to which of them a devi
 by the platform, so it is not affirmed while the platform is not.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -31,11 +31,25 @@ _AFFIRMED: Mapping[Scope, Mapping[Claim, int]] = {
         Claim.INSTANCE_IDENTITY: 2,
         Claim.HARDWARE: 2,
         Claim.STORAGE_OPAQUE: 2,
+        Claim.CONFIGURATION: 2,
         Claim.EXECUTABLES: 3,
     },
-    Scope.PLATFORM: {Claim.INSTANCE_IDENTITY: 2, Claim.CONFIGURATION: 2, Claim.EXECUTABLES: 3},
+    Scope.PLATFORM: {
+        Claim.INSTANCE_IDENTITY: 2,
+        Claim.HARDWARE: 2,
+        Claim.CONFIGURATION: 2,
+        Claim.EXECUTABLES: 3,
+    },
 }
-"""Claims of a scope without findings (AR4SI: 2 recognised / approved, 3 approved boot)."""
+"""Claims of a scope without findings (AR4SI: 2 recognised / approved, 3 approved boot).
+
+Supplier's credential over the EK's chain: instance-identity, hardware; registers: configuration, executables; keys that the
+TPM holds: storage-opaque. Nothing is claimed of runtime-opaque and sourced-data.
+"""
+
+_RUNNING: Mapping[Claim, int] = {Claim.EXECUTABLES: 2, Claim.FILE_SYSTEM: 2}
+"""What a runtime policy confirms of the platform, where every measured file is allowed: what ran since the boot, too."""
+_OF_FILES = frozenset(code.value for code in FindingCode if code.value.startswith("ima-"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +71,8 @@ class ReferenceManifest:
 class Appraisal:
     """The verdict: findings, a trustworthiness vector and tier a scope, and what it was judged against.
 
-    `accepted_svn` is the manifest's security version when nothing was contraindicated and its window is open.
+    `accepted_svn` is the manifest's security version when nothing was contraindicated and its window is open; `runtime`
+    whether the files that ran were judged by a runtime policy.
     """
 
     at: datetime
@@ -68,6 +83,7 @@ class Appraisal:
     tiers: Mapping[Scope, Tier]
     reference: ReferenceManifest | None
     accepted_svn: int | None
+    runtime: bool
 
     @property
     def window_ends_at(self) -> datetime | None:
@@ -107,7 +123,24 @@ def appraise(
         found += _tre_image_findings(quote, boot=boot, manifest=reference.manifest)
     found += secure_boot_findings(boot, manifest=None if reference is None else reference.manifest)
     found += ima_findings(boot, asked=policy.ima, runtime=None if reference is None else reference.runtime)
-    return _verdict(quote, findings=found, reference=reference, policy=policy, at=seen.at)
+    runtime = boot.ima is not None and reference is not None and reference.runtime is not None
+    against = _Against(reference=reference, policy=policy, at=seen.at, runtime=runtime)
+    return _verdict(quote, findings=found, against=against)
+
+
+def with_findings(appraisal: Appraisal, findings: Sequence[Finding]) -> Appraisal:
+    """The verdict with more findings: the same or worse, never better."""
+    before = [each for each in appraisal.findings if each.code != FindingCode.PLATFORM_NOT_AFFIRMED.value]
+    return _verdict(
+        appraisal.quote,
+        findings=[*before, *findings],
+        against=_Against(
+            reference=appraisal.reference,
+            policy=appraisal.policy,
+            at=appraisal.at,
+            runtime=appraisal.runtime,
+        ),
+    )
 
 
 def for_recovery(appraisal: Appraisal) -> Appraisal:
@@ -259,15 +292,22 @@ def _command_line_deviates(quote: PlatformQuote, *, bank: int, manifest: Manifes
     return manifest.platform.registers.get(bank, {}).get(KERNEL_COMMAND_LINE_PCR, value) != value
 
 
-def _verdict(
-    quote: PlatformQuote,
-    *,
-    findings: list[Finding],
-    reference: ReferenceManifest | None,
-    policy: AppraisalPolicy,
-    at: datetime,
-) -> Appraisal:
-    platform = vector(_AFFIRMED[Scope.PLATFORM], tuple(findings), Scope.PLATFORM)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Against:
+    """What a verdict was made against, and when."""
+
+    reference: ReferenceManifest | None
+    policy: AppraisalPolicy
+    at: datetime
+    runtime: bool
+
+
+def _verdict(quote: PlatformQuote, *, findings: list[Finding], against: _Against) -> Appraisal:
+    reference, at = against.reference, against.at
+    affirmed = dict(_AFFIRMED[Scope.PLATFORM])
+    if against.runtime and not any(each.code in _OF_FILES for each in findings):
+        affirmed |= _RUNNING
+    platform = vector(affirmed, tuple(findings), Scope.PLATFORM)
     if tier_of(platform) is not Tier.AFFIRMING:
         findings.append(
             find(FindingCode.PLATFORM_NOT_AFFIRMED, scope=Scope.TRE, subject="platform below the TRE")
@@ -284,13 +324,14 @@ def _verdict(
     )
     return Appraisal(
         at=at,
-        policy=policy,
+        policy=against.policy,
         quote=quote,
         findings=tuple(findings),
         vectors=vectors,
         tiers=tiers,
         reference=reference,
         accepted_svn=reference.manifest.svn if reference is not None and accepted else None,
+        runtime=against.runtime,
     )
 
 

@@ -117,7 +117,7 @@ class ExplanationDesk:
             )
         if record.result is None:
             return Explanation(record=record, result=None, evidence_kept=False, nearest=None)
-        result = self._read(record.result)  # 2
+        result = verified_result(record.result, anchors=self.anchors)  # 2
         boot = _replayed(record.result, result=result)  # 3
         return Explanation(
             record=record,
@@ -125,23 +125,6 @@ class ExplanationDesk:
             evidence_kept=boot is not None,
             nearest=None if boot is None else self._nearest(boot, record=record, result=result),  # 4
         )
-
-    def _read(self, stored: ResultOnRecord) -> AttestationResult:
-        """The result, still as this PVA signed it: a row that somebody changed explains nothing."""
-        try:
-            verified = verify_jws(
-                stored.token,
-                anchors=self.anchors,
-                eku=oids.EKU_ATTESTATION_RESULT,
-                typ=RESULT_TYPE,
-                at=stored.issued_at,
-                bytes_max=RESULT_BYTES_MAX,
-            )
-            return read_claims(verified.claims)
-        except (PkiError, RatsError) as error:
-            raise RefusalError(
-                RefusalCode.RECORD_ALTERED, subject="stored result", reason=str(error)
-            ) from None
 
     def _nearest(
         self, boot: BootEvents, *, record: RequestOnRecord, result: AttestationResult
@@ -156,6 +139,22 @@ class ExplanationDesk:
         )
         strongest = max(boot.quoted, key=lambda bank: BANKS[bank].size)
         return nearest_manifest(boot, bank=strongest, candidates=known)
+
+
+def verified_result(stored: ResultOnRecord, *, anchors: Sequence[x509.Certificate]) -> AttestationResult:
+    """The result, still as this PVA signed it: a row that somebody changed explains nothing. Raises RefusalError."""
+    try:
+        verified = verify_jws(
+            stored.token,
+            anchors=anchors,
+            eku=oids.EKU_ATTESTATION_RESULT,
+            typ=RESULT_TYPE,
+            at=stored.issued_at,
+            bytes_max=RESULT_BYTES_MAX,
+        )
+        return read_claims(verified.claims)
+    except (PkiError, RatsError) as error:
+        raise RefusalError(RefusalCode.RECORD_ALTERED, subject="stored result", reason=str(error)) from None
 
 
 def _replayed(stored: ResultOnRecord, *, result: AttestationResult) -> BootEvents | None:

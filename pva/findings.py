@@ -30,6 +30,7 @@ class Claim(StrEnum):
     INSTANCE_IDENTITY = "instance-identity"
     CONFIGURATION = "configuration"
     EXECUTABLES = "executables"
+    FILE_SYSTEM = "file-system"
     HARDWARE = "hardware"
     STORAGE_OPAQUE = "storage-opaque"
 
@@ -73,6 +74,8 @@ class FindingCode(StrEnum):
     IMA_SIGNATURE_INVALID = "ima-signature-invalid"
     PLATFORM_NOT_AFFIRMED = "platform-not-affirmed"
     CREDENTIAL_ON_HOLD = "credential-on-hold"
+    POLICY_DENIED = "policy-denied"
+    POLICY_NOT_EVALUATED = "policy-not-evaluated"
     CLOCK_REGRESSION = "clock-regression"
     CLOCK_NOT_SAFE = "clock-not-safe"
     TPM_FIRMWARE_CHANGED = "tpm-firmware-changed"
@@ -324,6 +327,19 @@ FINDINGS: Mapping[FindingCode, FindingRule] = {
         value=32,
         reason="the Platform Credential is on hold: this result is about its recovery and permits nothing",
         remedy="where this is the only finding, have the supplier release the credential: pva credential release",
+    ),
+    # policies of operators and suppliers (docs/adr/0030-policies.md): they deny, and accuse nobody
+    FindingCode.POLICY_DENIED: FindingRule(
+        claim=Claim.CONFIGURATION,
+        value=32,
+        reason="a policy in force denies this platform",
+        remedy="do what the policy's reason asks for, or ask its owner about it: pva policy show DIGEST has its text",
+    ),
+    FindingCode.POLICY_NOT_EVALUATED: FindingRule(
+        claim=Claim.CONFIGURATION,
+        value=32,
+        reason="a policy in force could not be evaluated, and so denies",
+        remedy="have its owner correct it (pva policy check FILE), activate the new one and retire this one",
     ),
     FindingCode.CLOCK_REGRESSION: FindingRule(
         claim=Claim.HARDWARE,

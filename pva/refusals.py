@@ -70,6 +70,11 @@ class RefusalCode(StrEnum):
     REQUEST_OF_ANOTHER = "request-of-another"
     REQUEST_CONFLICT = "request-conflict"
     ENCRYPTION_KEY_UNACCEPTABLE = "encryption-key-unacceptable"
+    PROFILE_NOT_OFFERED = "profile-not-offered"
+    # policies
+    POLICY_FAULTY = "policy-faulty"
+    POLICY_STATE = "policy-state"
+    TOO_MANY_POLICIES = "too-many-policies"
     # approvals
     ORDER_MISMATCH = "order-mismatch"
     RESULT_EXPIRED = "result-expired"
@@ -283,6 +288,20 @@ REFUSALS: Mapping[RefusalCode, RefusalRule] = {
     RefusalCode.ENCRYPTION_KEY_UNACCEPTABLE: RefusalRule(
         status=HTTPStatus.UNPROCESSABLE_ENTITY,
         remedy="name your own certificate for result encryption, in date, under the operators' root",
+    ),
+    RefusalCode.PROFILE_NOT_OFFERED: RefusalRule(
+        status=HTTPStatus.BAD_REQUEST, remedy="ask for the profile ietf (the default) or deployed"
+    ),
+    RefusalCode.POLICY_FAULTY: RefusalRule(
+        status=HTTPStatus.UNPROCESSABLE_ENTITY,
+        remedy="correct the lines that it names, and check it again (pva policy check FILE)",
+    ),
+    RefusalCode.POLICY_STATE: RefusalRule(
+        status=HTTPStatus.CONFLICT, remedy="look where it stands: pva policy list"
+    ),
+    RefusalCode.TOO_MANY_POLICIES: RefusalRule(
+        status=HTTPStatus.CONFLICT,
+        remedy="retire one that is not needed, or put several statements into one policy",
     ),
     RefusalCode.ORDER_MISMATCH: RefusalRule(
         status=HTTPStatus.FORBIDDEN,

@@ -9,7 +9,7 @@ refused when it is made.
 A refused try leaves the request pending: whoever answers badly in a device's place must not end its validation.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum, unique
@@ -169,7 +169,7 @@ class ChallengeSigner:
 class RequestDesk:
     """The use case and what it works with: how long requests and challenges live, and what is asked for.
 
-    `ima_policy` is the digest of the appraisal policy where devices are asked for new entries of their IMA lists alone: what
+    `ima_policy` gives the digest of the appraisal policy now, where devices are asked for new entries of their IMA lists alone: what
     was judged by another policy is asked for again. None where they are asked for whole lists.
     """
 
@@ -182,7 +182,7 @@ class RequestDesk:
     pending_max: int = 8
     ima: bool = False
     issued: IssuedChallenges | None = None
-    ima_policy: bytes | None = None
+    ima_policy: Callable[[], bytes] | None = None
 
     def ask(self, wish: ValidationWish, *, tenant: str, requester: str, at: datetime) -> ValidationRequest:
         """Record a home operator's direct request for a look at a device; an order needs a signed request.
@@ -271,7 +271,7 @@ class RequestDesk:
         """What is known of the IMA list of the boot that a device was last seen in."""
         history = None if self.ima_policy is None else self.store.device_history(device_id)
         known = None if history is None else history.ima
-        if known is None or known.policy != self.ima_policy:
+        if known is None or self.ima_policy is None or known.policy != self.ima_policy():
             return None
         return ImaOffset(count=known.count, reset_count=known.reset_count, restart_count=known.restart_count)
 

@@ -188,6 +188,6 @@ def _submodule(appraisal: Appraisal, scope: Scope) -> Submodule:
     return Submodule(
         status=appraisal.tiers[scope],
         trustworthiness_vector=appraisal.vectors[scope],
-        policy_ids=(appraisal.policy.id,),
+        policy_ids=appraisal.policy.ids,
         findings=tuple(each for each in appraisal.findings if each.scope == scope.value),
     )

@@ -1,4 +1,4 @@
-"""The runtime policies that this PVA judges by: loaded once, each held once, whatever the number of devices.
+"""The runtime policies that this PVA judges by: each held once, whatever the number of devices.
 
 Rule: a policy is signed under the root of the recognised supplier that it names, for models that this supplier may
 certify, and each model has one at most; anything else stops the start of the process, for a policy that is silently not
@@ -37,6 +37,11 @@ class RuntimePolicies:
 
 
 NO_RUNTIME_POLICIES = RuntimePolicies(by_model={})
+
+
+def no_runtime_policies() -> RuntimePolicies:
+    """Where no supplier gave any."""
+    return NO_RUNTIME_POLICIES
 
 
 def check_runtime_policies(

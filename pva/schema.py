@@ -149,6 +149,28 @@ evidence = sa.Table(
     sa.Column("kept_until", UtcTime, nullable=False, index=True),
 )
 
+# what policies judged when a result was made: to try other policies on it
+result_facts = sa.Table(
+    "result_facts",
+    metadata,
+    sa.Column("result_id", sa.String(64), sa.ForeignKey("results.id"), primary_key=True),
+    sa.Column("supplier", sa.String(128), nullable=False, index=True),
+    sa.Column("facts", sa.JSON, nullable=False),
+)
+
+policies = sa.Table(
+    "policies",
+    metadata,
+    sa.Column("role", sa.String(16), primary_key=True),
+    sa.Column("owner", sa.String(128), primary_key=True),
+    sa.Column("digest", sa.LargeBinary(32), primary_key=True),
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("added_at", UtcTime, nullable=False),
+    sa.Column("changed_at", UtcTime, nullable=False),
+    sa.Column("changed_by", sa.String(200), nullable=False),
+)
+
 result_deliveries = sa.Table(
     "result_deliveries",
     metadata,

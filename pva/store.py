@@ -31,6 +31,7 @@ from pva.store_rows import (
     row_of_result,
     state_of_request,
 )
+from pva.validation import Grounds
 
 UNAUTHENTICATED_REFUSALS_MAX = 16
 AUTHENTICATED_REFUSALS_MAX = 64
@@ -175,7 +176,7 @@ class Store:
         self,
         result: SignedResult,
         *,
-        evidence: bytes,
+        grounds: Grounds,
         history: DeviceHistory,
         expected_revision: int | None,
         at: datetime,
@@ -189,7 +190,14 @@ class Store:
                 )
                 connection.execute(
                     sa.insert(schema.evidence).values(
-                        result_id=result.id, body=evidence, kept_until=at + self._evidence_life
+                        result_id=result.id, body=grounds.evidence, kept_until=at + self._evidence_life
+                    )
+                )
+                connection.execute(
+                    sa.insert(schema.result_facts).values(
+                        result_id=result.id,
+                        supplier=history.last.supplier,
+                        facts=grounds.facts.to_json(),
                     )
                 )
                 self._post(connection, result, at=at)

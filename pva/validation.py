@@ -32,13 +32,15 @@ from pva.credential import PlatformCredential, Supplier, judge_status
 from pva.ima_findings import ima_progress
 from pva.known import Known
 from pva.manifest_chain import ManifestChain
-from pva.policy import AppraisalPolicy
+from pva.narrowing import PolicyInForce, narrowed
+from pva.policy import AppraisalPolicy, PolicyVariants
+from pva.policy_facts import PolicyFacts, policy_facts
 from pva.quote import PlatformQuote, verify_platform_quote
 from pva.reference_choice import check_named, choose_reference
 from pva.refusals import RefusalCode, RefusalError
-from pva.requests import ValidationRequest
+from pva.requests import RelyingParty, ValidationRequest
 from pva.result import ResultSigner, SignedResult, sign_result
-from pva.runtime_policies import NO_RUNTIME_POLICIES, RuntimePolicies
+from pva.runtime_policies import RuntimePolicies, no_runtime_policies
 from standards.ima.replay import Replayed
 from standards.pki import oids
 from standards.pki.errors import PkiError
@@ -55,6 +57,21 @@ class References(Protocol):
 
     def manifest_chain(self, digest: bytes) -> ManifestChain | None:
         """An imported manifest by the digest of its signed form, and its successors, verified anew."""
+
+
+class Policies(Protocol):
+    """The policies of operators and suppliers."""
+
+    def in_force(self, party: RelyingParty, *, supplier: str) -> Sequence[PolicyInForce]:
+        """Those of the operator that asks, and those of the device's supplier, as they are in force now."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grounds:
+    """What a result stands on: the evidence as it came, and the facts that policies judged."""
+
+    evidence: bytes
+    facts: PolicyFacts
 
 
 class ValidationStore(Protocol):
@@ -76,12 +93,12 @@ class ValidationStore(Protocol):
         self,
         result: SignedResult,
         *,
-        evidence: bytes,
+        grounds: Grounds,
         history: DeviceHistory,
         expected_revision: int | None,
         at: datetime,
     ) -> None:
-        """Save result, the evidence that it was made from, device history and audit leaf.
+        """Save result, the grounds that it stands on, device history and audit leaf.
 
         Raises RefusalError: the request got a result meanwhile, or the history is not at `expected_revision`
         (None: was empty) any more.
@@ -95,6 +112,10 @@ class ValidationStore(Protocol):
 
 StatusSource = Callable[[PlatformCredential, datetime], CertStatus]
 """Asks the supplier's responder for a credential's status, fresh. Raises RefusalError (STATUS_UNAVAILABLE)."""
+
+
+RuntimePolicySource = Callable[[], RuntimePolicies]
+"""What suppliers allow to run on their devices, as it is in force now. Raises RefusalError."""
 
 
 @dataclass(slots=True)
@@ -121,8 +142,14 @@ class Verifier:
     issuer: str
     signer: ResultSigner
     announce: Callable[[SignedResult], None]
-    runtime_policies: RuntimePolicies = NO_RUNTIME_POLICIES
+    policies: Policies
+    runtime_policies: RuntimePolicySource = no_runtime_policies
     known: Known = field(default_factory=Known)
+    judging: PolicyVariants = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Judge by variants of the policy."""
+        object.__setattr__(self, "judging", PolicyVariants(self.policy))
 
     def validate_platform(self, body: bytes, *, at: datetime) -> SignedResult:
         """Validate one platform at the time `at`, which judges everything in this try.
@@ -132,7 +159,7 @@ class Verifier:
         message = _decode(body)  # 1
         challenge = self._own_challenge(message.challenge_token, at=at)
         with self._refusals_recorded(challenge, at=at) as attempt:
-            self._redeem(challenge, at=at)  # 2
+            request = self._redeem(challenge, at=at)  # 2
             # read before the responder is asked: what is recorded meanwhile makes this try fail in step 8,
             # so that evidence which somebody held back never looks like a clock that went back
             history = self.store.device_history(challenge.device_id)
@@ -144,17 +171,30 @@ class Verifier:
                 message, challenge=challenge, credential=credential, keys=self.known.keys
             )
             attempt.authenticated = True
-            start = self._ima_start(message, challenge=challenge, quote=quote, history=history)
+            runtime = self.runtime_policies()
+            judged_by = self.judging.including(runtime_policies=runtime.digests).digest
+            start = _ima_start(message, challenge=challenge, quote=quote, history=history, policy=judged_by)
             boot = replay_logs(message, quote=quote, known=self.known.logs, ima_start=start)  # 5
             seen = _sighting(quote, credential=credential, at=at)
             self._refuse_disputed(seen, history=history)
-            reference = self._reference(quote, boot=boot, credential=credential, history=history, at=at)
-            _refuse_missing_log(boot, reference=reference)
-            appraisal = appraise(  # 6
-                quote, boot=boot, reference=reference, history=history, seen=seen, policy=self.policy
+            reference = self._reference(
+                quote, boot=boot, credential=credential, history=history, runtime=runtime, at=at
             )
-            if challenge.purpose == RECOVERY:
-                appraisal = for_recovery(appraisal)
+            _refuse_missing_log(boot, reference=reference)
+            policies = self.policies.in_force(request.party, supplier=credential.supplier.name)
+            policy = self.judging.including(
+                runtime_policies=runtime.digests, policies=tuple(sorted(each.digest for each in policies))
+            )
+            baseline = appraise(  # 6
+                quote, boot=boot, reference=reference, history=history, seen=seen, policy=policy
+            )
+            facts = policy_facts(baseline, boot=boot, credential=credential, history=history, request=request)
+            if (
+                challenge.purpose == RECOVERY
+            ):  # what a hold stands on is the baseline's, and so is what ends it (D6)
+                appraisal = for_recovery(baseline)
+            else:
+                appraisal = narrowed(baseline, facts=facts, policies=policies)
             result = sign_result(  # 7
                 appraisal,
                 challenge=challenge,
@@ -165,14 +205,12 @@ class Verifier:
             )
             self.store.record_result(  # 8
                 result,
-                evidence=body,
+                grounds=Grounds(evidence=body, facts=facts),
                 history=advance(
                     history,
                     seen,
                     accepted_svn=appraisal.accepted_svn,
-                    ima=ima_progress(
-                        boot.ima, findings=appraisal.findings, quote=quote, policy=self.policy.digest
-                    ),
+                    ima=ima_progress(boot.ima, findings=appraisal.findings, quote=quote, policy=judged_by),
                 ),
                 expected_revision=None if history is None else history.revision,
                 at=at,
@@ -209,7 +247,7 @@ class Verifier:
         self.known.challenges.note_path(token, verified.path)
         return challenge
 
-    def _redeem(self, challenge: Challenge, *, at: datetime) -> None:
+    def _redeem(self, challenge: Challenge, *, at: datetime) -> ValidationRequest:
         """Spend the challenge, then see that it is in time and that its request still waits."""
         digest = hashlib.sha256(challenge.nonce).digest()
         if at >= challenge.expires_at:
@@ -224,12 +262,14 @@ class Verifier:
                 subject=f"challenge for device {challenge.device_id}",
                 reason="it was answered before",
             )
-        if self.store.open_request(challenge.request_id, at=at) is None:
+        request = self.store.open_request(challenge.request_id, at=at)
+        if request is None:
             raise RefusalError(
                 RefusalCode.REQUEST_CLOSED,
                 subject=f"validation of device {challenge.device_id}",
                 reason="its request has a result already, or has expired",
             )
+        return request
 
     def _validate_credential(
         self, message: EvidenceMessage, *, challenge: Challenge, at: datetime
@@ -240,32 +280,6 @@ class Verifier:
             device_id=challenge.device_id,
             at=at,
         )
-
-    def _ima_start(
-        self,
-        message: EvidenceMessage,
-        *,
-        challenge: Challenge,
-        quote: PlatformQuote,
-        history: DeviceHistory | None,
-    ) -> Replayed | None:
-        """Where the IMA list of this exchange goes on; None where it begins with its first entry (A14, A22)."""
-        first = 0 if message.ima is None else message.ima.first
-        if first == 0:
-            return None
-        after, known = challenge.ima_after, None if history is None else history.ima
-        boot = quote.clock_info.reset_count, quote.clock_info.restart_count
-        if after is None or first != after.count:
-            fault = f"it begins with entry {first}, which is not where the challenge said that this PVA's knowledge ends"
-        elif boot != (after.reset_count, after.restart_count):
-            fault = "the machine booted since: what was known of its list is of another boot"
-        elif known is None or (known.count, *known.boot) != (after.count, *boot):
-            fault = "what this PVA knew when it asked was judged again meanwhile"
-        elif known.policy != self.policy.digest:
-            fault = "what this PVA knew was judged by another policy"
-        else:
-            return Replayed(count=known.count, value=known.value)
-        raise RefusalError(RefusalCode.IMA_OFFSET_WRONG, subject="IMA list", reason=fault)
 
     def _refuse_disputed(self, seen: Sighting, *, history: DeviceHistory | None) -> None:
         """Refuse where two identities claim one key, or two suppliers one device (A26)."""
@@ -283,6 +297,7 @@ class Verifier:
         boot: BootEvents,
         credential: PlatformCredential,
         history: DeviceHistory | None,
+        runtime: RuntimePolicies,
         at: datetime,
     ) -> ReferenceManifest | None:
         """The manifest to judge by: the one that the credential names or a successor, never a rolled back one (A29)."""
@@ -290,8 +305,8 @@ class Verifier:
         held = self.references.manifest_chain(credential.expected_state.manifest_digest)
         chain = check_named(credential, chain=held, svn_highest=svn_highest)
         reference = choose_reference(quote, boot=boot, chain=chain, svn_highest=svn_highest, at=at)
-        runtime = self.runtime_policies.of(supplier=credential.supplier.name, hw_type=credential.hw_type)
-        return None if reference is None else replace(reference, runtime=runtime)
+        allowed = runtime.of(supplier=credential.supplier.name, hw_type=credential.hw_type)
+        return None if reference is None else replace(reference, runtime=allowed)
 
     @contextmanager
     def _refusals_recorded(self, challenge: Challenge, *, at: datetime) -> Iterator[_Attempt]:
@@ -350,3 +365,30 @@ def _sighting(quote: PlatformQuote, *, credential: PlatformCredential, at: datet
         credential_not_before=credential.certificate.not_valid_before_utc,
         at=at,
     )
+
+
+def _ima_start(
+    message: EvidenceMessage,
+    *,
+    challenge: Challenge,
+    quote: PlatformQuote,
+    history: DeviceHistory | None,
+    policy: bytes,
+) -> Replayed | None:
+    """Where the IMA list of this exchange goes on; None where it begins with its first entry (A14, A22)."""
+    first = 0 if message.ima is None else message.ima.first
+    if first == 0:
+        return None
+    after, known = challenge.ima_after, None if history is None else history.ima
+    boot = quote.clock_info.reset_count, quote.clock_info.restart_count
+    if after is None or first != after.count:
+        fault = f"it begins with entry {first}, which is not where the challenge said that this PVA's knowledge ends"
+    elif boot != (after.reset_count, after.restart_count):
+        fault = "the machine booted since: what was known of its list is of another boot"
+    elif known is None or (known.count, *known.boot) != (after.count, *boot):
+        fault = "what this PVA knew when it asked was judged again meanwhile"
+    elif known.policy != policy:
+        fault = "what this PVA knew was judged by another policy"
+    else:
+        return Replayed(count=known.count, value=known.value)
+    raise RefusalError(RefusalCode.IMA_OFFSET_WRONG, subject="IMA list", reason=fault)

@@ -12,13 +12,14 @@ from cli.commands.naming import Sha256
 from cli.commands.validations import Nonce
 from cli.explanation_text import explanation_text
 from cli.failures import EXIT_FAILED, EXIT_NEGATIVE
-from cli.files import file_in, read_certificates, read_token
+from cli.files import file_in, out_option, read_certificates, read_token, write_file
 from cli.invocation import Invocation, Section, pass_invocation
 from cli.result_check import RESULT_BYTES_MAX, Question, verify_result
 from clients.pva_explanation import Explanation
 from standards.rats.ar4si import Tier
 from standards.rats.ear import AttestationResult, Finding
 
+PROFILES: Final = ("ietf", "deployed")
 _TIME: Final = "%Y-%m-%dT%H:%M:%SZ"
 
 
@@ -87,6 +88,29 @@ def verify(
             exit_code=0 if affirming else EXIT_NEGATIVE,
         )
     )
+
+
+@result.command("fetch")
+@click.argument("some_id", metavar="ID")
+@click.option(
+    "--profile",
+    type=click.Choice(PROFILES),
+    default=PROFILES[0],
+    show_default=True,
+    help="Names of the claims: those of the IETF's draft, or the dotted ones that others' software reads.",
+)
+@out_option("Write the signed result to this file.", required=True)
+@pass_invocation
+def fetch(invocation: Invocation, *, some_id: str, profile: str, out: Path) -> None:
+    """Fetch the signed result of a validation, in the profile that your software reads (sho, dpf: your own; auditor: any).
+
+    ID is that of the result or of the validation. In either profile it is the same verdict, and signed.
+    """
+    token = invocation.pva().result(some_id, profile=profile)
+    write_file(out, token.encode())
+    step = f"pva result verify {out} --operators-root FILE --nonce NONCE --audience YOU"
+    members = {"file": str(out), "profile": profile}
+    invocation.answer(Answer(outcome="fetched", members=members, next_step=step))
 
 
 @result.command("explain")

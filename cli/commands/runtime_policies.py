@@ -82,7 +82,7 @@ def sign(invocation: Invocation, *, path: Path, signer: Signer, out: Path) -> No
 def verify(invocation: Invocation, *, path: Path, root: Path) -> None:
     """Verify a signed runtime policy under its supplier's root. Needs no network.
 
-    A PVA is given it by the setting `runtime_policies`, and judges by it after its next start.
+    A PVA is given it by the setting `runtime_policies`, and reads a file that is replaced at the next validation.
     """
     data = read_file(path, bytes_max=RUNTIME_POLICY_BYTES_MAX)
     try:

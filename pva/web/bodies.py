@@ -1,12 +1,14 @@
 """JSON bodies of the operator and device listeners, checked before a use case sees them."""
 
 import base64
+from datetime import datetime
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
 from messages.challenge import AUDIENCE_MAX
 from messages.operator_token import TOKEN_BYTES_MAX
+from pva.policy_language import POLICY_BYTES_MAX
 from standards.rats.fields import encode_base64url
 
 NONCE_BYTES = 32
@@ -74,6 +76,29 @@ class RetirementBody(Body):
     """An administrator withdraws a manifest, and says why."""
 
     reason: Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"^[^\x00-\x1f\x7f]+$")]
+
+
+class PolicyBody(Body):
+    """The text of a policy."""
+
+    text: Annotated[str, StringConstraints(min_length=1, max_length=POLICY_BYTES_MAX)]
+
+
+class DryRunBody(PolicyBody):
+    """A policy to try on the results since a time (RFC 3339, UTC, whole seconds)."""
+
+    since: Annotated[str, StringConstraints(pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z$")]
+
+    @field_validator("since")
+    @classmethod
+    def _is_time(cls, value: str) -> str:
+        datetime.fromisoformat(value)
+        return value
+
+    @property
+    def since_at(self) -> datetime:
+        """The time, aware."""
+        return datetime.fromisoformat(self.since)
 
 
 class SupplierBody(Body):

@@ -27,13 +27,16 @@ from edge.refused import AnonymousRefusals, register_refusals
 from pva.approvals import ApprovalDesk
 from pva.explanation import ExplanationDesk
 from pva.manifest_approvals import ManifestApprovalDesk
+from pva.policy_desk import PolicyDesk
 from pva.recognition import RecognisedSupplier, RecognitionDesk
+from pva.reissue import ReissueDesk
 from pva.requests import RequestDesk, RequestProgress, ValidationWish
 from pva.signed_requests import SignedRequestDesk, refusal_members
 from pva.web.bodies import SupplierBody, ValidationBody
 from pva.web.manifests import add_manifests
+from pva.web.policies import add_policies
 from pva.web.relying_parties import add_approvals, add_signed_requests
-from pva.web.results import add_explanations
+from pva.web.results import add_explanations, add_results
 from standards.pki.fingerprints import certificate_sha256
 
 
@@ -54,6 +57,8 @@ class OperatorDesks:
     recognition: RecognitionDesk
     manifests: ManifestApprovalDesk
     explanations: ExplanationDesk
+    policies: PolicyDesk
+    results: ReissueDesk
     log: AuditLog | None = None
 
 
@@ -75,6 +80,8 @@ def operator_app(
     if desks.log is not None:
         add_log_pages(app, desks.log)
     add_explanations(app, desks.explanations, clock)
+    add_policies(app, desks.policies, clock)
+    add_results(app, desks.results, clock)
 
     def on_refusal(problem: Problem) -> None:
         caller = principal_or_none()

@@ -1,4 +1,4 @@
-"""Routes of the operator listener about results that are on record: why each is as it is.
+"""Routes of the operator listener about results that are on record: each in its forms, and why it is as it is.
 
 Rule: who may read the result may read its explanation; a relay, who learns pass or fail, is not among them.
 """
@@ -7,13 +7,14 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from flask import Flask, Response, jsonify
+from flask import Flask, Response, jsonify, request
 
 from edge.principals import current_principal, require
 from edge.process import Clock
 from pva.explanation import Explanation, ExplanationDesk, Reader
 from pva.findings import finding_rule
 from pva.nearest import NearestManifest, manifest_name
+from pva.reissue import ReissueDesk
 from pva.signed_requests import refusal_members
 from standards.rats.ear import AttestationResult, Finding
 
@@ -27,6 +28,21 @@ def add_explanations(app: Flask, desk: ExplanationDesk, clock: Clock) -> None:
         caller = current_principal()
         reader = Reader(role=caller.role, tenant=caller.tenant)
         answer = jsonify(explanation_members(desk.explain(result_id, reader=reader, at=clock())))
+        answer.headers["Cache-Control"] = "no-store"
+        return answer
+
+
+def add_results(app: Flask, desk: ReissueDesk, clock: Clock) -> None:
+    """The signed result, in the profile that the query names."""
+
+    @app.get("/v1/results/<result_id>")
+    @require("sho", "dpf", "auditor")
+    def fetch_result(result_id: str) -> Response:
+        caller = current_principal()
+        reader = Reader(role=caller.role, tenant=caller.tenant)
+        profile = request.args.get("profile", "ietf")
+        token = desk.result(result_id, profile=profile, reader=reader, at=clock())
+        answer = jsonify(result=token, profile=profile)
         answer.headers["Cache-Control"] = "no-store"
         return answer
 

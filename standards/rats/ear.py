@@ -17,7 +17,17 @@ from standards.boot_log.events import PCR_INDEX_MAX
 from standards.rats.ar4si import Tier, worst
 from standards.rats.errors import RatsError, refusal
 from standards.rats.fields import Fields, encode_base64url, numeric_date
-from standards.rats.submodules import Cause, Finding, Submodule, read_submodules, read_tier, submodule_claims
+from standards.rats.submodules import (
+    DEPLOYED_NAMES,
+    DRAFT_NAMES,
+    Cause,
+    ClaimNames,
+    Finding,
+    Submodule,
+    read_submodules,
+    read_tier,
+    submodule_claims,
+)
 
 __all__ = [
     "AttestationResult",
@@ -30,6 +40,11 @@ __all__ = [
 ]
 
 PROFILE: Final = "tag:ietf.org,2026:rats/ear#03"
+DEPLOYED_PROFILE: Final = "tag:github.com,2023:veraison/ear"
+"""What verifiers in the field write: the claims of the draft's first versions, with dotted names."""
+PROFILES: Final = (PROFILE, DEPLOYED_PROFILE)
+_NAMES: Final[Mapping[str, ClaimNames]] = {PROFILE: DRAFT_NAMES, DEPLOYED_PROFILE: DEPLOYED_NAMES}
+_VERIFIER: Final[Mapping[str, str]] = {PROFILE: "ear_verifier_id", DEPLOYED_PROFILE: "ear.verifier-id"}
 RESULT_TYPE: Final = "ear+jwt"
 NONCE_SIZE_MIN: Final = 8
 NONCE_SIZE_MAX: Final = 64
@@ -95,29 +110,32 @@ class AttestationResult:
         """The overall status: the worst of all submodules."""
         return worst(submodule.status for submodule in self.submodules.values())
 
-    def claims(self) -> dict[str, Any]:
-        """JWT claims; `read_claims` takes them back.
+    def claims(self, *, profile: str = PROFILE) -> dict[str, Any]:
+        """JWT claims in one of `PROFILES`; `read_claims` takes them back.
 
         Raises:
             RatsError: the result contradicts itself, or says something that the formats have no words for.
         """
-        claims = {**self._standard_claims(), **self._own_claims()}
+        claims = {**self._standard_claims(profile), **self._own_claims()}
         read_claims(claims)
         return claims
 
-    def _standard_claims(self) -> dict[str, Any]:
+    def _standard_claims(self, profile: str) -> dict[str, Any]:
+        names = _names_of(profile)
+        overall = {} if names.whole else {names.status: self.status.value}
         return {
-            "eat_profile": PROFILE,
+            "eat_profile": profile,
             "iss": self.issuer,
             "aud": list(self.audience),
             "jti": self.result_id,
             "iat": numeric_date(self.issued_at),
             "exp": numeric_date(self.expires_at),
             "eat_nonce": encode_base64url(self.nonce),
-            "ear_verifier_id": {"developer": self.developer, "build": self.build},
-            "ear_status": self.status.value,
+            _VERIFIER[profile]: {"developer": self.developer, "build": self.build},
+            **overall,
             "submods": {
-                name: submodule_claims(submodule, name=name) for name, submodule in self.submodules.items()
+                name: submodule_claims(submodule, name=name, names=names)
+                for name, submodule in self.submodules.items()
             },
         }
 
@@ -152,18 +170,18 @@ class AttestationResult:
 
 
 def read_claims(claims: object) -> AttestationResult:
-    """Read the claims of a verified result; unknown claims are ignored, signature and times are NOT judged here.
+    """Read the claims of a verified result in any of `PROFILES`; unknown claims are ignored, signature and times are NOT judged here.
 
     Raises:
         RatsError: another profile, a claim that is missing or of another type, or a status that is better than
             what it is made from.
     """
     fields = Fields(claims, what="attestation result", refusal=refusal)
-    if fields.text("eat_profile") != PROFILE:
-        raise RatsError(what="eat_profile", expected=PROFILE, got="another profile")
-    submodules = read_submodules(fields.raw("submods"))
-    _check_overall(fields, submodules)
-    verifier = fields.nested("ear_verifier_id")
+    profile = fields.text("eat_profile")
+    names = _names_of(profile)
+    submodules = read_submodules(fields.raw("submods"), names=names)
+    _check_overall(fields, submodules, claim=names.status)
+    verifier = fields.nested(_VERIFIER[profile])
     return AttestationResult(
         result_id=fields.text("jti", size_max=64),
         issuer=fields.text("iss", size_max=255),
@@ -189,12 +207,18 @@ def read_claims(claims: object) -> AttestationResult:
     )
 
 
-def _check_overall(fields: Fields, submodules: Mapping[str, Submodule]) -> None:
-    if "ear_status" not in fields:
+def _names_of(profile: str) -> ClaimNames:
+    if profile not in _NAMES:
+        raise RatsError(what="eat_profile", expected=" or ".join(PROFILES), got="another profile")
+    return _NAMES[profile]
+
+
+def _check_overall(fields: Fields, submodules: Mapping[str, Submodule], *, claim: str) -> None:
+    if claim not in fields:
         return
-    status, least = read_tier(fields), worst(submodule.status for submodule in submodules.values())
+    status, least = read_tier(fields, claim), worst(submodule.status for submodule in submodules.values())
     if status < least:
-        raise RatsError(what="ear_status", expected=f"no better than {least.value}", got=status.value)
+        raise RatsError(what=claim, expected=f"no better than {least.value}", got=status.value)
 
 
 def _read_selections(fields: Fields) -> Mapping[int, tuple[int, ...]]:

@@ -1,7 +1,8 @@
 """Submodules of an EAR: the verdict on one scope, with the findings that explain it.
 
 Rule: a status is never better than its vector, and a finding belongs to the submodule that it stands in.
-Source: draft-ietf-rats-ear, section "EAR Appraisal Claims"; findings are this project's claim "pva_findings".
+Source: draft-ietf-rats-ear, section "EAR Appraisal Claims"; findings are this project's claim "pva_findings". Verifiers in the
+field write the same claims under dotted names, with every claim of the vector and one policy id: both are `ClaimNames`.
 """
 
 from collections.abc import Mapping
@@ -9,7 +10,14 @@ from dataclasses import asdict, dataclass
 from types import MappingProxyType
 from typing import Any, Final
 
-from standards.rats.ar4si import Tier, check_standard_vector, check_vector, tier_of
+from standards.rats.ar4si import (
+    NOT_CLAIMED,
+    STANDARD_VALUES,
+    Tier,
+    check_standard_vector,
+    check_vector,
+    tier_of,
+)
 from standards.rats.errors import RatsError, refusal
 from standards.rats.fields import Fields
 
@@ -17,6 +25,27 @@ SUBMODULES_MAX: Final = 8
 FINDINGS_MAX: Final = 256
 TEXT_MAX: Final = 2048
 REGISTER_MAX: Final = 31
+POLICIES_MAX: Final = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimNames:
+    """What a profile calls the claims of a submodule; `whole` where it has every claim of the vector and one policy id."""
+
+    status: str
+    vector: str
+    policies: str
+    whole: bool
+
+
+DRAFT_NAMES: Final = ClaimNames(
+    status="ear_status", vector="ear_trustworthiness_vector", policies="ear_appraisal_policy_ids", whole=False
+)
+DEPLOYED_NAMES: Final = ClaimNames(
+    status="ear.status", vector="ear.trustworthiness-vector", policies="ear.appraisal-policy-id", whole=True
+)
+_OWN_POLICIES: Final = "pva_policy_ids"
+"""All policy ids, beside a profile's single one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,48 +86,65 @@ class Submodule:
     findings: tuple[Finding, ...]
 
 
-def read_submodules(value: object) -> Mapping[str, Submodule]:
+def read_submodules(value: object, *, names: ClaimNames = DRAFT_NAMES) -> Mapping[str, Submodule]:
     """Read `submods` of any verifier's result: at least one scope, each with its status.
 
     Raises:
         RatsError: a claim is missing or of another type, or a status is better than its vector.
     """
     fields = Fields(value, what="submods", refusal=refusal)
-    names = fields.present()
-    if not 1 <= len(names) <= SUBMODULES_MAX or not all(isinstance(name, str) for name in names):
+    scopes = fields.present()
+    if not 1 <= len(scopes) <= SUBMODULES_MAX or not all(isinstance(scope, str) for scope in scopes):
         raise RatsError(
-            what="submods", expected=f"1 to {SUBMODULES_MAX} named submodules", got=str(len(names))
+            what="submods", expected=f"1 to {SUBMODULES_MAX} named submodules", got=str(len(scopes))
         )
-    return MappingProxyType({name: _read_submodule(fields.nested(name), name=name) for name in names})
+    return MappingProxyType(
+        {scope: _read_submodule(fields.nested(scope), name=scope, names=names) for scope in scopes}
+    )
 
 
-def _read_submodule(fields: Fields, *, name: str) -> Submodule:
-    vector: dict[str, int] = {}
-    if "ear_trustworthiness_vector" in fields:
-        claims = fields.nested("ear_trustworthiness_vector")
-        vector = {claim: claims.raw(claim) for claim in claims.present()}
-        check_vector(vector)
-    policies: tuple[str, ...] = ()
-    if "ear_appraisal_policy_ids" in fields:
-        policies = fields.texts("ear_appraisal_policy_ids", size_min=1, size_max=16)
+def _read_vector(fields: Fields, *, names: ClaimNames) -> dict[str, int]:
+    if names.vector not in fields:
+        return {}
+    claims = fields.nested(names.vector)
+    vector = {claim: claims.raw(claim) for claim in claims.present()}
+    check_vector(vector)
+    return {claim: value for claim, value in vector.items() if not names.whole or value != NOT_CLAIMED}
+
+
+def _read_policies(fields: Fields, *, names: ClaimNames) -> tuple[str, ...]:
+    if not names.whole:
+        return (
+            fields.texts(names.policies, size_min=1, size_max=POLICIES_MAX)
+            if names.policies in fields
+            else ()
+        )
+    one = (fields.text(names.policies),) if names.policies in fields else ()
+    if _OWN_POLICIES not in fields:
+        return one
+    every = fields.texts(_OWN_POLICIES, size_min=1, size_max=POLICIES_MAX)
+    if every[:1] != one:
+        raise RatsError(what=_OWN_POLICIES, expected=f"{names.policies} as the first", got="another one")
+    return every
+
+
+def _read_submodule(fields: Fields, *, name: str, names: ClaimNames) -> Submodule:
     rows = fields.items("pva_findings", size_max=FINDINGS_MAX) if "pva_findings" in fields else []
     submodule = Submodule(
-        status=read_tier(fields),
-        trustworthiness_vector=vector,
-        policy_ids=policies,
+        status=read_tier(fields, names.status),
+        trustworthiness_vector=_read_vector(fields, names=names),
+        policy_ids=_read_policies(fields, names=names),
         findings=tuple(_read_finding(row, scope=name) for row in rows),
     )
     _check_submodule(submodule, name=name)
     return submodule
 
 
-def read_tier(fields: Fields) -> Tier:
-    """Read `ear_status`."""
-    name = fields.text("ear_status", size_max=32)
+def read_tier(fields: Fields, claim: str) -> Tier:
+    """Read a status."""
+    name = fields.text(claim, size_max=32)
     if name not in {tier.value for tier in Tier}:
-        raise RatsError(
-            what="ear_status", expected=", ".join(tier.value for tier in Tier), got="another tier"
-        )
+        raise RatsError(what=claim, expected=", ".join(tier.value for tier in Tier), got="another tier")
     return Tier(name)
 
 
@@ -130,19 +176,23 @@ def _read_cause(fields: Fields) -> Cause:
     )
 
 
-def submodule_claims(submodule: Submodule, *, name: str) -> dict[str, Any]:
-    """JWT claims of a submodule; only values with a meaning in AR4SI are written.
+def submodule_claims(submodule: Submodule, *, name: str, names: ClaimNames = DRAFT_NAMES) -> dict[str, Any]:
+    """JWT claims of a submodule under the names of a profile; only values with a meaning in AR4SI are written.
 
     Raises:
         RatsError: a claim is missing or of another type, or a status is better than its vector.
     """
     check_standard_vector(submodule.trustworthiness_vector)
     _check_submodule(submodule, name=name)
-    claims: dict[str, Any] = {"ear_status": submodule.status.value}
+    claims: dict[str, Any] = {names.status: submodule.status.value}
     if submodule.trustworthiness_vector:
-        claims["ear_trustworthiness_vector"] = dict(submodule.trustworthiness_vector)
-    if submodule.policy_ids:
-        claims["ear_appraisal_policy_ids"] = list(submodule.policy_ids)
+        whole = dict.fromkeys(STANDARD_VALUES, NOT_CLAIMED) if names.whole else {}
+        claims[names.vector] = {**whole, **submodule.trustworthiness_vector}
+    if submodule.policy_ids and names.whole:
+        claims[names.policies] = submodule.policy_ids[0]
+        claims[_OWN_POLICIES] = list(submodule.policy_ids)
+    elif submodule.policy_ids:
+        claims[names.policies] = list(submodule.policy_ids)
     claims["pva_findings"] = [_finding_claims(finding) for finding in submodule.findings]
     return claims
 

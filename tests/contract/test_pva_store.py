@@ -23,6 +23,8 @@ from pva.approvals import GivenApprovals
 from pva.continuity import ImaProgress, advance
 from pva.holding import HoldRule
 from pva.outbox_store import OutboxStore
+from pva.policy_facts import PolicyFacts
+from pva.policy_store import PolicyStore
 from pva.reference_store import ReferenceStore
 from pva.refusals import RefusalCode, RefusalError
 from pva.requests import RelyingParty, RequestState
@@ -30,6 +32,7 @@ from pva.result_store import ResultStore
 from pva.status_ask_store import StatusAskOutbox
 from pva.store import UNAUTHENTICATED_REFUSALS_MAX, Store
 from pva.store_rows import history_of, row_of_history, row_of_request, row_of_result
+from pva.validation import Grounds
 from tests.contract.postgresql import postgresql
 from tests.fakes.attesting_device import AttestingDevice, measurements
 from tests.fakes.credentials import FakeSupplier
@@ -41,6 +44,8 @@ from tests.fakes.relying_parties import DPF, ORDER, RELAY, SHO, RelyingParties
 __all__ = ["postgresql"]
 CALLBACKS = frozenset({"sho-1", "dpf-1"})
 HOLD_RULE = HoldRule(contraindicated=2, of=3, within=timedelta(hours=1))
+FACTS = PolicyFacts(device={}, device_id="", action="validate", manifest={}, context={})
+GROUNDS = Grounds(evidence=b"evidence", facts=FACTS)
 MIGRATIONS = Path(__file__).parents[2] / "pva" / "migrations"
 
 
@@ -85,6 +90,7 @@ def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
         outbox=OutboxStore(engine),
         records=ResultStore(engine, random_bytes=system_random),
         asks=StatusAskOutbox(engine),
+        policies=PolicyStore(engine, random_bytes=system_random),
     )
     engine.dispose()
 
@@ -191,13 +197,13 @@ def test_a_result_on_an_outdated_history_leaves_nothing_behind(world: World) -> 
     for revision in (None, history.revision + 1):
         with pytest.raises(RefusalError) as caught:
             world.store.record_result(
-                second, evidence=b"evidence", history=after, expected_revision=revision, at=NOW
+                second, grounds=GROUNDS, history=after, expected_revision=revision, at=NOW
             )
         assert refused(caught) is RefusalCode.CONCURRENT_VALIDATION
     assert world.store.device_history(world.device.device_id) == history
     assert tuple(world.store.audit_kinds()) == audited
     world.store.record_result(
-        second, evidence=b"evidence", history=after, expected_revision=history.revision, at=NOW
+        second, grounds=GROUNDS, history=after, expected_revision=history.revision, at=NOW
     )
 
 
@@ -210,7 +216,7 @@ def test_an_ak_belongs_to_one_device_in_the_store_too(world: World) -> None:
     request_id = world.ask()
     second = replace(first, request_id=request_id, result=replace(first.result, result_id="second"))
     with pytest.raises(RefusalError):
-        world.store.record_result(second, evidence=b"evidence", history=clone, expected_revision=None, at=NOW)
+        world.store.record_result(second, grounds=GROUNDS, history=clone, expected_revision=None, at=NOW)
     assert world.store.device_history("ff" * 32) is None
 
 
@@ -292,9 +298,7 @@ def test_a_result_that_is_not_recorded_is_not_posted(world: World) -> None:
     request_id = world.ask()
     second = replace(first, request_id=request_id, result=replace(first.result, result_id="second"))
     with pytest.raises(RefusalError):
-        world.store.record_result(
-            second, evidence=b"evidence", history=history, expected_revision=None, at=NOW
-        )
+        world.store.record_result(second, grounds=GROUNDS, history=history, expected_revision=None, at=NOW)
     assert [each.result_id for each in outbox.due("sho-1", at=NOW, count_max=8)] == [first.id]
 
 
@@ -411,7 +415,8 @@ def test_results_of_an_older_schema_stay(tmp_path: Path) -> None:
 def test_a_used_challenge_stays_used_after_a_restart(tmp_path: Path) -> None:
     engine = sqlite_engine(tmp_path)
     references = ReferenceStore(engine, random_bytes=system_random)
-    world = World(store=AuditedStore(engine), references=references)
+    policies = PolicyStore(engine, random_bytes=system_random)
+    world = World(store=AuditedStore(engine), references=references, policies=policies)
     message = world.answer()
     world.validate(message)
     engine.dispose()

@@ -60,6 +60,8 @@ class Service:
                 recognition=RecognitionDesk(store=self.world.references, policy=self.world.policy),
                 explanations=self.world.explanation_desk,
                 manifests=self.world.manifest_desk,
+                policies=self.world.policy_desk,
+                results=self.world.reissue_desk,
             ),
             callers=self.world.store,
             principals=table,
@@ -118,6 +120,9 @@ def test_routes_of_the_two_listeners_are_disjoint_and_declared(service: Service)
     assert operator == [
         ("GET", "/v1/manifests", ("admin", "auditor", "es", "sho", "dpf")),
         ("GET", "/v1/manifests/<digest>", ("admin", "auditor", "es", "sho", "dpf")),
+        ("GET", "/v1/policies", ("sho", "es", "auditor")),
+        ("GET", "/v1/policies/<digest>", ("sho", "es", "auditor")),
+        ("GET", "/v1/results/<result_id>", ("sho", "dpf", "auditor")),
         ("GET", "/v1/results/<result_id>/explanation", ("sho", "dpf", "auditor")),
         ("GET", "/v1/suppliers", ("admin", "auditor", "es", "sho", "dpf")),
         ("GET", "/v1/validation-requests/<request_id>", ("sho", "dpf", "ro-relay")),
@@ -127,6 +132,11 @@ def test_routes_of_the_two_listeners_are_disjoint_and_declared(service: Service)
         ("POST", "/v1/manifests", ("es", "admin")),
         ("POST", "/v1/manifests/<digest>/approvals", ("admin",)),
         ("POST", "/v1/manifests/<digest>/retirement", ("admin",)),
+        ("POST", "/v1/policies", ("sho", "es")),
+        ("POST", "/v1/policies/<digest>/activate", ("sho", "es")),
+        ("POST", "/v1/policies/<digest>/retire", ("sho", "es")),
+        ("POST", "/v1/policies/check", ("sho", "es")),
+        ("POST", "/v1/policies/dry-run", ("sho", "es")),
         ("POST", "/v1/suppliers", ("admin",)),
         ("POST", "/v1/validation-requests", ("sho", "dpf", "ro-relay")),
         ("POST", "/v1/validations", ("sho",)),
@@ -339,6 +349,19 @@ def test_a_result_is_explained_to_who_asked_and_to_the_auditor(service: Service)
         assert (kernel["claim"], kernel["value"]) == ("executables", 96)
     members = {"scope", "code", "subject", "reason", "expected", "measured", "event", "cause", "remedy"}
     assert members < set(kernel)
+
+
+@pytest.mark.parametrize("profile", ["", "?profile=ietf", "?profile=deployed"])
+def test_a_result_is_fetched_in_its_profile_by_who_may_read_it(service: Service, profile: str) -> None:
+    asked = service.call("sho", "POST", "/v1/validations", json=wish(service)).get_json()["request_id"]
+    result = service.world.validate(service.world.answer())
+    for name, some_id in (("sho", asked), ("watcher", result.id)):
+        fetched = service.call(name, "GET", f"/v1/results/{some_id}{profile}")
+        assert fetched.status_code == 200
+        assert (fetched.get_json()["result"] == result.token) == (profile != "?profile=deployed")
+    problem(service.call("sho", "GET", f"/v1/results/{asked}?profile=x"), RefusalCode.PROFILE_NOT_OFFERED)
+    foreign = service.world.ask(at=NOW)
+    problem(service.call("sho", "GET", f"/v1/results/{foreign}{profile}"), RefusalCode.NOT_FOUND)
 
 
 @pytest.mark.negative

@@ -21,7 +21,7 @@ from tests.fakes.attesting_device import AttestingDevice
 from tests.fakes.ca import NOW, OCSP_URL, PUBLIC_URL, CaHouse, csr_for, supplier
 from tests.fakes.credentials import hw_type
 from tests.fakes.pki import p256
-from tests.fakes.pva_memory import MemoryReferences
+from tests.fakes.pva_references import MemoryReferences
 from tests.fakes.pva_world import POLICY, reference_manifest
 
 STATE = ExpectedSystemState(manifest_id="release-1", manifest_digest=bytes(32), svn=3)

@@ -35,7 +35,7 @@ from tests.unit.standards.ima.lists import BOOT_AGGREGATE, Made, encoded, ng
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "CLI.md").read_text(encoding="utf-8")
 COMMANDS = re.findall(r"^\$ pva (.+)$", TEXT, re.MULTILINE)
-FILES = dict(re.findall(r"^```toml\n# (\S+)\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL))
+FILES = dict(re.findall(r"^```(?:toml|cedar)\n(?:#|//) (\S+)\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL))
 DEVICE = "device-g"
 SUPPLIER = "supplier-3"
 CONTRAINDICATED = 3
@@ -162,6 +162,12 @@ class Reader:
 
     def _after_log_prove(self, answer: dict[str, Any]) -> None:
         assert json.loads(answer["record"])["record"]["status"] == "affirming"
+
+    def _after_policy_dry_run(self, answer: dict[str, Any]) -> None:
+        assert answer["judged"] > 0
+
+    def _after_policy_add(self, answer: dict[str, Any]) -> None:
+        self.words["POLICY_DIGEST"] = answer["digest"]
 
     def _after_result_verify(self, _answer: dict[str, Any]) -> None:
         """The same device with another kernel, before its credential ends."""

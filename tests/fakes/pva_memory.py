@@ -3,25 +3,22 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Any
 
 from messages.reliance import permits_release
 from pva.approvals import ApprovalFacts, GivenApprovals, OrderApproval, ProvenState
 from pva.continuity import DeviceHistory
 from pva.explanation import SEES_ALL, Reader, RequestOnRecord, ResultOnRecord
 from pva.holding import HoldRule, Outcome, next_ask
-from pva.known import KnownManifests
-from pva.manifest_approvals import approved
-from pva.manifest_chain import LINE_MAX, ChainedManifest, ManifestChain
-from pva.manifest_records import ImportedManifest, ManifestApproval, Retirement
+from pva.narrowing import PolicyInForce
+from pva.policy_desk import OWNERS, Owner, PastVerdict, PolicyState, StoredPolicy, refuse_step
 from pva.pushing import PostedResult
-from pva.recognition import RecognisedSupplier, check_record, no_such_manifest
 from pva.refusals import RefusalCode, RefusalError
-from pva.requests import RecordedRefusal, RequestProgress, RequestState, ValidationRequest
+from pva.requests import RecordedRefusal, RelyingParty, RequestProgress, RequestState, ValidationRequest
 from pva.result import SignedResult
 from pva.status_asks import StatusAsk
 from pva.store import AUTHENTICATED_REFUSALS_MAX, EVIDENCE_LIFE, UNAUTHENTICATED_REFUSALS_MAX
-from standards.pki.fingerprints import certificate_der
-from standards.rats.corim import Manifest
+from pva.validation import Grounds
 
 
 @dataclass
@@ -83,6 +80,8 @@ class MemoryStore:
     orders: dict[tuple[str, bytes | None], OrderApproval] = field(default_factory=dict)
     given: dict[str, GivenApprovals] = field(default_factory=dict)
     evidence: dict[str, tuple[bytes, datetime]] = field(default_factory=dict)
+    facts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    policies_of: dict[tuple[Owner, bytes], StoredPolicy] = field(default_factory=dict)
 
     def add_request(
         self, request: ValidationRequest, *, pending_max: int, relay: str | None = None
@@ -192,6 +191,65 @@ class MemoryStore:
             self.audit.append("evidence-deleted")
         return len(due)
 
+    def in_force(self, party: RelyingParty, *, supplier: str) -> Sequence[PolicyInForce]:
+        """See `pva.validation.Policies`."""
+        owners = {Owner(role="es", tenant=supplier), Owner(role=party.role, tenant=party.tenant)}
+        return tuple(
+            PolicyInForce(role=owner.role, owner=owner.tenant, digest=digest, text=policy.text)
+            for (owner, digest), policy in self.policies_of.items()
+            if owner in owners and owner.role in OWNERS and policy.state is PolicyState.ACTIVE
+        )
+
+    def add_policy(self, policy: StoredPolicy, *, stored_max: int) -> StoredPolicy:
+        """See `pva.policy_desk.PolicyRecords`."""
+        known = self.policies_of.get((policy.owner, policy.digest))
+        if known is not None:
+            return known
+        if len(self.policies(policy.owner)) >= stored_max:
+            raise RefusalError(RefusalCode.TOO_MANY_POLICIES, subject="policies", reason="too many")
+        self.policies_of[policy.owner, policy.digest] = policy
+        self.audit.append("policy-added")
+        return policy
+
+    def policies(self, owner: Owner | None) -> Sequence[StoredPolicy]:
+        """See `pva.policy_desk.PolicyRecords`."""
+        return tuple(each for (whose, _), each in self.policies_of.items() if owner in (None, whose))
+
+    def change_state(
+        self, owner: Owner, digest: bytes, *, to: PolicyState, by: str, at: datetime
+    ) -> StoredPolicy | None:
+        """See `pva.policy_desk.PolicyRecords`."""
+        known = self.policies_of.get((owner, digest))
+        if known is None:
+            return None
+        active = [each for each in self.policies(owner) if each.state is PolicyState.ACTIVE]
+        refuse_step(known, to=to, active=len(active))
+        changed = replace(known, state=to, changed_by=by, changed_at=at)
+        self.policies_of[owner, digest] = changed
+        self.audit.append(f"policy-{to.value}")
+        return changed
+
+    def past_verdicts(self, owner: Owner, *, since: datetime, count_max: int) -> Sequence[PastVerdict]:
+        """See `pva.policy_desk.PolicyRecords`."""
+        found = [
+            PastVerdict(
+                result_id=each.id,
+                device_id=each.result.device_id,
+                issued_at=each.result.issued_at,
+                status=each.status,
+                facts=self.facts.get(each.id),
+            )
+            for each in self.results.values()
+            if each.result.issued_at >= since and self._concerns(each, owner)
+        ]
+        return sorted(found, key=lambda each: each.issued_at, reverse=True)[:count_max]
+
+    def _concerns(self, result: SignedResult, owner: Owner) -> bool:
+        if owner.role == "es":
+            return self.histories[result.result.device_id].last.supplier == owner.tenant
+        party = self.requests[result.request_id].party
+        return (party.role, party.tenant) == (owner.role, owner.tenant)
+
     def redeem(self, digest: bytes, *, expires_at: datetime, at: datetime) -> bool:
         """See `pva.validation.ValidationStore`."""
         del expires_at, at
@@ -218,7 +276,7 @@ class MemoryStore:
         self,
         result: SignedResult,
         *,
-        evidence: bytes,
+        grounds: Grounds,
         history: DeviceHistory,
         expected_revision: int | None,
         at: datetime,
@@ -233,7 +291,8 @@ class MemoryStore:
         self.histories[device_id] = history
         self.results[result.request_id] = result
         self.revisions[result.id] = history.revision
-        self.evidence[result.id] = evidence, at + EVIDENCE_LIFE
+        self.evidence[result.id] = grounds.evidence, at + EVIDENCE_LIFE
+        self.facts[result.id] = grounds.facts.to_json()
         for audience in self.callbacks & set(result.result.audience):
             posted = PostedResult(
                 result_id=result.id,
@@ -382,91 +441,3 @@ class MemoryStore:
 
     def _open(self, request: ValidationRequest, *, at: datetime) -> bool:
         return request.id not in self.results and request.expires_at > at
-
-
-@dataclass
-class MemoryReferences:
-    """Suppliers and manifests."""
-
-    by_name: dict[str, RecognisedSupplier] = field(default_factory=dict)
-    by_digest: dict[bytes, ImportedManifest] = field(default_factory=dict)
-    known: KnownManifests = field(default_factory=KnownManifests)
-
-    def suppliers(self) -> Sequence[RecognisedSupplier]:
-        """See `pva.recognition.RecognitionStore`."""
-        return tuple(self.by_name[name] for name in sorted(self.by_name))
-
-    def save_supplier(self, supplier: RecognisedSupplier) -> None:
-        """See `pva.recognition.RecognitionStore`."""
-        for other in self.by_name.values():
-            same = (other.name == supplier.name, other.root == supplier.root)
-            if any(same) and not all(same):
-                raise RefusalError(RefusalCode.SUPPLIER_CONFLICT, subject=supplier.name, reason="other root")
-        self.by_name[supplier.name] = supplier
-
-    def add_manifest(self, manifest: ImportedManifest) -> None:
-        """See `pva.recognition.RecognitionStore`."""
-        if check_record(manifest, held=self.manifests()):
-            self.by_digest[manifest.digest] = manifest
-
-    def manifests(self) -> Sequence[ImportedManifest]:
-        """See `pva.recognition.RecognitionStore`."""
-        return tuple(sorted(self.by_digest.values(), key=lambda each: (each.imported_at, each.digest)))
-
-    def approve_manifest(self, digest: bytes, approval: ManifestApproval, *, needed: int) -> ImportedManifest:
-        """See `pva.manifest_approvals.ManifestRecords`."""
-        self.by_digest[digest] = approved(self._held(digest), approval, needed=needed)
-        return self.by_digest[digest]
-
-    def retire_manifest(self, digest: bytes, retirement: Retirement) -> ImportedManifest:
-        """See `pva.manifest_approvals.ManifestRecords`."""
-        held = self._held(digest)
-        if held.retirement is None:
-            self.by_digest[digest] = replace(held, retirement=retirement)
-        return self.by_digest[digest]
-
-    def _held(self, digest: bytes) -> ImportedManifest:
-        if digest not in self.by_digest:
-            raise no_such_manifest(digest)
-        return self.by_digest[digest]
-
-    def manifest_chain(self, digest: bytes) -> ManifestChain | None:
-        """See `pva.validation.References`."""
-        links: list[ImportedManifest] = []
-        held = self.by_digest.get(digest)
-        while held is not None and len(links) < LINE_MAX:
-            links.append(held)
-            following = (
-                each
-                for each in self.by_digest.values()
-                if each.predecessor_digest == links[-1].digest and not each.rejected
-            )
-            held = next(following, None)
-        if not links:
-            return None
-        supplier = self.by_name[links[0].supplier]
-        return ManifestChain(
-            links=tuple(self._link(each, supplier) for each in links), permitted_models=supplier.models
-        )
-
-    def _link(self, held: ImportedManifest, supplier: RecognisedSupplier) -> ChainedManifest:
-        verified = self.known.verified(held.signed, root=certificate_der(supplier.root), at=held.imported_at)
-        return ChainedManifest(
-            manifest=verified.manifest,
-            digest=held.digest,
-            approved=held.approved_at is not None,
-            retired=held.retirement is not None,
-        )
-
-    def known_manifests(
-        self, *, supplier: str, hw_type: str, first: bytes | None, count_max: int
-    ) -> Sequence[Manifest]:
-        """See `pva.explanation.KnownManifests`."""
-        known = self.by_name[supplier]
-        held = [
-            each
-            for each in self.by_digest.values()
-            if each.supplier == supplier and hw_type in {known.models.get(model) for model in each.models}
-        ]
-        held.sort(key=lambda each: (each.digest != first, -each.svn))
-        return tuple(self._link(each, known).manifest for each in held[:count_max])

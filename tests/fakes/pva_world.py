@@ -15,8 +15,10 @@ from pva.credential import PlatformCredential
 from pva.explanation import ExplanationDesk
 from pva.manifest_approvals import Administrator, ManifestApprovalDesk
 from pva.policy import AppraisalPolicy
+from pva.policy_desk import PolicyDesk
 from pva.recognition import RecognisedSupplier, RecognitionDesk
 from pva.refusals import RefusalError
+from pva.reissue import ReissueDesk
 from pva.requests import ChallengeSigner, RequestDesk, ValidationWish
 from pva.result import ResultSigner, SignedResult
 from pva.signed_requests import SignedRequestDesk
@@ -31,7 +33,8 @@ from standards.rats.corim import Manifest, PlatformReference, ReferenceEvent, si
 from tests.fakes.attesting_device import SHA256, TRE_IMAGE, AttestingDevice, decoded
 from tests.fakes.credentials import MODEL, CredentialPlan, FakeSupplier
 from tests.fakes.pki import LEAF_USAGE, NOW, Authority, p256
-from tests.fakes.pva_memory import MemoryReferences, MemoryStore
+from tests.fakes.pva_memory import MemoryStore
+from tests.fakes.pva_references import MemoryReferences
 
 SELECTION = {SHA256: (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 14)}
 POLICY = AppraisalPolicy(
@@ -100,6 +103,7 @@ class World:
     outbox: Any = None
     records: Any = None
     asks: Any = None
+    policies: Any = None
     announced: list[SignedResult] = field(default_factory=list)
     status: CertStatus | RefusalError | None = None
     policy: AppraisalPolicy = POLICY
@@ -167,6 +171,21 @@ class World:
         )
 
     @property
+    def reissue_desk(self) -> ReissueDesk:
+        """The use case of results in another profile."""
+        return ReissueDesk(
+            records=self.records or self.store,
+            anchors=[self.operators.certificate],
+            key=self.result_key,
+            chain=[self.result_certificate],
+        )
+
+    @property
+    def policy_desk(self) -> PolicyDesk:
+        """The use case of policies."""
+        return PolicyDesk(records=self.policies or self.store)
+
+    @property
     def desk(self) -> RequestDesk:
         """The use case of requests and challenges."""
         return RequestDesk(
@@ -177,7 +196,7 @@ class World:
             request_life=timedelta(minutes=15),
             challenge_life=timedelta(minutes=1),
             ima=self.policy.ima,
-            ima_policy=self.policy.digest if self.ima_incremental else None,
+            ima_policy=(lambda: self.policy.digest) if self.ima_incremental else None,
         )
 
     @property
@@ -200,6 +219,7 @@ class World:
                 random_bytes=self.random_bytes,
             ),
             announce=self.announced.append,
+            policies=self.policies or self.store,
         )
 
     def recognise(self, supplier: FakeSupplier, *, models: tuple[str, ...] = (MODEL,)) -> None:

@@ -73,6 +73,14 @@ ELSEWHERE: Final = frozenset(
         ("PVA", "POST", "/v1/validations"),
         ("PVA", "GET", "/v1/validations/<request_id>"),
         ("PVA", "GET", "/v1/results/<result_id>/explanation"),
+        ("PVA", "GET", "/v1/results/<result_id>"),
+        ("PVA", "GET", "/v1/policies"),
+        ("PVA", "GET", "/v1/policies/<digest>"),
+        ("PVA", "POST", "/v1/policies"),
+        ("PVA", "POST", "/v1/policies/check"),
+        ("PVA", "POST", "/v1/policies/dry-run"),
+        ("PVA", "POST", "/v1/policies/<digest>/activate"),
+        ("PVA", "POST", "/v1/policies/<digest>/retire"),
     }
 )
 """Routes of a PVA that belong to no step; docs/PROTOCOL.md and docs/CLI.md have their bodies."""
@@ -152,10 +160,11 @@ def applications() -> dict[str, Flask]:
         approvals=desk,
         recognition=desk,
         explanations=desk,
+        policies=desk,
+        results=desk,
         bearer=desk,
         log=None,
         authorizations=desk,
-        results=desk,
         manifests=desk,
     )
     nobody = AnonymousRefusals()

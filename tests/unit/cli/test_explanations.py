@@ -150,3 +150,14 @@ def test_a_foreign_result_is_refused_and_silence_is_told_apart(tmp_path: Path) -
     )
     assert person(tmp_path, problem).run("result", "explain", RESULT).exit_code == 1
     assert person(tmp_path, UnreachableError).run("result", "explain", RESULT).exit_code == 4
+
+
+def test_a_result_is_fetched_into_a_new_file(tmp_path: Path) -> None:
+    given = {("GET", f"/v1/results/{RESULT}?profile=deployed"): {"result": "a.b.c", "profile": "deployed"}}
+    somebody = Person(folder=tmp_path, given=given)
+    out = tmp_path / "result.jwt"
+    words = ("result", "fetch", RESULT, "--profile", "deployed", "--out", str(out))
+    assert somebody.run(*words).exit_code == 0
+    assert out.read_text() == "a.b.c"
+    assert somebody.run(*words).exit_code == 2
+    assert somebody.run("result", "fetch", RESULT, "--profile", "saml", "--out", str(out)).exit_code == 2

@@ -1,6 +1,7 @@
 """Only what is new in an IMA list is sent and judged, within one boot (A14, A22)."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -156,7 +157,7 @@ def test_what_was_found_once_is_found_again_as_long_as_the_machine_runs(world: W
 @pytest.mark.negative
 def test_what_was_judged_by_another_policy_is_judged_again(world: World) -> None:
     message = world.answer(later(DEVICE, LATER))
-    world.policy = replace(world.policy, runtime_policies=(b"\x01" * 32,))
+    world.policy = replace(world.policy, result_life=timedelta(seconds=1))
     assert "another policy" in refused(world, message)
     _, challenge = world.challenge()
     assert challenge.ima_after is None

@@ -67,12 +67,15 @@ def found(*entries: Made, policy: RuntimePolicy = RUNTIME) -> tuple[Finding, ...
     world = World(
         supplier=SUPPLIER,
         device=replace(DEVICE, ima=(FIRST, *entries)),
-        policy=replace(POLICY, ima=True, runtime_policies=policies.digests),
+        policy=replace(POLICY, ima=True),
     )
     message = world.answer()
-    verifier = replace(world.verifier, runtime_policies=policies)
+    verifier = replace(world.verifier, runtime_policies=lambda: policies)
     result = verifier.validate_platform(encode_evidence(message), at=NOW).result.submodules["platform"]
     assert result.status is (Tier.WARNING if result.findings else Tier.AFFIRMING)
+    claims = result.trustworthiness_vector
+    ran_approved = (claims["executables"], claims.get("file-system")) == (2, 2)
+    assert ran_approved == (not result.findings)
     return tuple(result.findings)
 
 

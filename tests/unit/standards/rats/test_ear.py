@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from standards.rats.ar4si import Tier
-from standards.rats.ear import PROFILE, read_claims
+from standards.rats.ear import DEPLOYED_PROFILE, PROFILE, read_claims
 from standards.rats.errors import RatsError
 from standards.rats.submodules import read_submodules
 from tests.unit.standards.rats.results import FINDING, RESULT
@@ -124,3 +124,61 @@ def test_a_result_that_contradicts_itself_is_not_written() -> None:
     for submodule in (too_good, stray, meaningless):
         with pytest.raises(RatsError):
             dataclasses.replace(RESULT, submodules={"platform": submodule}).claims()
+
+
+def test_the_deployed_names_carry_the_same_result() -> None:
+    claims = json.loads(json.dumps(RESULT.claims(profile=DEPLOYED_PROFILE)))
+    assert read_claims(claims) == RESULT
+    assert read_claims(RESULT.claims(profile=PROFILE)) == RESULT
+
+
+def test_deployed_claims_are_those_that_software_in_the_field_reads() -> None:
+    claims = RESULT.claims(profile=DEPLOYED_PROFILE)
+    assert claims["eat_profile"] == "tag:github.com,2023:veraison/ear"
+    assert set(claims["ear.verifier-id"]) == {"developer", "build"}
+    assert isinstance(claims["eat_nonce"], str)
+    assert isinstance(claims["iat"], int)
+    part = claims["submods"]["tre"]
+    assert (part["ear.status"], part["ear.appraisal-policy-id"]) == ("affirming", "baseline")
+    assert part["ear.trustworthiness-vector"] == {
+        "instance-identity": 0,
+        "configuration": 0,
+        "executables": 3,
+        "file-system": 0,
+        "hardware": 0,
+        "runtime-opaque": 0,
+        "storage-opaque": 2,
+        "sourced-data": 0,
+    }
+    assert not any(name.startswith("ear_") for name in (*claims, *part))
+
+
+@pytest.mark.negative
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ear.status", "affirmed"),
+        ("ear.status", 2),
+        ("ear.trustworthiness-vector", {"executables": 96}),
+        ("ear.trustworthiness-vector", {"firmware": 2}),
+        ("ear.appraisal-policy-id", ["baseline"]),
+        ("ear.appraisal-policy-id", "another"),
+        ("pva_policy_ids", "baseline"),
+        ("pva_policy_ids", []),
+    ],
+)
+def test_a_deployed_claim_that_is_wrong_is_refused(name: str, value: Any) -> None:
+    claims = json.loads(json.dumps(RESULT.claims(profile=DEPLOYED_PROFILE)))
+    claims["submods"]["tre"][name] = value
+    with pytest.raises(RatsError):
+        read_claims(claims)
+
+
+@pytest.mark.negative
+def test_names_of_the_other_profile_are_not_read() -> None:
+    """Claims are read under the names of the profile that the result is signed in, and under no others."""
+    for profile, other in ((PROFILE, DEPLOYED_PROFILE), (DEPLOYED_PROFILE, PROFILE)):
+        with pytest.raises(RatsError):
+            read_claims({**RESULT.claims(profile=profile), "eat_profile": other})
+    with pytest.raises(RatsError):
+        RESULT.claims(profile="tag:example.com,2026:another")

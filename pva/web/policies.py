@@ -1,0 +1,165 @@
+"""Routes of the operator listener for policies: read, tried, activated and retired by their owner (docs/adr/0030-policies.md).
+
+Rule: an operator or a supplier sees and changes its own; an auditor reads all.
+"""
+
+from datetime import datetime
+from http import HTTPStatus
+from typing import Any
+
+from flask import Flask, Response, jsonify
+
+from edge.bodies import json_body
+from edge.principals import current_principal, require
+from edge.process import Clock
+from pva.policy_desk import DryRun, Owner, PolicyDesk, StoredPolicy
+from pva.policy_language import Policy, PolicyFaultsError, read_policy
+from pva.refusals import RefusalCode, RefusalError
+from pva.web.bodies import DryRunBody, PolicyBody
+
+_DIGEST_DIGITS = 64
+
+
+def add_policies(app: Flask, desk: PolicyDesk, clock: Clock) -> None:
+    """Add every route about policies."""
+    _add_reading(app, desk)
+    _add_trying(app, desk)
+    _add_changing(app, desk, clock)
+
+
+def _add_reading(app: Flask, desk: PolicyDesk) -> None:
+    @app.get("/v1/policies")
+    @require("sho", "es", "auditor")
+    def list_policies() -> Response:
+        return jsonify(policies=[_stored(each) for each in desk.policies(owner=_reader())])
+
+    @app.get("/v1/policies/<digest>")
+    @require("sho", "es", "auditor")
+    def show_policy(digest: str) -> Response:
+        policy = desk.show(_digest(digest), owner=_reader())
+        return jsonify({**_stored(policy), "text": policy.text})
+
+
+def _add_trying(app: Flask, desk: PolicyDesk) -> None:
+    @app.post("/v1/policies/check")
+    @require("sho", "es")
+    def check_policy() -> Response:
+        try:
+            policy = desk.check(json_body(PolicyBody).text)
+        except PolicyFaultsError as error:
+            return jsonify(
+                faults=[
+                    {"line": each.line, "message": each.message, "remedy": each.remedy}
+                    for each in error.faults
+                ]
+            )
+        return jsonify({**_statements(policy), "faults": []})
+
+    @app.post("/v1/policies/dry-run")
+    @require("sho", "es")
+    def try_policy() -> Response:
+        body = json_body(DryRunBody)
+        answer = jsonify(_dry_run(desk.dry_run(body.text, owner=_owner(), since=body.since_at)))
+        answer.headers["Cache-Control"] = "no-store"
+        return answer
+
+
+def _add_changing(app: Flask, desk: PolicyDesk, clock: Clock) -> None:
+    @app.post("/v1/policies")
+    @require("sho", "es")
+    def add_policy() -> tuple[Response, int]:
+        text = json_body(PolicyBody).text
+        added = desk.add(text, owner=_owner(), by=current_principal().name, at=clock())
+        return jsonify(_stored(added)), HTTPStatus.CREATED
+
+    @app.post("/v1/policies/<digest>/activate")
+    @require("sho", "es")
+    def activate_policy(digest: str) -> Response:
+        by = current_principal().name
+        return jsonify(_stored(desk.activate(_digest(digest), owner=_owner(), by=by, at=clock())))
+
+    @app.post("/v1/policies/<digest>/retire")
+    @require("sho", "es")
+    def retire_policy(digest: str) -> Response:
+        by = current_principal().name
+        return jsonify(_stored(desk.retire(_digest(digest), owner=_owner(), by=by, at=clock())))
+
+
+def _owner() -> Owner:
+    caller = current_principal()
+    return Owner(role=caller.role, tenant=caller.tenant)
+
+
+def _reader() -> Owner | None:
+    return None if current_principal().role == "auditor" else _owner()
+
+
+def _digest(text: str) -> bytes:
+    try:
+        digest = bytes.fromhex(text) if len(text) == _DIGEST_DIGITS else b""
+    except ValueError:
+        digest = b""
+    if not digest:
+        raise RefusalError(
+            RefusalCode.NOT_FOUND,
+            subject="policy",
+            reason="expected the SHA-256 of a policy as 64 hex digits",
+        )
+    return digest
+
+
+def _stored(policy: StoredPolicy) -> dict[str, Any]:
+    return {
+        **_statements_of(policy.text),
+        "digest": policy.digest.hex(),
+        "role": policy.owner.role,
+        "owner": policy.owner.tenant,
+        "state": policy.state.value,
+        "added_at": _moment(policy.added_at),
+        "changed_at": _moment(policy.changed_at),
+        "changed_by": policy.changed_by,
+    }
+
+
+def _statements_of(text: str) -> dict[str, Any]:
+    """What a stored text says; one that this version cannot read any more says nothing, and denies."""
+    try:
+        return _statements(read_policy(text))
+    except PolicyFaultsError:
+        return {"name": "unreadable", "statements": []}
+
+
+def _statements(policy: Policy) -> dict[str, Any]:
+    return {
+        "name": policy.name,
+        "digest": policy.digest.hex(),
+        "statements": [
+            {"id": each.id, "reason": each.reason, "line": each.line} for each in policy.statements
+        ],
+    }
+
+
+def _dry_run(run: DryRun) -> dict[str, Any]:
+    return {
+        **_statements(run.policy),
+        "judged": run.judged,
+        "without_facts": run.without_facts,
+        "denied": run.denied,
+        "changed": run.changed,
+        "complete": run.complete,
+        "by_statement": dict(run.by_statement),
+        "changes": [
+            {
+                "result_id": each.result_id,
+                "device_id": each.device_id,
+                "issued_at": _moment(each.issued_at),
+                "denied_by": list(each.denied_by),
+                "reasons": list(each.reasons),
+            }
+            for each in run.changes
+        ],
+    }
+
+
+def _moment(at: datetime) -> str:
+    return f"{at:%Y-%m-%dT%H:%M:%SZ}"

@@ -1,0 +1,101 @@
+"""Recognised suppliers and manifests in memory, as the PVA's store keeps them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from pva.known import KnownManifests
+from pva.manifest_approvals import approved
+from pva.manifest_chain import LINE_MAX, ChainedManifest, ManifestChain
+from pva.manifest_records import ImportedManifest, ManifestApproval, Retirement
+from pva.recognition import RecognisedSupplier, check_record, no_such_manifest
+from pva.refusals import RefusalCode, RefusalError
+from standards.pki.fingerprints import certificate_der
+from standards.rats.corim import Manifest
+
+
+@dataclass
+class MemoryReferences:
+    """Suppliers and manifests."""
+
+    by_name: dict[str, RecognisedSupplier] = field(default_factory=dict)
+    by_digest: dict[bytes, ImportedManifest] = field(default_factory=dict)
+    known: KnownManifests = field(default_factory=KnownManifests)
+
+    def suppliers(self) -> Sequence[RecognisedSupplier]:
+        """See `pva.recognition.RecognitionStore`."""
+        return tuple(self.by_name[name] for name in sorted(self.by_name))
+
+    def save_supplier(self, supplier: RecognisedSupplier) -> None:
+        """See `pva.recognition.RecognitionStore`."""
+        for other in self.by_name.values():
+            same = (other.name == supplier.name, other.root == supplier.root)
+            if any(same) and not all(same):
+                raise RefusalError(RefusalCode.SUPPLIER_CONFLICT, subject=supplier.name, reason="other root")
+        self.by_name[supplier.name] = supplier
+
+    def add_manifest(self, manifest: ImportedManifest) -> None:
+        """See `pva.recognition.RecognitionStore`."""
+        if check_record(manifest, held=self.manifests()):
+            self.by_digest[manifest.digest] = manifest
+
+    def manifests(self) -> Sequence[ImportedManifest]:
+        """See `pva.recognition.RecognitionStore`."""
+        return tuple(sorted(self.by_digest.values(), key=lambda each: (each.imported_at, each.digest)))
+
+    def approve_manifest(self, digest: bytes, approval: ManifestApproval, *, needed: int) -> ImportedManifest:
+        """See `pva.manifest_approvals.ManifestRecords`."""
+        self.by_digest[digest] = approved(self._held(digest), approval, needed=needed)
+        return self.by_digest[digest]
+
+    def retire_manifest(self, digest: bytes, retirement: Retirement) -> ImportedManifest:
+        """See `pva.manifest_approvals.ManifestRecords`."""
+        held = self._held(digest)
+        if held.retirement is None:
+            self.by_digest[digest] = replace(held, retirement=retirement)
+        return self.by_digest[digest]
+
+    def _held(self, digest: bytes) -> ImportedManifest:
+        if digest not in self.by_digest:
+            raise no_such_manifest(digest)
+        return self.by_digest[digest]
+
+    def manifest_chain(self, digest: bytes) -> ManifestChain | None:
+        """See `pva.validation.References`."""
+        links: list[ImportedManifest] = []
+        held = self.by_digest.get(digest)
+        while held is not None and len(links) < LINE_MAX:
+            links.append(held)
+            following = (
+                each
+                for each in self.by_digest.values()
+                if each.predecessor_digest == links[-1].digest and not each.rejected
+            )
+            held = next(following, None)
+        if not links:
+            return None
+        supplier = self.by_name[links[0].supplier]
+        return ManifestChain(
+            links=tuple(self._link(each, supplier) for each in links), permitted_models=supplier.models
+        )
+
+    def _link(self, held: ImportedManifest, supplier: RecognisedSupplier) -> ChainedManifest:
+        verified = self.known.verified(held.signed, root=certificate_der(supplier.root), at=held.imported_at)
+        return ChainedManifest(
+            manifest=verified.manifest,
+            digest=held.digest,
+            approved=held.approved_at is not None,
+            retired=held.retirement is not None,
+        )
+
+    def known_manifests(
+        self, *, supplier: str, hw_type: str, first: bytes | None, count_max: int
+    ) -> Sequence[Manifest]:
+        """See `pva.explanation.KnownManifests`."""
+        known = self.by_name[supplier]
+        held = [
+            each
+            for each in self.by_digest.values()
+            if each.supplier == supplier and hw_type in {known.models.get(model) for model in each.models}
+        ]
+        held.sort(key=lambda each: (each.digest != first, -each.svn))
+        return tuple(self._link(each, known).manifest for each in held[:count_max])
