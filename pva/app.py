@@ -27,6 +27,7 @@ from edge.refused import AnonymousRefusals
 from edge.settings import SettingsError, load_settings
 from edge.signing_keys import SigningKeyError, SigningKeySettings
 from messages.evidence import EVIDENCE_BYTES_MAX
+from messages.runtime_policy import RUNTIME_POLICY_BYTES_MAX
 from pva.approval_store import ApprovalStore
 from pva.approvals import ApprovalDesk, DayKey
 from pva.credential_status import CredentialStatusSource
@@ -222,7 +223,13 @@ def _signing_keys(settings: PvaSettings, anchors: Sequence[x509.Certificate]) ->
 
 def _runtime_policies(settings: PvaSettings, references: ReferenceStore) -> RuntimePolicies:
     """The policies of the settings, signed by suppliers that are recognised now."""
-    signed = {str(path): path.read_bytes() for path in settings.runtime_policies}
+    signed = {}
+    for path in settings.runtime_policies:
+        if path.stat().st_size > RUNTIME_POLICY_BYTES_MAX:
+            raise WiringError(
+                f"runtime policy {path}: expected at most {RUNTIME_POLICY_BYTES_MAX} bytes, got more"
+            )
+        signed[str(path)] = path.read_bytes()
     return check_runtime_policies(signed, suppliers=references.suppliers(), at=system_clock())
 
 
