@@ -84,7 +84,7 @@ class Recorded:
             pcr_values_only=not self.boot_log,
         )
 
-    def judge(self, known: Known) -> Callable[[bytes], Appraisal]:
+    def judge(self) -> Callable[[bytes, Known], Appraisal]:
         """Steps 1 and 4 to 6 of a validation over the bytes of the message: decode, verify, replay, appraise."""
         policy = AppraisalPolicy(
             pcr_selections={SHA256: tuple(self.values)},
@@ -101,7 +101,7 @@ class Recorded:
             validity=Validity.of(manifest),
         )
 
-        def judged(body: bytes) -> Appraisal:
+        def judged(body: bytes, known: Known) -> Appraisal:
             message = decode_evidence(body)
             ak = known.keys.accepted(message.ak_public)
             quote = verify_quote(

@@ -106,12 +106,11 @@ def signatures_alone() -> Calls:
 
 def judged(recorded: Recorded, *, again: bool) -> Calls:
     """Steps 1 and 4 to 6 over one quote; with `again` the log is one that was appraised before."""
-    body, known = recorded.body(), Known()
-    judge = recorded.judge(known)
-    judge(body)
+    body, known, judge = recorded.body(), Known(), recorded.judge()
+    judge(body, known)
     while True:
         # the AK stays known: a device that is validated again has the one that it had
-        yield lambda: (judge if again else recorded.judge(replace(Known(), keys=known.keys)))(body)
+        yield partial(judge, body, known if again else Known(keys=known.keys))
 
 
 def whole() -> Calls:

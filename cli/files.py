@@ -4,6 +4,7 @@ Rule: what is wrong with a file is said with its name and with what was expected
 replaced, and that is found out before a service is asked for what would go into it.
 """
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,7 +55,10 @@ def read_file(path: Path, *, bytes_max: int) -> bytes:
     """
     try:
         with path.open("rb") as file:
-            data = file.read(bytes_max + 1)
+            too_large = (
+                os.fstat(file.fileno()).st_size > bytes_max
+            )  # of what has no size, enough is read to see it
+            data = b"" if too_large else file.read(bytes_max + 1)
     except OSError as error:
         raise refused(
             "file",
@@ -62,7 +66,7 @@ def read_file(path: Path, *, bytes_max: int) -> bytes:
             reason=f"cannot be read: {error.strerror}",
             remedy="check name and permissions",
         ) from None
-    if len(data) > bytes_max:
+    if too_large or len(data) > bytes_max:
         raise refused(
             "file",
             subject=str(path),

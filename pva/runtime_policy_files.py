@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from edge.process import logger
+from messages.runtime_policy import RUNTIME_POLICY_BYTES_MAX
 from pva.refusals import RefusalCode, RefusalError
 from pva.runtime_policies import RuntimePolicies, RuntimePolicyError
 
@@ -49,10 +50,19 @@ class RuntimePolicyFiles:
             return self._policies
 
     def _read(self) -> RuntimePolicies:
-        return self._check({str(path): path.read_bytes() for path in self._paths})
+        return self._check({str(path): _content(path) for path in self._paths})
 
     def _stamps_now(self) -> tuple[_Stamp, ...]:
         return tuple(_stamp(path) for path in self._paths)
+
+
+def _content(path: Path) -> bytes:
+    """What a file holds, its size looked at before it is read. Raises RuntimePolicyError."""
+    if path.stat().st_size > RUNTIME_POLICY_BYTES_MAX:
+        raise RuntimePolicyError(
+            f"runtime policy {path}: expected at most {RUNTIME_POLICY_BYTES_MAX} bytes, got more"
+        )
+    return path.read_bytes()
 
 
 def _stamp(path: Path) -> _Stamp:

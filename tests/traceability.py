@@ -1,12 +1,16 @@
-"""Which requirement and which check has a test: collects the markers, writes two tables.
+"""Which requirement and which check has a test, and where in the code a check is: collects both, writes two tables.
 
 `python -m tests.traceability --write` renews docs/REQUIREMENTS.md and docs/CHECKS.md; `--check` fails when
 they are stale, when a marker names an unknown row, or when a marker's row is not a literal. The tests are
 parsed, not run: a row counts as shown when a test says so, and the test run says whether it is true.
+
+Where a check is in the code, its number stands in brackets in the docstring of the function, class or module that makes it,
+as in (A7), (A1, A4) or (A10-A13), or is the first argument of what raises its error.
 """
 
 import argparse
 import ast
+import re
 import sys
 import tomllib
 from collections import defaultdict
@@ -16,6 +20,10 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 KINDS = ("requirement", "check")
 NAMES_SHOWN = 4
+
+ROOMS = ("pva", "ca", "ocsp", "m2me_agent", "operators", "messages", "standards", "edge", "clients", "cli")
+_BRACKETS = re.compile(r"\(([^()]*)\)")
+_ROWS = re.compile(r"\b([AOLNPE])(\d{1,2})(?:-(?:\1)?(\d{1,2}))?\b")
 
 Shown = Mapping[str, list[str]]
 
@@ -66,6 +74,51 @@ def collect(root: Path) -> dict[str, dict[str, list[str]]]:
     return found
 
 
+def places(source: str, *, path: str) -> Iterator[tuple[str, str]]:
+    """Every (check, name of what makes it) that one file of the code claims; without a name where the whole file does."""
+    yield from _claims(ast.parse(source, filename=path), name="")
+
+
+def _claims(node: ast.AST, *, name: str) -> Iterator[tuple[str, str]]:
+    if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+        for row in rows_in_brackets(ast.get_docstring(node) or ""):
+            yield row, name
+    for child in ast.iter_child_nodes(node):
+        inner = name
+        if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            inner = name or child.name
+        if isinstance(child, ast.Call) and child.args:
+            first = child.args[0]
+            if (
+                isinstance(first, ast.Constant)
+                and isinstance(first.value, str)
+                and _ROWS.fullmatch(first.value)
+            ):
+                yield first.value, name
+        yield from _claims(child, name=inner)
+
+
+def rows_in_brackets(text: str) -> Iterator[str]:
+    """Rows that stand in brackets, ranges written out."""
+    for inside in _BRACKETS.findall(text):
+        for kind, first, last in _ROWS.findall(inside):
+            for number in range(int(first), int(last or first) + 1):
+                yield f"{kind}{number}"
+
+
+def collect_places(root: Path) -> dict[str, list[str]]:
+    """For each check: places in the code, as `path::name`, sorted."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for room in ROOMS:
+        for path in sorted((root / room).rglob("*.py")):
+            relative = path.relative_to(root).as_posix()
+            for row, name in places(path.read_text(encoding="utf-8"), path=relative):
+                where = f"{relative}::{name}" if name else relative
+                if where not in found[row]:
+                    found[row].append(where)
+    return found
+
+
 def refuse_unknown(shown: Shown, known: set[str], *, kind: str) -> None:
     """Raise MarkerError when a marker names a row that the data file does not have."""
     for row, tests in sorted(shown.items()):
@@ -109,7 +162,7 @@ def requirements_page(rows: Mapping[str, Mapping[str, str]], shown: Shown) -> st
     return "\n".join(lines) + "\n"
 
 
-def checks_page(groups: Mapping[str, Mapping[str, str]], shown: Shown) -> str:
+def checks_page(groups: Mapping[str, Mapping[str, str]], shown: Shown, made: Shown) -> str:
     """docs/CHECKS.md."""
     rows = [row for group in groups.values() for row in group if row != "title"]
     lines = [
@@ -118,12 +171,18 @@ def checks_page(groups: Mapping[str, Mapping[str, str]], shown: Shown) -> str:
         "What verifier, certification authority and responder check, numbered so that findings can name it.",
         f"{sum(1 for row in rows if shown.get(row))} of {len(rows)} have a test.",
         "",
-        "*Generated from checks.toml and the tests' markers by `./dev fix`; not to be edited.*",
+        "*Generated from checks.toml, the tests' markers and the numbers in the code's docstrings by `./dev fix`; not to be edited.*",
     ]
     for group in groups.values():
-        lines += ["", f"## {group['title']}", "", "| id | check | shown by |", "|---|---|---|"]
         lines += [
-            f"| {row} | {text} | {cell(shown.get(row, []))} |"
+            "",
+            f"## {group['title']}",
+            "",
+            "| id | check | in the code | shown by |",
+            "|---|---|---|---|",
+        ]
+        lines += [
+            f"| {row} | {text} | {cell(made.get(row, []))} | {cell(shown.get(row, []))} |"
             for row, text in group.items()
             if row != "title"
         ]
@@ -141,7 +200,7 @@ def pages(root: Path) -> dict[Path, str]:
     )
     return {
         root / "docs" / "REQUIREMENTS.md": requirements_page(rows, shown["requirement"]),
-        root / "docs" / "CHECKS.md": checks_page(groups, shown["check"]),
+        root / "docs" / "CHECKS.md": checks_page(groups, shown["check"], collect_places(root)),
     }
 
 

@@ -13,7 +13,7 @@ Source: TCG PC Client Platform Firmware Profile 1.06, sections 10.2.1, 10.2.2 an
 """
 
 import struct
-from typing import Any, Final
+from typing import Final
 
 from standards.boot_log.algorithms import BANKS, SHA1
 from standards.boot_log.errors import BootLogError
@@ -60,15 +60,17 @@ def _decode_events(cursor: "_Cursor", *, sizes: dict[int, int] | None, events_ma
     events: list[Event] = []
     layout = None if sizes is None else _Layout(sizes)
     while not cursor.at_end:
+        if layout is not None:
+            cursor.take_usual(layout, events, events_max=events_max)
+            if cursor.at_end:
+                break
         number = len(events) + 1
         if number > events_max:
             raise BootLogError(what="length", expected=f"at most {events_max} events", got="more")
-        if layout is None or sizes is None:
-            events.append(_legacy_event(cursor, number=number))
-        else:
-            events.append(
-                _event_in_order(cursor, layout, number=number) or _event(cursor, sizes, number=number)
-            )
+        event = (
+            _legacy_event(cursor, number=number) if sizes is None else _event(cursor, sizes, number=number)
+        )
+        events.append(event)
     return tuple(events)
 
 
@@ -78,26 +80,6 @@ class _Layout:
     def __init__(self, sizes: dict[int, int]) -> None:
         self.algorithms = tuple(sizes)
         self.structure = struct.Struct("<III" + "".join(f"H{size}s" for size in sizes.values()) + "I")
-
-
-def _event_in_order(cursor: "_Cursor", layout: _Layout, *, number: int) -> Event | None:
-    """One TCG_PCR_EVENT2 in one step, or None where it is anything else than usual: `_event` judges it then."""
-    fixed = cursor.peek(layout.structure)
-    if fixed is None:
-        return None
-    pcr, event_type, count, *digests, size = fixed
-    algorithms = layout.algorithms
-    if count != len(algorithms) or pcr > PCR_INDEX_MAX or tuple(digests[::2]) != algorithms:
-        return None
-    cursor.number = number
-    cursor.take(layout.structure.size, "event")
-    return Event(
-        number=number,
-        pcr=pcr,
-        type=event_type,
-        digests=dict(zip(algorithms, digests[1::2], strict=True)),
-        data=cursor.take(size, "event data"),
-    )
 
 
 def _decode_header(event: Event) -> dict[int, int]:
@@ -190,11 +172,31 @@ class _Cursor:
         """Whether nothing is left but the unused rest of the log area."""
         return self._position >= self._content
 
-    def peek(self, structure: struct.Struct) -> tuple[Any, ...] | None:
-        """The fields of a structure that begins here, without moving; None where the bytes end in it."""
-        if self._position + structure.size > len(self._data):
-            return None
-        return structure.unpack_from(self._data, self._position)
+    def take_usual(self, layout: _Layout, events: list[Event], *, events_max: int) -> None:
+        """Append events as firmware usually writes them, up to the first that is anything else: `_event` judges that one.
+
+        One step an event: a log of a hundred events comes with a quote.
+        """
+        data, size, algorithms = self._data, len(self._data), layout.algorithms
+        unpack, fixed = layout.structure.unpack_from, layout.structure.size
+        position, content = self._position, self._content
+        while position < content and position + fixed <= size and len(events) < events_max:
+            pcr, event_type, count, *digests, data_size = unpack(data, position)
+            end = position + fixed + data_size
+            usual = count == len(algorithms) and pcr <= PCR_INDEX_MAX and end <= size
+            if not usual or tuple(digests[::2]) != algorithms:
+                break
+            events.append(
+                Event(
+                    number=len(events) + 1,
+                    pcr=pcr,
+                    type=event_type,
+                    digests=dict(zip(algorithms, digests[1::2], strict=True)),
+                    data=data[position + fixed : end],
+                )
+            )
+            position = end
+        self._position = position
 
     def take(self, size: int, what: str) -> bytes:
         """The next bytes."""

@@ -84,6 +84,7 @@ EVENT_TYPES: Final = MappingProxyType(
 _STARTUP_LOCALITY: Final = b"StartupLocality\x00"
 _LOCALITIES: Final = frozenset({0, 3, 4})
 _LOCALITY_OF_HCRTM: Final = 4
+_SPEAK_OF_LOCALITY: Final = frozenset({EV_NO_ACTION, EV_EFI_HCRTM_EVENT})
 
 
 @unique
@@ -143,9 +144,10 @@ class EventLog:
         Raises:
             BootLogError: StartupLocality is malformed, or said twice and differently.
         """
-        if any(event.type == EV_EFI_HCRTM_EVENT and event.pcr == 0 for event in self.events):
+        speaking = [event for event in self.events if event.pcr == 0 and event.type in _SPEAK_OF_LOCALITY]
+        if any(event.type == EV_EFI_HCRTM_EVENT for event in speaking):
             return _LOCALITY_OF_HCRTM
-        said = {_locality(event) for event in self.events if _is_startup_locality(event)}
+        said = {_locality(event) for event in speaking if event.data.startswith(_STARTUP_LOCALITY)}
         if len(said) > 1:
             raise BootLogError(what="StartupLocality", expected="one value", got=f"{sorted(said)}")
         return said.pop() if said else 0
@@ -158,10 +160,6 @@ class EventLog:
 def startup_locality_data(locality: int) -> bytes:
     """Data of the StartupLocality event (section 10.4.5)."""
     return _STARTUP_LOCALITY + locality.to_bytes(1, "little")
-
-
-def _is_startup_locality(event: Event) -> bool:
-    return event.type == EV_NO_ACTION and event.pcr == 0 and event.data.startswith(_STARTUP_LOCALITY)
 
 
 def _locality(event: Event) -> int:

@@ -1,10 +1,26 @@
 """The tables of requirements and checks come from literal markers of existing rows."""
 
+import ast
+import re
+from collections import defaultdict
+from functools import cache
 from pathlib import Path
 
 import pytest
 
-from tests.traceability import MarkerError, cell, collect, markers, refuse_unknown, requirements_page
+from tests.traceability import (
+    ROOT,
+    MarkerError,
+    cell,
+    collect,
+    collect_places,
+    markers,
+    places,
+    refuse_unknown,
+    requirements_page,
+)
+
+VERDICT = [f"A{number}" for number in range(1, 32)]
 
 
 def claimed(source: str) -> list[tuple[str, str, str]]:
@@ -65,3 +81,52 @@ def test_a_page_counts_what_is_shown() -> None:
 
 def test_many_tests_are_counted_not_listed() -> None:
     assert "`t3` and 2 more" in cell([f"tests/x.py::t{number}" for number in range(6)])
+
+
+def test_a_check_is_where_its_number_stands_in_a_docstring_or_an_error() -> None:
+    source = '''
+"""Of the whole file (A1)."""
+
+def verify():
+    """Of a function (scheme of A4, A10-A12); A13 outside of brackets, and P256 (on P256) are none."""
+    raise VerificationError("A5", "reason")
+
+class Desk:
+    def ask(self):
+        """Of a method (O2)."""
+'''
+    assert list(places(source, path="pva/x.py")) == [
+        ("A1", ""),
+        ("A4", "verify"),
+        ("A10", "verify"),
+        ("A11", "verify"),
+        ("A12", "verify"),
+        ("A5", "verify"),
+        ("O2", "Desk"),
+    ]
+
+
+@pytest.mark.parametrize("row", VERDICT)
+def test_every_check_of_evidence_and_verdict_is_in_the_code_and_has_a_negative_test(row: str) -> None:
+    in_code, tested = read_once()
+    assert in_code[row]
+    assert tested[row]
+
+
+@cache
+def read_once() -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+    return collect_places(ROOT), negatives(ROOT)
+
+
+def negatives(root: Path) -> dict[str, list[str]]:
+    """Tests by check that are marked as negative themselves."""
+    found: defaultdict[str, list[str]] = defaultdict(list)
+    for path in sorted((root / "tests").rglob("test_*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef):
+                marks = [ast.unparse(each) for each in node.decorator_list]
+                if "pytest.mark.negative" in marks:
+                    for mark in marks:
+                        for row in re.findall(r"^pytest\.mark\.check\('(\w+)'\)$", mark):
+                            found[row].append(node.name)
+    return found

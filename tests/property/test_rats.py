@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from standards.pki.errors import PkiError
+from standards.rats.cbor import decode_deterministic, decode_well_formed, encode_deterministic
 from standards.rats.cmw import decode_record, encode_record
 from standards.rats.corim import decode_manifest, encode_manifest, sign_manifest, verify_manifest
 from standards.rats.ear import read_claims
@@ -29,6 +30,39 @@ def changed(data: bytes, changes: list[tuple[int, int]]) -> bytes:
     for place, value in changes:
         edited[place % len(edited)] = value
     return bytes(edited)
+
+
+@given(
+    st.sampled_from(
+        [
+            "a10160",
+            "a2016000f6",
+            "a2006061",
+            "a201f660f6",
+            "a2181800f6",
+            "a220001818f6",
+            "a2181800200f",
+            "a2200f181800",
+        ]
+    )
+    | st.binary(max_size=24).map(bytes.hex)
+    | st.binary(max_size=20).map(lambda data: "a2" + data.hex())
+)
+def test_exactly_the_deterministic_encoding_is_taken(encoded: str) -> None:
+    """The walk over the headers, against encoding the value again."""
+    data = bytes.fromhex(encoded)
+    try:
+        value = decode_well_formed(data, bytes_max=100)
+        deterministic = encode_deterministic(value) == data
+    except RatsError:
+        deterministic = False
+    try:
+        taken = decode_deterministic(data, bytes_max=100)
+    except RatsError:
+        assert not deterministic
+    else:
+        assert deterministic
+        assert taken == value
 
 
 @given(st.text(min_size=1, max_size=255), st.binary(max_size=100))

@@ -1,10 +1,12 @@
 """Every failure has words, a remedy and an exit code."""
 
+import tracemalloc
 from pathlib import Path
 
 import pytest
 
-from cli.failures import REPORTED, Failure, explain, refused
+from cli.failures import REPORTED, CliError, Failure, explain, refused
+from cli.files import read_file
 from clients.audit_log import AuditLogAnswerError
 from clients.ca import CaAnswerError
 from clients.pva import PvaAnswerError
@@ -85,3 +87,18 @@ def test_every_error_that_is_caught_has_words() -> None:
     bare = {UnreachableError, CaAnswerError, PvaAnswerError, AuditLogAnswerError}
     told = {type(error) for error, _ in CASES} | bare
     assert told == set(REPORTED)
+
+
+@pytest.mark.negative
+def test_a_file_of_50_mb_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "boot.log"
+    with path.open("wb") as log:
+        log.truncate(50 << 20)
+    tracemalloc.start()
+    try:
+        with pytest.raises(CliError, match="larger than"):
+            read_file(path, bytes_max=1 << 22)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 1 << 20
