@@ -5,6 +5,7 @@ from datetime import timedelta
 
 from flask import Flask
 
+from ca.batch_feeds import BatchFeeds
 from ca.batches import Batches
 from ca.certification import Certification
 from ca.enrollment import Enrollment
@@ -59,6 +60,7 @@ class CertificationAuthority:
     store: Store
     lists: RevocationLists
     enrollment: Enrollment
+    feeds: BatchFeeds
     clock: Clock
     random_bytes: RandomBytes
 
@@ -69,9 +71,10 @@ class CertificationAuthority:
         if mine:
             self.lists.publish_due()
 
-    def forget_old_sessions(self) -> None:
-        """Delete enrolment sessions that nobody can come back to."""
+    def forget_what_was_left(self) -> None:
+        """Delete enrolment sessions that nobody can come back to, and feeds that were left unfinished."""
         self.enrollment.forget_old_sessions()
+        self.feeds.forget_old()
 
 
 def compose(settings: CaSettings) -> CertificationAuthority:
@@ -90,6 +93,7 @@ def compose(settings: CaSettings) -> CertificationAuthority:
         session_life=settings.session_life,
     )
     revocation = Revocation(store=store, clock=clock, publish=lists.publish)
+    feeds = BatchFeeds(store=store, clock=clock)
     desk = OperatorDesk(
         catalogue=store,
         ledger=store,
@@ -100,6 +104,7 @@ def compose(settings: CaSettings) -> CertificationAuthority:
             store=store, signing=signing, clock=clock, responder_keys=frozenset(settings.responder_keys)
         ),
         batches=Batches(store=store, clock=clock),
+        feeds=feeds,
         manifests=Manifests(store=store, clock=clock),
         revocation=revocation,
     )
@@ -115,6 +120,7 @@ def compose(settings: CaSettings) -> CertificationAuthority:
         store=store,
         lists=lists,
         enrollment=enrollment,
+        feeds=feeds,
         clock=clock,
         random_bytes=system_random,
     )

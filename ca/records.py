@@ -74,6 +74,27 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OpenFeed:
+    """A batch feed that is not whole yet: `feed` is SHA-256 over what its `head`, a signed token, says."""
+
+    feed: str
+    supplier: str
+    batch: str
+    head: str
+    opened_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedLine:
+    """One device of a feed under the number of its line."""
+
+    line: int
+    device_id: str
+    model: str
+    serial: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Device:
     """A listed device; the Names are those of its last enrolment, None before the first."""
 

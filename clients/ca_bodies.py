@@ -6,9 +6,10 @@ The one rule: a body becomes a value whole, certificates decoded, or is refused 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Annotated
 
 from cryptography import x509
-from pydantic import AwareDatetime, PositiveInt
+from pydantic import AwareDatetime, PositiveInt, StringConstraints
 
 from clients.ca_answers import Body, CaAnswerError
 from standards.pki.fingerprints import UNREADABLE
@@ -63,6 +64,18 @@ class ImportedBatch:
     batch: str
     supplier: str
     devices: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedProgress:
+    """How far a batch feed has come; `missing` are the numbers of chunks, the first is 0."""
+
+    feed: str
+    batch: str
+    devices: int
+    chunks: int
+    missing: tuple[int, ...]
+    imported: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,6 +194,28 @@ class BatchBody(Body):
     def value(self) -> ImportedBatch:
         """The batch as a value."""
         return ImportedBatch(batch=self.batch, supplier=self.supplier, devices=self.devices)
+
+
+class FeedBody(Body):
+    """A batch feed on its way."""
+
+    feed: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+    batch: str
+    devices: int
+    chunks: int
+    missing: list[int]
+    imported: bool
+
+    def value(self) -> FeedProgress:
+        """The progress as a value."""
+        return FeedProgress(
+            feed=self.feed,
+            batch=self.batch,
+            devices=self.devices,
+            chunks=self.chunks,
+            missing=tuple(self.missing),
+            imported=self.imported,
+        )
 
 
 class IssuedBody(Body):

@@ -55,6 +55,38 @@ batches = sa.Table(
     sa.Column("imported_at", UtcTime, nullable=False),
 )
 
+batch_feeds = sa.Table(
+    "batch_feeds",
+    metadata,
+    # SHA-256 of what the head says, which signs every line
+    sa.Column("feed", sa.String(64), primary_key=True),
+    sa.Column("supplier", _NAME, nullable=False),
+    sa.Column("batch", _NAME, nullable=False),
+    sa.Column("head", sa.Text, nullable=False),
+    sa.Column("opened_at", UtcTime, nullable=False, index=True),
+    sa.UniqueConstraint("supplier", "batch"),
+)
+
+batch_feed_chunks = sa.Table(
+    "batch_feed_chunks",
+    metadata,
+    sa.Column("feed", sa.String(64), sa.ForeignKey("batch_feeds.feed"), primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+)
+
+batch_feed_lines = sa.Table(
+    "batch_feed_lines",
+    metadata,
+    sa.Column("feed", sa.String(64), sa.ForeignKey("batch_feeds.feed"), primary_key=True),
+    sa.Column("line", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("device_id", _DEVICE_ID, nullable=False),
+    sa.Column("model", _NAME, nullable=False),
+    sa.Column("serial", _NAME, nullable=False),
+    sa.UniqueConstraint("feed", "device_id"),
+    # the naming convention would give it the name of the one above
+    sa.UniqueConstraint("feed", "model", "serial", name="uq_batch_feed_lines_serial"),
+)
+
 devices = sa.Table(
     "devices",
     metadata,

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from flask import Flask
 
+from ca.batch_feeds import BatchFeeds
 from ca.batches import Batches
 from ca.certification import Certification
 from ca.hierarchy import Hierarchy
@@ -14,7 +15,7 @@ from ca.web.certificate_routes import certificate_routes
 from ca.web.hierarchy_routes import CatalogueStore, hierarchy_routes
 from ca.web.problems import PROBLEMS, AuditStore, refusal_recorder
 from ca.web.status_routes import status_routes
-from ca.web.supply_routes import supply_routes
+from ca.web.supply_routes import feed_routes, supply_routes
 from edge.principals import PrincipalTable, enforce_access
 from edge.problems import register_problems
 from edge.process import Clock
@@ -31,6 +32,7 @@ class OperatorDesk:
     hierarchy: Hierarchy
     certification: Certification
     batches: Batches
+    feeds: BatchFeeds
     manifests: Manifests
     revocation: Revocation
 
@@ -43,6 +45,7 @@ def operator_app(desk: OperatorDesk, *, principals: PrincipalTable) -> Flask:
     )
     app.register_blueprint(certificate_routes(desk.certification))
     app.register_blueprint(supply_routes(desk.manifests, desk.batches, desk.revocation))
+    app.register_blueprint(feed_routes(desk.feeds))
     app.register_blueprint(status_routes(desk.revocation))
     register_problems(app, PROBLEMS, on_refusal=refusal_recorder(desk.ledger, clock=desk.clock))
     enforce_access(app, principals=principals)

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
+from ca.batch_feeds import BatchFeeds
 from ca.batches import Batches
 from ca.callers import Caller
 from ca.certification import Certification
@@ -228,6 +229,11 @@ class CaHouse:
     def batches(self) -> Batches:
         """The use case that imports batch lists."""
         return Batches(store=self.store, clock=self.clock)
+
+    @property
+    def feeds(self) -> BatchFeeds:
+        """The use cases around batch feeds."""
+        return BatchFeeds(store=self.store, clock=self.clock)
 
     @property
     def manifests(self) -> Manifests:
