@@ -7,6 +7,7 @@ from flask import Flask
 
 from ca.batch_feeds import BatchFeeds
 from ca.batches import Batches
+from ca.bulk_issuance import BulkIssuance
 from ca.certification import Certification
 from ca.enrollment import Enrollment
 from ca.hierarchy import Hierarchy
@@ -105,6 +106,7 @@ def compose(settings: CaSettings) -> CertificationAuthority:
         ),
         batches=Batches(store=store, clock=clock),
         feeds=feeds,
+        bulk=BulkIssuance(store=store, signing=signing, clock=clock),
         manifests=Manifests(store=store, clock=clock),
         revocation=revocation,
     )

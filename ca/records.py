@@ -169,6 +169,35 @@ class Issued:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Signed:
+    """A certificate that was signed after its intent was recorded."""
+
+    ca_id: str
+    serial: int
+    der: bytes
+    not_after: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LineDevice:
+    """An enrolled device of a product line with the key of its last enrolment, and its PfCs, oldest first."""
+
+    device_id: str
+    ak_name: bytes
+    credentials: tuple["LineCredential", ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LineCredential:
+    """A PfC with its present status."""
+
+    ak_name: bytes
+    der: bytes
+    status: Status
+    reason: Reason | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StatusChange:
     """One row of the feed: status of one certificate of an issuing CA; `seq` grows without gaps in time."""
 

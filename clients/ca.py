@@ -28,6 +28,8 @@ from clients.ca_bodies import (
     IssuingCaBody,
     IssuingCasBody,
     ManifestBody,
+    ReissuePage,
+    ReissuePageBody,
     certificate_of,
 )
 from edge.http_client import HttpClient
@@ -51,6 +53,7 @@ __all__ = [
     "ImportedBatch",
     "IssuedCredential",
     "IssuingCa",
+    "ReissuePage",
 ]
 
 RIM_COSE = "application/rim+cose"
@@ -189,6 +192,11 @@ class CaOperatorClient:
         """Have a whole feed imported; the same feed again is the same batch (es)."""
         route = f"/v1/batch-feeds/{feed}/import"
         return read(BatchBody, self._http.post_json(route, {}), route).value()
+
+    def reissue(self, supplier: str, *, model: str, manifest: str, after: str = "") -> ReissuePage:
+        """Have a page of a line issued anew under its current manifest (es own, pva, admin)."""
+        body = {"supplier": supplier, "model": model, "manifest": manifest, "after": after}
+        return self._post("/v1/reissues", body, ReissuePageBody).value()
 
     def reopen_device(self, device_id: str) -> None:
         """Let an enrolled device enrol once more (es)."""

@@ -79,6 +79,15 @@ class FeedProgress:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReissuePage:
+    """Device id -> (issuer, serial number); how many were left out, by the reason; where the next page begins."""
+
+    issued: Mapping[str, tuple[str, int]]
+    left_out: Mapping[str, int]
+    next: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class IssuedCredential:
     """A certificate with its status: `status` good or revoked, `reason` by its name in RFC 5280."""
 
@@ -215,6 +224,30 @@ class FeedBody(Body):
             chunks=self.chunks,
             missing=tuple(self.missing),
             imported=self.imported,
+        )
+
+
+class ReissuedBody(Body):
+    """One credential of a page."""
+
+    device_id: str
+    issuer: str
+    serial: str
+
+
+class ReissuePageBody(Body):
+    """A page of a product line that was issued anew."""
+
+    issued: list[ReissuedBody]
+    left_out: dict[str, int]
+    next: str | None
+
+    def value(self) -> ReissuePage:
+        """The page as a value."""
+        return ReissuePage(
+            issued={each.device_id: (each.issuer, int(each.serial, 16)) for each in self.issued},
+            left_out=self.left_out,
+            next=self.next,
         )
 
 

@@ -9,7 +9,7 @@ Sequencing leaves into a Merkle tree (RFC 9162) is the work of another process s
 import hashlib
 import hmac
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -94,11 +94,27 @@ class LedgerTable:
         `salt` is 32 fresh random bytes. `subject` names whom it is about (device id, serial, tenant),
         never a person. Raises LedgerError for a record that has no unambiguous encoding.
         """
-        data = encode_record(kind=kind, subject=subject, record=record, at=at)
-        digest = leaf_hash(salt=salt, record=data)
-        values = {"kind": kind, "subject": subject, "leaf_hash": digest, "record": data, "salt": salt}
-        connection.execute(sa.insert(self.table).values(**values))
+        (digest,) = self.append_all(connection, kind=kind, leaves=[(subject, record, salt)], at=at)
         return digest
+
+    def append_all(
+        self,
+        connection: sa.Connection,
+        *,
+        kind: str,
+        leaves: Sequence[tuple[str, Mapping[str, Any], bytes]],
+        at: datetime,
+    ) -> list[bytes]:
+        """Add a leaf of one kind for each (subject, record, salt), as `append` does, and give their hashes."""
+        rows: list[dict[str, str | bytes]] = []
+        digests: list[bytes] = []
+        for subject, record, salt in leaves:
+            data = encode_record(kind=kind, subject=subject, record=record, at=at)
+            digest = leaf_hash(salt=salt, record=data)
+            digests.append(digest)
+            rows.append({"kind": kind, "subject": subject, "leaf_hash": digest, "record": data, "salt": salt})
+        connection.execute(sa.insert(self.table), rows)
+        return digests
 
     def entries(self, connection: sa.Connection, *, after: int = 0, limit: int = 1000) -> list[LedgerEntry]:
         """Leaves with a number above `after`, oldest first, at most `limit`."""

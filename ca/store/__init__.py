@@ -16,6 +16,7 @@ from ca.store.authorities import AuthorityRows, SupplyRows
 from ca.store.certificates import CertificateRows, RevocationListRows
 from ca.store.devices import DeviceRows, SessionRows
 from ca.store.feeds import FeedRows
+from ca.store.lines import LineRows
 from edge.database import migrate, transaction
 from edge.process import RandomBytes
 
@@ -26,7 +27,14 @@ MIGRATIONS = Path(__file__).parent.parent / "migrations"
 
 
 class Records(
-    AuthorityRows, SupplyRows, FeedRows, DeviceRows, SessionRows, CertificateRows, RevocationListRows
+    AuthorityRows,
+    SupplyRows,
+    FeedRows,
+    DeviceRows,
+    SessionRows,
+    CertificateRows,
+    LineRows,
+    RevocationListRows,
 ):
     """All records of the CA, inside one transaction."""
 

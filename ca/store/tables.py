@@ -138,7 +138,7 @@ certificates = sa.Table(
     sa.Column("device_id", _DEVICE_ID, nullable=True, index=True),
     sa.Column("ak_name", sa.LargeBinary, nullable=True, index=True),
     sa.Column("spki_sha256", sa.String(64), nullable=False),
-    # NULL between the intent and the signature, both in one transaction: never seen from outside
+    # NULL between the intent and the signature; without a status row nobody is told of it
     sa.Column("der", sa.LargeBinary, nullable=True),
     sa.Column("not_after", UtcTime, nullable=True),
     sa.Column("issued_at", UtcTime, nullable=False),
@@ -181,6 +181,17 @@ manifests = sa.Table(
     sa.Column("not_before", UtcTime, nullable=True),
     sa.Column("not_after", UtcTime, nullable=True),
     sa.Column("imported_at", UtcTime, nullable=False),
+)
+
+reissues = sa.Table(
+    "reissues",
+    metadata,
+    # one certificate a device under a manifest, whoever asks at once
+    sa.Column("manifest_digest", sa.LargeBinary(32), primary_key=True),
+    sa.Column("device_id", _DEVICE_ID, sa.ForeignKey("devices.device_id"), primary_key=True),
+    sa.Column("ca_id", _CA_ID, nullable=False),
+    sa.Column("serial", _SERIAL, nullable=False),
+    sa.ForeignKeyConstraint(["ca_id", "serial"], ["certificates.ca_id", "certificates.serial"]),
 )
 
 manifest_models = sa.Table(

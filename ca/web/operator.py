@@ -6,6 +6,7 @@ from flask import Flask
 
 from ca.batch_feeds import BatchFeeds
 from ca.batches import Batches
+from ca.bulk_issuance import BulkIssuance
 from ca.certification import Certification
 from ca.hierarchy import Hierarchy
 from ca.manifests import Manifests
@@ -14,6 +15,7 @@ from ca.signing import Signing
 from ca.web.certificate_routes import certificate_routes
 from ca.web.hierarchy_routes import CatalogueStore, hierarchy_routes
 from ca.web.problems import PROBLEMS, AuditStore, refusal_recorder
+from ca.web.reissue_routes import reissue_routes
 from ca.web.status_routes import status_routes
 from ca.web.supply_routes import feed_routes, supply_routes
 from edge.principals import PrincipalTable, enforce_access
@@ -33,6 +35,7 @@ class OperatorDesk:
     certification: Certification
     batches: Batches
     feeds: BatchFeeds
+    bulk: BulkIssuance
     manifests: Manifests
     revocation: Revocation
 
@@ -46,6 +49,7 @@ def operator_app(desk: OperatorDesk, *, principals: PrincipalTable) -> Flask:
     app.register_blueprint(certificate_routes(desk.certification))
     app.register_blueprint(supply_routes(desk.manifests, desk.batches, desk.revocation))
     app.register_blueprint(feed_routes(desk.feeds))
+    app.register_blueprint(reissue_routes(desk.bulk))
     app.register_blueprint(status_routes(desk.revocation))
     register_problems(app, PROBLEMS, on_refusal=refusal_recorder(desk.ledger, clock=desk.clock))
     enforce_access(app, principals=principals)

@@ -78,6 +78,7 @@ TABLES: dict[tuple[str, str], Routes] = {
         ("POST", "/v1/manifests"): ("es",),
         ("POST", "/v1/ocsp-delegates"): ("ocsp",),
         ("POST", "/v1/operator-certificates"): ("admin",),
+        ("POST", "/v1/reissues"): ("admin", "es", "pva"),
         ("POST", "/v1/platform-credentials/<serial>/revocation"): ("admin", "es"),
         ("POST", "/v1/supplier-certificates"): ("admin", "es"),
         ("POST", "/v1/tls-certificates"): ("admin",),

@@ -20,6 +20,7 @@ from cryptography.x509.oid import NameOID
 
 from ca.batch_feeds import BatchFeeds
 from ca.batches import Batches
+from ca.bulk_issuance import BulkIssuance
 from ca.callers import Caller
 from ca.certification import Certification
 from ca.enrollment import Enrollment
@@ -188,6 +189,10 @@ class CaHouse:
             store=self.store, signing=self.signing, clock=self.clock, publish=self.lists.publish
         )
 
+    def close(self) -> None:
+        """Close the connections of a CA that is not in memory."""
+        self._engine.dispose()
+
     def __repr__(self) -> str:
         return f"CaHouse(database={self.database!r})"  # of a failing example: its books would hide the rest
 
@@ -234,6 +239,11 @@ class CaHouse:
     def feeds(self) -> BatchFeeds:
         """The use cases around batch feeds."""
         return BatchFeeds(store=self.store, clock=self.clock)
+
+    @property
+    def bulk(self) -> BulkIssuance:
+        """The use case that issues a line anew."""
+        return BulkIssuance(store=self.store, signing=self.signing, clock=self.clock)
 
     @property
     def manifests(self) -> Manifests:
