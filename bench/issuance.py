@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from hashlib import sha256
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -24,6 +25,7 @@ from ca.stencils import Filling, Stencil, full_serial
 from edge.process import system_random
 from standards.pki import oids
 from standards.pki.extensions import ExpectedSystemState, HardwareModuleName
+from standards.pki.fingerprints import spki_der
 from tests.contract.postgresql import programs, running_postgresql
 from tests.fakes.ca import ADMIN, NOW, CaHouse
 from tests.fakes.enrolling_device import EnrollingDevice
@@ -124,7 +126,8 @@ def line_of(house: CaHouse, count: int) -> None:
     )
     stencil = Stencil(template, issuer=house.signing.issuer(line), at=NOW, random_bytes=system_random)
     devices = [_device(number) for number in range(count)]
-    intents = [_intent(each, line.ca_id) for each in devices]
+    keys = [spki_der(ec.generate_private_key(ec.SECP256R1()).public_key()) for _ in devices]
+    intents = [_intent(each, line.ca_id, spki) for each, spki in zip(devices, keys, strict=True)]
     signed = [
         Signed(
             ca_id=line.ca_id,
@@ -132,13 +135,13 @@ def line_of(house: CaHouse, count: int) -> None:
             der=stencil.issue(
                 Filling(
                     serial=intent.serial,
-                    public_key=ec.generate_private_key(ec.SECP256R1()).public_key(),
+                    spki=spki,
                     device_id=bytes.fromhex(device.device_id),
                 )
             ),
             not_after=stencil.not_after,
         )
-        for intent, device in zip(intents, devices, strict=True)
+        for intent, device, spki in zip(intents, devices, keys, strict=True)
     ]
     with house.store.writing() as records:
         records.add_batch(
@@ -249,13 +252,13 @@ def _device(number: int) -> Device:
     )
 
 
-def _intent(device: Device, ca_id: str) -> Intent:
+def _intent(device: Device, ca_id: str, spki: bytes) -> Intent:
     return Intent(
         ca_id=ca_id,
         serial=full_serial(system_random),
         kind=Kind.PLATFORM_CREDENTIAL,
         subject=device.device_id,
-        spki_sha256="0" * 64,
+        spki_sha256=sha256(spki).hexdigest(),
         issued_at=NOW,
         supplier="acme",
         device_id=device.device_id,

@@ -40,11 +40,11 @@ from ca.records import (
     serial_text,
 )
 from ca.signing import Signing
-from ca.stencils import Filling, Stencil, full_serial
+from ca.stencils import Filling, Stencil, full_serial, p256_spki
 from edge.process import Clock
 from standards.pki import oids
 from standards.pki.extensions import ExpectedSystemState, HardwareModuleName
-from standards.pki.fingerprints import certificate_der, spki_sha256
+from standards.pki.fingerprints import certificate_der
 
 PAGE_MAX: Final = 1_000
 PVA: Final = "pva"
@@ -171,7 +171,7 @@ class BulkIssuance:
             serial=full_serial(self.signing.random_bytes),
             kind=Kind.PLATFORM_CREDENTIAL,
             subject=due.device_id,
-            spki_sha256=spki_sha256(due.key),
+            spki_sha256=due.spki_sha256,
             issued_at=at,
             supplier=line.model.supplier,
             device_id=due.device_id,
@@ -185,20 +185,18 @@ class BulkIssuance:
         signed: dict[str, Signed] = {}
         stencil: Stencil | None = None
         for name, intent in intents.items():
-            key, at = due[name].key, intent.issued_at
-            if isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP256R1):
+            each, at = due[name], intent.issued_at
+            spki = p256_spki(each.der, spki_sha256=each.spki_sha256)
+            if spki is None:
+                made = issue(_template(each, line), issuer=issuer, serial=intent.serial, at=at)
+                der, not_after = certificate_der(made), made.not_valid_after_utc
+            else:
                 if stencil is None:
                     stencil = Stencil(
-                        _template(due[name], line),
-                        issuer=issuer,
-                        at=at,
-                        random_bytes=self.signing.random_bytes,
+                        _template(each, line), issuer=issuer, at=at, random_bytes=self.signing.random_bytes
                     )
-                filling = Filling(serial=intent.serial, public_key=key, device_id=bytes.fromhex(name))
+                filling = Filling(serial=intent.serial, spki=spki, device_id=bytes.fromhex(name))
                 der, not_after = stencil.issue(filling), stencil.not_after
-            else:
-                made = issue(_template(due[name], line), issuer=issuer, serial=intent.serial, at=at)
-                der, not_after = certificate_der(made), made.not_valid_after_utc
             signed[name] = Signed(ca_id=intent.ca_id, serial=intent.serial, der=der, not_after=not_after)
         return signed
 
@@ -209,7 +207,15 @@ class _Due:
 
     device_id: str
     ak_name: bytes
-    key: SubjectKey
+    spki_sha256: str
+    der: bytes
+
+    def key(self) -> SubjectKey:
+        """The key of its present credential, decoded."""
+        key = x509.load_der_x509_certificate(self.der).public_key()
+        if not isinstance(key, ec.EllipticCurvePublicKey | rsa.RSAPublicKey):
+            raise TypeError(f"a credential of {self.device_id} is over a key that no AK here has")
+        return key
 
 
 def _line(records: LineRecords, asked: Reissue, *, at: datetime) -> _Line:
@@ -219,7 +225,7 @@ def _line(records: LineRecords, asked: Reissue, *, at: datetime) -> _Line:
             "no-such-model",
             subject=f"model {asked.model[:64]}",
             detail=f"no issuing CA of {asked.supplier!r} certifies this model",
-            remedy="name supplier and model as `pva ca list` shows them",
+            remedy="name supplier and model as `pva issuing-ca list` shows them",
         )
     issuer = records.authority(model.ca_id)
     if issuer is None or issuer.state is not AuthorityState.ACTIVE:
@@ -247,10 +253,12 @@ def _due(page: Sequence[LineDevice], manifest: ManifestRecord) -> tuple[dict[str
         if reason is not None:
             left_out[reason] += 1
             continue
-        key = x509.load_der_x509_certificate(good[-1].der).public_key()
-        if not isinstance(key, ec.EllipticCurvePublicKey | rsa.RSAPublicKey):
-            raise TypeError(f"a credential of {device.device_id} is over a key that no AK here has")
-        due[device.device_id] = _Due(device_id=device.device_id, ak_name=device.ak_name, key=key)
+        due[device.device_id] = _Due(
+            device_id=device.device_id,
+            ak_name=device.ak_name,
+            spki_sha256=good[-1].spki_sha256,
+            der=good[-1].der,
+        )
     return due, dict(left_out)
 
 
@@ -277,7 +285,7 @@ def _template(due: _Due, line: _Line) -> Template:
     manifest = line.manifest
     return Template(
         kind=Kind.PLATFORM_CREDENTIAL,
-        public_key=due.key,
+        public_key=due.key(),
         tre_level=line.issuer.tre_level,
         hardware_module=HardwareModuleName(
             hw_type=oids.hw_type_of_model(line.model.hw_type), serial=bytes.fromhex(due.device_id)

@@ -189,9 +189,10 @@ class LineDevice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LineCredential:
-    """A PfC with its present status."""
+    """A PfC with its present status; `spki_sha256` is of its key."""
 
     ak_name: bytes
+    spki_sha256: str
     der: bytes
     status: Status
     reason: Reason | None

@@ -11,20 +11,23 @@ The fields: serial number (20 octets), the AK's point (P-256), its key identifie
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from hashlib import sha1
+from hashlib import sha1, sha256
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from ca.errors import ProfileError
 from ca.issuance import SERIAL_BYTES, Issuer, Template, new_serial, rehearse, signature_digest
 from edge.process import RandomBytes
 from standards.pki.extensions import HardwareModuleName
-from standards.pki.fingerprints import certificate_der
+from standards.pki.fingerprints import certificate_der, spki_der
 
 DEVICE_ID_BYTES = 32
-_POINT = (Encoding.X962, PublicFormat.UncompressedPoint)
+_POINT_BYTES = 65
+_P256_PREFIX = bytes.fromhex("3059301306072a8648ce3d020106082a8648ce3d03010703420004")
+"""A SubjectPublicKeyInfo on P-256 up to its point's coordinates: RFC 5480, uncompressed."""
+_SPKI_BYTES = len(_P256_PREFIX) + _POINT_BYTES - 1
 _FIRST_OCTET_MIN = 1
 """A serial number whose first octet is 0 would have 19 octets in DER, and another length."""
 _SHORT_FORM_MAX = 0x7F
@@ -34,10 +37,13 @@ _BIT_STRING = 0x03
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filling:
-    """What one certificate of a stencil has of its own."""
+    """What one certificate of a stencil has of its own; `spki` is a SubjectPublicKeyInfo on P-256, DER.
+
+    That its point lies on the curve is for who proved the key to have checked, before it was in the books.
+    """
 
     serial: int
-    public_key: ec.EllipticCurvePublicKey
+    spki: bytes
     device_id: bytes
 
 
@@ -47,6 +53,13 @@ def full_serial(random_bytes: RandomBytes) -> int:
         serial = new_serial(random_bytes(SERIAL_BYTES))
         if serial >> (8 * (SERIAL_BYTES - 1)) >= _FIRST_OCTET_MIN:
             return serial
+
+
+def p256_spki(der: bytes, *, spki_sha256: str) -> bytes | None:
+    """The SubjectPublicKeyInfo of a certificate that the books know by its digest; None where it is not on P-256."""
+    start = der.find(_P256_PREFIX)
+    spki = der[start : start + _SPKI_BYTES] if start >= 0 else b""
+    return spki if sha256(spki).hexdigest() == spki_sha256 else None
 
 
 class Stencil:
@@ -101,7 +114,7 @@ class _Part:
 
 
 def _values(filling: Filling) -> Sequence[bytes]:
-    point = filling.public_key.public_bytes(*_POINT)
+    point = filling.spki[-_POINT_BYTES:]
     return (
         filling.serial.to_bytes(SERIAL_BYTES, "big"),
         point,
@@ -113,7 +126,7 @@ def _values(filling: Filling) -> Sequence[bytes]:
 def _throw_away(random_bytes: RandomBytes) -> Filling:
     return Filling(
         serial=full_serial(random_bytes),
-        public_key=ec.generate_private_key(ec.SECP256R1()).public_key(),
+        spki=spki_der(ec.generate_private_key(ec.SECP256R1()).public_key()),
         device_id=random_bytes(DEVICE_ID_BYTES),
     )
 
@@ -122,7 +135,10 @@ def _rehearsed(template: Template, filling: Filling, *, issuer: Issuer, at: date
     if template.hardware_module is None:
         raise ProfileError(f"{template.kind}: a stencil needs a hardware module to vary")
     module = HardwareModuleName(hw_type=template.hardware_module.hw_type, serial=filling.device_id)
-    varied = replace(template, public_key=filling.public_key, hardware_module=module)
+    key = load_der_public_key(filling.spki)
+    if not isinstance(key, ec.EllipticCurvePublicKey):
+        raise ProfileError("expected the SubjectPublicKeyInfo of a key on P-256")
+    varied = replace(template, public_key=key, hardware_module=module)
     return rehearse(varied, issuer=issuer, serial=filling.serial, at=at)
 
 
@@ -155,8 +171,8 @@ def _check(filling: Filling) -> None:
         raise ProfileError("a serial number of a stencil is positive and has 20 octets")
     if len(filling.device_id) != DEVICE_ID_BYTES:
         raise ProfileError(f"a device id has {DEVICE_ID_BYTES} bytes, got {len(filling.device_id)}")
-    if not isinstance(filling.public_key.curve, ec.SECP256R1):
-        raise ProfileError(f"expected a key on P-256, got {filling.public_key.curve.name}")
+    if not filling.spki.startswith(_P256_PREFIX) or len(filling.spki) != _SPKI_BYTES:
+        raise ProfileError("expected the SubjectPublicKeyInfo of a key on P-256")
 
 
 def _tagged(tag: int, content: bytes) -> bytes:

@@ -21,6 +21,10 @@ SALT_BYTES = 32
 RECORD_BYTES_MAX = 64 * 1024
 
 
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+_PLAIN = (str, int, type(None))
+
+
 class LedgerError(Exception):
     """A record cannot become a leaf, or a stored leaf does not match its record."""
 
@@ -47,9 +51,7 @@ def encode_record(*, kind: str, subject: str, record: Mapping[str, Any], at: dat
     moment = at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
     whole = {"at": moment, "kind": kind, "record": record, "subject": subject}
     _refuse_ambiguous(whole)
-    data = json.dumps(
-        whole, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    ).encode()
+    data = _ENCODER.encode(whole).encode()
     if len(data) > RECORD_BYTES_MAX:
         raise LedgerError(f"a ledger record has at most {RECORD_BYTES_MAX} bytes, got {len(data)}")
     return data
@@ -140,13 +142,14 @@ def verify_entry(entry: LedgerEntry) -> dict[str, Any]:
 
 
 def _refuse_ambiguous(value: object) -> None:
-    if value is None or isinstance(value, str | int):
+    if isinstance(value, _PLAIN):
         return
-    if isinstance(value, Mapping):
+    if isinstance(value, dict) or isinstance(value, Mapping):  # noqa: SIM101  # the second question is a slow one
         for key, nested in value.items():
             if not isinstance(key, str):
                 raise LedgerError(f"keys of a ledger record are strings, got {type(key).__name__}")
-            _refuse_ambiguous(nested)
+            if not isinstance(nested, _PLAIN):
+                _refuse_ambiguous(nested)
         return
     if isinstance(value, list | tuple):
         for nested in value:

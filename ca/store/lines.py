@@ -45,6 +45,7 @@ class LineRows(Rows):
                 page.c.device_id,
                 page.c.ak_name,
                 issued.c.ak_name.label("of_ak"),
+                issued.c.spki_sha256,
                 issued.c.der,
                 history.c.status,
                 history.c.reason,
@@ -61,6 +62,7 @@ class LineRows(Rows):
                 credentials=tuple(
                     LineCredential(
                         ak_name=row.of_ak,
+                        spki_sha256=row.spki_sha256,
                         der=row.der,
                         status=Status(row.status),
                         reason=None if row.reason is None else Reason(row.reason),

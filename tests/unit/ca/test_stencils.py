@@ -6,16 +6,20 @@ from dataclasses import replace
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from ca.errors import ProfileError
 from ca.issuance import Issuer, Template, rehearse
 from ca.lint import lint_certificate
 from ca.profiles import PROFILES, Kind
-from ca.stencils import Filling, Stencil, full_serial
+from ca.stencils import Filling, Stencil, full_serial, p256_spki
 from standards.pki import oids
 from standards.pki.extensions import ExpectedSystemState, HardwareModuleName
+from standards.pki.fingerprints import certificate_der, spki_der, spki_sha256
 from tests.fakes.ca import NOW, CaHouse
 from tests.fakes.pki import p256
+
+SPKI = spki_der(p256().public_key())
 
 pytestmark = pytest.mark.requirement("R82")
 
@@ -26,10 +30,10 @@ def issuer() -> Issuer:
     return house.signing.issuer(house.product_line())
 
 
-def template(*, device_id: bytes = bytes(32), key: ec.EllipticCurvePublicKey | None = None) -> Template:
+def template(*, device_id: bytes = bytes(32), spki: bytes = SPKI) -> Template:
     return Template(
         kind=Kind.PLATFORM_CREDENTIAL,
-        public_key=key or p256().public_key(),
+        public_key=load_der_public_key(spki),  # type: ignore[arg-type]  # an EC key
         tre_level=2,
         hardware_module=HardwareModuleName(hw_type=oids.hw_type_of_model(1), serial=device_id),
         expected_state=ExpectedSystemState(manifest_id="gw/2", manifest_digest=b"\x07" * 32, svn=2),
@@ -37,7 +41,9 @@ def template(*, device_id: bytes = bytes(32), key: ec.EllipticCurvePublicKey | N
 
 
 def filling() -> Filling:
-    return Filling(serial=full_serial(os.urandom), public_key=p256().public_key(), device_id=os.urandom(32))
+    return Filling(
+        serial=full_serial(os.urandom), spki=spki_der(p256().public_key()), device_id=os.urandom(32)
+    )
 
 
 def stencil_of(issuer: Issuer) -> Stencil:
@@ -50,7 +56,7 @@ def test_a_certificate_is_the_one_that_the_builder_makes(issuer: Issuer) -> None
     for each in (filling() for _ in range(20)):
         made = x509.load_der_x509_certificate(stencil.issue(each))
         built = rehearse(
-            template(device_id=each.device_id, key=each.public_key),
+            template(device_id=each.device_id, spki=each.spki),
             issuer=issuer,
             serial=each.serial,
             at=NOW,
@@ -76,7 +82,9 @@ def test_a_serial_number_that_is_too_short_is_drawn_again() -> None:
         ({"serial": 1 << 159}, "serial number"),
         ({"device_id": bytes(31)}, "device id"),
         ({"device_id": bytes(33)}, "device id"),
-        ({"public_key": ec.generate_private_key(ec.SECP384R1()).public_key()}, "P-256"),
+        ({"spki": spki_der(ec.generate_private_key(ec.SECP384R1()).public_key())}, "P-256"),
+        ({"spki": SPKI + b"\x00"}, "P-256"),
+        ({"spki": SPKI[:-1]}, "P-256"),
     ],
 )
 def test_what_would_change_a_length_is_refused(issuer: Issuer, change: dict[str, object], named: str) -> None:
@@ -109,3 +117,13 @@ def test_what_no_profile_foresees_makes_no_stencil(issuer: Issuer) -> None:
 def test_an_issuer_whose_key_is_not_its_own_makes_no_stencil(issuer: Issuer) -> None:
     with pytest.raises(ProfileError, match="not the one in its certificate"):
         stencil_of(replace(issuer, key=p256()))
+
+
+def test_a_key_is_taken_from_a_certificate_by_the_digest_in_the_books(issuer: Issuer) -> None:
+    each = filling()
+    der = stencil_of(issuer).issue(each)
+    assert p256_spki(der, spki_sha256=spki_sha256(x509.load_der_x509_certificate(der))) == each.spki
+    assert issuer.certificate is not None
+    assert p256_spki(der, spki_sha256=spki_sha256(issuer.certificate)) is None
+    assert p256_spki(b"", spki_sha256=spki_sha256(issuer.certificate)) is None
+    assert p256_spki(certificate_der(issuer.certificate), spki_sha256="0" * 64) is None
