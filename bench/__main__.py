@@ -16,6 +16,8 @@ from bench import verify
 from bench.operations import OPERATIONS
 
 WARM_UP = 3
+ISSUANCE = "issuance"
+"""Credentials with durable storage, in batches and singly: not one operation but a run of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,10 +68,19 @@ def main() -> int:
     if sys.argv[1:2] == ["verify"]:
         return verify.main(sys.argv[2:])
     parser = argparse.ArgumentParser(prog="./dev bench", description="measure the hot paths")
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"one or more of: {', '.join(OPERATIONS)}")
+    parser.add_argument(
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help=f"one or more of: {', '.join(OPERATIONS)}; or {ISSUANCE}, alone",
+    )
     parser.add_argument("-o", "--output", choices=("text", "json"), default="text")
     parser.add_argument("--seconds", type=float, default=1.0, help="time to spend on each (1)")
     arguments = parser.parse_args()
+    if arguments.names == [ISSUANCE]:
+        from bench import issuance  # noqa: PLC0415 - it needs a database, which the others do without
+
+        return issuance.main(arguments.output)
     unknown = set(arguments.names) - set(OPERATIONS)
     if unknown:
         parser.error(f"no such operation: {', '.join(sorted(unknown))}; there are {', '.join(OPERATIONS)}")

@@ -21,7 +21,7 @@ from messages.enrollment import ENROLLMENT_BYTES_MAX
 
 ROLE = "ca"
 LISTS_INTERVAL_S = 10.0
-SESSIONS_INTERVAL_S = 3600.0
+LEFT_INTERVAL_S = 3600.0
 PUBLIC_BODY_BYTES_MAX = 1024
 
 
@@ -65,7 +65,7 @@ def run(settings: CaSettings) -> None:
                 interval_s=LISTS_INTERVAL_S,
                 work=lambda: authority.publish_lists(holder=holder),
             ),
-            Periodic(name="sessions", interval_s=SESSIONS_INTERVAL_S, work=authority.forget_old_sessions),
+            Periodic(name="left", interval_s=LEFT_INTERVAL_S, work=authority.forget_what_was_left),
             *log_work(settings.audit_log, authority.log),
         ],
     )

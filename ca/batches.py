@@ -29,14 +29,28 @@ from standards.pki.jws import VerifiedJws, verify_jws
 CLOCK_SLACK = timedelta(minutes=5)
 
 
-class BatchRecords(SignerRecords, Protocol):
+class ModelRecords(Protocol):
+    """Port to models."""
+
+    def models_of(self, *, supplier: str | None = None, ca_id: str | None = None) -> list[Model]:
+        """Models of a supplier or of an issuing CA."""
+
+
+class RecordingRecords(Protocol):
+    """Port to imported batches and the ledger."""
+
+    def add_batch(self, batch: Batch) -> None:
+        """Record an imported batch."""
+
+    def audit(self, *, kind: str, subject: str, record: dict[str, Any], at: datetime) -> None:
+        """Add one leaf to the ledger."""
+
+
+class BatchRecords(SignerRecords, ModelRecords, RecordingRecords, Protocol):
     """Port to batches, models and devices."""
 
     def batch(self, supplier: str, batch: str) -> Batch | None:
         """The batch of this name."""
-
-    def models_of(self, *, supplier: str | None = None, ca_id: str | None = None) -> list[Model]:
-        """Models of a supplier or of an issuing CA."""
 
     def listed_already(self, device_ids: Collection[str]) -> Iterator[Device]:
         """Those of `device_ids` that some batch lists already."""
@@ -44,14 +58,8 @@ class BatchRecords(SignerRecords, Protocol):
     def serials_taken(self, supplier: str, named: Collection[tuple[str, str]]) -> Iterator[Device]:
         """Devices of the supplier that have one of the (model, serial) pairs."""
 
-    def add_batch(self, batch: Batch) -> None:
-        """Record an imported batch."""
-
     def add_devices(self, devices: Iterable[Device]) -> None:
         """Record newly listed devices."""
-
-    def audit(self, *, kind: str, subject: str, record: dict[str, Any], at: datetime) -> None:
-        """Add one leaf to the ledger."""
 
 
 class BatchStore(Protocol):
@@ -80,7 +88,7 @@ class Batches:
         with self.store.reading() as records:
             root = es_root_of(records, supplier)
         # 2 signed for this purpose under that root
-        signed = _verify(token, root=root, at=at)
+        signed = verified_list(token, root=root, at=at, typ=BATCH_TYPE, bytes_max=BATCH_BYTES_MAX)
         # 3 a list of this supplier, well-formed
         batch = _read(signed, supplier=supplier, at=at)
         with self.store.writing() as records:
@@ -89,23 +97,36 @@ class Batches:
             # 5 the same list again changes nothing, another one of the same name is refused
             imported = records.batch(supplier, batch.batch)
             if imported is not None:
-                return _same(imported, signed)
+                return same_batch(imported, claims_digest(signed.claims))
             # 6 known models, and devices that nobody has listed
-            _check_models(records, batch)
+            check_models(
+                records, {each.model for each in batch.devices}, supplier=supplier, batch=batch.batch
+            )
             _check_devices(records, batch)
             # 7 record it whole, audit leaf
-            return _record(records, batch, signed=signed, caller=caller, at=at)
+            made = Batch(
+                supplier=supplier,
+                batch=batch.batch,
+                claims_sha256=claims_digest(signed.claims),
+                signer_sha256=certificate_sha256(signed.path[0]),
+                devices=len(batch.devices),
+                imported_at=at,
+            )
+            record_batch(records, made, caller=caller)
+            records.add_devices(_listed(batch))
+            return made
 
 
-def _verify(token: str, *, root: Authority, at: datetime) -> VerifiedJws:
+def verified_list(token: str, *, root: Authority, at: datetime, typ: str, bytes_max: int) -> VerifiedJws:
+    """A list, or the head of one, whose signer the supplier's ES root certified for it; else InvalidInputError."""
     try:
         return verify_jws(
             token,
             anchors=[root.x509()],
             eku=oids.EKU_BATCH_SIGNING,
-            typ=BATCH_TYPE,
+            typ=typ,
             at=at,
-            bytes_max=BATCH_BYTES_MAX,
+            bytes_max=bytes_max,
         )
     except PkiError as error:
         raise InvalidInputError(
@@ -126,6 +147,28 @@ def _read(signed: VerifiedJws, *, supplier: str, at: datetime) -> BatchList:
             detail=str(error),
             remedy="correct the list, sign it again and send it; nothing was imported",
         ) from error
+    check_origin(batch, supplier=supplier, at=at)
+    return batch
+
+
+class Named(Protocol):
+    """What a list or the head of one says of itself."""
+
+    @property
+    def batch(self) -> str:
+        """Name of the batch."""
+
+    @property
+    def supplier(self) -> str:
+        """Whose it says that it is."""
+
+    @property
+    def issued_at(self) -> datetime:
+        """When it was signed."""
+
+
+def check_origin(batch: Named, *, supplier: str, at: datetime) -> None:
+    """Raise InvalidInputError unless the list says that it is of `supplier`, and of the past."""
     if batch.supplier != supplier:
         raise InvalidInputError(
             "batch-of-another-supplier",
@@ -140,11 +183,11 @@ def _read(signed: VerifiedJws, *, supplier: str, at: datetime) -> BatchList:
             detail=f"the list was issued at {batch.issued_at:%Y-%m-%dT%H:%M:%SZ}, later than now",
             remedy="set the clock of the signing station",
         )
-    return batch
 
 
-def _same(imported: Batch, signed: VerifiedJws) -> Batch:
-    if imported.claims_sha256 == claims_digest(signed.claims):
+def same_batch(imported: Batch, digest: str) -> Batch:
+    """The batch that was imported under this name, if it is the one of this digest; else ConflictError."""
+    if imported.claims_sha256 == digest:
         return imported
     raise ConflictError(
         "batch-exists-already",
@@ -159,14 +202,15 @@ def claims_digest(claims: dict[str, Any]) -> str:
     return sha256(json.dumps(claims, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
-def _check_models(records: BatchRecords, batch: BatchList) -> None:
-    known = {each.model for each in records.models_of(supplier=batch.supplier)}
-    unknown = sorted({device.model for device in batch.devices} - known)
+def check_models(records: ModelRecords, models: Collection[str], *, supplier: str, batch: str) -> None:
+    """Raise InvalidInputError unless an issuing CA of the supplier certifies each of the models."""
+    known = {each.model for each in records.models_of(supplier=supplier)}
+    unknown = sorted(set(models) - known)
     if unknown:
         raise InvalidInputError(
             "model-unknown",
-            subject=f"batch {batch.batch}",
-            detail=f"no issuing CA of {batch.supplier!r} certifies the model {unknown[0]!r}",
+            subject=f"batch {batch}",
+            detail=f"no issuing CA of {supplier!r} certifies the model {unknown[0]!r}",
             remedy="have the model added with its issuing CA, or correct the list; nothing was imported",
         )
 
@@ -197,19 +241,21 @@ def _listed_already(device: Device) -> ConflictError:
     )
 
 
-def _record(
-    records: BatchRecords, batch: BatchList, *, signed: VerifiedJws, caller: Caller, at: datetime
-) -> Batch:
-    made = Batch(
-        supplier=batch.supplier,
-        batch=batch.batch,
-        claims_sha256=claims_digest(signed.claims),
-        signer_sha256=certificate_sha256(signed.path[0]),
-        devices=len(batch.devices),
-        imported_at=at,
-    )
+def record_batch(records: RecordingRecords, made: Batch, *, caller: Caller) -> None:
+    """Record a batch and its audit leaf; its devices are the caller's to add, in the same transaction."""
     records.add_batch(made)
-    records.add_devices(
+    record = {
+        "supplier": made.supplier,
+        "devices": made.devices,
+        "claims_sha256": made.claims_sha256,
+        "signer_sha256": made.signer_sha256,
+        "by": caller.name,
+    }
+    records.audit(kind="batch-imported", subject=made.batch, record=record, at=made.imported_at)
+
+
+def _listed(batch: BatchList) -> Iterator[Device]:
+    return (
         Device(
             device_id=each.device_id,
             supplier=batch.supplier,
@@ -220,12 +266,3 @@ def _record(
         )
         for each in batch.devices
     )
-    record = {
-        "supplier": made.supplier,
-        "devices": made.devices,
-        "claims_sha256": made.claims_sha256,
-        "signer_sha256": made.signer_sha256,
-        "by": caller.name,
-    }
-    records.audit(kind="batch-imported", subject=batch.batch, record=record, at=at)
-    return made

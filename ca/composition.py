@@ -5,7 +5,9 @@ from datetime import timedelta
 
 from flask import Flask
 
+from ca.batch_feeds import BatchFeeds
 from ca.batches import Batches
+from ca.bulk_issuance import BulkIssuance
 from ca.certification import Certification
 from ca.enrollment import Enrollment
 from ca.hierarchy import Hierarchy
@@ -62,6 +64,7 @@ class CertificationAuthority:
     lists: RevocationLists
     enrollment: Enrollment
     log: AuditLog | None
+    feeds: BatchFeeds
     clock: Clock
     random_bytes: RandomBytes
 
@@ -72,9 +75,10 @@ class CertificationAuthority:
         if mine:
             self.lists.publish_due()
 
-    def forget_old_sessions(self) -> None:
-        """Delete enrolment sessions that nobody can come back to."""
+    def forget_what_was_left(self) -> None:
+        """Delete enrolment sessions that nobody can come back to, and feeds that were left unfinished."""
         self.enrollment.forget_old_sessions()
+        self.feeds.forget_old()
 
 
 def compose(settings: CaSettings) -> CertificationAuthority:
@@ -94,6 +98,7 @@ def compose(settings: CaSettings) -> CertificationAuthority:
     )
     log = store.open_log(settings.audit_log, clock=clock)
     revocation = Revocation(store=store, clock=clock, publish=lists.publish)
+    feeds = BatchFeeds(store=store, clock=clock)
     desk = OperatorDesk(
         catalogue=store,
         ledger=store,
@@ -104,6 +109,8 @@ def compose(settings: CaSettings) -> CertificationAuthority:
             store=store, signing=signing, clock=clock, responder_keys=frozenset(settings.responder_keys)
         ),
         batches=Batches(store=store, clock=clock),
+        feeds=feeds,
+        bulk=BulkIssuance(store=store, signing=signing, clock=clock),
         manifests=Manifests(store=store, clock=clock),
         revocation=revocation,
         log=log,
@@ -127,6 +134,7 @@ def compose(settings: CaSettings) -> CertificationAuthority:
         lists=lists,
         enrollment=enrollment,
         log=log,
+        feeds=feeds,
         clock=clock,
         random_bytes=system_random,
     )

@@ -97,26 +97,39 @@ def issue(template: Template, *, issuer: Issuer, serial: int, at: datetime) -> x
     NOT checked here: whether the caller may have it, and whether `serial` is unused.
     Raises ProfileError, before the CA's key is touched, for anything that the profile does not foresee.
     """
+    rehearsal, builder = _rehearsal(template, issuer=issuer, serial=serial, at=at)
+    certificate = builder.sign(issuer.key, signature_digest(issuer.key))
+    if certificate.tbs_certificate_bytes != rehearsal.tbs_certificate_bytes:
+        raise ProfileError("what was signed is not what was examined")
+    return certificate
+
+
+def rehearse(template: Template, *, issuer: Issuer, serial: int, at: datetime) -> x509.Certificate:
+    """What `issue` would sign, examined, under a throw-away key. Raises ProfileError."""
+    return _rehearsal(template, issuer=issuer, serial=serial, at=at)[0]
+
+
+def _rehearsal(
+    template: Template, *, issuer: Issuer, serial: int, at: datetime
+) -> tuple[x509.Certificate, x509.CertificateBuilder]:
     profile = PROFILES[template.kind]
     _check_variables(template, profile)
     _check_issuer(template, profile, issuer)
     builder = _builder(template, profile=profile, issuer=issuer, serial=serial, at=at)
-    rehearsal = builder.sign(ec.generate_private_key(issuer.key.curve), _digest(issuer.key))
+    rehearsal = builder.sign(ec.generate_private_key(issuer.key.curve), signature_digest(issuer.key))
     lint_certificate(rehearsal, profile=profile, issuer=issuer.certificate)
-    certificate = builder.sign(issuer.key, _digest(issuer.key))
-    if certificate.tbs_certificate_bytes != rehearsal.tbs_certificate_bytes:
-        raise ProfileError("what was signed is not what was examined")
-    return certificate
+    return rehearsal, builder
 
 
 def certificate_request(
     *, subject: x509.Name, key: ec.EllipticCurvePrivateKey
 ) -> x509.CertificateSigningRequest:
     """Proof of possession of a CA's key, for a root whose key is elsewhere; it carries no extension."""
-    return x509.CertificateSigningRequestBuilder().subject_name(subject).sign(key, _digest(key))
+    return x509.CertificateSigningRequestBuilder().subject_name(subject).sign(key, signature_digest(key))
 
 
-def _digest(key: ec.EllipticCurvePrivateKey) -> hashes.SHA256 | hashes.SHA384:
+def signature_digest(key: ec.EllipticCurvePrivateKey) -> hashes.SHA256 | hashes.SHA384:
+    """The hash that a CA of this key signs with."""
     return hashes.SHA384() if isinstance(key.curve, ec.SECP384R1) else hashes.SHA256()
 
 

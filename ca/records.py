@@ -74,6 +74,27 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OpenFeed:
+    """A batch feed that is not whole yet: `feed` is SHA-256 over what its `head`, a signed token, says."""
+
+    feed: str
+    supplier: str
+    batch: str
+    head: str
+    opened_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedLine:
+    """One device of a feed under the number of its line."""
+
+    line: int
+    device_id: str
+    model: str
+    serial: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Device:
     """A listed device; the Names are those of its last enrolment, None before the first."""
 
@@ -165,6 +186,36 @@ class HoldRecord:
     held_at: datetime
     recovery: str | None = None
     recovered_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signed:
+    """A certificate that was signed after its intent was recorded."""
+
+    ca_id: str
+    serial: int
+    der: bytes
+    not_after: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LineDevice:
+    """An enrolled device of a product line with the key of its last enrolment, and its PfCs, oldest first."""
+
+    device_id: str
+    ak_name: bytes
+    credentials: tuple["LineCredential", ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LineCredential:
+    """A PfC with its present status; `spki_sha256` is of its key."""
+
+    ak_name: bytes
+    spki_sha256: str
+    der: bytes
+    status: Status
+    reason: Reason | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

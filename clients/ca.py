@@ -19,6 +19,8 @@ from clients.ca_bodies import (
     EsRoot,
     EsRootBody,
     EsRootsBody,
+    FeedBody,
+    FeedProgress,
     ImportedBatch,
     IssuedBody,
     IssuedCredential,
@@ -26,6 +28,8 @@ from clients.ca_bodies import (
     IssuingCaBody,
     IssuingCasBody,
     ManifestBody,
+    ReissuePage,
+    ReissuePageBody,
     certificate_of,
 )
 from edge.http_client import HttpClient
@@ -45,13 +49,16 @@ __all__ = [
     "CaOperatorClient",
     "CaPublicClient",
     "EsRoot",
+    "FeedProgress",
     "ImportedBatch",
     "IssuedCredential",
     "IssuingCa",
+    "ReissuePage",
 ]
 
 RIM_COSE = "application/rim+cose"
 JOSE = "application/jose"
+TEXT = "text/plain"
 
 
 class CaDeviceClient:
@@ -171,6 +178,25 @@ class CaOperatorClient:
     def import_batch(self, token: str) -> ImportedBatch:
         """Hand in a signed batch list (es)."""
         return self._post_octets("/v1/batches", token.encode("ascii"), JOSE, BatchBody).value()
+
+    def open_feed(self, head: str) -> FeedProgress:
+        """Begin a batch feed by its signed head, or hear how far it has come (es)."""
+        return self._post_octets("/v1/batch-feeds", head.encode("ascii"), JOSE, FeedBody).value()
+
+    def add_chunk(self, feed: str, number: int, lines: bytes) -> FeedProgress:
+        """Hand in one chunk of a feed; the same chunk again changes nothing (es)."""
+        route = f"/v1/batch-feeds/{feed}/chunks/{number}"
+        return self._post_octets(route, lines, TEXT, FeedBody).value()
+
+    def import_feed(self, feed: str) -> ImportedBatch:
+        """Have a whole feed imported; the same feed again is the same batch (es)."""
+        route = f"/v1/batch-feeds/{feed}/import"
+        return read(BatchBody, self._http.post_json(route, {}), route).value()
+
+    def reissue(self, supplier: str, *, model: str, manifest: str, after: str = "") -> ReissuePage:
+        """Have a page of a line issued anew under its current manifest (es own, pva, admin)."""
+        body = {"supplier": supplier, "model": model, "manifest": manifest, "after": after}
+        return self._post("/v1/reissues", body, ReissuePageBody).value()
 
     def reopen_device(self, device_id: str) -> None:
         """Let an enrolled device enrol once more (es)."""

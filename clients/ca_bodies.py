@@ -6,9 +6,10 @@ The one rule: a body becomes a value whole, certificates decoded, or is refused 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Annotated
 
 from cryptography import x509
-from pydantic import AwareDatetime, PositiveInt
+from pydantic import AwareDatetime, PositiveInt, StringConstraints
 
 from clients.ca_answers import Body, CaAnswerError
 from standards.pki.fingerprints import UNREADABLE
@@ -74,6 +75,27 @@ class CredentialHold:
     held_at: datetime
     recovery: str | None
     recovered_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedProgress:
+    """How far a batch feed has come; `missing` are the numbers of chunks, the first is 0."""
+
+    feed: str
+    batch: str
+    devices: int
+    chunks: int
+    missing: tuple[int, ...]
+    imported: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReissuePage:
+    """Device id -> (issuer, serial number); how many were left out, by the reason; where the next page begins."""
+
+    issued: Mapping[str, tuple[str, int]]
+    left_out: Mapping[str, int]
+    next: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -215,6 +237,52 @@ class HoldBody(Body):
             held_at=self.held_at,
             recovery=self.recovery,
             recovered_at=self.recovered_at,
+        )
+
+
+class FeedBody(Body):
+    """A batch feed on its way."""
+
+    feed: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+    batch: str
+    devices: int
+    chunks: int
+    missing: list[int]
+    imported: bool
+
+    def value(self) -> FeedProgress:
+        """The progress as a value."""
+        return FeedProgress(
+            feed=self.feed,
+            batch=self.batch,
+            devices=self.devices,
+            chunks=self.chunks,
+            missing=tuple(self.missing),
+            imported=self.imported,
+        )
+
+
+class ReissuedBody(Body):
+    """One credential of a page."""
+
+    device_id: str
+    issuer: str
+    serial: str
+
+
+class ReissuePageBody(Body):
+    """A page of a product line that was issued anew."""
+
+    issued: list[ReissuedBody]
+    left_out: dict[str, int]
+    next: str | None
+
+    def value(self) -> ReissuePage:
+        """The page as a value."""
+        return ReissuePage(
+            issued={each.device_id: (each.issuer, int(each.serial, 16)) for each in self.issued},
+            left_out=self.left_out,
+            next=self.next,
         )
 
 

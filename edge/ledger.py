@@ -9,7 +9,7 @@ Putting leaves in their order, in a Merkle tree, is the work of `edge/audit_log.
 import hashlib
 import hmac
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -21,6 +21,10 @@ from edge.database import UtcTime
 LEAF_LABEL = b"pva/leaf/1\x00"
 SALT_BYTES = 32
 RECORD_BYTES_MAX = 64 * 1024
+
+
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+_PLAIN = (str, int, type(None))
 
 
 class LedgerError(Exception):
@@ -53,9 +57,7 @@ def encode_record(*, kind: str, subject: str, record: Mapping[str, Any], at: dat
     moment = at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
     whole = {"at": moment, "kind": kind, "record": record, "subject": subject}
     _refuse_ambiguous(whole)
-    data = json.dumps(
-        whole, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    ).encode()
+    data = _ENCODER.encode(whole).encode()
     if len(data) > RECORD_BYTES_MAX:
         raise LedgerError(f"a ledger record has at most {RECORD_BYTES_MAX} bytes, got {len(data)}")
     return data
@@ -117,11 +119,27 @@ class LedgerTable:
         `salt` is 32 fresh random bytes. `subject` names whom it is about (device id, serial, tenant),
         never a person. Raises LedgerError for a record that has no unambiguous encoding.
         """
-        data = encode_record(kind=kind, subject=subject, record=record, at=at)
-        digest = leaf_hash(salt=salt, record=data)
-        values = {"kind": kind, "subject": subject, "leaf_hash": digest, "record": data, "salt": salt}
-        connection.execute(sa.insert(self.table).values(**values))
+        (digest,) = self.append_all(connection, kind=kind, leaves=[(subject, record, salt)], at=at)
         return digest
+
+    def append_all(
+        self,
+        connection: sa.Connection,
+        *,
+        kind: str,
+        leaves: Sequence[tuple[str, Mapping[str, Any], bytes]],
+        at: datetime,
+    ) -> list[bytes]:
+        """Add a leaf of one kind for each (subject, record, salt), as `append` does, and give their hashes."""
+        rows: list[dict[str, str | bytes]] = []
+        digests: list[bytes] = []
+        for subject, record, salt in leaves:
+            data = encode_record(kind=kind, subject=subject, record=record, at=at)
+            digest = leaf_hash(salt=salt, record=data)
+            digests.append(digest)
+            rows.append({"kind": kind, "subject": subject, "leaf_hash": digest, "record": data, "salt": salt})
+        connection.execute(sa.insert(self.table), rows)
+        return digests
 
     def entries(self, connection: sa.Connection, *, after: int = 0, limit: int = 1000) -> list[LedgerEntry]:
         """Leaves with a number above `after`, oldest first, at most `limit`."""
@@ -147,13 +165,14 @@ def verify_entry(entry: LedgerEntry) -> dict[str, Any]:
 
 
 def _refuse_ambiguous(value: object) -> None:
-    if value is None or isinstance(value, str | int):
+    if isinstance(value, _PLAIN):
         return
-    if isinstance(value, Mapping):
+    if isinstance(value, dict) or isinstance(value, Mapping):  # noqa: SIM101  # the second question is a slow one
         for key, nested in value.items():
             if not isinstance(key, str):
                 raise LedgerError(f"keys of a ledger record are strings, got {type(key).__name__}")
-            _refuse_ambiguous(nested)
+            if not isinstance(nested, _PLAIN):
+                _refuse_ambiguous(nested)
         return
     if isinstance(value, list | tuple):
         for nested in value:

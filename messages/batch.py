@@ -4,6 +4,7 @@ Rule: an EK that no batch lists is refused, so a list names each device once and
 token has the type `pva-batch+jwt` and is signed under the supplier's ES root; that is checked elsewhere.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -15,7 +16,7 @@ BATCH_TYPE: Final = "pva-batch+jwt"
 DEVICES_MAX: Final = 100_000
 BATCH_BYTES_MAX: Final = 1 << 25
 _DEVICE_ID_SIZE: Final = 32
-_NAME_MAX: Final = 64
+NAME_MAX: Final = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,27 +59,36 @@ def read_claims(claims: object) -> BatchList:
     fields = Fields(claims, what="batch", refusal=refusal)
     rows = fields.items("devices", size_min=1, size_max=DEVICES_MAX)
     batch = BatchList(
-        batch=fields.text("batch", size_max=_NAME_MAX),
-        supplier=fields.text("supplier", size_max=_NAME_MAX),
+        batch=fields.text("batch", size_max=NAME_MAX),
+        supplier=fields.text("supplier", size_max=NAME_MAX),
         issued_at=fields.time("iat"),
-        devices=tuple(_read_device(row, number) for number, row in enumerate(rows)),
+        devices=tuple(read_device(row, what=f"batch.devices.{number}") for number, row in enumerate(rows)),
     )
     fields.close()
-    if len({device.device_id for device in batch.devices}) != len(rows):
-        raise MessageError(what="batch.devices", expected="each device_id once", got="one of them twice")
-    if len({(device.model, device.serial) for device in batch.devices}) != len(rows):
-        raise MessageError(
-            what="batch.devices", expected="each serial of a model once", got="one of them twice"
-        )
+    _refuse_twice("device_id", [device.device_id for device in batch.devices])
+    _refuse_twice("serial of a model", [(device.model, device.serial) for device in batch.devices])
     return batch
 
 
-def _read_device(row: object, number: int) -> BatchDevice:
-    fields = Fields(row, what=f"batch.devices.{number}", refusal=refusal)
+def _refuse_twice(name: str, values: Sequence[object]) -> None:
+    first: dict[object, int] = {}
+    for number, value in enumerate(values):
+        before = first.setdefault(value, number)
+        if before != number:
+            raise MessageError(
+                what=f"batch.devices.{number}",
+                expected=f"each {name} once",
+                got=f"that of devices.{before} again",
+            )
+
+
+def read_device(row: object, *, what: str) -> BatchDevice:
+    """Read one device of a list; raises MessageError that calls it `what`."""
+    fields = Fields(row, what=what, refusal=refusal)
     device = BatchDevice(
         device_id=fields.hex("device_id", size_min=_DEVICE_ID_SIZE, size_max=_DEVICE_ID_SIZE).hex(),
-        model=fields.text("model", size_max=_NAME_MAX),
-        serial=fields.text("serial", size_max=_NAME_MAX),
+        model=fields.text("model", size_max=NAME_MAX),
+        serial=fields.text("serial", size_max=NAME_MAX),
     )
     fields.close()
     return device

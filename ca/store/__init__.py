@@ -15,7 +15,9 @@ from ca.errors import ConcurrentChangeError
 from ca.store.authorities import AuthorityRows, SupplyRows
 from ca.store.certificates import CertificateRows, RevocationListRows
 from ca.store.devices import DeviceRows, SessionRows
+from ca.store.feeds import FeedRows
 from ca.store.holds import HoldRows
+from ca.store.lines import LineRows
 from ca.store.tables import ledger
 from edge.audit_log import AuditLog, AuditLogSettings, open_log
 from edge.database import migrate, transaction
@@ -28,7 +30,15 @@ MIGRATIONS = Path(__file__).parent.parent / "migrations"
 
 
 class Records(
-    AuthorityRows, SupplyRows, DeviceRows, SessionRows, CertificateRows, HoldRows, RevocationListRows
+    AuthorityRows,
+    SupplyRows,
+    FeedRows,
+    DeviceRows,
+    SessionRows,
+    CertificateRows,
+    HoldRows,
+    LineRows,
+    RevocationListRows,
 ):
     """All records of the CA, inside one transaction."""
 

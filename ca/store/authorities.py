@@ -107,6 +107,13 @@ class SupplyRows(Rows):
         row = self._connection.execute(query).mappings().one_or_none()
         return None if row is None else Batch(**row)
 
+    def batch_of_digest(self, supplier: str, claims_sha256: str) -> Batch | None:
+        """The batch of a supplier that was imported with this content."""
+        table = tables.batches
+        query = sa.select(table).where(table.c.supplier == supplier, table.c.claims_sha256 == claims_sha256)
+        row = self._connection.execute(query).mappings().first()
+        return None if row is None else Batch(**row)
+
     def add_batch(self, batch: Batch) -> None:
         """Record an imported batch."""
         values = {column.name: getattr(batch, column.name) for column in tables.batches.c}

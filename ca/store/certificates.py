@@ -13,7 +13,7 @@ from ca.store import tables
 from ca.store.rows import Rows
 
 STATUS_SEQUENCE = "status"
-_FIRST_VERSION = 1
+FIRST_VERSION = 1
 
 
 def _with_present_status() -> sa.Select[Any]:
@@ -55,7 +55,7 @@ class CertificateRows(Rows):
         )
         if self._connection.execute(change).rowcount != 1:
             raise ValueError(f"no intent for the certificate {serial_text(serial)} of {ca_id}")
-        self._add_status(ca_id, serial_text(serial), version=_FIRST_VERSION, status=Status.GOOD, at=at)
+        self._add_status(ca_id, serial_text(serial), version=FIRST_VERSION, status=Status.GOOD, at=at)
 
     def certificate(self, ca_id: str, serial: int) -> Issued | None:
         """The certificate with its present status; (issuer, serial) always go together."""
@@ -77,7 +77,7 @@ class CertificateRows(Rows):
         """Seq of the last change of status (revoked, held, released) of a CA's certificates, 0 before the first."""
         history = tables.certificate_status
         query = sa.select(sa.func.max(history.c.seq)).where(
-            history.c.ca_id == ca_id, history.c.version > _FIRST_VERSION
+            history.c.ca_id == ca_id, history.c.version > FIRST_VERSION
         )
         return int(self._connection.execute(query).scalar_one() or 0)
 

@@ -36,7 +36,7 @@ class DeviceRows(Rows):
     def listed_already(self, device_ids: Collection[str]) -> Iterator[Device]:
         """Those of `device_ids` that some batch lists already."""
         table = tables.devices
-        for chunk in _chunks(device_ids):
+        for chunk in chunks_of(device_ids):
             query = sa.select(table).where(table.c.device_id.in_(chunk))
             yield from (_device(row) for row in self._connection.execute(query).mappings())
 
@@ -45,7 +45,7 @@ class DeviceRows(Rows):
         table = tables.devices
         for model in sorted({model for model, _ in named}):
             # model by model, so that the unique key on (supplier, model, serial) answers
-            for chunk in _chunks(sorted(serial for of_model, serial in named if of_model == model)):
+            for chunk in chunks_of(sorted(serial for of_model, serial in named if of_model == model)):
                 query = sa.select(table).where(
                     table.c.supplier == supplier, table.c.model == model, table.c.serial.in_(chunk)
                 )
@@ -54,7 +54,7 @@ class DeviceRows(Rows):
     def add_devices(self, devices: Iterable[Device]) -> None:
         """Record newly listed devices."""
         columns = [column.name for column in tables.devices.c]
-        for chunk in _chunks(devices):
+        for chunk in chunks_of(devices):
             rows = [{name: getattr(device, name) for name in columns} for device in chunk]
             self._connection.execute(
                 sa.insert(tables.devices), [{**row, "state": str(row["state"])} for row in rows]
@@ -158,7 +158,8 @@ class SessionRows(Rows):
         return self._connection.execute(sa.delete(table).where(table.c.opened_at < opened_before)).rowcount
 
 
-def _chunks(values: Iterable[Any]) -> Iterator[list[Any]]:
+def chunks_of(values: Iterable[Any]) -> Iterator[list[Any]]:
+    """Lists of at most as many values as one statement takes."""
     rest = iter(values)
     while chunk := list(islice(rest, _CHUNK)):
         yield chunk

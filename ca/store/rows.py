@@ -1,5 +1,6 @@
 """What every part of the store shares: the open transaction, counters and leases."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -31,25 +32,40 @@ class Rows:
             salt=self._random_bytes(SALT_BYTES),
         )
 
+    def audit_all(self, *, kind: str, records: Sequence[tuple[str, dict[str, Any]]], at: datetime) -> None:
+        """Add a leaf of one kind for each (subject, record), in this transaction (D15)."""
+        leaves = [(subject, record, self._random_bytes(SALT_BYTES)) for subject, record in records]
+        tables.ledger.append_all(self._connection, kind=kind, leaves=leaves, at=at)
+
     def next_number(self, name: str) -> int:
         """The next value of a counter, 1 first.
 
         The row is locked until the transaction ends, so numbers appear in the order of commits: a reader who
         has seen n will never meet a smaller one later.
         """
+        return self.next_numbers(name, 1)[0]
+
+    def next_numbers(self, name: str, count: int) -> range:
+        """The next `count` values of a counter, as `next_number` would give them one by one."""
         table = tables.counters
         advance = (
             sa.update(table)
             .where(table.c.name == name)
-            .values(value=table.c.value + 1)
+            .values(value=table.c.value + count)
             .returning(table.c.value)
         )
-        number = self._connection.execute(advance).scalar_one_or_none()
-        if number is None:
+        last = self._connection.execute(advance).scalar_one_or_none()
+        if last is None:
             # Two first users at once: one INSERT wins, the other waits for it and counts on.
             self._insert_once(table, {"name": name, "value": 0})
-            number = self._connection.execute(advance).scalar_one()
-        return int(number)
+            last = self._connection.execute(advance).scalar_one()
+        return range(int(last) - count + 1, int(last) + 1)
+
+    def counted(self, name: str) -> int:
+        """The last value of a counter that was given, 0 before the first."""
+        table = tables.counters
+        query = sa.select(table.c.value).where(table.c.name == name)
+        return int(self._connection.execute(query).scalar_one_or_none() or 0)
 
     def take_lease(self, name: str, *, holder: str, at: datetime, lasting: timedelta) -> bool:
         """Whether `holder` may do the periodic work `name` until `at + lasting`; renews its own lease."""

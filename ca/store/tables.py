@@ -55,6 +55,38 @@ batches = sa.Table(
     sa.Column("imported_at", UtcTime, nullable=False),
 )
 
+batch_feeds = sa.Table(
+    "batch_feeds",
+    metadata,
+    # SHA-256 of what the head says, which signs every line
+    sa.Column("feed", sa.String(64), primary_key=True),
+    sa.Column("supplier", _NAME, nullable=False),
+    sa.Column("batch", _NAME, nullable=False),
+    sa.Column("head", sa.Text, nullable=False),
+    sa.Column("opened_at", UtcTime, nullable=False, index=True),
+    sa.UniqueConstraint("supplier", "batch"),
+)
+
+batch_feed_chunks = sa.Table(
+    "batch_feed_chunks",
+    metadata,
+    sa.Column("feed", sa.String(64), sa.ForeignKey("batch_feeds.feed"), primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+)
+
+batch_feed_lines = sa.Table(
+    "batch_feed_lines",
+    metadata,
+    sa.Column("feed", sa.String(64), sa.ForeignKey("batch_feeds.feed"), primary_key=True),
+    sa.Column("line", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("device_id", _DEVICE_ID, nullable=False),
+    sa.Column("model", _NAME, nullable=False),
+    sa.Column("serial", _NAME, nullable=False),
+    sa.UniqueConstraint("feed", "device_id"),
+    # the naming convention would give it the name of the one above
+    sa.UniqueConstraint("feed", "model", "serial", name="uq_batch_feed_lines_serial"),
+)
+
 devices = sa.Table(
     "devices",
     metadata,
@@ -106,7 +138,7 @@ certificates = sa.Table(
     sa.Column("device_id", _DEVICE_ID, nullable=True, index=True),
     sa.Column("ak_name", sa.LargeBinary, nullable=True, index=True),
     sa.Column("spki_sha256", sa.String(64), nullable=False),
-    # NULL between the intent and the signature, both in one transaction: never seen from outside
+    # NULL between the intent and the signature; without a status row nobody is told of it
     sa.Column("der", sa.LargeBinary, nullable=True),
     sa.Column("not_after", UtcTime, nullable=True),
     sa.Column("issued_at", UtcTime, nullable=False),
@@ -179,6 +211,17 @@ manifests = sa.Table(
     sa.Column("not_before", UtcTime, nullable=True),
     sa.Column("not_after", UtcTime, nullable=True),
     sa.Column("imported_at", UtcTime, nullable=False),
+)
+
+reissues = sa.Table(
+    "reissues",
+    metadata,
+    # one certificate a device under a manifest, whoever asks at once
+    sa.Column("manifest_digest", sa.LargeBinary(32), primary_key=True),
+    sa.Column("device_id", _DEVICE_ID, sa.ForeignKey("devices.device_id"), primary_key=True),
+    sa.Column("ca_id", _CA_ID, nullable=False),
+    sa.Column("serial", _SERIAL, nullable=False),
+    sa.ForeignKeyConstraint(["ca_id", "serial"], ["certificates.ca_id", "certificates.serial"]),
 )
 
 manifest_models = sa.Table(

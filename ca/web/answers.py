@@ -36,7 +36,11 @@ def serial_of(text: str) -> int:
 
 def number_of(name: str, *, default: int) -> int:
     """A whole number out of the query; raises InvalidInputError."""
-    text = request.args.get(name, str(default))
+    return whole_number(request.args.get(name, str(default)), name=name)
+
+
+def whole_number(text: str, *, name: str) -> int:
+    """A whole number of 0 or more out of a URL, which calls it `name`; raises InvalidInputError."""
     if not (text.isascii() and text.isdigit() and len(text) <= _DIGITS_MAX):
         raise InvalidInputError(
             "query",

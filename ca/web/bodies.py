@@ -7,6 +7,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from ca.bulk_issuance import PAGE_MAX
 from ca.proofs import PEM_CHARACTERS_MAX
 from ca.records import Authority, HoldRecord, Issued, Model, StatusChange, serial_text
 from standards.pki.oids import POLICY_TRE_LEVELS
@@ -120,6 +121,16 @@ class NewRevocation(Body):
 
     reason: Word
     issuer: CaId
+
+
+class NewReissue(Body):
+    """A page of a product line that is to be issued anew; `after` is `next` of the page before."""
+
+    supplier: Name
+    model: Name
+    manifest: Annotated[str, StringConstraints(min_length=1, max_length=128)]
+    after: Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{64})?$")] = ""
+    limit: Annotated[int, Field(ge=1, le=PAGE_MAX)] = PAGE_MAX
 
 
 def pem(der: bytes | None) -> str | None:

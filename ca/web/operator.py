@@ -4,7 +4,9 @@ from dataclasses import dataclass
 
 from flask import Flask
 
+from ca.batch_feeds import BatchFeeds
 from ca.batches import Batches
+from ca.bulk_issuance import BulkIssuance
 from ca.certification import Certification
 from ca.hierarchy import Hierarchy
 from ca.holds import Holds
@@ -14,8 +16,9 @@ from ca.signing import Signing
 from ca.web.certificate_routes import certificate_routes
 from ca.web.hierarchy_routes import CatalogueStore, hierarchy_routes
 from ca.web.problems import PROBLEMS, AuditStore, refusal_recorder
+from ca.web.reissue_routes import reissue_routes
 from ca.web.status_routes import status_routes
-from ca.web.supply_routes import supply_routes
+from ca.web.supply_routes import feed_routes, supply_routes
 from edge.audit_log import AuditLog
 from edge.log_pages import add_log_pages
 from edge.principals import PrincipalTable, enforce_access
@@ -34,6 +37,8 @@ class OperatorDesk:
     hierarchy: Hierarchy
     certification: Certification
     batches: Batches
+    feeds: BatchFeeds
+    bulk: BulkIssuance
     manifests: Manifests
     revocation: Revocation
     holds: Holds
@@ -48,6 +53,8 @@ def operator_app(desk: OperatorDesk, *, principals: PrincipalTable) -> Flask:
     )
     app.register_blueprint(certificate_routes(desk.certification))
     app.register_blueprint(supply_routes(desk.manifests, desk.batches, desk.revocation))
+    app.register_blueprint(feed_routes(desk.feeds))
+    app.register_blueprint(reissue_routes(desk.bulk))
     app.register_blueprint(status_routes(desk.revocation, desk.holds))
     if desk.log is not None:
         add_log_pages(app, desk.log)

@@ -28,8 +28,11 @@ _START_S = 30.0
 class PostgreSql:
     """A cluster below `folder`; `start` it. With a `password` nobody connects without it."""
 
-    def __init__(self, folder: Path, programs: Path, *, password: str | None = None) -> None:
-        """Make the cluster."""
+    def __init__(
+        self, folder: Path, programs: Path, *, password: str | None = None, durable: bool = False
+    ) -> None:
+        """Make the cluster; a `durable` one waits for the disk."""
+        self._fsync = "on" if durable else "off"
         self.folder = folder
         self.programs = programs
         self._numbers = count()
@@ -45,7 +48,7 @@ class PostgreSql:
 
     def start(self) -> None:
         """Run the server until it answers."""
-        options = ["listen_addresses=", f"unix_socket_directories={self.folder}", "fsync=off"]
+        options = ["listen_addresses=", f"unix_socket_directories={self.folder}", f"fsync={self._fsync}"]
         command = [str(self.programs / "postgres"), "-D", f"{self.folder}/data"]
         for option in options:
             command += ["-c", option]
@@ -109,24 +112,27 @@ def _as_owner() -> list[str]:
     return [*words, "--"]
 
 
-def _programs() -> Path:
+def programs() -> Path | None:
+    """Folder of the newest PostgreSQL's programs, or None where none is installed."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     on_path = shutil.which("initdb")
-    if not found and on_path is None:
-        absent("PostgreSQL", remedy="apt-get install postgresql")
-    return found[-1].parent if found else Path(str(on_path)).parent
+    if found:
+        return found[-1].parent
+    return None if on_path is None else Path(on_path).parent
 
 
 @contextmanager
-def running_postgresql(*, password: str | None = None) -> Iterator[PostgreSql]:
+def running_postgresql(*, password: str | None = None, durable: bool = False) -> Iterator[PostgreSql]:
     """A cluster of its own while the block runs; skips where PostgreSQL is not installed."""
-    programs = _programs()
+    found = programs()
+    if found is None:
+        absent("PostgreSQL", remedy="apt-get install postgresql")
     # a path that another user can walk, and short enough for a socket's address
     folder = Path(tempfile.mkdtemp(prefix="pva-pg-", dir="/tmp"))  # see the line above
     try:
         if os.geteuid() == 0:
             os.chown(folder, *_owner())
-        server = PostgreSql(folder, programs, password=password)
+        server = PostgreSql(folder, Path(str(found)), password=password, durable=durable)
         try:
             server.start()
             yield server

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from bench.issuance import TARGET_PER_S, Size, rates
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -61,3 +63,12 @@ def test_without_recordings_the_variable_is_named() -> None:
     assert done.returncode == 0, done.stderr
     assert "PVA_TEST_VECTORS names no folder" in done.stdout
     assert "validate_platform, whole" in done.stdout
+
+
+def test_issuance_is_measured_on_each_store_beside_bare_signing() -> None:
+    measured = list(rates(Size(devices=3, enrolments=1, signatures=10)))
+    assert measured[0].of_bare_signing == 1.0
+    names = [each.name for each in measured]
+    assert [name.rpartition(" ")[2] for name in names] == ["signatures", *["SQLite"] * 2, *["PostgreSQL"] * 2]
+    assert [each.target for each in measured[1:]] == [TARGET_PER_S, None] * 2
+    assert all(0 < each.of_bare_signing < 1 for each in measured[1:])

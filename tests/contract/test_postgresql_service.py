@@ -78,7 +78,7 @@ def house(postgresql: PostgreSql) -> Iterator[CaHouse]:
     """A CA on PostgreSQL."""
     made = CaHouse(database=postgresql.new_database())
     yield made
-    made._engine.dispose()  # noqa: SLF001  # the house has no end of its own
+    made.close()
 
 
 def test_use_cases_that_meet_are_run_again_and_nobody_hears_of_it(house: CaHouse) -> None:

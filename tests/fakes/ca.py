@@ -18,7 +18,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
+from ca.batch_feeds import BatchFeeds
 from ca.batches import Batches
+from ca.bulk_issuance import BulkIssuance
 from ca.callers import Caller
 from ca.certification import Certification
 from ca.enrollment import Enrollment
@@ -188,6 +190,10 @@ class CaHouse:
             store=self.store, signing=self.signing, clock=self.clock, publish=self.lists.publish
         )
 
+    def close(self) -> None:
+        """Close the connections of a CA that is not in memory."""
+        self._engine.dispose()
+
     def __repr__(self) -> str:
         return f"CaHouse(database={self.database!r})"  # of a failing example: its books would hide the rest
 
@@ -229,6 +235,16 @@ class CaHouse:
     def batches(self) -> Batches:
         """The use case that imports batch lists."""
         return Batches(store=self.store, clock=self.clock)
+
+    @property
+    def feeds(self) -> BatchFeeds:
+        """The use cases around batch feeds."""
+        return BatchFeeds(store=self.store, clock=self.clock)
+
+    @property
+    def bulk(self) -> BulkIssuance:
+        """The use case that issues a line anew."""
+        return BulkIssuance(store=self.store, signing=self.signing, clock=self.clock)
 
     @property
     def manifests(self) -> Manifests:

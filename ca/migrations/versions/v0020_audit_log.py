@@ -3,7 +3,7 @@
 from edge.audit_log_schema import add_audit_log
 
 revision = "0020"
-down_revision = "0003"
+down_revision = "0011"
 branch_labels = None
 depends_on = None
 

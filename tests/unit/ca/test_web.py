@@ -38,6 +38,11 @@ ACCESS = {
     "POST /v1/ocsp-delegates": "ocsp",
     "POST /v1/manifests": "es",
     "POST /v1/batches": "es",
+    "POST /v1/batch-feeds": "es",
+    "GET /v1/batch-feeds/<feed>": "es",
+    "POST /v1/batch-feeds/<feed>/chunks/<number>": "es",
+    "POST /v1/batch-feeds/<feed>/import": "es",
+    "POST /v1/reissues": "admin es pva",
     "POST /v1/devices/<device_id>/reopening": "es",
     "POST /v1/platform-credentials/<serial>/revocation": "admin es",
     "GET /v1/platform-credentials/<ca_id>/<serial>": "admin es",
@@ -93,6 +98,8 @@ class Desk:
                 hierarchy=house.hierarchy,
                 certification=house.certification,
                 batches=house.batches,
+                feeds=house.feeds,
+                bulk=house.bulk,
                 manifests=house.manifests,
                 revocation=house.revocation,
                 holds=house.holds,
@@ -474,3 +481,13 @@ def test_the_public_listener_gives_crls_and_certificates(house: CaHouse) -> None
 def test_an_administrator_speaks_for_everybody() -> None:
     Caller(name="a", role="admin", tenant="").speak_for("acme", subject="x")
     Caller(name="a", role="admin", tenant="").speak_for(None, subject="x")
+
+
+@pytest.mark.requirement("R82")
+def test_a_line_is_issued_anew_by_pages_of_a_thousand_at_most(desk: Desk) -> None:
+    body: dict[str, Any] = {"supplier": "acme", "model": "gw-1", "manifest": "gw/1"}
+    for wrong in ({"limit": 0}, {"limit": 1001}, {"after": "x"}, {"note": 1}):
+        assert desk.call("pva", "POST", "/v1/reissues", {**body, **wrong})[0] == 422
+    assert desk.call("es-other", "POST", "/v1/reissues", body)[0] == 403
+    status, page = desk.call("pva", "POST", "/v1/reissues", body)
+    assert (status, page["reason"]) == (404, "no-such-model")

@@ -42,9 +42,15 @@ def test_json_is_read() -> None:
         ("device_id,model,serial\n", "1 to"),
         (f"device_id,model,serial\n{ONE},gateway-1\n", "line 2: expected 3 cells, got 2"),
         (f'device_id,model,serial\n"{ONE},gateway-1,a1\n', "line 2"),
-        (f"device_id,model,serial\n{ONE[:-1]},gateway-1,a1\n", "devices.0.device_id"),
-        (f"device_id,model,serial\n{ONE},gateway-1,a1\n{ONE},gateway-1,a2\n", "each device_id once"),
-        (f"device_id,model,serial\n{ONE},gateway-1,a1\n{TWO},gateway-1,a1\n", "each serial of a model once"),
+        (f"device_id,model,serial\n{ONE[:-1]},gateway-1,a1\n", "line 2.device_id"),
+        (
+            f"device_id,model,serial\n{ONE},gateway-1,a1\n{ONE},gateway-1,a2\n",
+            "line 3: expected each device_id once, got that of line 2",
+        ),
+        (
+            f"device_id,model,serial\n{ONE},gateway-1,a1\n{TWO},gateway-1,a1\n",
+            "line 3: expected each serial of a model once, got that of line 2",
+        ),
         ("[", "no JSON"),
         ("[1]", "devices.0"),
         (f'[{{"device_id": "{ONE}", "model": "m", "serial": "s", "note": "n"}}]', "also note"),

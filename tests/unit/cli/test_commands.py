@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from cli.app import main
+from cli.batch_feed import is_feed
 from edge.http_client import UnreachableError
 from edge.keys import load_private_key
 from edge.problem_document import Problem
@@ -385,3 +386,23 @@ def test_a_key_without_its_certificate_signs_nothing(tmp_path: Path) -> None:
         assert done.exit_code == 1
         assert "certificate" in done.stderr
         assert not (tmp_path / "out").exists()
+
+
+def test_a_feed_is_signed_for_the_list_and_told_from_a_token(tmp_path: Path) -> None:
+    person = Person(folder=tmp_path)
+    key, passphrase = tmp_path / "keys" / "a.key", tmp_path / "keys" / "passphrase"
+    person.run(
+        "key", "create", str(key), "--passphrase-file", str(passphrase), "--csr-out", str(tmp_path / "a.csr")
+    )
+    private = load_private_key(key, passphrase_file=passphrase)
+    certificate = Authority.root().issue("signer", key=private.public_key())
+    chain = text_file(tmp_path, "chain.pem", certificate.public_bytes(Encoding.PEM).decode())
+    listed = text_file(tmp_path, "list.csv", f"device_id,model,serial\n{DEVICE},gateway-1,a1\n")
+    signer = ["--key", str(key), "--passphrase-file", str(passphrase), "--certificate", chain]
+    feed, token = tmp_path / "b1.feed", tmp_path / "b1.jws"
+    for command, out in (("sign-feed", feed), ("sign", token)):
+        words = ["batch", command, listed, "--batch", "b1", "--supplier", "s", *signer, "--out", str(out)]
+        done = person.run(*words)
+        assert done.exit_code == 0, done.output
+    assert len(feed.read_bytes().splitlines()) == 2
+    assert (is_feed(feed), is_feed(token)) == (True, False)

@@ -1,0 +1,135 @@
+"""A product line by pages of devices, and what is issued to a page: a few statements, however many devices."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from datetime import datetime
+from itertools import groupby
+
+import sqlalchemy as sa
+
+from ca.lifecycle import DeviceState, Reason, Status
+from ca.records import Intent, LineCredential, LineDevice, Signed, serial_text
+from ca.store import tables
+from ca.store.certificates import FIRST_VERSION, STATUS_SEQUENCE
+from ca.store.rows import Rows
+
+_INTENT = tuple(each.name for each in fields(Intent))
+
+
+class LineRows(Rows):
+    """Enrolled devices of a model."""
+
+    def line_devices(self, supplier: str, model: str, *, after: str, limit: int) -> list[LineDevice]:
+        """Enrolled devices of a model whose id is above `after`, by id, at most `limit`, with their PfCs."""
+        devices, issued, history = tables.devices, tables.certificates, tables.certificate_status
+        page = (
+            sa.select(devices.c.device_id, devices.c.ak_name)
+            .where(
+                devices.c.supplier == supplier,
+                devices.c.model == model,
+                devices.c.state == str(DeviceState.ENROLLED),
+                devices.c.device_id > after,
+            )
+            .order_by(devices.c.device_id)
+            .limit(limit)
+            .subquery()
+        )
+        later = history.alias("later")
+        newer = sa.exists().where(
+            later.c.ca_id == history.c.ca_id,
+            later.c.serial == history.c.serial,
+            later.c.version > history.c.version,
+        )
+        query = (
+            sa.select(
+                page.c.device_id,
+                page.c.ak_name,
+                issued.c.ak_name.label("of_ak"),
+                issued.c.spki_sha256,
+                issued.c.der,
+                history.c.status,
+                history.c.reason,
+            )
+            .select_from(page.join(issued, issued.c.device_id == page.c.device_id).join(history))
+            .where(~newer)
+            .order_by(page.c.device_id, issued.c.issued_at, issued.c.serial)
+        )
+        rows = self._connection.execute(query).all()
+        return [
+            LineDevice(
+                device_id=device_id,
+                ak_name=ak_name,
+                credentials=tuple(
+                    LineCredential(
+                        ak_name=row.of_ak,
+                        spki_sha256=row.spki_sha256,
+                        der=row.der,
+                        status=Status(row.status),
+                        reason=None if row.reason is None else Reason(row.reason),
+                    )
+                    for row in of_device
+                ),
+            )
+            for (device_id, ak_name), of_device in groupby(rows, key=lambda row: (row.device_id, row.ak_name))
+        ]
+
+    def status_counted(self) -> int:
+        """The last number that a change of some status took: as long as it stands, no status has changed."""
+        return self.counted(STATUS_SEQUENCE)
+
+    def record_intents(self, intents: Sequence[Intent]) -> None:
+        """Reserve (CA, serial) of each before anything is signed."""
+        rows = [
+            {
+                **{name: getattr(each, name) for name in _INTENT},
+                "kind": str(each.kind),
+                "serial": serial_text(each.serial),
+            }
+            for each in intents
+        ]
+        self._connection.execute(sa.insert(tables.certificates), rows)
+
+    def record_certificates(self, signed: Sequence[Signed], *, at: datetime) -> None:
+        """Complete the intents with what was signed; the first status of each is good, and in the feed."""
+        table = tables.certificates
+        change = (
+            sa.update(table)
+            .where(
+                table.c.ca_id == sa.bindparam("of_ca"),
+                table.c.serial == sa.bindparam("of_serial"),
+                table.c.der.is_(None),
+            )
+            .values(der=sa.bindparam("signed_der"), not_after=sa.bindparam("ends_at"))
+        )
+        texts = [serial_text(each.serial) for each in signed]
+        changed = self._connection.execute(
+            change,
+            [
+                {"of_ca": each.ca_id, "of_serial": text, "signed_der": each.der, "ends_at": each.not_after}
+                for each, text in zip(signed, texts, strict=True)
+            ],
+        )
+        if changed.rowcount != len(signed):
+            raise ValueError(f"expected {len(signed)} intents to be completed, got {changed.rowcount}")
+        numbers = self.next_numbers(STATUS_SEQUENCE, len(signed))
+        first = {"version": FIRST_VERSION, "status": str(Status.GOOD), "reason": None, "changed_at": at}
+        self._connection.execute(
+            sa.insert(tables.certificate_status),
+            [
+                {"seq": seq, "ca_id": each.ca_id, "serial": text, **first}
+                for seq, each, text in zip(numbers, signed, texts, strict=True)
+            ],
+        )
+
+    def note_reissues(self, manifest_digest: bytes, issued: Mapping[str, Signed]) -> None:
+        """Note for each device id what it got under a manifest; a second time is an IntegrityError."""
+        rows = [
+            {
+                "manifest_digest": manifest_digest,
+                "device_id": device_id,
+                "ca_id": each.ca_id,
+                "serial": serial_text(each.serial),
+            }
+            for device_id, each in issued.items()
+        ]
+        self._connection.execute(sa.insert(tables.reissues), rows)
