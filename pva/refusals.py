@@ -60,6 +60,10 @@ class RefusalCode(StrEnum):
     NONCE_REUSED = "nonce-reused"
     TOO_MANY_REQUESTS = "too-many-pending-requests"
     NOT_FOUND = "not-found"
+    WATCH_WITHOUT_RESULT = "watch-without-result"
+    WATCH_CONFLICT = "watch-conflict"
+    WATCH_TERMS = "watch-terms"
+    TOO_MANY_WATCHES = "too-many-watches"
     ORDER_NEEDS_SIGNATURE = "order-needs-signature"
     REQUEST_UNTRUSTED = "request-untrusted"
     REQUEST_OUT_OF_TIME = "request-out-of-time"
@@ -232,6 +236,19 @@ REFUSALS: Mapping[RefusalCode, RefusalRule] = {
     ),
     RefusalCode.NOT_FOUND: RefusalRule(
         status=HTTPStatus.NOT_FOUND, remedy="check the id; each operator sees only what it asked for itself"
+    ),
+    RefusalCode.WATCH_WITHOUT_RESULT: RefusalRule(
+        status=HTTPStatus.FORBIDDEN,
+        remedy="have the device validated first: a watch continues what was affirmed",
+    ),
+    RefusalCode.WATCH_CONFLICT: RefusalRule(
+        status=HTTPStatus.CONFLICT, remedy="end the watch on record, then ask for the new one"
+    ),
+    RefusalCode.WATCH_TERMS: RefusalRule(
+        status=HTTPStatus.UNPROCESSABLE_ENTITY, remedy="ask for an interval and a grace within the bounds"
+    ),
+    RefusalCode.TOO_MANY_WATCHES: RefusalRule(
+        status=HTTPStatus.TOO_MANY_REQUESTS, remedy="end watches that are not needed any more"
     ),
     RefusalCode.ORDER_NEEDS_SIGNATURE: RefusalRule(
         status=HTTPStatus.UNPROCESSABLE_ENTITY,

@@ -26,8 +26,10 @@ from pva.approvals import ApprovalDesk
 from pva.recognition import ImportedManifest, RecognisedSupplier, RecognitionDesk
 from pva.requests import RequestDesk, RequestProgress, ValidationWish
 from pva.signed_requests import SignedRequestDesk, refusal_members
+from pva.watches import WatchDesk
 from pva.web.bodies import SupplierBody, ValidationBody
 from pva.web.relying_parties import add_approvals, add_signed_requests
+from pva.web.watches import add_watches
 from standards.pki.fingerprints import certificate_sha256
 
 MANIFEST_CONTENT_TYPE = "application/rim+cose"
@@ -49,6 +51,7 @@ class OperatorDesks:
     signed_requests: SignedRequestDesk
     approvals: ApprovalDesk
     recognition: RecognitionDesk
+    watches: WatchDesk
 
 
 def operator_app(
@@ -65,6 +68,7 @@ def operator_app(
     _add_validations(app, desks.requests, clock)
     add_signed_requests(app, desks.signed_requests, clock)
     add_approvals(app, desks.approvals, clock)
+    add_watches(app, desks.watches, clock)
 
     def on_refusal(problem: Problem) -> None:
         caller = principal_or_none()

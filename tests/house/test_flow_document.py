@@ -68,6 +68,9 @@ ELSEWHERE: Final = frozenset(
         ("PVA", "GET", "/v1/manifests"),
         ("PVA", "POST", "/v1/validations"),
         ("PVA", "GET", "/v1/validations/<request_id>"),
+        ("PVA", "POST", "/v1/watches"),
+        ("PVA", "GET", "/v1/watches"),
+        ("PVA", "POST", "/v1/watches/<watch_id>/end"),
     }
 )
 """Routes of a PVA that belong to no step; docs/PROTOCOL.md and docs/CLI.md have their bodies."""
@@ -142,7 +145,12 @@ def applications() -> dict[str, Flask]:
     """Each listener's application, on desks that nobody will ask anything."""
     desk: Any = SimpleNamespace(operator=None)
     desks: Any = SimpleNamespace(
-        requests=desk, signed_requests=desk, approvals=desk, recognition=desk, bearer=desk
+        requests=desk,
+        signed_requests=desk,
+        approvals=desk,
+        recognition=desk,
+        watches=desk,
+        bearer=desk,
     )
     nobody = AnonymousRefusals()
     shared: dict[str, Any] = {"clock": desk, "anonymous": nobody}
