@@ -24,6 +24,8 @@ from edge.signing_keys import SigningKeyError
 from messages.operator_token import OperatorSigner
 from operators.dpf.authorizations import AUTHORIZATION_BYTES_MAX, AuthorizationDesk
 from operators.dpf.counterparts import CredentialStatusSource, PvaValidations, ShoReceipts
+from operators.dpf.device_state_store import DeviceStates
+from operators.dpf.device_states import StateDesk
 from operators.dpf.drafts import Drafts
 from operators.dpf.gate import Trust
 from operators.dpf.receipts import ReceiptDesk
@@ -32,7 +34,7 @@ from operators.dpf.results import ResultDesk
 from operators.dpf.settings import DpfSettings
 from operators.dpf.store import Store
 from operators.dpf.web.device import DEVICE_BODY_BYTES_MAX, device_app
-from operators.dpf.web.operator import operator_app
+from operators.dpf.web.operator import ToldDesks, operator_app
 from standards.pki import oids
 from standards.pki.errors import PkiError
 from standards.pki.extensions import OperatorRole
@@ -77,6 +79,7 @@ def build(settings: DpfSettings) -> tuple[tuple[Listener, ...], tuple[Periodic, 
     engine = engine_for(settings.database)
     migrate(engine, MIGRATIONS)
     store = Store(engine, random_bytes=system_random)
+    states = DeviceStates(engine, random_bytes=system_random)
     trust = Trust(
         dpf=settings.id,
         anchors=decode_pem_certificates(settings.operators_root.read_bytes()),
@@ -90,6 +93,7 @@ def build(settings: DpfSettings) -> tuple[tuple[Listener, ...], tuple[Periodic, 
         status_of=CredentialStatusSource(
             timeout_s=settings.ocsp_timeout_s, random_bytes=system_random, clock=system_clock
         ),
+        states=states,
         trust=trust,
         suppliers=tuple(each.supplier() for each in settings.suppliers),
         drafts=Drafts(
@@ -124,7 +128,7 @@ def build(settings: DpfSettings) -> tuple[tuple[Listener, ...], tuple[Periodic, 
         port=settings.operator.port,
         app=operator_app(
             desk=AuthorizationDesk(store=store, trust=trust),
-            results=ResultDesk(store=store, trust=trust),
+            told=_told(store, states, trust=trust),
             callers=store,
             principals=clients.principals,
             clock=system_clock,
@@ -140,6 +144,12 @@ def build(settings: DpfSettings) -> tuple[tuple[Listener, ...], tuple[Periodic, 
         work=lambda: receipts.forward_waiting(at=system_clock()),
     )
     return (device, operator), (forwarding,)
+
+
+def _told(store: Store, states: DeviceStates, *, trust: Trust) -> ToldDesks:
+    return ToldDesks(
+        results=ResultDesk(store=store, trust=trust), states=StateDesk(store=states, trust=trust)
+    )
 
 
 def _signer(settings: DpfSettings, trust: Trust) -> OperatorSigner:

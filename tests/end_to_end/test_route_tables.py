@@ -132,6 +132,7 @@ TABLES: dict[tuple[str, str], Routes] = {
         ("POST", "/v1/receipts"): ("dpf",),
         ("POST", "/v1/registrations"): ("drf",),
         ("POST", "/v1/results"): ("pva",),
+        ("POST", "/v1/state-events"): ("pva",),
     },
     ("dpf-1", "device"): {
         ("GET", "/v1/deliveries/<delivery_id>"): ("device",),
@@ -143,6 +144,7 @@ TABLES: dict[tuple[str, str], Routes] = {
         ("GET", "/v1/authorizations/<authorization_id>"): ("sho",),
         ("POST", "/v1/authorizations"): ("sho",),
         ("POST", "/v1/results"): ("pva",),
+        ("POST", "/v1/state-events"): ("pva",),
     },
 }
 

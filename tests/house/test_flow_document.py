@@ -170,7 +170,7 @@ def applications() -> dict[str, Flask]:
         "PVA device": pva_device(desk=desk, verifier=desk, **shared),
         "PVA operator": pva_operator(desks=desks, **anonymous),
         "DPF device": dpf_device(releases=desk, receipts=desk, **shared),
-        "DPF operator": dpf_operator(desk=desk, results=desk, **anonymous),
+        "DPF operator": dpf_operator(desk=desk, told=desk, **anonymous),
     }
 
 

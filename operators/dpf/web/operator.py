@@ -4,6 +4,7 @@ Rule: whose word counts is the tenant of the certificate; a result is believed f
 it. Every refusal of a caller that is known becomes an audit record.
 """
 
+from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
 from typing import Any, Protocol
@@ -16,10 +17,12 @@ from edge.problem_document import Problem
 from edge.process import Clock
 from edge.refused import AnonymousRefusals, register_refusals
 from messages.reliance import RESULT_BYTES_MAX
+from messages.state_event import STATE_EVENT_BYTES_MAX
 from operators.dpf.authorizations import AUTHORIZATION_BYTES_MAX, AuthorizationDesk
+from operators.dpf.device_states import StateDesk
 from operators.dpf.records import AuthorizationRecord, RecordedRefusal
 from operators.dpf.results import ResultDesk
-from operators.dpf.web.bodies import ResultBody
+from operators.dpf.web.bodies import EventBody, ResultBody
 
 CBOR = "application/cbor"
 
@@ -31,10 +34,18 @@ class CallerRefusals(Protocol):
         """Append an audit leaf."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToldDesks:
+    """The use cases that take what PVAs push."""
+
+    results: ResultDesk
+    states: StateDesk
+
+
 def operator_app(
     *,
     desk: AuthorizationDesk,
-    results: ResultDesk,
+    told: ToldDesks,
     callers: CallerRefusals,
     principals: PrincipalTable,
     clock: Clock,
@@ -48,7 +59,14 @@ def operator_app(
     @require("pva")
     def take_result() -> tuple[Response, int]:
         body = json_body(ResultBody, bytes_max=RESULT_BYTES_MAX + 64)
-        results.take(body.result, at=clock())
+        told.results.take(body.result, at=clock())
+        return Response(), HTTPStatus.NO_CONTENT
+
+    @app.post("/v1/state-events")
+    @require("pva")
+    def take_event() -> tuple[Response, int]:
+        body = json_body(EventBody, bytes_max=STATE_EVENT_BYTES_MAX + 64)
+        told.states.take(body.event, at=clock())  # one that is not newer changes nothing
         return Response(), HTTPStatus.NO_CONTENT
 
     def on_refusal(problem: Problem) -> None:
