@@ -25,6 +25,7 @@ from cli.commands.results import result
 from cli.commands.runtime_policies import runtime_policy
 from cli.commands.suppliers import supplier
 from cli.commands.validations import validation
+from cli.commands.watches import watch
 from cli.failures import REPORTED, explain
 from cli.invocation import Invocation, Section, options
 from cli.settings import CONFIG_VARIABLE
@@ -71,6 +72,7 @@ for each in (
     device,
     credential,
     validation,
+    watch,
     result,
     log,
 ):

@@ -117,6 +117,20 @@ class Approvals:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WatchEntry:
+    """A watch of the caller; `state` is affirming, warning, contraindicated or stale, None before the first answer."""
+
+    watch_id: str
+    device_id: str
+    interval_s: int
+    grace_s: int
+    audience: tuple[str, ...]
+    state: str | None
+    due_at: datetime
+    deadline: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SupplierEntry:
     """A recognised supplier; `models` is the name of a model -> the hwType (dotted OID) of its devices."""
 
@@ -308,6 +322,41 @@ class PvaOperatorClient:
             day_key_chain=_octets(answer, "day_key_chain", each_max=_CERTIFICATE_MAX, items_max=_CHAIN_MAX),
             storage_public=answer.base64url("storage_public", size_min=1, size_max=_PUBLIC_MAX),
         )
+
+    def add_watch(
+        self, *, device_id: str, interval_s: int, grace_s: int, audience: Sequence[str]
+    ) -> WatchEntry:
+        """Have a device watched that the caller has a passing result of (sho); the same again changes nothing."""
+        body = {
+            "device_id": device_id,
+            "interval_s": interval_s,
+            "grace_s": grace_s,
+            "audience": list(audience),
+        }
+        return _watch(self._http.post_json("/v1/watches", body))
+
+    def watches(self) -> tuple[WatchEntry, ...]:
+        """The caller's watches (sho)."""
+        answer = _fields(self._http.get_json("/v1/watches"), "watches")
+        return tuple(_watch(each) for each in answer.items("watches", size_max=_LIST_MAX))
+
+    def end_watch(self, watch_id: str) -> None:
+        """End one of the caller's watches (sho)."""
+        self._http.post_json(f"/v1/watches/{quote(watch_id, safe='')}/end", {})
+
+
+def _watch(value: object) -> WatchEntry:
+    fields = _fields(value, "watch")
+    return WatchEntry(
+        watch_id=fields.text("watch_id"),
+        device_id=fields.text("device_id"),
+        interval_s=fields.integer("interval_s"),
+        grace_s=fields.integer("grace_s"),
+        audience=fields.texts("audience", size_max=_LIST_MAX),
+        state=None if fields.raw("state") is None else fields.text("state"),
+        due_at=_time(fields, "due_at"),
+        deadline=_time(fields, "deadline"),
+    )
 
 
 def _progress(value: object) -> RequestProgress:

@@ -13,6 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import click
+import sqlalchemy as sa
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 
@@ -32,6 +33,7 @@ from edge.settings import SettingsError, load_settings
 from edge.signing_keys import SigningKeyError, SigningKeySettings
 from edge.upstream_settings import UpstreamSettings
 from messages.evidence import EVIDENCE_BYTES_MAX
+from messages.operator_token import OperatorSigner
 from pva.approval_store import ApprovalStore
 from pva.approvals import ApprovalDesk, DayKey
 from pva.credential_status import CredentialStatusSource
@@ -58,6 +60,8 @@ from pva.status_ask_store import StatusAskOutbox
 from pva.status_asks import CA, StatusAsk, StatusAsker
 from pva.store import Store
 from pva.validation import Verifier
+from pva.watch_store import EventOutbox, PostedEvent, WatchStore
+from pva.watches import WatchDesk, WatchKeeper
 from pva.web.device import device_app
 from pva.web.operator import CallerRefusals, OperatorDesks, operator_app
 from standards.pki import oids
@@ -68,6 +72,10 @@ from standards.rats.corim import MANIFEST_BYTES_MAX
 MIGRATIONS = Path(__file__).parent / "migrations"
 CLAIM_MARGIN_S = 5
 RETENTION_INTERVAL_S = 3_600
+ANSWER_BYTES_MAX = 16_384
+"""What a callback may say; it is not read any further than for an error's log line."""
+HOLDER_BYTES = 8
+WATCH_ROUND_S = 0.5
 CALL_PARTS = 3
 """Connection, request and answer of a callback are bounded each."""
 _USAGE_OR_SETTINGS = 2
@@ -167,6 +175,7 @@ def build_service(settings: PvaSettings) -> PvaService:
         known=known,
     )
     log = open_log(settings.audit_log, engine, ledger, clock=system_clock)
+    watching = _watching(settings, engine, requests=requests, result_key=keys["result_key"])
     desks = OperatorDesks(
         requests=requests,
         signed_requests=SignedRequestDesk(requests=requests, anchors=anchors, issuer=settings.issuer),
@@ -177,6 +186,7 @@ def build_service(settings: PvaSettings) -> PvaService:
         ),
         recognition=RecognitionDesk(store=references, policy=policy),
         log=log,
+        watches=watching.desk,
         explanations=ExplanationDesk(records=records, references=references, anchors=anchors),
         manifests=ManifestApprovalDesk(records=references, needed=settings.manifest_approvals),
         policies=PolicyDesk(records=policies),
@@ -190,6 +200,7 @@ def build_service(settings: PvaSettings) -> PvaService:
             _retention(records),
             *_couriers(post_room),
             *(Periodic(name="status-asks", interval_s=0, work=each.wait_and_deliver) for each in to_ca),
+            *watching.periodic,
             *log_work(settings.audit_log, log),
         ),
     )
@@ -246,6 +257,47 @@ def _result_signer(settings: PvaSettings, signing: _SigningKey) -> ResultSigner:
         build=_build(),
         random_bytes=system_random,
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Watching:
+    """Watches: what operators ask for, and the work beside."""
+
+    desk: WatchDesk
+    periodic: tuple[Periodic, ...]
+
+
+def _watching(
+    settings: PvaSettings, engine: sa.Engine, *, requests: RequestDesk, result_key: _SigningKey
+) -> _Watching:
+    """Everything about watches; their events are signed with the result key."""
+    store = WatchStore(
+        engine,
+        random_bytes=system_random,
+        callbacks=frozenset(settings.callbacks),
+        event_life=timedelta(seconds=settings.watches.event_life_s),
+    )
+    keeper = WatchKeeper(
+        store=store,
+        requests=requests,
+        signer=OperatorSigner(key=result_key.key, chain=result_key.chain, issuer=settings.issuer),
+        clock=system_clock,
+        random_bytes=system_random,
+        holder=system_random(HOLDER_BYTES).hex(),
+    )
+    desk = WatchDesk(
+        store=store,
+        requests=requests,
+        random_bytes=system_random,
+        watches_max=settings.watches.per_operator,
+        interval_min=timedelta(seconds=settings.watches.interval_min_s),
+    )
+    events = tuple(
+        Periodic(name=f"events-{each.audience}", interval_s=0, work=each.wait_and_deliver)
+        for each in _event_couriers(settings, EventOutbox(engine))
+    )
+    rounds = Periodic(name="watches", interval_s=WATCH_ROUND_S, work=_rounds(keeper))
+    return _Watching(desk=desk, periodic=(*events, rounds))
 
 
 def _listeners(
@@ -318,7 +370,7 @@ def _post_room(
             audience: Courier(
                 audience=audience,
                 outbox=outbox,
-                push=_push_result(ResultReceiverClient(callback.client())),
+                push=_push_result(ResultReceiverClient(callback.client(response_bytes_max=ANSWER_BYTES_MAX))),
                 clock=system_clock,
                 claim_life=_claim_life(callback),
             )
@@ -330,6 +382,32 @@ def _post_room(
 
 def _push_result(receiver: ResultReceiverClient) -> Callable[[PostedResult], None]:
     return lambda posted: receiver.push_result(posted.token)
+
+
+def _event_couriers(settings: PvaSettings, outbox: EventOutbox) -> tuple[Courier[PostedEvent], ...]:
+    """A courier of events for each callback of the settings."""
+    return tuple(
+        Courier(
+            audience=audience,
+            outbox=outbox,
+            push=_push_event(ResultReceiverClient(callback.client(response_bytes_max=ANSWER_BYTES_MAX))),
+            clock=system_clock,
+            claim_life=_claim_life(callback),
+        )
+        for audience, callback in settings.callbacks.items()
+    )
+
+
+def _push_event(receiver: ResultReceiverClient) -> Callable[[PostedEvent], None]:
+    return lambda posted: receiver.push_event(posted.token)
+
+
+def _rounds(keeper: WatchKeeper) -> Callable[[], None]:
+    def work() -> None:
+        while keeper.round():
+            pass  # a batch is not all that is due
+
+    return work
 
 
 def _courier_to_ca(ca: UpstreamSettings | None, outbox: StatusAskOutbox) -> tuple[Courier[StatusAsk], ...]:

@@ -63,6 +63,10 @@ class RefusalCode(StrEnum):
     TOO_MANY_REQUESTS = "too-many-pending-requests"
     NOT_FOUND = "not-found"
     RECORD_ALTERED = "record-altered"
+    WATCH_WITHOUT_RESULT = "watch-without-result"
+    WATCH_CONFLICT = "watch-conflict"
+    WATCH_TERMS = "watch-terms"
+    TOO_MANY_WATCHES = "too-many-watches"
     ORDER_NEEDS_SIGNATURE = "order-needs-signature"
     REQUEST_UNTRUSTED = "request-untrusted"
     REQUEST_OUT_OF_TIME = "request-out-of-time"
@@ -262,6 +266,19 @@ REFUSALS: Mapping[RefusalCode, RefusalRule] = {
     RefusalCode.RECORD_ALTERED: RefusalRule(
         status=HTTPStatus.INTERNAL_SERVER_ERROR,
         remedy="have the PVA's operator compare its database with a backup: somebody changed it",
+    ),
+    RefusalCode.WATCH_WITHOUT_RESULT: RefusalRule(
+        status=HTTPStatus.FORBIDDEN,
+        remedy="have the device validated first: a watch continues what was affirmed",
+    ),
+    RefusalCode.WATCH_CONFLICT: RefusalRule(
+        status=HTTPStatus.CONFLICT, remedy="end the watch on record, then ask for the new one"
+    ),
+    RefusalCode.WATCH_TERMS: RefusalRule(
+        status=HTTPStatus.UNPROCESSABLE_ENTITY, remedy="ask for an interval and a grace within the bounds"
+    ),
+    RefusalCode.TOO_MANY_WATCHES: RefusalRule(
+        status=HTTPStatus.TOO_MANY_REQUESTS, remedy="end watches that are not needed any more"
     ),
     RefusalCode.ORDER_NEEDS_SIGNATURE: RefusalRule(
         status=HTTPStatus.UNPROCESSABLE_ENTITY,

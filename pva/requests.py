@@ -209,8 +209,20 @@ class RequestDesk:
     ) -> tuple[ValidationRequest, bool]:
         """Record a relying party's request, or find it on record where it was signed and came before.
 
-        Returns the request on record, and whether it is new. Raises RefusalError: a purpose that is not offered, an audience without the party, a wish that fits into no
-        challenge, and whatever the store refuses.
+        Returns the request on record, and whether it is new. Raises RefusalError: what `compose` refuses, and whatever
+        the store refuses.
+        """
+        request = self.compose(wish, party=party, origin=origin, at=at)
+        recorded = self.store.add_request(request, pending_max=self.pending_max, relay=relay)
+        return recorded, recorded.id == request.id
+
+    def compose(
+        self, wish: ValidationWish, *, party: RelyingParty, at: datetime, origin: SignedOrigin | None = None
+    ) -> ValidationRequest:
+        """A relying party's request as it would be recorded.
+
+        Raises RefusalError: a purpose that is not offered, an audience without the party, a wish that fits into no
+        challenge.
         """
         if wish.purpose not in PURPOSES:
             raise RefusalError(
@@ -244,8 +256,7 @@ class RequestDesk:
             expires_at=ends_at if origin is None else min(ends_at, origin.ends_at),
         )
         self._refuse_unanswerable(request, at=at)
-        recorded = self.store.add_request(request, pending_max=self.pending_max, relay=relay)
-        return recorded, recorded.id == request.id
+        return request
 
     def challenge(self, device_id: str, *, at: datetime) -> str:
         """A signed challenge for a pending request of a device: whose, is drawn by lot where several parties wait.

@@ -171,6 +171,48 @@ policies = sa.Table(
     sa.Column("changed_by", sa.String(200), nullable=False),
 )
 
+watches = sa.Table(
+    "watches",
+    metadata,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("operator", sa.String(128), nullable=False),
+    sa.Column("requester", sa.String(200), nullable=False),
+    sa.Column("device_id", sa.String(64), nullable=False),
+    sa.Column("interval_s", sa.BigInteger, nullable=False),
+    sa.Column("grace_s", sa.BigInteger, nullable=False),
+    sa.Column("audience", sa.JSON, nullable=False),
+    sa.Column("created_at", UtcTime, nullable=False),
+    sa.Column("due_at", UtcTime, nullable=False),
+    sa.Column("look_at", UtcTime, nullable=False, index=True),
+    sa.Column("state", sa.String(32), nullable=True),
+    sa.Column("sequence", sa.BigInteger, nullable=False),
+    sa.Column("revision", sa.BigInteger, nullable=False),
+    sa.Column("request_id", sa.String(64), nullable=True, index=True),
+    sa.Column("asked_until", UtcTime, nullable=True),
+    sa.UniqueConstraint("operator", "device_id", name="uq_watches_operator_device"),
+)
+
+event_deliveries = sa.Table(
+    "event_deliveries",
+    metadata,
+    sa.Column("event_id", sa.String(64), primary_key=True),
+    sa.Column("audience", sa.String(128), primary_key=True),
+    sa.Column("token", sa.Text, nullable=False),
+    sa.Column("next_at", UtcTime, nullable=False),
+    sa.Column("tries", sa.BigInteger, nullable=False),
+    sa.Column("expires_at", UtcTime, nullable=False),
+    sa.Index("ix_event_deliveries_audience", "audience", "next_at"),
+)
+
+# who does periodic work, and until when
+leases = sa.Table(
+    "leases",
+    metadata,
+    sa.Column("name", sa.String(32), primary_key=True),
+    sa.Column("holder", sa.String(64), nullable=False),
+    sa.Column("until", UtcTime, nullable=False),
+)
+
 result_deliveries = sa.Table(
     "result_deliveries",
     metadata,

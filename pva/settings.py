@@ -55,6 +55,14 @@ class HoldSettings(Settings):
         )
 
 
+class WatchSettings(Settings):
+    """How many devices an operator may have watched, how often at most, and for how long events are carried."""
+
+    per_operator: Annotated[int, Field(ge=0, le=10_000_000)] = 100_000
+    interval_min_s: Annotated[int, Field(ge=1, le=86_400)] = 60
+    event_life_s: Annotated[int, Field(ge=60, le=90 * 86_400)] = 7 * 86_400
+
+
 class PvaSettings(Settings):
     """The whole of the PVA's settings; without `ca` nobody is asked to hold a credential."""
 
@@ -71,6 +79,7 @@ class PvaSettings(Settings):
     callbacks: dict[Annotated[str, StringConstraints(min_length=1, max_length=128)], UpstreamSettings] = (
         Field(default_factory=dict)
     )
+    watches: WatchSettings = WatchSettings()
     ca: UpstreamSettings | None = None
     hold: HoldSettings = HoldSettings()
     operators_root: SettingsPath

@@ -209,6 +209,11 @@ class Store:
                     at=at,
                 )
                 self._ask_ca(connection, result, at=at)
+                connection.execute(
+                    sa.update(schema.watches)
+                    .where(schema.watches.c.request_id == result.request_id)
+                    .values(look_at=at)
+                )
         except IntegrityError:
             raise RefusalError(
                 RefusalCode.CONCURRENT_VALIDATION,

@@ -181,6 +181,34 @@ def connect(token: Any, config: Path, user: tuple[int, int] | None, output: str)
     _run(prepare, config=config, user=user, output=output)
 
 
+@main.command(help="Answer the PVA whenever it asks, until this command is ended: continuous validation.")
+@click.option(
+    "--pause-s",
+    type=click.FloatRange(min=0.1, max=86_400),
+    default=30.0,
+    show_default=True,
+    help="How long to wait between two looks.",
+)
+@_options
+def watch(pause_s: float, config: Path, user: tuple[int, int] | None, output: str) -> None:
+    """Carry one attestation after another."""
+
+    def prepare(session: Session) -> Work:
+        from clients.pva import PvaDeviceClient  # noqa: PLC0415 - see above
+        from m2me_agent.agent.pva_service import PvaService  # noqa: PLC0415
+        from m2me_agent.agent.watch import watch as carry  # noqa: PLC0415
+
+        pva = PvaService(PvaDeviceClient(session.http(session.settings.pva_url, key="pva_url")))
+
+        def work() -> int:
+            carry(session.tre, pva, pause_s=pause_s, sleep=time.sleep, tell=session.answer)
+            return 0
+
+        return work
+
+    _run(prepare, config=config, user=user, output=output)
+
+
 @main.command(help="Answer the PVA's challenge with evidence of this device's state.")
 @_options
 def attest(config: Path, user: tuple[int, int] | None, output: str) -> None:

@@ -26,6 +26,8 @@ from edge.signing_keys import SigningKeyError
 from messages.operator_token import OperatorSigner
 from operators.dpf.authorizations import AUTHORIZATION_BYTES_MAX, AuthorizationDesk
 from operators.dpf.counterparts import CredentialStatusSource, PvaValidations, ShoReceipts
+from operators.dpf.device_state_store import DeviceStates
+from operators.dpf.device_states import StateDesk
 from operators.dpf.drafts import Drafts
 from operators.dpf.gate import Trust
 from operators.dpf.receipts import ReceiptDesk
@@ -81,6 +83,7 @@ def build(settings: DpfSettings) -> tuple[tuple[Listener, ...], tuple[Periodic, 
     engine = engine_for(settings.database)
     migrate(engine, MIGRATIONS)
     store = Store(engine, random_bytes=system_random)
+    states = DeviceStates(engine, random_bytes=system_random)
     trust = Trust(
         dpf=settings.id,
         anchors=decode_pem_certificates(settings.operators_root.read_bytes()),
@@ -94,6 +97,7 @@ def build(settings: DpfSettings) -> tuple[tuple[Listener, ...], tuple[Periodic, 
         status_of=CredentialStatusSource(
             timeout_s=settings.ocsp_timeout_s, random_bytes=system_random, clock=system_clock
         ),
+        states=states,
         trust=trust,
         suppliers=tuple(each.supplier() for each in settings.suppliers),
         drafts=Drafts(
@@ -125,6 +129,7 @@ def build(settings: DpfSettings) -> tuple[tuple[Listener, ...], tuple[Periodic, 
     desks = OperatorDesks(
         authorizations=AuthorizationDesk(store=store, trust=trust),
         results=ResultDesk(store=store, trust=trust),
+        states=StateDesk(store=states, trust=trust),
         log=log,
     )
     operator = _operator_listener(settings, desks, callers=store, anonymous=anonymous)

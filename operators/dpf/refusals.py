@@ -27,6 +27,7 @@ class RefusalCode(StrEnum):
     ORDER_INSTALLED = "order-installed"
     # gate 3: the result that the authorisation rests on
     RESULT_INVALID = "result-invalid"
+    EVENT_INVALID = "event-invalid"
     RESULT_MISMATCH = "result-mismatch"
     RESULT_NOT_AFFIRMING = "result-not-affirming"
     # gate 4: the package
@@ -38,6 +39,7 @@ class RefusalCode(StrEnum):
     FRESH_RESULT_MISMATCH = "fresh-result-mismatch"
     FRESH_RESULT_NOT_AFFIRMING = "fresh-result-not-affirming"
     STATE_CHANGED = "state-changed"
+    WATCHED_STATE = "watched-state"
     VALIDATION_EXPIRED = "validation-expired"
     PVA_UNAVAILABLE = "pva-unavailable"
     # gate 6: the Platform Credential and its status
@@ -105,6 +107,8 @@ REFUSALS: Mapping[RefusalCode, RefusalRule] = {
         HTTPStatus.CONFLICT, "nothing: the subscription of this order is installed"
     ),
     RefusalCode.RESULT_INVALID: _rule(_FORBIDDEN, _ANEW),
+    RefusalCode.EVENT_INVALID: _rule(_FORBIDDEN, "have a recognised PVA push the event that it signed"),
+    RefusalCode.WATCHED_STATE: _rule(_FORBIDDEN, f"{_APPROVED}, and let it answer its watch (m2me watch)"),
     RefusalCode.RESULT_MISMATCH: _rule(_FORBIDDEN, _AS_SIGNED),
     RefusalCode.RESULT_NOT_AFFIRMING: _rule(_FORBIDDEN, _APPROVED),
     RefusalCode.PACKAGE_INVALID: _rule(_FORBIDDEN, _AS_SIGNED),

@@ -1,7 +1,8 @@
 """Use case: a device asks for its subscription, and gets it only through the gate (step 12; D8, D11, A28).
 
 Rule: no byte of package or content leaves before a grant, and a grant is made only by `_judge`, which runs the whole
-gate of `operators.dpf.gate` on a validation that this DPF asked for itself, with its own nonce, after the device came.
+gate of `operators.dpf.gate` on a validation that this DPF asked for itself, with its own nonce, after the device came;
+and while the newest event of a watch denies it, not even then (`operators.dpf.device_states`).
 Refusals are kept for the SHO, with an audit leaf each. A delivery whose PVA or responder is silent waits; it never
 passes.
 
@@ -19,7 +20,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from messages.state_event import PlatformState
 from operators.dpf.credential import PlatformCredential, Supplier, check_credential, check_status
+from operators.dpf.device_states import check_watched
 from operators.dpf.drafts import Drafts
 from operators.dpf.gate import Authorized, Trust, check_authorized, check_fresh_result, check_still_granted
 from operators.dpf.records import (
@@ -90,6 +93,13 @@ class StatusSource(Protocol):
         """The verified present status. Raises RefusalError (OCSP_UNAVAILABLE)."""
 
 
+class WatchedStates(Protocol):
+    """What PVAs have told of devices that are watched."""
+
+    def watched_states(self, device_id: str, *, sho: str) -> tuple[PlatformState, ...]:
+        """The newest state of a device that an operator has watched, one a PVA; none where nothing was told."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GrantedDelivery:
     """What a device gets with its grant."""
@@ -106,6 +116,7 @@ class ReleaseDesk:
     store: ReleaseStore
     validation: ValidationService
     status_of: StatusSource
+    states: WatchedStates
     trust: Trust
     suppliers: Sequence[Supplier]
     drafts: Drafts
@@ -204,6 +215,7 @@ class ReleaseDesk:
         return authorized, fresh
 
     def _check_authorized(self, authorization: AuthorizationRecord, *, at: datetime) -> Authorized:
+        self._check_watched(authorization)
         return check_authorized(
             authorization.parts,
             sho=authorization.sho,
@@ -211,6 +223,10 @@ class ReleaseDesk:
             accepted_at=authorization.accepted_at,
             at=at,
         )
+
+    def _check_watched(self, authorization: AuthorizationRecord) -> None:
+        device_id = authorization.device_id
+        check_watched(device_id, self.states.watched_states(device_id, sho=authorization.sho))
 
     def _authorization(self, device_id: str, order_digest: bytes) -> AuthorizationRecord:
         """An authorisation that a delivery may be opened on, or on which one is open."""
@@ -303,6 +319,7 @@ class ReleaseDesk:
                 RefusalCode.NOT_GRANTED, subject=f"delivery {delivery.id}", reason="it has no grant"
             )
         try:
+            self._check_watched(authorization)
             check_still_granted(
                 authorization.parts,
                 fresh_token=delivery.fresh_result,

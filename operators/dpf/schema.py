@@ -75,6 +75,19 @@ grants = sa.Table(
     sa.UniqueConstraint("authorization_id", "number", name="uq_grants_authorization_number"),
 )
 
+# the newest word of each PVA about a device that an operator has watched
+device_states = sa.Table(
+    "device_states",
+    metadata,
+    sa.Column("device_id", sa.String(64), primary_key=True),
+    sa.Column("sho", sa.String(128), primary_key=True),
+    sa.Column("pva", sa.String(128), primary_key=True),
+    sa.Column("state", sa.String(32), nullable=False),
+    sa.Column("sequence", sa.BigInteger, nullable=False),
+    sa.Column("event_id", sa.String(64), nullable=False),
+    sa.Column("since", UtcTime, nullable=False),
+)
+
 receipts = sa.Table(
     "receipts",
     metadata,

@@ -33,6 +33,7 @@ from edge.signing_keys import SigningKeyError
 from messages.operator_token import OperatorSigner
 from operators.sho.advance import Engine, Rounds
 from operators.sho.approvals import PolicyRoot, is_token_key
+from operators.sho.device_states import StateDesk
 from operators.sho.provisioning import Provisioning
 from operators.sho.receipts import ReceiptDesk
 from operators.sho.registration import Operator, Registrar
@@ -224,6 +225,12 @@ def _listeners(parts: Parts, registrar: Registrar, validation: Validation) -> tu
     desks = Desks(
         registrar=registrar,
         validation=validation,
+        states=StateDesk(
+            store=parts.store,
+            operator=settings.id,
+            pvas=frozenset(parts.pvas),
+            anchors=parts.anchors,
+        ),
         receipts=ReceiptDesk(
             store=parts.store,
             signer=parts.signer,

@@ -33,6 +33,7 @@ class RefusalCode(StrEnum):
     DEVICE_MISMATCH = "device-mismatch"
     # results and approvals
     RESULT_INVALID = "result-invalid"
+    EVENT_INVALID = "event-invalid"
     RESULT_MISMATCH = "result-mismatch"
     RESULT_NOT_AFFIRMING = "result-not-affirming"
     APPROVAL_UNACCEPTABLE = "approval-unacceptable"
@@ -46,6 +47,7 @@ class RefusalCode(StrEnum):
     FOREIGN_NETWORK = "foreign-serving-network"
     SUBSCRIPTION_UNKNOWN = "subscription-unknown"
     SUBSCRIPTION_NOT_ACTIVE = "subscription-not-active"
+    SUBSCRIPTION_SUSPENDED = "subscription-suspended"
     RESYNCHRONISATION_INVALID = "resynchronisation-invalid"
     SEQUENCE_USED_UP = "sequence-used-up"
     # the moment
@@ -110,6 +112,7 @@ REFUSALS: Mapping[RefusalCode, RefusalRule] = {
     RefusalCode.MODEL_NOT_RECOGNISED: _rule(_FORBIDDEN, "use a model that this operator recognises"),
     RefusalCode.DEVICE_MISMATCH: _rule(_FORBIDDEN, _CREDENTIAL),
     RefusalCode.RESULT_INVALID: _rule(_FORBIDDEN, _PVA),
+    RefusalCode.EVENT_INVALID: _rule(_FORBIDDEN, _PVA),
     RefusalCode.RESULT_MISMATCH: _rule(_FORBIDDEN, _PVA),
     RefusalCode.RESULT_NOT_AFFIRMING: _rule(
         _FORBIDDEN, "bring the platform back into the approved state and validate it again"
@@ -132,6 +135,9 @@ REFUSALS: Mapping[RefusalCode, RefusalRule] = {
     RefusalCode.SUBSCRIPTION_UNKNOWN: _rule(HTTPStatus.NOT_FOUND, "check the IMSI"),
     RefusalCode.SUBSCRIPTION_NOT_ACTIVE: _rule(
         _FORBIDDEN, "wait until the device's receipt of the subscription has come in"
+    ),
+    RefusalCode.SUBSCRIPTION_SUSPENDED: _rule(
+        _FORBIDDEN, "bring the platform back into the approved state and let it answer its watch (m2me watch)"
     ),
     RefusalCode.RESYNCHRONISATION_INVALID: _rule(
         _FORBIDDEN, "send RAND and AUTS of one authentication, as the device answered it"

@@ -65,6 +65,19 @@ subscriptions = sa.Table(
     sqlite_autoincrement=True,
 )
 
+# the newest word of each PVA about a device that this operator has watched
+device_states = sa.Table(
+    "device_states",
+    metadata,
+    sa.Column("device_id", sa.String(64), primary_key=True),
+    sa.Column("pva", sa.String(255), primary_key=True),
+    sa.Column("state", sa.String(32), nullable=False),
+    sa.Column("sequence", sa.BigInteger, nullable=False),
+    sa.Column("suspended", sa.Boolean, nullable=False),
+    sa.Column("event_id", sa.String(64), nullable=False),
+    sa.Column("since", UtcTime, nullable=False),
+)
+
 validation_requests = sa.Table(
     "validation_requests",
     metadata,

@@ -15,7 +15,8 @@ from sqlalchemy.exc import IntegrityError
 from edge.database import transaction
 from edge.serialization import repeated
 from operators.sho import schema
-from operators.sho.order_book import Move, OrderBook
+from operators.sho.device_state_store import DeviceStates, is_suspended
+from operators.sho.order_book import Move
 from operators.sho.order_states import REPLACEABLE, OrderRecord, OrderState
 from operators.sho.packages import Package
 from operators.sho.receipts import ReceiptAnswer, TakenReceipt
@@ -36,7 +37,7 @@ from standards.aka.sequence import HomeSequence
 from standards.rats.ear import AttestationResult
 
 
-class Store(OrderBook):
+class Store(DeviceStates):
     """Orders, subscriptions, validation requests, packages, receipts."""
 
     # orders
@@ -326,9 +327,9 @@ class Store(OrderBook):
 
     def subscription_of(self, order_id: str) -> StoredSubscription | None:
         """See `operators.sho.provisioning.ProvisioningStore`."""
-        table = schema.subscriptions
         with transaction(self.engine, write=False) as connection:
-            row = connection.execute(sa.select(table).where(table.c.order_id == order_id)).mappings().first()
+            here = schema.subscriptions.c.order_id == order_id
+            row = connection.execute(_subscriptions().where(here)).mappings().first()
         return None if row is None else subscription_of(row)
 
     @repeated
@@ -338,7 +339,7 @@ class Store(OrderBook):
         """See `operators.sho.subscriptions.SubscriptionStore`."""
         table = schema.subscriptions
         with transaction(self.engine) as connection:
-            row = connection.execute(sa.select(table).where(table.c.imsi == imsi)).mappings().first()
+            row = connection.execute(_subscriptions().where(table.c.imsi == imsi)).mappings().first()
             if row is None:
                 return None
             before = subscription_of(row)
@@ -392,3 +393,9 @@ class Store(OrderBook):
         with transaction(self.engine, write=False) as connection:
             row = connection.execute(query).mappings().first()
         return None if row is None else request_of(row)
+
+
+def _subscriptions() -> sa.Select[Any]:
+    """Subscriptions, with whether the state of their device suspends them."""
+    table = schema.subscriptions
+    return sa.select(table, is_suspended(table.c.order_id).label("suspended"))

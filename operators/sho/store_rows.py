@@ -53,6 +53,7 @@ def subscription_of(row: sa.RowMapping) -> StoredSubscription:
         imsi=row["imsi"],
         order_id=row["order_id"],
         active=row["active"],
+        suspended=bool(row["suspended"]),
         sequence=HomeSequence(seq=row["seq"], ind=row["ind"]),
         sealed=row["sealed"],
     )

@@ -1,10 +1,10 @@
 """The authentication centre: subscribers from the moment that a device registers, served from `active` on (R62).
 
 Rule: K and OPc leave their sealed rows for the making of a vector or a package only, and no vector is made before
-the order is active. Sequence numbers go up in the transaction that gives them out, so no two vectors share one.
+the order is active, or while its device is known to be in a bad state (`device_states`). Sequence numbers go up in the transaction that gives them out, so no two vectors share one.
 Source: TS 33.102, 6.3 and annex C; TS 35.206.
 
-    1 the subscriber exists, and its order is active
+    1 the subscriber exists, its order is active, and its device is not known to be in a bad state
     2 resynchronisation: AUTS is verified before its number is believed
     3 the sequence numbers are taken, atomically
     4 the vectors are made
@@ -36,13 +36,14 @@ class NewSubscription:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredSubscription:
-    """A subscriber in the AuC. Whether `active` decides everything."""
+    """A subscriber in the AuC: served while it is `active` and not `suspended`."""
 
     imsi: str
     order_id: str
     active: bool
     sequence: HomeSequence
     sealed: bytes = field(repr=False)
+    suspended: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,12 +136,18 @@ class AuthenticationCentre:
         )  # 4
 
     def _from(self, subscriber: StoredSubscription, asked: Resynchronisation | None) -> HomeSequence:
-        """Where the numbers of this subscriber go on; refused before the order is active."""
+        """Where the numbers of this subscriber go on; refused before the order is active, and while it is suspended."""
         if not subscriber.active:
             raise RefusalError(
                 RefusalCode.SUBSCRIPTION_NOT_ACTIVE,
                 subject=f"subscription of order {subscriber.order_id}",
                 reason="its device has not yet shown that the subscription is installed",
+            )
+        if subscriber.suspended:
+            raise RefusalError(
+                RefusalCode.SUBSCRIPTION_SUSPENDED,
+                subject=f"subscription of order {subscriber.order_id}",
+                reason="a PVA has found its device in a bad state",
             )
         if asked is None:
             return subscriber.sequence

@@ -59,6 +59,15 @@ class ValidationBody(Body):
         return _decode(self.nonce)
 
 
+class WatchBody(Body):
+    """An operator has a device watched; times in seconds."""
+
+    device_id: DeviceId
+    interval_s: Annotated[int, Field(ge=1, le=366 * 86_400)]
+    grace_s: Annotated[int, Field(ge=1, le=366 * 86_400)]
+    audience: Annotated[list[Name], Field(min_length=1, max_length=AUDIENCE_MAX)]
+
+
 class SignedRequestBody(Body):
     """A relying party or its relay hands in a signed validation request."""
 

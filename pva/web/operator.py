@@ -32,11 +32,13 @@ from pva.recognition import RecognisedSupplier, RecognitionDesk
 from pva.reissue import ReissueDesk
 from pva.requests import RequestDesk, RequestProgress, ValidationWish
 from pva.signed_requests import SignedRequestDesk, refusal_members
+from pva.watches import WatchDesk
 from pva.web.bodies import SupplierBody, ValidationBody
 from pva.web.manifests import add_manifests
 from pva.web.policies import add_policies
 from pva.web.relying_parties import add_approvals, add_signed_requests
 from pva.web.results import add_explanations, add_results
+from pva.web.watches import add_watches
 from standards.pki.fingerprints import certificate_sha256
 
 
@@ -55,6 +57,7 @@ class OperatorDesks:
     signed_requests: SignedRequestDesk
     approvals: ApprovalDesk
     recognition: RecognitionDesk
+    watches: WatchDesk
     manifests: ManifestApprovalDesk
     explanations: ExplanationDesk
     policies: PolicyDesk
@@ -82,6 +85,7 @@ def operator_app(
     add_explanations(app, desks.explanations, clock)
     add_policies(app, desks.policies, clock)
     add_results(app, desks.results, clock)
+    add_watches(app, desks.watches, clock)
 
     def on_refusal(problem: Problem) -> None:
         caller = principal_or_none()

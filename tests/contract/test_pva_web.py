@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from edge.refused import AnonymousRefusals
 from messages.evidence import encode_evidence
 from pva.recognition import RecognitionDesk
 from pva.refusals import REFUSALS, RefusalCode, RefusalError
+from pva.watches import WatchDesk
 from pva.web.device import device_app
 from pva.web.operator import OperatorDesks, operator_app
 from standards.pki import oids
@@ -23,6 +25,7 @@ from standards.rats.fields import encode_base64url
 from tests.contract.certificates import Certificates
 from tests.fakes.attesting_device import measurements
 from tests.fakes.pki import NOW, Authority
+from tests.fakes.pva_watch_memory import MemoryWatches
 from tests.fakes.pva_world import World, reference_manifest
 from tests.fakes.relying_parties import ORDER, Askers
 from tests.unit.pva.test_recognition import pem
@@ -62,6 +65,14 @@ class Service:
                 manifests=self.world.manifest_desk,
                 policies=self.world.policy_desk,
                 results=self.world.reissue_desk,
+                watches=WatchDesk(
+                    store=MemoryWatches(
+                        store=self.world.store, callbacks=frozenset(), event_life=timedelta(days=1)
+                    ),
+                    requests=self.world.desk,
+                    random_bytes=self.world.random_bytes,
+                    watches_max=2,
+                ),
             ),
             callers=self.world.store,
             principals=table,
@@ -127,6 +138,7 @@ def test_routes_of_the_two_listeners_are_disjoint_and_declared(service: Service)
         ("GET", "/v1/suppliers", ("admin", "auditor", "es", "sho", "dpf")),
         ("GET", "/v1/validation-requests/<request_id>", ("sho", "dpf", "ro-relay")),
         ("GET", "/v1/validations/<request_id>", ("sho",)),
+        ("GET", "/v1/watches", ("sho",)),
         ("POST", "/v1/approvals", ("sho",)),
         ("POST", "/v1/manifest-checks", ("es", "admin")),
         ("POST", "/v1/manifests", ("es", "admin")),
@@ -140,6 +152,8 @@ def test_routes_of_the_two_listeners_are_disjoint_and_declared(service: Service)
         ("POST", "/v1/suppliers", ("admin",)),
         ("POST", "/v1/validation-requests", ("sho", "dpf", "ro-relay")),
         ("POST", "/v1/validations", ("sho",)),
+        ("POST", "/v1/watches", ("sho",)),
+        ("POST", "/v1/watches/<watch_id>/end", ("sho",)),
     ]
     assert not {rule for _, rule, _ in device} & {rule for _, rule, _ in operator}
 
@@ -319,6 +333,35 @@ def test_refusals_of_relying_parties_are_on_record(service: Service) -> None:
     body = {"result_id": "00", "order_digest": "0d" * 32}
     problem(service.call("sho", "POST", "/v1/approvals", json=body), RefusalCode.NOT_FOUND)
     assert service.world.store.audit_kinds() == ("request-refused",) * 3
+
+
+@pytest.mark.requirement("R24")
+def test_a_watch_is_added_seen_and_ended_by_its_operator(service: Service) -> None:
+    body = {
+        "device_id": service.world.device.device_id,
+        "interval_s": 3600,
+        "grace_s": 300,
+        "audience": ["t"],
+    }
+    problem(service.call("sho", "POST", "/v1/watches", json=body), RefusalCode.WATCH_WITHOUT_RESULT)
+    service.call("sho", "POST", "/v1/validations", json={**wish(service), "audience": ["t"]})
+    assert service.world.validate(service.world.answer()).status == "affirming"
+    made = service.call("sho", "POST", "/v1/watches", json=body)
+    assert (made.status_code, made.get_json()["state"]) == (201, None)
+    shown = service.call("sho", "GET", "/v1/watches").get_json()["watches"]
+    assert shown == [made.get_json()]
+    wrong: list[dict[str, Any]] = [
+        {"interval_s": 0},
+        {"interval_s": "60"},
+        {"grace_s": None},
+        {"audience": []},
+        {"more": 1},
+    ]
+    for changed in wrong:
+        assert service.call("sho", "POST", "/v1/watches", json={**body, **changed}).status_code == 422
+    path = f"/v1/watches/{shown[0]['watch_id']}/end"
+    assert service.call("sho", "POST", path, json={}).status_code == 204
+    problem(service.call("sho", "POST", path, json={}), RefusalCode.NOT_FOUND)
 
 
 @pytest.mark.negative

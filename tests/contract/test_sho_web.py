@@ -62,6 +62,7 @@ class Service:
             Desks(
                 registrar=self.world.registrar,
                 validation=self.world.validation,
+                states=self.world.states,
                 receipts=self.world.receipts,
                 authentication=self.world.authentication,
                 bearer=bearer,
@@ -152,6 +153,7 @@ def test_routes_of_the_two_listeners_are_disjoint_and_declared(service: Service)
         ("POST", "/v1/receipts", ("dpf",)),
         ("POST", "/v1/registrations", ("drf",)),
         ("POST", "/v1/results", ("pva",)),
+        ("POST", "/v1/state-events", ("pva",)),
     ]
 
 
@@ -320,6 +322,7 @@ def test_an_order_is_shown_to_nobody_without_its_secret(service: Service) -> Non
     [
         ("/v1/registrations", "drf"),
         ("/v1/results", "pva"),
+        ("/v1/state-events", "pva"),
         ("/v1/receipts", "dpf"),
         ("/v1/authentication-vectors", "vno"),
     ],

@@ -169,6 +169,9 @@ class Reader:
     def _after_policy_add(self, answer: dict[str, Any]) -> None:
         self.words["POLICY_DIGEST"] = answer["digest"]
 
+    def _after_watch_add(self, answer: dict[str, Any]) -> None:
+        self.words["WATCH_ID"] = answer["watch_id"]
+
     def _after_result_verify(self, _answer: dict[str, Any]) -> None:
         """The same device with another kernel, before its credential ends."""
         self.power_on(replace(self.scene.release(), kernel="vmlinuz-6.1.0-altered"))

@@ -12,8 +12,11 @@ from edge.http_client import HttpError
 from edge.keys import read_passphrase
 from messages.approval import decode_approval
 from messages.evidence import encode_evidence
+from messages.operator_token import verify_operator_token
 from messages.reliance import Expected, check_answers, permits_release, verify_result
 from messages.sealed_result import open_sealed_result
+from messages.state_event import STATE_EVENT_KIND, read_claims
+from pva.pushing import PAUSE_MAX
 from standards.tpm2.structures import Public
 from tests.contract.certificates import Certificates
 from tests.end_to_end.test_pva_process import Site
@@ -66,7 +69,8 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
     )
     pva = tmp_path / "pva"
     pva.mkdir()
-    more = CALLBACK.format(name="sho-1", url=receiver.url, folder=folder)
+    more = "[watches]\ninterval_min_s = 1\n"
+    more += CALLBACK.format(name="sho-1", url=receiver.url, folder=folder)
     more += CALLBACK.format(name="dpf-1", url="https://127.0.0.1:1", folder=folder)
     site = Site(pva, more=more)
     askers = Askers(certified=site.pva.certified, device_id=site.device.device_id)
@@ -76,9 +80,9 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
     receiver.close()
 
 
-def eventually(happened: Callable[[], bool]) -> None:
-    """Wait until something has happened, ten seconds at most."""
-    deadline = time.monotonic() + 10
+def eventually(happened: Callable[[], bool], *, within_s: float = 10) -> None:
+    """Wait until something has happened, ten seconds at most if nothing else is said."""
+    deadline = time.monotonic() + within_s
     while not happened():
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -184,3 +188,35 @@ def result_id(scene: Scene, request_id: str) -> str:
     assert token is not None
     anchors = [scene.site.pva.operators.certificate]
     return verify_result(token, anchors=anchors, at=scene.site.pva.now()).result_id
+
+
+@pytest.mark.requirement("R24")
+def test_a_watched_device_is_asked_its_silence_is_told_once_and_so_is_its_return(scene: Scene) -> None:
+    """Also over the death of the PVA: what was decided is told, and told once."""
+    sho = scene.operator("sho-1")
+    asked = sho.submit_request(scene.token())
+    assert scene.attest() == "affirming"
+    assert sho.request_progress(asked.request_id).state == "completed"
+    device_id = scene.site.device.device_id
+    scene.receiver.refusing = True
+    watch = sho.add_watch(device_id=device_id, interval_s=1, grace_s=1, audience=["sho-1", "dpf-1"])
+    eventually(lambda: sho.watches()[0].state == "stale", within_s=30)
+    scene.site.pva.kill()
+    scene.site.pva.start()
+    scene.receiver.refusing = False
+    eventually(lambda: bool(scene.receiver.events), within_s=PAUSE_MAX.total_seconds() + 10)
+    assert scene.attest() == "affirming"
+    eventually(lambda: len(scene.receiver.events) > 1, within_s=30)
+    anchors = [scene.site.pva.operators.certificate]
+    told = [
+        read_claims(
+            verify_operator_token(each, STATE_EVENT_KIND, anchors=anchors, at=scene.site.pva.now()).claims
+        )
+        for each in scene.receiver.events[:2]
+    ]
+    assert [each.state.value for each in told] == ["stale", "affirming"]
+    assert told[0].sequence + 1 == told[1].sequence
+    assert {(each.operator, each.device_id) for each in told} == {("sho-1", device_id)}
+    again = scene.operator("sho-1")
+    again.end_watch(watch.watch_id)
+    assert again.watches() == ()

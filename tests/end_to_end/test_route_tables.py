@@ -107,6 +107,7 @@ TABLES: dict[tuple[str, str], Routes] = {
         ("GET", "/v1/suppliers"): ("admin", "auditor", "dpf", "es", "sho"),
         ("GET", "/v1/validation-requests/<request_id>"): ("dpf", "ro-relay", "sho"),
         ("GET", "/v1/validations/<request_id>"): ("sho",),
+        ("GET", "/v1/watches"): ("sho",),
         ("POST", "/v1/approvals"): ("sho",),
         ("POST", "/v1/manifest-checks"): ("admin", "es"),
         ("POST", "/v1/manifests"): ("admin", "es"),
@@ -115,6 +116,8 @@ TABLES: dict[tuple[str, str], Routes] = {
         ("POST", "/v1/suppliers"): ("admin",),
         ("POST", "/v1/validation-requests"): ("dpf", "ro-relay", "sho"),
         ("POST", "/v1/validations"): ("sho",),
+        ("POST", "/v1/watches"): ("sho",),
+        ("POST", "/v1/watches/<watch_id>/end"): ("sho",),
         **LOG,
     },
     ("vno-1", "device"): {
@@ -151,6 +154,7 @@ TABLES: dict[tuple[str, str], Routes] = {
         ("POST", "/v1/registrations"): ("drf",),
         ("POST", "/v1/results"): ("pva",),
         **LOG,
+        ("POST", "/v1/state-events"): ("pva",),
     },
     ("dpf-1", "device"): {
         ("GET", "/v1/deliveries/<delivery_id>"): ("device",),
@@ -163,6 +167,7 @@ TABLES: dict[tuple[str, str], Routes] = {
         ("POST", "/v1/authorizations"): ("sho",),
         ("POST", "/v1/results"): ("pva",),
         **LOG,
+        ("POST", "/v1/state-events"): ("pva",),
     },
 }
 

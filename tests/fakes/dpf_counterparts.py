@@ -12,6 +12,8 @@ from messages.validation_request import SignedRequest
 from operators.dpf import schema
 from operators.dpf.authorizations import AuthorizationDesk
 from operators.dpf.credential import PlatformCredential
+from operators.dpf.device_state_store import DeviceStates
+from operators.dpf.device_states import StateDesk
 from operators.dpf.drafts import Drafts
 from operators.dpf.receipts import NotTakenError, ReceiptDesk
 from operators.dpf.records import ReceiptRecord
@@ -94,6 +96,7 @@ class DpfRoom:
         self.engine = engine or empty_engine()
         self.suppliers = [world.recognised()]
         self.store = Store(self.engine, random_bytes=self.random_bytes)
+        self.states = DeviceStates(self.engine, random_bytes=self.random_bytes)
 
     def status_of(self, credential: PlatformCredential) -> CertStatus:
         """What the supplier's responder says; good unless a test has set `status`."""
@@ -113,12 +116,18 @@ class DpfRoom:
         return ResultDesk(store=self.store, trust=self.world.trust)
 
     @property
+    def watched(self) -> StateDesk:
+        """Where PVAs tell of the state of devices."""
+        return StateDesk(store=self.states, trust=self.world.trust)
+
+    @property
     def releases(self) -> ReleaseDesk:
         """The gate's use case; a new one every time, as after a restart."""
         return ReleaseDesk(
             store=self.store,
             validation=self.pva,
             status_of=self.status_of,
+            states=self.states,
             trust=self.world.trust,
             suppliers=self.suppliers,
             drafts=Drafts(

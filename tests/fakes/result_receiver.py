@@ -14,6 +14,7 @@ class ResultReceiver:
         """Listen on a free port of this machine for clients under `anchors`."""
         self.refusing = False
         self.taken: list[str] = []
+        self.events: list[str] = []
         self.paths: list[str] = []
         self.came = threading.Event()
         receiver = self
@@ -46,9 +47,9 @@ class ResultReceiver:
     def take(self, path: str, body: bytes) -> int:
         """Status of the answer to a pushed result."""
         self.paths.append(path)
-        token = json.loads(body)["result"]
+        ((kind, token),) = json.loads(body).items()
         if not self.refusing:
-            self.taken.append(token)
+            {"result": self.taken, "event": self.events}[kind].append(token)
         self.came.set()
         return 503 if self.refusing else 204
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+from messages.state_event import StateEvent
 from operators.sho.order_states import REPLACEABLE, OrderRecord, OrderState, check_transition
 from operators.sho.packages import Package
 from operators.sho.receipts import ReceiptAnswer, TakenReceipt
@@ -32,6 +33,7 @@ class MemoryStore:
     packages: dict[str, Package] = field(default_factory=dict)
     receipts: dict[bytes, ReceiptAnswer] = field(default_factory=dict)
     kinds: list[tuple[str, str]] = field(default_factory=list)
+    states: dict[tuple[str, str], tuple[int, bool]] = field(default_factory=dict)
 
     # orders
 
@@ -200,6 +202,25 @@ class MemoryStore:
             self._check_state(taken.order_id, state)
         self._keep_receipt(taken)
 
+    # states of devices
+
+    def record_state(self, event: StateEvent, *, suspended: bool | None, at: datetime) -> bool:
+        """See `operators.sho.device_states.DeviceStateStore`."""
+        del at
+        before = self.states.get((event.device_id, event.pva))
+        if before is not None and before[0] >= event.sequence:
+            return False
+        was = before is not None and before[1]
+        now = was if suspended is None else suspended
+        self.states[event.device_id, event.pva] = (event.sequence, now)
+        changed = "subscription-suspended" if now else "subscription-reopened"
+        self._leaf("state-noted" if was == now else changed, event.device_id)
+        return True
+
+    def _suspended(self, order_id: str) -> bool:
+        device_id = self.records[order_id].device_id
+        return any(bad for (named, _), (_, bad) in self.states.items() if named == device_id)
+
     # subscriptions
 
     def subscription_of(self, order_id: str) -> StoredSubscription | None:
@@ -210,6 +231,7 @@ class MemoryStore:
     ) -> StoredSubscription | None:
         before = self.subscriptions.get(imsi)
         if before is not None:
+            before = replace(before, suspended=self._suspended(before.order_id))
             self.subscriptions[imsi] = replace(before, sequence=advance(before))
         return before
 

@@ -13,6 +13,7 @@ from messages.validation_request import SignedRequest
 from operators.sho.advance import Engine
 from operators.sho.approvals import PolicyRoot
 from operators.sho.credential import RecognisedSupplier
+from operators.sho.device_states import StateDesk
 from operators.sho.order_states import OrderRecord, OrderState
 from operators.sho.packages import Package
 from operators.sho.provisioning import Provisioning
@@ -119,6 +120,9 @@ class World:
         self.receipts = ReceiptDesk(store=self.store, signer=self.signer, anchors=self.anchors)
         self.authentication = AuthenticationCentre(
             store=self.store, maker=self.maker, random_bytes=self.random_bytes
+        )
+        self.states = StateDesk(
+            store=self.store, operator=SHO, pvas=frozenset({PVA, OTHER_PVA}), anchors=self.anchors
         )
         self.motor = Engine(
             store=self.store,

@@ -81,6 +81,9 @@ ELSEWHERE: Final = frozenset(
         ("PVA", "POST", "/v1/policies/dry-run"),
         ("PVA", "POST", "/v1/policies/<digest>/activate"),
         ("PVA", "POST", "/v1/policies/<digest>/retire"),
+        ("PVA", "POST", "/v1/watches"),
+        ("PVA", "GET", "/v1/watches"),
+        ("PVA", "POST", "/v1/watches/<watch_id>/end"),
     }
 )
 """Routes of a PVA that belong to no step; docs/PROTOCOL.md and docs/CLI.md have their bodies."""
@@ -159,6 +162,7 @@ def applications() -> dict[str, Flask]:
         signed_requests=desk,
         approvals=desk,
         recognition=desk,
+        watches=desk,
         explanations=desk,
         policies=desk,
         results=desk,

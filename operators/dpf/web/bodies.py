@@ -6,6 +6,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
 from messages.reliance import RESULT_BYTES_MAX
+from messages.state_event import STATE_EVENT_BYTES_MAX
 from operators.dpf.credential import PFC_BYTES_MAX, PFC_CHAIN_MAX
 from standards.rats.fields import encode_base64url
 
@@ -48,6 +49,12 @@ class ResultBody(Body):
     """The PVA brings a signed result."""
 
     result: Annotated[str, StringConstraints(min_length=1, max_length=RESULT_BYTES_MAX)]
+
+
+class EventBody(Body):
+    """The PVA brings a signed state event."""
+
+    event: Annotated[str, StringConstraints(min_length=1, max_length=STATE_EVENT_BYTES_MAX)]
 
 
 def _decoded(text: str) -> bytes:

@@ -19,10 +19,12 @@ from edge.problem_document import Problem
 from edge.process import Clock
 from edge.refused import AnonymousRefusals, register_refusals
 from messages.reliance import RESULT_BYTES_MAX
+from messages.state_event import STATE_EVENT_BYTES_MAX
 from operators.dpf.authorizations import AUTHORIZATION_BYTES_MAX, AuthorizationDesk
+from operators.dpf.device_states import StateDesk
 from operators.dpf.records import AuthorizationRecord, RecordedRefusal
 from operators.dpf.results import ResultDesk
-from operators.dpf.web.bodies import ResultBody
+from operators.dpf.web.bodies import EventBody, ResultBody
 
 CBOR = "application/cbor"
 
@@ -40,6 +42,7 @@ class OperatorDesks:
 
     authorizations: AuthorizationDesk
     results: ResultDesk
+    states: StateDesk
     log: AuditLog | None = None
 
 
@@ -62,6 +65,13 @@ def operator_app(
     def take_result() -> tuple[Response, int]:
         body = json_body(ResultBody, bytes_max=RESULT_BYTES_MAX + 64)
         desks.results.take(body.result, at=clock())
+        return Response(), HTTPStatus.NO_CONTENT
+
+    @app.post("/v1/state-events")
+    @require("pva")
+    def take_event() -> tuple[Response, int]:
+        body = json_body(EventBody, bytes_max=STATE_EVENT_BYTES_MAX + 64)
+        desks.states.take(body.event, at=clock())  # one that is not newer changes nothing
         return Response(), HTTPStatus.NO_CONTENT
 
     def on_refusal(problem: Problem) -> None:

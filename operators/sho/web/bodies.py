@@ -7,6 +7,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 from messages.evidence import CERTIFICATE_SIZE_MAX, CHAIN_LENGTH_MAX, PUBLIC_SIZE_MAX
 from messages.reliance import RESULT_BYTES_MAX
+from messages.state_event import STATE_EVENT_BYTES_MAX
 from standards.rats.fields import encode_base64url
 
 SUBSCRIBER_MAX: Final = 128
@@ -63,6 +64,14 @@ class ResultBody(Body):
     """A PVA pushes a result."""
 
     result: Annotated[str, StringConstraints(min_length=1, max_length=RESULT_BYTES_MAX, pattern=r"^[!-~]+$")]
+
+
+class EventBody(Body):
+    """A PVA pushes a state event."""
+
+    event: Annotated[
+        str, StringConstraints(min_length=1, max_length=STATE_EVENT_BYTES_MAX, pattern=r"^[!-~]+$")
+    ]
 
 
 class ResynchronisationBody(Body):

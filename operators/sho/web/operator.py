@@ -21,12 +21,14 @@ from edge.process import Clock
 from edge.refused import AnonymousRefusals, register_refusals
 from messages.evidence import CERTIFICATE_SIZE_MAX, CHAIN_LENGTH_MAX
 from messages.reliance import RESULT_BYTES_MAX
+from messages.state_event import STATE_EVENT_BYTES_MAX
+from operators.sho.device_states import StateDesk
 from operators.sho.receipts import RECEIPT_MESSAGE_BYTES_MAX, ReceiptDesk
 from operators.sho.refusals import RefusalCode, RefusalError
 from operators.sho.registration import Registrar
 from operators.sho.subscriptions import AuthenticationCentre, Resynchronisation
 from operators.sho.validation import Validation
-from operators.sho.web.bodies import RegistrationBody, ResultBody, VectorsBody, decode_base64url
+from operators.sho.web.bodies import EventBody, RegistrationBody, ResultBody, VectorsBody, decode_base64url
 from standards.aka.vectors import AuthenticationVector
 
 CBOR = "application/cbor"
@@ -57,6 +59,7 @@ class Desks:
 
     registrar: Registrar
     validation: Validation
+    states: StateDesk
     receipts: ReceiptDesk
     authentication: AuthenticationCentre
     bearer: BearerTerms
@@ -115,6 +118,13 @@ def _add_orders(app: Flask, desks: Desks, clock: Clock) -> None:
         body = json_body(ResultBody, bytes_max=RESULT_BYTES_MAX + 64)
         # a result that answers none of this operator's requests (the DPF asks too) changes nothing
         desks.validation.take(body.result, at=clock())
+        return "", HTTPStatus.NO_CONTENT
+
+    @app.post("/v1/state-events")
+    @require("pva")
+    def take_event() -> tuple[str, int]:
+        body = json_body(EventBody, bytes_max=STATE_EVENT_BYTES_MAX + 64)
+        desks.states.take(body.event, at=clock())  # one that is not newer changes nothing
         return "", HTTPStatus.NO_CONTENT
 
     @app.post("/v1/receipts")

@@ -32,6 +32,10 @@ def test_a_receipt_is_2xx(status: int) -> None:
     ((path, body, content_type),) = http.came
     assert (path, content_type) == ("/v1/results", "application/json")
     assert json.loads(body) == {"result": "e.a.r"}
+    ResultReceiverClient(cast("HttpClient", http)).push_event("s.e.t")
+    path, body, content_type = http.came[-1]
+    assert (path, content_type) == ("/v1/state-events", "application/json")
+    assert json.loads(body) == {"event": "s.e.t"}
 
 
 @pytest.mark.negative

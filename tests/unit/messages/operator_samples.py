@@ -15,6 +15,7 @@ from messages import (
     mid_package,
     order,
     ownership,
+    state_event,
     validation_request,
 )
 from messages.approval import USE_PACKAGE, USE_VAULT, ApprovedState, StateApproval, Use
@@ -103,6 +104,18 @@ OWNERSHIP = ownership.Ownership(
     owner="owner-1",
     operators=(SHO, "sho2.example"),
     issued_at=ISSUED_AT,
+)
+STATE_EVENT = state_event.StateEvent(
+    pva="pva.example",
+    jti="event-1",
+    audience=(SHO, DPF),
+    operator=SHO,
+    device_id=DEVICE_ID,
+    state=state_event.PlatformState.CONTRAINDICATED,
+    sequence=7,
+    result_id="result-3",
+    since=ISSUED_AT,
+    issued_at=EXPIRES_AT,
 )
 SEALED_KEY = mid_package.SealedKey(public=b"public", duplicate=b"duplicate", encrypted_seed=b"seed")
 PACKAGE = mid_package.PackageHeader(
@@ -210,6 +223,7 @@ TOKENS = {
     "delivery": Token(read=delivery.read_claims, value=DELIVERY, issuer=DPF),
     "instruction": Token(read=instruction.read_claims, value=INSTRUCTION, issuer=SHO),
     "ownership": Token(read=ownership.read_claims, value=OWNERSHIP, issuer="acme"),
+    "state event": Token(read=state_event.read_claims, value=STATE_EVENT, issuer="pva.example"),
     "package": Token(read=mid_package.read_claims, value=PACKAGE, issuer=SHO),
     "connectivity": Token(read=connectivity.read_claims, value=CONNECTIVITY, issuer="ccif.example"),
 }

@@ -3,7 +3,7 @@
 from edge.audit_log_schema import add_audit_log
 
 revision = "0009"
-down_revision = "0001"
+down_revision = "0002"
 branch_labels = None
 depends_on = None
 

@@ -1,0 +1,63 @@
+"""Routes of the operator listener for watches: an operator's own, and nobody else's (R24)."""
+
+from datetime import datetime, timedelta
+from http import HTTPStatus
+from typing import Any
+
+from flask import Flask, Response, jsonify
+
+from edge.bodies import json_body
+from edge.principals import current_principal, require
+from edge.process import Clock
+from pva.watches import WatchDesk
+from pva.watching import Watch, WatchTerms
+from pva.web.bodies import WatchBody
+
+
+def add_watches(app: Flask, desk: WatchDesk, clock: Clock) -> None:
+    """Have a device watched, see one's watches, end one."""
+
+    @app.post("/v1/watches")
+    @require("sho")
+    def add_watch() -> tuple[Response, int]:
+        body = json_body(WatchBody)
+        caller = current_principal()
+        terms = WatchTerms(
+            device_id=body.device_id,
+            interval=timedelta(seconds=body.interval_s),
+            grace=timedelta(seconds=body.grace_s),
+            audience=tuple(body.audience),
+        )
+        watch = desk.add(terms, operator=caller.tenant, requester=caller.name, at=clock())
+        return jsonify(_shown(watch)), HTTPStatus.CREATED
+
+    @app.get("/v1/watches")
+    @require("sho")
+    def list_watches() -> Response:
+        answer = jsonify(watches=[_shown(each) for each in desk.watches(operator=current_principal().tenant)])
+        answer.headers["Cache-Control"] = "no-store"
+        return answer
+
+    @app.post("/v1/watches/<watch_id>/end")
+    @require("sho")
+    def end_watch(watch_id: str) -> tuple[Response, int]:
+        caller = current_principal()
+        desk.end(watch_id, operator=caller.tenant, by=caller.name, at=clock())
+        return Response(), HTTPStatus.NO_CONTENT
+
+
+def _shown(watch: Watch) -> dict[str, Any]:
+    return {
+        "watch_id": watch.id,
+        "device_id": watch.terms.device_id,
+        "interval_s": int(watch.terms.interval.total_seconds()),
+        "grace_s": int(watch.terms.grace.total_seconds()),
+        "audience": list(watch.terms.audience),
+        "state": None if watch.state is None else watch.state.value,
+        "due_at": _moment(watch.due_at),
+        "deadline": _moment(watch.deadline),
+    }
+
+
+def _moment(at: datetime) -> str:
+    return f"{at:%Y-%m-%dT%H:%M:%SZ}"
