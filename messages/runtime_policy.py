@@ -158,6 +158,15 @@ def verify_runtime_policy(
     )
 
 
+def read_unverified_policy(data: bytes) -> RuntimePolicy:
+    """What a signed policy says, whoever signed it: to be shown, never to be judged by. Raises MessageError."""
+    try:
+        payload = cose.unverified_payload(data, bytes_max=_SIGNED.bytes_max)
+    except RatsError as error:
+        raise MessageError(what=error.what, expected=error.expected, got=error.got) from error
+    return decode_runtime_policy(payload)
+
+
 def _read_files(fields: Fields) -> dict[bytes, frozenset[bytes]]:
     what, files = "runtime policy.4", {}
     rows = fields.items(4, size_max=FILES_MAX)

@@ -24,7 +24,7 @@ version that an accepted result gave the device.
 | M1 | credential names M2 | counts | 1 | judged by M2: contraindicated; a predecessor is no successor |
 | any | retired | counts | 1 | M1 affirms nobody (`manifest-retired`), M2 is judged as above |
 | any | not on record, or waiting; no M2 | - | 1 | `no-reference-manifest` |
-| any | named svn below h, no successor that reaches h | - | 2 | refused: `manifest-rollback` |
+| any | named svn below h, no approved successor that reaches h | - | 2 | refused: `manifest-rollback` |
 """
 
 from collections.abc import Sequence
@@ -116,6 +116,10 @@ def choose_reference(
     if not any(each.measured for each in eligible):
         _refuse_rolled_back(quote, candidates, lowest=lowest)
     if not eligible:
+        if approved:
+            newest = approved[-1][0].manifest
+            subject = f"manifest {newest.id!r} of device {quote.device_id}"
+            raise _rollback(subject, svn=newest.svn, svn_highest=lowest)
         return None
     best = min(eligible, key=lambda each: each.distance(at))
     return ReferenceManifest(

@@ -1,5 +1,6 @@
 """`pva runtime-policy`: what may run on a model, from a good machine's IMA list to the signed policy."""
 
+import hashlib
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -18,6 +19,7 @@ from messages.runtime_policy import (
     NAME_MAX,
     RUNTIME_POLICY_BYTES_MAX,
     RuntimePolicy,
+    read_unverified_policy,
     sign_runtime_policy,
     verify_runtime_policy,
 )
@@ -93,6 +95,49 @@ def verify(invocation: Invocation, *, path: Path, root: Path) -> None:
             "runtime-policy-not-genuine", subject=str(path), reason=str(error), remedy=remedy
         ) from None
     invocation.answer(Answer(outcome="genuine", members=_summary(verified.policy)))
+
+
+@runtime_policy.command("diff")
+@click.argument("old", type=file_in)
+@click.argument("new", type=file_in)
+@pass_invocation
+def diff(invocation: Invocation, *, old: Path, new: Path) -> None:
+    """Show what differs between two signed runtime policies: files by path, keys by digest. Needs no network.
+
+    Signatures are not checked here: pva runtime-policy verify does that.
+    """
+    before, after = _said(_read(old)), _said(_read(new))
+    rows = [
+        {"name": name, "old": before.get(name, "-"), "new": after.get(name, "-")}
+        for name in sorted({*before, *after})
+        if before.get(name) != after.get(name)
+    ]
+    count = f"{len(rows)} difference{'s' if len(rows) != 1 else ''}"
+    invocation.answer(Answer(outcome=count, members={"differences": rows}))
+
+
+def _read(path: Path) -> RuntimePolicy:
+    try:
+        return read_unverified_policy(read_file(path, bytes_max=RUNTIME_POLICY_BYTES_MAX))
+    except MessageError as error:
+        remedy = "name a runtime policy as pva runtime-policy sign wrote it"
+        raise refused("runtime-policy", subject=str(path), reason=str(error), remedy=remedy) from None
+
+
+def _said(policy: RuntimePolicy) -> dict[str, str]:
+    """Everything that a policy says, by name."""
+    facts = {"id": policy.id, "supplier": policy.supplier, "models": ", ".join(policy.models)}
+    files = {
+        f"file {_path(path)}": ", ".join(sorted(each.hex() for each in digests))
+        for path, digests in policy.files.items()
+    }
+    keys = {f"key {hashlib.sha256(key).hexdigest()}": "signs files" for key in policy.keys}
+    return facts | files | keys
+
+
+def _path(path: bytes) -> str:
+    """A path as text, such that two paths are never shown alike."""
+    return path.replace(b"\\", b"\\\\").decode("ascii", "backslashreplace")
 
 
 def policy_of(description: RuntimePolicyDescription) -> RuntimePolicy:

@@ -7,8 +7,11 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from cryptography.hazmat.primitives.serialization import Encoding
 
-from edge.database import transaction
+from edge.database import engine_for, migrate, transaction
 from edge.process import system_random
 from pva import schema
 from pva.manifest_records import Standing
@@ -17,7 +20,7 @@ from pva.refusals import RefusalCode, RefusalError
 from standards.rats.errors import RatsError
 from standards.rats.manifest import Predecessor
 from tests.contract.postgresql import postgresql
-from tests.contract.test_pva_store import AuditedStore, refused, sqlite_engine, world
+from tests.contract.test_pva_store import MIGRATIONS, AuditedStore, refused, sqlite_engine, world
 from tests.fakes.pki import NOW
 from tests.fakes.pva_world import ADMINISTRATORS, World, reference_manifest
 
@@ -155,4 +158,50 @@ def test_a_successor_that_somebody_made_one_in_the_database_affirms_nobody(tmp_p
     with pytest.raises(RefusalError) as caught:
         references.manifest_chain(world.state.manifest_digest)
     assert refused(caught) is RefusalCode.MANIFEST_MISMATCH
+    engine.dispose()
+
+
+@pytest.mark.requirement("R29")
+def test_manifests_of_an_earlier_version_wait_for_approval(tmp_path: Path) -> None:
+    engine = engine_for(f"sqlite:///{tmp_path / 'old.db'}")
+    with transaction(engine) as connection:
+        config = Config()
+        config.set_main_option("script_location", str(MIGRATIONS))
+        config.set_main_option("path_separator", "os")
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0002")
+    world = World()
+    held = world.recognition.manifest(world.state.manifest_digest, only_of=None)
+    supplier = world.recognition.suppliers()[0]
+    with transaction(engine) as connection:
+        connection.execute(
+            sa.insert(schema.suppliers).values(
+                name="Acme",
+                root=supplier.root.public_bytes(Encoding.DER),
+                root_sha256=bytes(32),
+                models=dict(supplier.models),
+                ocsp_url="http://127.0.0.1/",
+                recognised_by="admin",
+                recognised_at=NOW,
+            )
+        )
+        connection.execute(
+            sa.insert(schema.manifests).values(
+                digest=held.digest,
+                supplier="Acme",
+                manifest_id=held.id,
+                svn=held.svn,
+                models=list(held.models),
+                signed=held.signed,
+                imported_by="s",
+                imported_at=NOW,
+            )
+        )
+    migrate(engine, MIGRATIONS)
+    references = ReferenceStore(engine, random_bytes=system_random)
+    (after,) = references.manifests()
+    assert (after.id, after.line, after.standing) == ("release-1", "release-1", Standing.WAITING)
+    chain = references.manifest_chain(held.digest)
+    assert chain is not None
+    assert chain.approved(at=NOW) == ()
     engine.dispose()

@@ -236,6 +236,17 @@ def test_a_credential_that_names_less_than_was_accepted_is_refused(story: Story)
     assert story.refused(story.old, at=OVERLAP, state=alone) is RefusalCode.MANIFEST_ROLLBACK
 
 
+@pytest.mark.negative
+@pytest.mark.check("A29")
+def test_a_successor_that_waits_does_not_reach_what_was_accepted(story: Story) -> None:
+    """The device was accepted with svn 4 under another credential; of this one's chain only svn 3 is approved."""
+    other = story.world.publish(story.world.sign(reference_manifest(story.new, id="other", svn=4)))
+    story.validate(story.new, at=NOW, state=other)
+    story.update(approve=False)
+    for device in (story.old, story.new, story.booted(b"rootkit")):
+        assert story.refused(device, at=OVERLAP) is RefusalCode.MANIFEST_ROLLBACK
+
+
 @pytest.mark.check("A27")
 @pytest.mark.requirement("R81")
 def test_a_result_of_the_old_state_ends_with_its_window(story: Story) -> None:
