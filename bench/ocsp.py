@@ -129,12 +129,7 @@ def measure(*, rounds: int, seconds: float, many: int) -> tuple[list[Row], list[
         openssl = OpensslResponder(few, core=SERVER_CORE)
         with _serving(few) as server:
             measured = [_round(server, few, openssl, seconds=seconds) for _ in range(rounds)]
-            cached_max = statistics.median(each.cached for each in measured)
-            nonce_max = statistics.median(each.nonce for each in measured)
-            calm = [
-                paced(server.public, asked, seconds=2 * seconds, per_second=0.7 * most)
-                for asked, most in ((few.gets, cached_max), (few.nonces, nonce_max))
-            ]
+            calm = [_calm(server.public, asked, seconds=seconds) for asked in (few.gets, few.nonces)]
             rows = _speed_rows(measured, calm)
             rows += _size_rows(
                 server, few, Material(Path(folder) / "many", certificates=many), seconds, rounds
@@ -153,6 +148,12 @@ def _round(server: Server, material: Material, openssl: OpensslResponder, *, sec
         bare=_bare_signing(seconds),
         openssl=_openssl(openssl, seconds=seconds),
     )
+
+
+def _calm(port: int, requests: Sequence[bytes], *, seconds: float) -> Load:
+    """At 70 % of what the server can do at this moment, by the clock."""
+    most = saturate(port, requests, seconds=seconds).per_second
+    return paced(port, requests, seconds=2 * seconds, per_second=0.7 * most)
 
 
 def _bare_signing(seconds: float) -> float:

@@ -18,7 +18,7 @@ Several issuers in one request
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 from typing import Protocol
@@ -26,6 +26,7 @@ from typing import Protocol
 from ocsp.delegates import Delegate, DelegateDirectory, Issuer
 from ocsp.responses import Answer, SingleResponse, basic_response, error_response
 from ocsp.signed_answers import Saying, SignedAnswers
+from ocsp.single_extensions import NOTHING_MORE, SingleExtensions
 from standards.pki.crl import Revocation, RevocationReason
 from standards.pki.errors import DecodeError
 from standards.pki.ocsp import CertId, OcspRequest, ResponseStatus, decode_request
@@ -54,6 +55,7 @@ class AnswerPolicy:
     never_issued: NeverIssued = NeverIssued.UNKNOWN
     # CA id -> when its key was no longer its own alone: whatever is signed by it is revoked from then on (O21).
     compromised: Mapping[str, datetime] = field(default_factory=dict)
+    single_extensions: SingleExtensions = NOTHING_MORE
 
     def __post_init__(self) -> None:
         shortest = timedelta(seconds=4)
@@ -131,6 +133,8 @@ def answer(
             return _refusal(ResponseStatus.TRY_LATER)
         # 6 sign the answer, or give the one that was signed a moment ago
         told = [each for each in singles if each is not None]
+        if policy.single_extensions is not NOTHING_MORE:
+            told = _extended(told, issuers, policy.single_extensions, produced_at=_whole_second(now))
         extended_revoke = any(each.says_never_issued(policy) for each in facts.values())
         return _signed(
             told, asked=asked, delegate=delegate, extended_revoke=extended_revoke, now=now, signed=signed
@@ -189,6 +193,24 @@ def _made(
         this_update=max([each.this_update for each in told]),
         next_update=min([each.next_update for each in told]),
     )
+
+
+def _extended(
+    told: Sequence[SingleResponse],
+    issuers: Mapping[CertId, Issuer | None],
+    extensions: SingleExtensions,
+    *,
+    produced_at: datetime,
+) -> list[SingleResponse]:
+    """With what the operator wants said beside each status (O14, O15, O16)."""
+    extended = []
+    for each in told:
+        issuer = issuers[each.cert_id]
+        more = extensions.said(
+            None if issuer is None else issuer.ca_id, each.revocation, produced_at=produced_at
+        )
+        extended.append(replace(each, extensions=more))
+    return extended
 
 
 def _refusal(status: ResponseStatus, error: Exception | None = None) -> Answer:

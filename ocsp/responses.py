@@ -1,6 +1,7 @@
 """What an OCSP response says and who signs it how; its layout stands in `standards.pki.ocsp_template`.
 
-    SingleResponse ::= SEQUENCE { certID, certStatus, thisUpdate, nextUpdate [0] EXPLICIT GeneralizedTime }
+    SingleResponse ::= SEQUENCE { certID, certStatus, thisUpdate, nextUpdate [0] EXPLICIT GeneralizedTime,
+                                  singleExtensions [1] EXPLICIT Extensions OPTIONAL }
 
 The one rule: what is laid out here is constants, times, digests, and bytes that a strict decoder has passed.
 """
@@ -46,13 +47,17 @@ _CURVES: dict[str, tuple[str, str]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SingleResponse:
-    """The status of one asked certificate; `known` False means `unknown`, whole seconds everywhere."""
+    """The status of one asked certificate; `known` False means `unknown`, whole seconds everywhere.
+
+    `extensions` is the DER of its singleExtensions [1], where there are any.
+    """
 
     cert_id: CertId
     known: bool
     revocation: Revocation | None
     this_update: datetime
     next_update: datetime
+    extensions: bytes = b""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +118,10 @@ def _scheme(curve: str, preferred: Sequence[PreferredSignature]) -> _Scheme:
 def _single(single: SingleResponse) -> bytes:
     return tlv(
         SEQUENCE,
-        single.cert_id.der + _status(single) + validity(single.this_update, single.next_update),
+        single.cert_id.der
+        + _status(single)
+        + validity(single.this_update, single.next_update)
+        + single.extensions,
     )
 
 
