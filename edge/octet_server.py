@@ -6,7 +6,7 @@ certificates, no log line a request (`edge.http_server` has all of that).
 
 The one rule: a request reaches the application whole, within its limits, or not at all.
 
-    head        `HEAD_TIMEOUT_S` for a head, and for the next one on an idle connection; 400 KB at most (granian)
+    head        `HEAD_TIMEOUT_S` for a head, and for the next one on an idle connection; 16 KiB at most
     body        Content-Length only, at most `body_bytes_max`, whole within `BODY_TIMEOUT_S`: else 411, 413, 408
     reader      who takes nothing for `READER_TIMEOUT_S` is cut off by the kernel (TCP_USER_TIMEOUT)
     connections `connections_max`; more wait in the kernel's backlog

@@ -24,6 +24,9 @@ PACKAGES = {
     "ocsptool": "gnutls-bin",
     "certtool": "gnutls-bin",
     "curl": "curl",
+    "nginx": "nginx-light",
+    "java": "default-jdk-headless",
+    "javac": "default-jdk-headless",
 }
 
 
