@@ -2,6 +2,7 @@
 
 Everything runs in this process, on one core, with the surroundings that the unit tests use: what is measured
 is our own work, not a disk's or a network's. Each operation does the whole thing, signatures included.
+`./dev bench ocsp` is another matter: servers under load, and their ratios (`bench.ocsp`).
 """
 
 import argparse
@@ -12,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 
-from bench import verify
+from bench import ocsp, verify
 from bench.operations import OPERATIONS
 
 WARM_UP = 3
@@ -67,6 +68,8 @@ def main() -> int:
     """Measure and print."""
     if sys.argv[1:2] == ["verify"]:
         return verify.main(sys.argv[2:])
+    if sys.argv[1:2] == ["ocsp"]:
+        return ocsp.main(sys.argv[2:])
     parser = argparse.ArgumentParser(prog="./dev bench", description="measure the hot paths")
     parser.add_argument(
         "names",

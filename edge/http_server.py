@@ -1,5 +1,7 @@
 """Listeners of one process: plain HTTP, TLS and mutual TLS side by side on one event loop.
 
+A `Listener` is served by uvicorn; an `OctetListener`, plain and fast, by granian (`edge.octet_server`).
+
 One OS process, because each database file has one writer process (D13); the applications run in a small
 pool of threads a listener, so a flood on the public listener leaves the operators' listener its own.
 Each listener has its own application with its own route table; which clients may do what is decided by
@@ -25,6 +27,7 @@ from a2wsgi import WSGIMiddleware
 
 from edge.http_protocol import PEER_CERTIFICATE, PeerCertificateProtocol
 from edge.keys import check_private_file, read_passphrase
+from edge.octet_server import OctetListener, OctetServer
 from edge.periodic import Periodic, run_periodically
 from edge.process import logger, print_ready
 from edge.request_guard import HEAD_BYTES_MAX, AsgiApp, GuardLimits, RequestGuard
@@ -96,7 +99,7 @@ Ready = Callable[[str, Mapping[str, str]], None]
 
 
 def serve(
-    listeners: Sequence[Listener],
+    listeners: Sequence[Listener | OctetListener],
     *,
     role: str,
     profile: str = "production",
@@ -113,22 +116,34 @@ def serve(
         for listener in listeners:
             refuse_reachable_host(listener)
     _raise_file_limit()
-    contexts = [
-        None if listener.tls is None else server_context(listener.tls, name=listener.name)
-        for listener in listeners
-    ]
+    contexts = [_context(listener) for listener in listeners]
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(bound_socket(listener)) for listener in listeners]
-        servers = [
-            _Server(_config(listener), bound, context)
-            for listener, bound, context in zip(listeners, sockets, contexts, strict=True)
-        ]
         urls = {
             listener.name: _url(listener, bound) for listener, bound in zip(listeners, sockets, strict=True)
         }
-        beside = [each for listener in listeners for each in listener.beside]
+        beside = [
+            each for listener in listeners if isinstance(listener, Listener) for each in listener.beside
+        ]
         stack.enter_context(run_periodically([*periodic, *beside]))
-        asyncio.run(_serve_all(servers, lambda: ready(role, urls)))
+
+        async def serve_all() -> None:
+            # granian's embedded server belongs to the loop in which it is made
+            servers = [
+                OctetServer(listener, bound)
+                if isinstance(listener, OctetListener)
+                else _Server(_config(listener), bound, context)
+                for listener, bound, context in zip(listeners, sockets, contexts, strict=True)
+            ]
+            await _serve_all(servers, lambda: ready(role, urls))
+
+        asyncio.run(serve_all())
+
+
+def _context(listener: Listener | OctetListener) -> ssl.SSLContext | None:
+    if isinstance(listener, OctetListener) or listener.tls is None:
+        return None
+    return server_context(listener.tls, name=listener.name)
 
 
 def server_context(tls: ServerTls, *, name: str) -> ssl.SSLContext:
@@ -194,7 +209,7 @@ class _Server(uvicorn.Server):
         yield
 
 
-async def _serve_all(servers: Sequence[_Server], announce: Callable[[], None]) -> None:
+async def _serve_all(servers: Sequence[_Server | OctetServer], announce: Callable[[], None]) -> None:
     loop = asyncio.get_running_loop()
 
     def stop() -> None:
@@ -277,7 +292,7 @@ def bound_socket(listener: Address) -> Iterator[socket.socket]:
         yield bound
 
 
-def _url(listener: Listener, bound: socket.socket) -> str:
+def _url(listener: Listener | OctetListener, bound: socket.socket) -> str:
     host = f"[{listener.host}]" if ":" in listener.host else listener.host
     return f"{listener.scheme}://{host}:{bound.getsockname()[1]}"
 

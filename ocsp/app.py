@@ -5,6 +5,8 @@ The only place that reads settings, builds objects and wires them. Before the fi
 """
 
 import functools
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 
@@ -13,23 +15,29 @@ import click
 from clients.ca_status import CaStatusClient
 from edge.database import engine_for, migrate
 from edge.database_faults import DatabaseError
-from edge.http_server import Listener, ListenerError, serve
+from edge.http_server import ListenerError, serve
 from edge.keys import KeyFileError, load_private_key
+from edge.octet_server import OctetListener
 from edge.periodic import Periodic
-from edge.process import configure_logging, system_clock
+from edge.process import Clock, configure_logging, system_clock
 from edge.settings import SettingsError, load_settings
+from ocsp.at_hand import AnswersAtHand
+from ocsp.delegates import DelegateDirectory
 from ocsp.delegation import DelegateKeeper
 from ocsp.feed import FeedReader
-from ocsp.responder import answer
+from ocsp.live_queue import LiveQueue
+from ocsp.responder import AnswerPolicy, answer
 from ocsp.responses import Answer
 from ocsp.settings import OcspSettings
 from ocsp.signed_answers import SignedAnswers
 from ocsp.store import MIGRATIONS, SqlStatusStore
-from ocsp.web import public_app
-from standards.pki.ocsp import REQUEST_BYTES_MAX
+from ocsp.web import PublicApp
+from standards.pki.ocsp import REQUEST_BYTES_MAX, OcspRequest
 
 ROLE = "ocsp"
 DELEGATION_INTERVAL_S = 0.5
+COUNTS_INTERVAL_S = 10.0
+STORE_WORKERS = 4
 
 
 def run(settings: OcspSettings) -> None:
@@ -41,21 +49,8 @@ def run(settings: OcspSettings) -> None:
     ca = CaStatusClient(settings.ca.client())
     keeper = DelegateKeeper(ca, store, key=key, clock=system_clock)
     reader = FeedReader(ca, store, clock=system_clock, heard_of=keeper.expect)
-    policy, signed = settings.policy(), SignedAnswers()
-
-    def respond(request: bytes, *, now: datetime) -> Answer:
-        return answer(
-            request, now=now, status_store=store, delegates=keeper.directory, policy=policy, signed=signed
-        )
-
-    listener = Listener(
-        name="public",
-        host=settings.public.host,
-        port=settings.public.port,
-        app=public_app(respond, clock=system_clock),
-        body_bytes_max=REQUEST_BYTES_MAX,
-        path_logged=False,  # a GET's path names a device's certificate
-    )
+    public = public_app(store, lambda: keeper.directory, policy=settings.policy(), clock=system_clock)
+    listener = public_listener(public, host=settings.public.host, port=settings.public.port)
     serve(
         [listener],
         role=ROLE,
@@ -65,8 +60,32 @@ def run(settings: OcspSettings) -> None:
                 name="change-feed", interval_s=settings.feed_interval_s, work=functools.partial(_poll, reader)
             ),
             Periodic(name="delegation", interval_s=DELEGATION_INTERVAL_S, work=keeper.renew),
+            Periodic(name="counts", interval_s=COUNTS_INTERVAL_S, work=public.log_counts),
         ),
     )
+    public.log_counts()
+
+
+def public_app(
+    store: SqlStatusStore, directory: Callable[[], DelegateDirectory], *, policy: AnswerPolicy, clock: Clock
+) -> PublicApp:
+    """The public listener's application over `store`; `directory` gives the delegates of the moment."""
+    signed = SignedAnswers()
+
+    def sign(request: bytes | OcspRequest, *, now: datetime) -> Answer:
+        return answer(
+            request, now=now, status_store=store, delegates=directory(), policy=policy, signed=signed
+        )
+
+    # a store over a network would stop the event loop while it is asked
+    executor = None if store.local else ThreadPoolExecutor(STORE_WORKERS, thread_name_prefix="live")
+    at_hand = AnswersAtHand(sign, store, directory=directory, policy=policy, revalidate=store.local)
+    return PublicApp(at_hand, LiveQueue(executor=executor), clock=clock)
+
+
+def public_listener(app: PublicApp, *, host: str, port: int) -> OctetListener:
+    """Where the world asks."""
+    return OctetListener(name="public", host=host, port=port, app=app, body_bytes_max=REQUEST_BYTES_MAX)
 
 
 def _poll(reader: FeedReader) -> None:

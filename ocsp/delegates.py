@@ -11,7 +11,9 @@ from datetime import datetime, timedelta
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 
+from standards.pki.fingerprints import certificate_der
 from standards.pki.ocsp import CERT_ID_DIGESTS, CertId, issuer_hashes
+from standards.pki.ocsp_template import AnswerTemplate
 
 # An answer needs some life left, or it is stale when it arrives.
 LIFE_LEFT_MIN = timedelta(seconds=30)
@@ -23,6 +25,15 @@ class Delegate:
 
     certificate: x509.Certificate
     key: EllipticCurvePrivateKey = field(repr=False)
+    curve: str = field(init=False)
+    template: AnswerTemplate = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Lay out once what every answer of this delegate has in common."""
+        key = x509.SubjectKeyIdentifier.from_public_key(self.key.public_key())
+        template = AnswerTemplate(key_hash=key.digest, certificate=certificate_der(self.certificate))
+        object.__setattr__(self, "template", template)
+        object.__setattr__(self, "curve", self.key.curve.name)
 
     def usable(self, *, at: datetime) -> bool:
         """Whether answers may be signed with it at `at`."""

@@ -18,7 +18,7 @@ Several issuers in one request
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 from typing import Protocol
@@ -27,14 +27,17 @@ from edge.database_faults import DatabaseUnavailableError
 from ocsp.delegates import Delegate, DelegateDirectory, Issuer
 from ocsp.responses import Answer, SingleResponse, basic_response, error_response
 from ocsp.signed_answers import Saying, SignedAnswers
+from ocsp.single_extensions import NOTHING_MORE, SingleExtensions
 from standards.pki.crl import Revocation, RevocationReason
 from standards.pki.errors import DecodeError
 from standards.pki.ocsp import CertId, OcspRequest, ResponseStatus, decode_request
+from standards.pki.ocsp_plain import read_plain_request
 
 LIFETIME_MAX = timedelta(minutes=5)
 LIFETIME_MIN = timedelta(seconds=4)
 UNKNOWN_LIFETIME = timedelta(seconds=30)
 """A certificate that is unknown now may be issued in a moment."""
+_NOTHING = timedelta(0)
 _NEVER_ISSUED = Revocation(reason=RevocationReason.CERTIFICATE_HOLD, at=datetime(1970, 1, 1, tzinfo=UTC))
 
 
@@ -55,6 +58,7 @@ class AnswerPolicy:
     never_issued: NeverIssued = NeverIssued.UNKNOWN
     # CA id -> when its key was no longer its own alone: whatever is signed by it is revoked from then on (O21).
     compromised: Mapping[str, datetime] = field(default_factory=dict)
+    single_extensions: SingleExtensions = NOTHING_MORE
 
     def __post_init__(self) -> None:
         if not LIFETIME_MIN <= self.unknown_lifetime <= self.lifetime <= LIFETIME_MAX:
@@ -90,7 +94,7 @@ def respond(
 
 
 def answer(
-    request: bytes,
+    request: bytes | OcspRequest,
     *,
     now: datetime,
     status_store: StatusStore,
@@ -100,11 +104,15 @@ def answer(
 ) -> Answer:
     """Like `respond`, with what HTTP has to know beside the bytes; never raises.
 
-    Answers without a nonce are taken from `signed` where it has them, and are kept there.
+    `request` is octets, or a request that was read already. Answers without a nonce are taken from `signed` where it has them, and are kept there.
     """
     try:
         # 1 decode the request
-        asked = decode_request(request)
+        asked = (
+            request
+            if isinstance(request, OcspRequest)
+            else read_plain_request(request) or decode_request(request)
+        )
         # 2 find the issuers
         issuers = {each: delegates.find(each) for each in asked.cert_ids}
         served = [issuer for issuer in issuers.values() if issuer is not None]
@@ -127,6 +135,8 @@ def answer(
             return _refusal(ResponseStatus.TRY_LATER)
         # 6 sign the answer, or give the one that was signed a moment ago
         told = [each for each in singles if each is not None]
+        if policy.single_extensions is not NOTHING_MORE:
+            told = _extended(told, issuers, policy.single_extensions, produced_at=_whole_second(now))
         extended_revoke = any(each.says_never_issued(policy) for each in facts.values())
         return _signed(
             told, asked=asked, delegate=delegate, extended_revoke=extended_revoke, now=now, signed=signed
@@ -144,16 +154,30 @@ def _signed(
     now: datetime,
     signed: SignedAnswers | None,
 ) -> Answer:
+    if signed is None or asked.nonce is not None:
+        return _made(told, asked=asked, delegate=delegate, extended_revoke=extended_revoke, now=now)
     said = Saying(
         singles=tuple((each.cert_id.der, each.known, each.revocation) for each in told),
         delegate=delegate.certificate,
         preferred=asked.preferred,
         extended_revoke=extended_revoke,
     )
-    if signed is not None and asked.nonce is None:
-        found = signed.find(said, now=now)
-        if found is not None:
-            return found
+    found = signed.find(said, now=now)
+    if found is not None:
+        return found
+    made = _made(told, asked=asked, delegate=delegate, extended_revoke=extended_revoke, now=now)
+    signed.keep(said, made)
+    return made
+
+
+def _made(
+    told: Sequence[SingleResponse],
+    *,
+    asked: OcspRequest,
+    delegate: Delegate,
+    extended_revoke: bool,
+    now: datetime,
+) -> Answer:
     der = basic_response(
         told,
         delegate=delegate,
@@ -162,10 +186,31 @@ def _signed(
         extended_revoke=extended_revoke,
         preferred=asked.preferred,
     )
-    made = _success(der, told, nonce=asked.nonce is not None)
-    if signed is not None and asked.nonce is None:
-        signed.keep(said, made)
-    return made
+    return Answer(
+        der=der,
+        status=ResponseStatus.SUCCESSFUL,
+        nonce=asked.nonce is not None,
+        this_update=max([each.this_update for each in told]),
+        next_update=min([each.next_update for each in told]),
+    )
+
+
+def _extended(
+    told: Sequence[SingleResponse],
+    issuers: Mapping[CertId, Issuer | None],
+    extensions: SingleExtensions,
+    *,
+    produced_at: datetime,
+) -> list[SingleResponse]:
+    """With what the operator wants said beside each status (O14, O15, O16)."""
+    extended = []
+    for each in told:
+        issuer = issuers[each.cert_id]
+        more = extensions.said(
+            None if issuer is None else issuer.ca_id, each.revocation, produced_at=produced_at
+        )
+        extended.append(replace(each, extensions=more))
+    return extended
 
 
 def _refusal(status: ResponseStatus, error: Exception | None = None) -> Answer:
@@ -209,6 +254,11 @@ def _lookup(
 
     Of a compromised CA every serial number is one that may have been issued, and is revoked.
     """
+    if len(issuers) == 1:
+        ((cert_id, issuer),) = issuers.items()
+        if issuer is not None:
+            statuses = store.statuses(issuer.ca_id, (cert_id.serial,))
+            return {cert_id: _fact(cert_id, statuses, lost_at=compromised.get(issuer.ca_id))}
     asked: dict[str, list[CertId]] = {}
     facts = {cert_id: _Fact(served=issuer is not None) for cert_id, issuer in issuers.items()}
     for cert_id, issuer in issuers.items():
@@ -216,13 +266,18 @@ def _lookup(
             asked.setdefault(issuer.ca_id, []).append(cert_id)
     for ca_id, cert_ids in asked.items():
         statuses = store.statuses(ca_id, [each.serial for each in cert_ids])
-        for cert_id in cert_ids:
-            if cert_id.serial in statuses:
-                facts[cert_id] = _Fact(served=True, issued=True, revocation=statuses[cert_id.serial])
-            if ca_id in compromised and not facts[cert_id].final:
-                lost = Revocation(reason=RevocationReason.CA_COMPROMISE, at=compromised[ca_id])
-                facts[cert_id] = _Fact(served=True, issued=True, revocation=lost)
+        facts |= {each: _fact(each, statuses, lost_at=compromised.get(ca_id)) for each in cert_ids}
     return facts
+
+
+def _fact(cert_id: CertId, statuses: Mapping[int, Revocation | None], *, lost_at: datetime | None) -> _Fact:
+    """What is known about a certificate of a served CA, whose key was lost at `lost_at`, if it was."""
+    issued = cert_id.serial in statuses
+    fact = _Fact(served=True, issued=issued, revocation=statuses.get(cert_id.serial))
+    if lost_at is None or fact.final:
+        return fact
+    lost = Revocation(reason=RevocationReason.CA_COMPROMISE, at=lost_at)
+    return _Fact(served=True, issued=True, revocation=lost)
 
 
 def _judge(
@@ -237,27 +292,21 @@ def _judge(
     """The status to tell and for how long, None where the store is too old to tell one."""
     lifetime = policy.lifetime if fact.issued else policy.unknown_lifetime
     known_at = now if fact.final or not fact.served else as_of
-    if known_at is None or now - known_at > policy.feed_age_max:
+    if known_at is None:
+        return None
+    age = now - known_at
+    if age > policy.feed_age_max:
         return None
     # Within its first half of life the honest time, past it the operator's policy (see above).
-    this_update = min(known_at, now) if (now - known_at) * 2 <= lifetime else now
+    this_update = _whole_second(now if age < _NOTHING or age * 2 > lifetime else known_at)
+    next_update = this_update + lifetime
     never_issued = fact.says_never_issued(policy)
     return SingleResponse(
         cert_id=cert_id,
         known=fact.issued or never_issued,
         revocation=_NEVER_ISSUED if never_issued else fact.revocation,
-        this_update=_whole_second(this_update),
-        next_update=min(_whole_second(this_update) + lifetime, until),
-    )
-
-
-def _success(der: bytes, singles: Sequence[SingleResponse], *, nonce: bool) -> Answer:
-    return Answer(
-        der=der,
-        status=ResponseStatus.SUCCESSFUL,
-        nonce=nonce,
-        this_update=max(each.this_update for each in singles),
-        next_update=min(each.next_update for each in singles),
+        this_update=this_update,
+        next_update=min(next_update, until),
     )
 
 

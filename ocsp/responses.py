@@ -1,13 +1,7 @@
-"""OCSP responses in DER (RFC 6960 section 4.2), laid out by hand because a responder's time is its caller's.
+"""What an OCSP response says and who signs it how; its layout stands in `standards.pki.ocsp_template`.
 
-    OCSPResponse ::= SEQUENCE { responseStatus ENUMERATED,
-                                responseBytes [0] EXPLICIT SEQUENCE { id-pkix-ocsp-basic, OCTET STRING } }
-    BasicOCSPResponse ::= SEQUENCE { tbsResponseData, signatureAlgorithm, signature BIT STRING,
-                                     certs [0] EXPLICIT SEQUENCE OF Certificate }
-    ResponseData ::= SEQUENCE { responderID [2] EXPLICIT KeyHash, producedAt GeneralizedTime,
-                                responses SEQUENCE OF SingleResponse,
-                                responseExtensions [1] EXPLICIT Extensions OPTIONAL }
-    SingleResponse ::= SEQUENCE { certID, certStatus, thisUpdate, nextUpdate [0] EXPLICIT GeneralizedTime }
+    SingleResponse ::= SEQUENCE { certID, certStatus, thisUpdate, nextUpdate [0] EXPLICIT GeneralizedTime,
+                                  singleExtensions [1] EXPLICIT Extensions OPTIONAL }
 
 The one rule: what is laid out here is constants, times, digests, and bytes that a strict decoder has passed.
 """
@@ -16,26 +10,32 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from ocsp.delegates import Delegate
 from standards.pki.crl import Revocation, RevocationReason
-from standards.pki.fingerprints import certificate_der
 from standards.pki.ocsp import OID_EC_PUBLIC_KEY, CertId, PreferredSignature, ResponseStatus
+from standards.pki.ocsp_template import (
+    ENUMERATED,
+    OCTETS,
+    SEQUENCE,
+    explicit,
+    nonce_extension,
+    time,
+    tlv,
+    validity,
+)
 
-_SHORT_LENGTHS = 0x80
-_OCTETS, _BITS, _ENUMERATED, _TIME, _SEQUENCE = 0x04, 0x03, 0x0A, 0x18, 0x30
-_ID_BASIC = bytes.fromhex("06092b0601050507300101")
-_ID_NONCE = bytes.fromhex("06092b0601050507300102")
 _ID_EXTENDED_REVOKE = bytes.fromhex("06092b0601050507300109")
 _NULL = bytes.fromhex("0500")
-_Scheme = tuple[bytes, hashes.HashAlgorithm]
+_GOOD = bytes.fromhex("8000")  # good [0] IMPLICIT NULL
+_UNKNOWN = bytes.fromhex("8200")  # unknown [2] IMPLICIT NULL
+_Scheme = tuple[bytes, ec.ECDSA]
 _ECDSA: dict[str, _Scheme] = {
-    "1.2.840.10045.4.3.2": (bytes.fromhex("300a06082a8648ce3d040302"), hashes.SHA256()),
-    "1.2.840.10045.4.3.3": (bytes.fromhex("300a06082a8648ce3d040303"), hashes.SHA384()),
-    "1.2.840.10045.4.3.4": (bytes.fromhex("300a06082a8648ce3d040304"), hashes.SHA512()),
+    "1.2.840.10045.4.3.2": (bytes.fromhex("300a06082a8648ce3d040302"), ec.ECDSA(hashes.SHA256())),
+    "1.2.840.10045.4.3.3": (bytes.fromhex("300a06082a8648ce3d040303"), ec.ECDSA(hashes.SHA384())),
+    "1.2.840.10045.4.3.4": (bytes.fromhex("300a06082a8648ce3d040304"), ec.ECDSA(hashes.SHA512())),
 }
 """Every algorithm that an answer is ever signed with; what a client would like besides is passed over."""
 _CURVES: dict[str, tuple[str, str]] = {
@@ -47,13 +47,17 @@ _CURVES: dict[str, tuple[str, str]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SingleResponse:
-    """The status of one asked certificate; `known` False means `unknown`, whole seconds everywhere."""
+    """The status of one asked certificate; `known` False means `unknown`, whole seconds everywhere.
+
+    `extensions` is the DER of its singleExtensions [1], where there are any.
+    """
 
     cert_id: CertId
     known: bool
     revocation: Revocation | None
     this_update: datetime
     next_update: datetime
+    extensions: bytes = b""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +74,7 @@ class Answer:
 
 def error_response(status: ResponseStatus) -> bytes:
     """A response of this status and nothing else (O1)."""
-    return _tlv(_SEQUENCE, _tlv(_ENUMERATED, bytes([status.value])))
+    return tlv(SEQUENCE, tlv(ENUMERATED, bytes([status.value])))
 
 
 def basic_response(
@@ -88,77 +92,45 @@ def basic_response(
     Without both the answer has no response extensions (L4). `preferred` is what the client would like the
     signature to be, best first (O17).
     """
-    extensions = b""
-    if nonce is not None:
-        extensions += _tlv(_SEQUENCE, _ID_NONCE, _tlv(_OCTETS, _tlv(_OCTETS, nonce)))
+    extensions = b"" if nonce is None else nonce_extension(nonce)
     if extended_revoke:
-        extensions += _tlv(_SEQUENCE, _ID_EXTENDED_REVOKE, _tlv(_OCTETS, _NULL))
-    key_hash = x509.SubjectKeyIdentifier.from_public_key(delegate.key.public_key()).digest
-    response_data = _tlv(
-        _SEQUENCE,
-        _explicit(2, _tlv(_OCTETS, key_hash)),
-        _time(produced_at),
-        _tlv(_SEQUENCE, *map(_single, singles)),
-        _explicit(1, _tlv(_SEQUENCE, extensions)) if extensions else b"",
+        extensions += tlv(SEQUENCE, _ID_EXTENDED_REVOKE + tlv(OCTETS, _NULL))
+    response_data = delegate.template.response_data(
+        b"".join(map(_single, singles)), produced_at=produced_at, extensions=extensions
     )
-    algorithm, digest = _scheme(delegate.key.curve.name, preferred)
-    signature = delegate.key.sign(response_data, ec.ECDSA(digest))
-    basic = _tlv(
-        _SEQUENCE,
-        response_data,
-        algorithm,
-        _tlv(_BITS, b"\x00", signature),
-        _explicit(0, _tlv(_SEQUENCE, certificate_der(delegate.certificate))),
-    )
-    successful = _tlv(_ENUMERATED, bytes([ResponseStatus.SUCCESSFUL.value]))
-    return _tlv(_SEQUENCE, successful, _explicit(0, _tlv(_SEQUENCE, _ID_BASIC, _tlv(_OCTETS, basic))))
+    algorithm, digest = _scheme(delegate.curve, preferred)
+    signature = delegate.key.sign(response_data, digest)
+    return delegate.template.response(response_data, algorithm=algorithm, signature=signature)
 
 
 def _scheme(curve: str, preferred: Sequence[PreferredSignature]) -> _Scheme:
     """The first wish that this key can fulfil with a hash no weaker than is usual on its curve, or the usual."""
     curve_oid, usual = _CURVES[curve]
-    least = _ECDSA[usual][1].digest_size
+    least = _ECDSA[usual][1].algorithm.digest_size
     for wish in preferred:
         scheme = _ECDSA.get(wish.algorithm)
         own_key = wish.key in {None, OID_EC_PUBLIC_KEY} and wish.curve in {None, curve_oid}
-        if scheme is not None and own_key and scheme[1].digest_size >= least:
+        if scheme is not None and own_key and scheme[1].algorithm.digest_size >= least:
             return scheme
     return _ECDSA[usual]
 
 
 def _single(single: SingleResponse) -> bytes:
-    return _tlv(
-        _SEQUENCE,
-        single.cert_id.der,
-        _status(single),
-        _time(single.this_update),
-        _explicit(0, _time(single.next_update)),
+    return tlv(
+        SEQUENCE,
+        single.cert_id.der
+        + _status(single)
+        + validity(single.this_update, single.next_update)
+        + single.extensions,
     )
 
 
 def _status(single: SingleResponse) -> bytes:
     if not single.known:
-        return bytes.fromhex("8200")  # unknown [2] IMPLICIT NULL
+        return _UNKNOWN
     if single.revocation is None:
-        return bytes.fromhex("8000")  # good [0] IMPLICIT NULL
+        return _GOOD
     reason = b""
     if single.revocation.reason is not RevocationReason.UNSPECIFIED:  # absent means unspecified (P10)
-        reason = _explicit(0, _tlv(_ENUMERATED, bytes([single.revocation.reason.value])))
-    return _tlv(0xA1, _time(single.revocation.at), reason)  # revoked [1] IMPLICIT RevokedInfo
-
-
-def _time(at: datetime) -> bytes:
-    return _tlv(_TIME, f"{at.year:04d}{at:%m%d%H%M%S}Z".encode("ascii"))
-
-
-def _explicit(number: int, content: bytes) -> bytes:
-    return _tlv(0xA0 | number, content)
-
-
-def _tlv(tag: int, *parts: bytes) -> bytes:
-    content = b"".join(parts)
-    length = len(content)
-    if length < _SHORT_LENGTHS:
-        return bytes([tag, length]) + content
-    octets = length.to_bytes((length.bit_length() + 7) // 8, "big")
-    return bytes([tag, 0x80 | len(octets)]) + octets + content
+        reason = explicit(0, tlv(ENUMERATED, bytes([single.revocation.reason.value])))
+    return tlv(0xA1, time(single.revocation.at) + reason)  # revoked [1] IMPLICIT RevokedInfo

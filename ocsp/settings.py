@@ -9,8 +9,10 @@ from edge.database_faults import DatabaseUrl
 from edge.settings import Settings, SettingsPath
 from edge.upstream_settings import UpstreamSettings
 from ocsp.responder import LIFETIME_MAX, LIFETIME_MIN, UNKNOWN_LIFETIME, AnswerPolicy, NeverIssued
+from ocsp.single_extensions import NOTHING_MORE, SingleExtensions
 
 CaId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
+CrlUrl = Annotated[str, StringConstraints(pattern=r"^http://[!-~]+$", max_length=1024)]
 _LIFETIME_MAX_S = int(LIFETIME_MAX.total_seconds())
 _LIFETIME_MIN_S = int(LIFETIME_MIN.total_seconds())
 
@@ -33,7 +35,8 @@ class OcspSettings(Settings):
     """The whole; times in seconds. Why `feed_age_max_s` matters stands in `ocsp.responder`.
 
     `compromised_cas` names CAs whose key somebody else may have, with the time since when: all their certificates
-    are answered as revoked. Whoever has such a key can make delegates of his own; the ES root's CRL ends that.
+    are answered as revoked. `statuses_kept_days`, `crl_urls` (by CA id) and `crl_entry_extensions` make answers say more
+    about each certificate (`ocsp.single_extensions`). Whoever has such a key can make delegates of his own; the ES root's CRL ends that.
     """
 
     profile: Literal["production", "lab"] = "production"
@@ -47,6 +50,9 @@ class OcspSettings(Settings):
     answer_lifetime_s: int = Field(default=_LIFETIME_MAX_S, ge=_LIFETIME_MIN_S, le=_LIFETIME_MAX_S)
     never_issued: Literal["unknown", "revoked"] = "unknown"
     compromised_cas: dict[CaId, AwareDatetime] = Field(default_factory=dict)
+    statuses_kept_days: int | None = Field(default=None, ge=1, le=36_500)
+    crl_urls: dict[CaId, CrlUrl] = Field(default_factory=dict)
+    crl_entry_extensions: bool = False
 
     def policy(self) -> AnswerPolicy:
         """What these settings mean for answers."""
@@ -56,5 +62,12 @@ class OcspSettings(Settings):
             unknown_lifetime=min(lifetime, UNKNOWN_LIFETIME),
             feed_age_max=timedelta(seconds=self.feed_age_max_s),
             never_issued=NeverIssued(self.never_issued),
+            single_extensions=SingleExtensions(
+                kept_for=None if self.statuses_kept_days is None else timedelta(days=self.statuses_kept_days),
+                crl_urls=self.crl_urls,
+                crl_entries=self.crl_entry_extensions,
+            )
+            if self.statuses_kept_days or self.crl_urls or self.crl_entry_extensions
+            else NOTHING_MORE,
             compromised={ca_id: at.astimezone(UTC) for ca_id, at in self.compromised_cas.items()},
         )

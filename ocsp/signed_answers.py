@@ -16,7 +16,7 @@ from ocsp.responses import Answer
 from standards.pki.crl import Revocation
 from standards.pki.ocsp import PreferredSignature
 
-ANSWERS_MAX = 4096
+ANSWERS_MAX = 32_768
 _PART = 10
 
 
@@ -57,7 +57,13 @@ class SignedAnswers:
                 self._kept.popitem(last=False)
 
 
-def _young(answer: Answer, *, now: datetime) -> bool:
+def young_until(answer: Answer) -> datetime | None:
+    """Until when an answer may be given again, None where it has no life at all."""
     if answer.this_update is None or answer.next_update is None:
-        return False
-    return answer.this_update <= now <= answer.this_update + (answer.next_update - answer.this_update) / _PART
+        return None
+    return answer.this_update + (answer.next_update - answer.this_update) / _PART
+
+
+def _young(answer: Answer, *, now: datetime) -> bool:
+    until = young_until(answer)
+    return until is not None and answer.this_update is not None and answer.this_update <= now <= until

@@ -1,12 +1,13 @@
 """The responder's own status store: what the CA's feed has told, and how far it has told.
 
 The one rule: changes and the place in the feed are written in one transaction, so a process that is killed
-between two pages continues exactly after the last one. Applying a page twice changes nothing.
+between two pages continues exactly after the last one. Applying a page twice changes nothing. Nothing is loaded
+at the start: a status is found by the store's own index when it is asked for.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import sqlalchemy as sa
 from cryptography import x509
 
 from clients.ca_status import StatusChange
-from edge.database import NAMING, UtcTime, transaction
+from edge.database import NAMING, UtcTime, point_reader, transaction
 from edge.serialization import repeated
 from standards.pki.crl import Revocation, RevocationReason
 from standards.pki.fingerprints import certificate_der, decode_certificate
@@ -56,6 +57,12 @@ _DELEGATES = sa.Table(
     sa.Column("certificate", sa.LargeBinary),
 )
 
+_ONE_STATUS = sa.select(_STATUSES.c.reason, _STATUSES.c.revoked_at, _STATUSES.c.version).where(
+    _STATUSES.c.issuer == sa.bindparam("issuer"), _STATUSES.c.serial == sa.bindparam("serial")
+)
+Standing = tuple[Any, ...] | None
+"""Reason, time and version of a status as they lie in the store."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredDelegate:
@@ -71,7 +78,7 @@ class SqlStatusStore:
     """Satisfies `responder.StatusStore`, `feed.ChangeStore` and `delegation.DelegateStore`; migrate first."""
 
     def __init__(self, engine: sa.Engine) -> None:
-        """Continue where the store ended."""
+        """Continue where the store ended; `local` says whether a question stays on this machine."""
         self._engine = engine
         with transaction(engine, write=False) as connection:
             row = connection.execute(sa.select(_FEED)).one()
@@ -79,8 +86,21 @@ class SqlStatusStore:
         self._last_change: str | None = row.last_change
         self._as_of: datetime | None = row.as_of
         self._persisted_as_of = self._as_of
+        self._changes_seen = 0
+        self.local = engine.dialect.name == "sqlite"
+        self._ask_one = point_reader(engine, _ONE_STATUS)
 
     # what the responder asks
+
+    def changes_seen(self) -> int:
+        """A number that grows whenever statuses may have changed: while it stands still, none has."""
+        return self._changes_seen
+
+    def standing(self, issuer: str, serial: int) -> Standing:
+        """How a certificate stands in the store: equal, as a whole, until its status changes; None if not issued."""
+        text = _serial_text(serial)
+        found = None if text is None else self._ask_one({"issuer": issuer, "serial": text})
+        return found if found is None or type(found) is tuple else tuple(found)
 
     def as_of(self) -> datetime | None:
         """When the store was last level with the CA's feed, None if never."""
@@ -88,6 +108,9 @@ class SqlStatusStore:
 
     def statuses(self, issuer: str, serials: Sequence[int]) -> Mapping[int, Revocation | None]:
         """Of the asked serials of the CA `issuer` those that were issued, with their revocation."""
+        if len(serials) == 1:
+            found = self.standing(issuer, serials[0])
+            return {} if found is None else {serials[0]: _revocation(found[0], _utc(found[1]))}
         texts = [text for each in serials if (text := _serial_text(each)) is not None]
         query = sa.select(_STATUSES.c.serial, _STATUSES.c.reason, _STATUSES.c.revoked_at).where(
             _STATUSES.c.issuer == issuer, _STATUSES.c.serial.in_(texts)
@@ -137,6 +160,7 @@ class SqlStatusStore:
                 values |= {} if as_of is None else {"as_of": as_of}
                 connection.execute(sa.update(_FEED).where(_FEED.c.id == _FEED_ROW).values(values))
             self._persisted_as_of = as_of or self._persisted_as_of
+        self._changes_seen += len(pending)  # after the commit: what was read before it is asked for again
         self._next_seq, self._last_change = next_seq, last_change
         self._as_of = as_of or self._as_of
         return refused
@@ -219,6 +243,14 @@ def _revocation(reason: int | None, revoked_at: datetime | None) -> Revocation |
     if reason is None or revoked_at is None:
         return None
     return Revocation(reason=RevocationReason(reason), at=revoked_at)
+
+
+def _utc(stored: datetime | str | None) -> datetime | None:
+    """A time as a point reader gives it."""
+    if stored is None:
+        return None
+    at = datetime.fromisoformat(stored) if isinstance(stored, str) else stored
+    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
 
 
 def _serial_text(serial: int) -> str | None:

@@ -26,6 +26,9 @@ PACKAGES = {
     "curl": "curl",
     "objcopy": "binutils",
     "pesign": "pesign",
+    "nginx": "nginx-light",
+    "java": "default-jdk-headless",
+    "javac": "default-jdk-headless",
 }
 
 

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from bench.issuance import TARGET_PER_S, Size, rates
 
 ROOT = Path(__file__).parents[2]
@@ -72,3 +74,18 @@ def test_issuance_is_measured_on_each_store_beside_bare_signing() -> None:
     assert [name.rpartition(" ")[2] for name in names] == ["signatures", *["SQLite"] * 2, *["PostgreSQL"] * 2]
     assert [each.target for each in measured[1:]] == [TARGET_PER_S, None] * 2
     assert all(0 < each.of_bare_signing < 1 for each in measured[1:])
+
+
+@pytest.mark.requirement("R101")
+def test_the_responder_is_measured_against_its_own_constant() -> None:
+    done = bench("ocsp", "-o", "json", "--seconds", "0.1", "--rounds", "1", "--certificates", "1200")
+    assert done.returncode in {0, 3}, done.stderr
+    told = json.loads(done.stdout)
+    names = [row["name"] for row in told["rows"]]
+    assert names[0] == "cached answers / constant"
+    assert any(name.startswith("1,200 certificates") for name in names)
+    assert all(row["figure"] > 0 for row in told["rows"])
+    assert (done.returncode == 0) == all(row["met"] for row in told["rows"])
+    (once,) = told["rounds"]
+    assert once["constant_get"] > 0
+    assert once["bare"] > once["nonce"]

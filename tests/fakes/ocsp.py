@@ -20,10 +20,11 @@ DELEGATE_EXTENSIONS: Extensions = ((LEAF_USAGE, True), (x509.OCSPNoCheck(), Fals
 
 @dataclass
 class MemoryStatusStore:
-    """Satisfies `ocsp.responder.StatusStore`."""
+    """Satisfies `ocsp.responder.StatusStore` and `ocsp.at_hand.StandingStore`."""
 
     level_at: datetime | None = NOW
     known: dict[tuple[str, int], Revocation | None] = field(default_factory=dict)
+    changes: int = 0
 
     def as_of(self) -> datetime | None:
         """When it was last level with the feed."""
@@ -32,6 +33,19 @@ class MemoryStatusStore:
     def statuses(self, issuer: str, serials: Sequence[int]) -> Mapping[int, Revocation | None]:
         """The known ones of `serials`."""
         return {each: self.known[issuer, each] for each in serials if (issuer, each) in self.known}
+
+    def changes_seen(self) -> int:
+        """How often `change` was called."""
+        return self.changes
+
+    def standing(self, issuer: str, serial: int) -> tuple[object, ...] | None:
+        """The revocation, or none, of what was issued."""
+        return (self.known[issuer, serial],) if (issuer, serial) in self.known else None
+
+    def change(self, issuer: str, serial: int, revocation: Revocation | None) -> None:
+        """The status of one certificate from now on."""
+        self.known[issuer, serial] = revocation
+        self.changes += 1
 
 
 def issuer_with_delegate(

@@ -3,6 +3,12 @@
 from dataclasses import replace
 from datetime import timedelta
 
+import pytest
+from asn1crypto import core
+from asn1crypto import ocsp as lax
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,16 +18,89 @@ from ocsp.responder import answer, respond
 from standards.pki.errors import PkiError
 from standards.pki.ocsp import ResponseStatus, build_request, decode_request
 from standards.pki.ocsp_answer import verify_response
+from standards.pki.ocsp_plain import read_plain_request
 from tests.fakes.ocsp import GOOD, issuer_with_delegate, store_for
 from tests.fakes.pki import NOW, Authority, p256
 
 LINE = Authority.root("line")
 DIRECTORY = DelegateDirectory([issuer_with_delegate(LINE)])
 STORE = store_for(LINE)
-REQUEST = build_request(
-    LINE.issue("leaf", key=p256().public_key(), serial=GOOD), LINE.certificate, nonce=bytes(range(32))
-)
+LEAF = LINE.issue("leaf", key=p256().public_key(), serial=GOOD)
+REQUEST = build_request(LEAF, LINE.certificate, nonce=bytes(range(32)))
 RESPONSE = respond(REQUEST.der, now=NOW, status_store=STORE, delegates=DIRECTORY)
+PLAIN = tuple(
+    builder.add_certificate(LEAF, LINE.certificate, algorithm).build().public_bytes(Encoding.DER)
+    for algorithm in (hashes.SHA1(), hashes.SHA256())  # noqa: S303  # names, not protection
+    for builder in (
+        ocsp.OCSPRequestBuilder(),
+        ocsp.OCSPRequestBuilder().add_extension(x509.OCSPNonce(bytes(range(32))), critical=False),
+    )
+)
+
+
+@pytest.mark.parametrize("request_der", PLAIN, ids=["sha1", "sha1-nonce", "sha256", "sha256-nonce"])
+def test_the_quick_reader_agrees_with_all_others_on_every_octet(request_der: bytes) -> None:
+    assert read_plain_request(request_der) is not None
+    for end in range(len(request_der)):
+        assert read_plain_request(request_der[:end]) is None
+    answered = 0
+    for at in range(len(request_der)):
+        for value in range(256):
+            changed = request_der[:at] + bytes([value]) + request_der[at + 1 :]
+            read = read_plain_request(changed)
+            if read is None:
+                continue
+            answered += 1
+            assert read == decode_request(changed)
+            if value == request_der[at] ^ 1:  # the slow ones, once for each octet
+                assert lax.OCSPRequest.load(changed, strict=True).dump(force=True) == changed
+                assert ocsp.load_der_ocsp_request(changed).serial_number == read.cert_ids[0].serial
+    assert answered > 256 * 40  # hashes, serial and nonce may be anything
+
+
+@given(st.binary(max_size=600))
+def test_the_quick_reader_agrees_on_random_octets(data: bytes) -> None:
+    read = read_plain_request(data)
+    assert read is None or read == decode_request(data)
+
+
+@given(
+    st.integers(min_value=-(1 << 168), max_value=1 << 168),
+    st.binary(max_size=140) | st.none(),
+    st.booleans(),
+    st.sampled_from([hashes.SHA1(), hashes.SHA256(), hashes.SHA384()]),  # noqa: S303  # names, not protection
+)
+def test_whatever_a_client_asks_is_read_alike(
+    serial: int,
+    nonce: bytes | None,
+    critical: bool,  # noqa: FBT001  # given by the test
+    algorithm: hashes.HashAlgorithm,
+) -> None:
+    octets = bytes(algorithm.digest_size)
+    built = lax.OCSPRequest(
+        {
+            "tbs_request": {
+                "request_list": [
+                    {
+                        "req_cert": {
+                            "hash_algorithm": {"algorithm": algorithm.name, "parameters": core.Null()},
+                            "issuer_name_hash": octets,
+                            "issuer_key_hash": octets,
+                            "serial_number": serial,
+                        }
+                    }
+                ]
+            }
+        }
+    )
+    if nonce is not None:
+        extension = {"extn_id": "nonce", "critical": critical, "extn_value": core.OctetString(nonce)}
+        built["tbs_request"]["request_extensions"] = [extension]
+    data = built.dump()
+    read = read_plain_request(data)
+    plain = 0 < serial < 1 << 159 and (nonce is None or 1 <= len(nonce) <= 128) and algorithm.name != "sha384"
+    assert (read is not None) == plain
+    assert read is None or read == decode_request(data)
 
 
 @given(st.binary(max_size=600))

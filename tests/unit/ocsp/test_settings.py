@@ -8,6 +8,7 @@ import pytest
 from edge.settings import SettingsError, load_settings
 from ocsp.responder import NeverIssued
 from ocsp.settings import OcspSettings
+from ocsp.single_extensions import NOTHING_MORE
 
 SETTINGS = """
 database = "sqlite://"
@@ -57,3 +58,20 @@ def test_a_compromised_ca_is_named_by_its_id(tmp_path: Path, ca_id: str) -> None
 def test_a_time_without_a_zone_says_nothing(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="compromised_cas"):
         loaded(tmp_path, since="2026-06-01T14:00:00")
+
+
+@pytest.mark.check("O14")
+@pytest.mark.check("O15")
+@pytest.mark.check("O16")
+def test_more_is_said_where_the_operator_asks_for_it(tmp_path: Path) -> None:
+    assert loaded(tmp_path).policy().single_extensions is NOTHING_MORE
+    path = tmp_path / "more.toml"
+    more = "statuses_kept_days = 730\ncrl_entry_extensions = true\n"
+    urls = f'\n[crl_urls]\n{"0a" * 16} = "http://ca.example.net/x.crl"\n'
+    path.write_text(more + SETTINGS.format(ca_id="0a" * 16, since="2026-06-01T14:00:00Z") + urls)
+    said = load_settings(OcspSettings, path=path).policy().single_extensions
+    assert (said.kept_for, said.crl_entries) == (timedelta(days=730), True)
+    assert said.crl_urls == {"0a" * 16: "http://ca.example.net/x.crl"}
+    path.write_text(path.read_text().replace("http:", "ftp:"))
+    with pytest.raises(SettingsError, match="crl_urls"):
+        load_settings(OcspSettings, path=path)

@@ -1,0 +1,97 @@
+"""OCSP responses by DER templates (RFC 6960 section 4.2): all that stays is laid out once for each delegate.
+
+    OCSPResponse ::= SEQUENCE { responseStatus ENUMERATED,
+                                responseBytes [0] EXPLICIT SEQUENCE { id-pkix-ocsp-basic, OCTET STRING } }
+    BasicOCSPResponse ::= SEQUENCE { tbsResponseData, signatureAlgorithm, signature BIT STRING,
+                                     certs [0] EXPLICIT SEQUENCE OF Certificate }
+    ResponseData ::= SEQUENCE { responderID [2] EXPLICIT KeyHash, producedAt GeneralizedTime,
+                                responses SEQUENCE OF SingleResponse,
+                                responseExtensions [1] EXPLICIT Extensions OPTIONAL }
+
+The one rule: what is filled in is times, digests, signatures, and octets that a strict decoder has passed.
+"""
+
+from datetime import datetime
+from functools import lru_cache
+
+SEQUENCE, OCTETS, BITS, ENUMERATED, TIME = 0x30, 0x04, 0x03, 0x0A, 0x18
+_SHORT_LENGTHS = 0x80
+_ID_BASIC = bytes.fromhex("06092b0601050507300101")
+_NONCE_HEAD = bytes.fromhex("06092b0601050507300102")
+_SUCCESSFUL = bytes.fromhex("0a0100")
+
+
+class AnswerTemplate:
+    """The layout of every answer that one delegate signs."""
+
+    __slots__ = ("_after_signature", "_responder_id")
+
+    def __init__(self, *, key_hash: bytes, certificate: bytes) -> None:
+        """Lay out what stays: SHA-1 of the delegate's key bits (O7), DER of its certificate (L5)."""
+        self._responder_id = explicit(2, tlv(OCTETS, key_hash))
+        self._after_signature = explicit(0, tlv(SEQUENCE, certificate))
+
+    def response_data(self, singles: bytes, *, produced_at: datetime, extensions: bytes = b"") -> bytes:
+        """DER of the ResponseData, which is what is signed; `singles` and `extensions` are DER elements in a row."""
+        return tlv(
+            SEQUENCE,
+            self._responder_id
+            + time(produced_at)
+            + tlv(SEQUENCE, singles)
+            + (explicit(1, tlv(SEQUENCE, extensions)) if extensions else b""),
+        )
+
+    def response(self, response_data: bytes, *, algorithm: bytes, signature: bytes) -> bytes:
+        """DER of the successful OCSPResponse; `algorithm` is the DER of an AlgorithmIdentifier."""
+        bits = tlv(BITS, b"\x00" + signature)
+        basic = response_data + algorithm + bits + self._after_signature
+        return _response_head(len(basic)) + basic
+
+
+def nonce_extension(nonce: bytes) -> bytes:
+    """DER of the Extension that echoes `nonce` (RFC 9654 section 2.1)."""
+    return _nonce_head(len(nonce)) + nonce
+
+
+@lru_cache(maxsize=256)
+def _nonce_head(octets: int) -> bytes:
+    whole = tlv(SEQUENCE, _NONCE_HEAD + tlv(OCTETS, tlv(OCTETS, bytes(octets))))
+    return whole[: len(whole) - octets]
+
+
+@lru_cache(maxsize=1024)
+def _response_head(octets: int) -> bytes:
+    """Everything before the content of a BasicOCSPResponse of so many octets."""
+    basic = tlv(OCTETS, tlv(SEQUENCE, bytes(octets)))
+    whole = tlv(SEQUENCE, _SUCCESSFUL + explicit(0, tlv(SEQUENCE, _ID_BASIC + basic)))
+    return whole[: len(whole) - octets]
+
+
+@lru_cache(maxsize=256)
+def validity(this_update: datetime, next_update: datetime) -> bytes:
+    """DER of thisUpdate and nextUpdate as they end a SingleResponse."""
+    return time(this_update) + explicit(0, time(next_update))
+
+
+@lru_cache(maxsize=256)
+def time(at: datetime) -> bytes:
+    """DER GeneralizedTime of a whole second, UTC."""
+    return tlv(TIME, f"{at.year:04d}{at:%m%d%H%M%S}Z".encode("ascii"))
+
+
+def explicit(number: int, content: bytes) -> bytes:
+    """`content` under the context-specific constructed tag of that number."""
+    return tlv(0xA0 | number, content)
+
+
+def tlv(tag: int, content: bytes) -> bytes:
+    """One DER element."""
+    return _head(tag, len(content)) + content
+
+
+@lru_cache(maxsize=4096)
+def _head(tag: int, length: int) -> bytes:
+    if length < _SHORT_LENGTHS:
+        return bytes((tag, length))
+    octets = length.to_bytes((length.bit_length() + 7) // 8, "big")
+    return bytes((tag, 0x80 | len(octets))) + octets
