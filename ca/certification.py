@@ -12,12 +12,14 @@ from cryptography import x509
 
 from ca.callers import Caller
 from ca.errors import InvalidInputError, NotFoundError, NotPermittedError
-from ca.issuance import SubjectKey, Template, name
+from ca.issuance import name
+from ca.key_algorithms import SubjectKey
 from ca.names import check_name, network_names
-from ca.profiles import OPERATOR_ROLES, Kind
+from ca.profiles import OPERATOR_ROLES, PROFILES, Kind
 from ca.proofs import read_csr
 from ca.records import Authority
 from ca.signing import Holder, IssuanceRecords, Signing
+from ca.template import Template
 from edge.process import Clock
 from standards.pki.extensions import OperatorRole
 from standards.pki.fingerprints import spki_sha256
@@ -62,7 +64,7 @@ class Certification:
         caller.speak_for(supplier, subject=f"{purpose} certificate of {supplier}"[:200])
         # 2 a known purpose, a proven key
         kind = _purpose(SUPPLIER_PURPOSES, purpose)
-        key = read_csr(csr, subject=f"CSR of {supplier}")
+        key = read_csr(csr, subject=f"CSR of {supplier}", allowed=PROFILES[kind].keys)
         # 3 sign and record
         subject = name(organization=supplier, common_name=f"{supplier} {purpose}")
         template = Template(kind=kind, public_key=key, subject=subject)
@@ -81,7 +83,7 @@ class Certification:
                 detail=f"the purpose {purpose} is for {', '.join(sorted(OPERATOR_ROLES[kind]))}, not {role[:40]!r}",
                 remedy="ask for a purpose of the service's own role",
             )
-        key = read_csr(csr, subject=f"CSR of {service}")
+        key = read_csr(csr, subject=f"CSR of {service}", allowed=PROFILES[kind].keys)
         # 2 sign and record
         template = Template(
             kind=kind,
@@ -98,10 +100,9 @@ class Certification:
     ) -> x509.Certificate:
         """A TLS server or client certificate; `csr` is PEM."""
         check_name("name of the holder", holder)
-        key = read_csr(csr, subject=f"CSR of {holder}")
-        return self.certify_tls_key(
-            _purpose(TLS_KINDS, kind), holder=holder, key=key, dns=dns, addresses=addresses
-        )
+        profile = PROFILES[_purpose(TLS_KINDS, kind)]
+        key = read_csr(csr, subject=f"CSR of {holder}", allowed=profile.keys)
+        return self.certify_tls_key(profile.kind, holder=holder, key=key, dns=dns, addresses=addresses)
 
     def certify_tls_key(
         self,
@@ -128,7 +129,8 @@ class Certification:
         """An OCSP delegate certificate of one issuing CA, for a registered responder key only (O2, O3)."""
         at = self.clock()
         # 1 the key that was registered, and nothing else
-        key = read_csr(csr, subject=f"CSR of {caller.name}")
+        allowed = PROFILES[Kind.OCSP_DELEGATE].keys
+        key = read_csr(csr, subject=f"CSR of {caller.name}", allowed=allowed)
         if spki_sha256(key) not in self.responder_keys:
             raise NotPermittedError(
                 "responder-key-not-registered",

@@ -102,6 +102,7 @@ def compose(settings: CaSettings) -> CertificationAuthority:
         batches=Batches(store=store, clock=clock),
         manifests=Manifests(store=store, clock=clock),
         revocation=revocation,
+        lists=lists,
     )
     principals = PrincipalTable.load(
         settings.operator.principals,

@@ -15,13 +15,15 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from ca.callers import Caller
 from ca.errors import ConflictError, InvalidInputError, NotFoundError
-from ca.issuance import Template, certificate_request, name
+from ca.issuance import certificate_request, name
+from ca.key_algorithms import CA_KEYS, KeyAlgorithm
 from ca.lifecycle import AuthorityState
 from ca.names import check_name
 from ca.profiles import Kind
 from ca.proofs import check_imported_issuing_certificate, check_imported_root, read_certificate
 from ca.records import Authority, Model
 from ca.signing import Holder, IssuanceRecords, Signing
+from ca.template import Template
 from edge.process import Clock
 from standards.pki import oids
 from standards.pki.fingerprints import ca_id, certificate_der, certificate_sha256
@@ -29,6 +31,17 @@ from standards.pki.fingerprints import ca_id, certificate_der, certificate_sha25
 MODELS_MAX = 64
 ES_ROOT_NAME = "ES root"
 ROOT_NAMES = {Kind.OPERATORS_ROOT: "operators' root", Kind.TLS_ROOT: "TLS root"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewCa:
+    """A CA to be made: `supplier` for an ES root, `tre_level` for an issuing CA."""
+
+    kind: Kind
+    title: str
+    algorithm: KeyAlgorithm
+    supplier: str | None = None
+    tre_level: int | None = None
 
 
 class HierarchyRecords(IssuanceRecords, Protocol):
@@ -72,18 +85,21 @@ class Hierarchy:
     clock: Clock
     publish: Callable[[str], object]
 
-    def make_root(self, kind: Kind) -> Authority:
+    def make_root(self, kind: Kind, *, algorithm: KeyAlgorithm = KeyAlgorithm.P256) -> Authority:
         """Make the operators' root or the TLS root, or give the one that is there."""
         at = self.clock()
         with self.store.writing() as records:
             made = records.root(kind)
             if made is None:
-                made = self._hosted_root(records, kind, title=ROOT_NAMES[kind], supplier=None, at=at)
+                wanted = NewCa(kind=kind, title=ROOT_NAMES[kind], algorithm=algorithm)
+                made = self._hosted_root(records, wanted, at=at)
                 _audit_authority(records, made, by="bootstrap", at=at)
         self.publish(made.ca_id)
         return made
 
-    def create_es_root(self, supplier: str, *, caller: Caller) -> Authority:
+    def create_es_root(
+        self, supplier: str, *, caller: Caller, algorithm: KeyAlgorithm = KeyAlgorithm.P256
+    ) -> Authority:
         """Make a supplier's ES root whose key stays here."""
         check_name("supplier", supplier)
         at = self.clock()
@@ -91,7 +107,10 @@ class Hierarchy:
             # 1 one ES root a supplier
             _refuse_second_root(records, supplier)
             # 2 key, self-signed certificate, record
-            root = self._hosted_root(records, Kind.ES_ROOT, title=ES_ROOT_NAME, supplier=supplier, at=at)
+            wanted = NewCa(
+                kind=Kind.ES_ROOT, title=ES_ROOT_NAME, algorithm=_ca_algorithm(algorithm), supplier=supplier
+            )
+            root = self._hosted_root(records, wanted, at=at)
             # 3 audit leaf
             _audit_authority(records, root, by=caller.name, at=at)
         # 4 first CRL
@@ -126,10 +145,20 @@ class Hierarchy:
             return root
 
     def create_issuing_ca(
-        self, supplier: str, *, title: str, models: Sequence[str], tre_level: int, caller: Caller
+        self,
+        supplier: str,
+        *,
+        title: str,
+        models: Sequence[str],
+        tre_level: int,
+        caller: Caller,
+        algorithm: KeyAlgorithm = KeyAlgorithm.P256,
     ) -> Authority:
         """Make the issuing CA of a product line; below an imported root it is pending and has a CSR."""
         check_name("name of the issuing CA", title)
+        wanted = NewCa(
+            kind=Kind.ISSUING_CA, title=title, algorithm=_ca_algorithm(algorithm), tre_level=tre_level
+        )
         _check_models(models, tre_level=tre_level)
         at = self.clock()
         with self.store.writing() as records:
@@ -144,7 +173,7 @@ class Hierarchy:
                 )
             _refuse_second_issuing_ca(records, supplier, title=title, models=models)
             # 2 a key of its own, certified by the root or waiting to be
-            created = self._issuing_ca(records, root, title=title, tre_level=tre_level, at=at)
+            created = self._issuing_ca(records, root, wanted, at=at)
             # 3 the models that it certifies
             for model in models:
                 records.add_model(supplier=supplier, model=model, ca_id=created.ca_id)
@@ -186,15 +215,15 @@ class Hierarchy:
         self.publish(issuing_ca)
         return completed
 
-    def _hosted_root(
-        self, records: HierarchyRecords, kind: Kind, *, title: str, supplier: str | None, at: datetime
-    ) -> Authority:
-        common_name = title if supplier is None else f"{supplier} {title}"
-        subject = name(organization=supplier, common_name=common_name)
-        certificate = self.signing.new_root(kind, subject=subject, at=at)
+    def _hosted_root(self, records: HierarchyRecords, wanted: NewCa, *, at: datetime) -> Authority:
+        title, supplier = wanted.title, wanted.supplier
+        subject = name(
+            organization=supplier, common_name=title if supplier is None else f"{supplier} {title}"
+        )
+        certificate = self.signing.new_root(wanted.kind, subject=subject, algorithm=wanted.algorithm, at=at)
         root = Authority(
             ca_id=ca_id(certificate),
-            kind=kind,
+            kind=wanted.kind,
             name=title,
             supplier=supplier,
             hosted=True,
@@ -206,14 +235,18 @@ class Hierarchy:
         return root
 
     def _issuing_ca(
-        self, records: HierarchyRecords, root: Authority, *, title: str, tre_level: int, at: datetime
+        self, records: HierarchyRecords, root: Authority, wanted: NewCa, *, at: datetime
     ) -> Authority:
-        key = self.signing.keys.create()
+        title = wanted.title
+        key = self.signing.keys.create(wanted.algorithm)
         subject = name(organization=root.supplier, common_name=title)
         certificate = csr = None
         if root.hosted:
             template = Template(
-                kind=Kind.ISSUING_CA, public_key=key.public_key(), subject=subject, tre_level=tre_level
+                kind=Kind.ISSUING_CA,
+                public_key=key.public_key(),
+                subject=subject,
+                tre_level=wanted.tre_level,
             )
             holder = Holder(subject=f"issuing CA {title}", supplier=root.supplier)
             signed = self.signing.certify(records, template, by=root, holder=holder, at=at)
@@ -231,10 +264,21 @@ class Hierarchy:
             parent=root.ca_id,
             certificate=certificate,
             csr=csr,
-            tre_level=tre_level,
+            tre_level=wanted.tre_level,
         )
         records.add_authority(created)
         return created
+
+
+def _ca_algorithm(algorithm: KeyAlgorithm) -> KeyAlgorithm:
+    if algorithm not in CA_KEYS:
+        raise InvalidInputError(
+            "key-algorithm",
+            subject="algorithm",
+            detail=f"no CA signs with {algorithm} here",
+            remedy=f"choose one of {', '.join(sorted(CA_KEYS))}",
+        )
+    return algorithm
 
 
 def _check_models(models: Sequence[str], *, tre_level: int) -> None:

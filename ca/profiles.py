@@ -14,6 +14,7 @@ from enum import StrEnum
 
 from cryptography import x509
 
+from ca.key_algorithms import CA_KEYS, LEAF_KEYS, SERVICE_KEYS, TPM_KEYS, KeyAlgorithm
 from standards.pki import oids
 
 YEAR = timedelta(days=365)
@@ -64,6 +65,7 @@ class Profile:
         key_usage: names of `cryptography.x509.KeyUsage` flags that are set; always critical.
         purposes: extended key usages; empty means that the extension is absent.
         variables: what the use case supplies, no more and no less.
+        keys: algorithms of the certified key.
         locates_issuer: CRLDP and AIA caIssuers name the issuer's places.
         locates_ocsp: AIA names the OCSP responder.
         never_revoked: id-pkix-ocsp-nocheck; the certificate must be short-lived instead.
@@ -76,6 +78,7 @@ class Profile:
     key_usage: frozenset[str] = frozenset({"digital_signature"})
     purposes: tuple[x509.ObjectIdentifier, ...] = ()
     variables: frozenset[Variable] = frozenset({Variable.SUBJECT})
+    keys: frozenset[KeyAlgorithm] = SERVICE_KEYS
     locates_issuer: bool = True
     locates_ocsp: bool = False
     never_revoked: bool = False
@@ -98,6 +101,7 @@ def _root(kind: Kind, *, path_length: int) -> Profile:
         lifetime=30 * YEAR,
         path_length=path_length,
         key_usage=_CA_USAGE,
+        keys=CA_KEYS,
         locates_issuer=False,
     )
 
@@ -109,6 +113,7 @@ def _end_entity(
     lifetime: timedelta,
     purpose: x509.ObjectIdentifier,
     more: frozenset[Variable] = frozenset(),
+    keys: frozenset[KeyAlgorithm] = SERVICE_KEYS,
 ) -> Profile:
     return Profile(
         kind=kind,
@@ -116,6 +121,7 @@ def _end_entity(
         lifetime=lifetime,
         purposes=(purpose,),
         variables=frozenset({Variable.SUBJECT}) | more,
+        keys=keys,
     )
 
 
@@ -147,6 +153,7 @@ PROFILES: dict[Kind, Profile] = {
             path_length=0,
             key_usage=_CA_USAGE,
             variables=frozenset({Variable.SUBJECT, Variable.TRE_LEVEL}),
+            keys=CA_KEYS,
         ),
         Profile(
             kind=Kind.PLATFORM_CREDENTIAL,
@@ -154,6 +161,7 @@ PROFILES: dict[Kind, Profile] = {
             lifetime=10 * YEAR,
             purposes=(oids.EKU_TPM_AIK, oids.EKU_PLATFORM_CREDENTIAL),
             variables=frozenset({Variable.TRE_LEVEL, Variable.HARDWARE_MODULE, Variable.EXPECTED_STATE}),
+            keys=TPM_KEYS,
             locates_ocsp=True,
         ),
         _end_entity(
@@ -179,13 +187,21 @@ PROFILES: dict[Kind, Profile] = {
             lifetime=YEAR,
             purpose=oids.EKU_SERVER_AUTH,
             more=_NAMES,
+            keys=LEAF_KEYS,
         ),
-        _end_entity(Kind.TLS_CLIENT, issuer=Kind.TLS_ROOT, lifetime=YEAR, purpose=oids.EKU_CLIENT_AUTH),
+        _end_entity(
+            Kind.TLS_CLIENT,
+            issuer=Kind.TLS_ROOT,
+            lifetime=YEAR,
+            purpose=oids.EKU_CLIENT_AUTH,
+            keys=LEAF_KEYS,
+        ),
         Profile(
             kind=Kind.OCSP_DELEGATE,
             issuers=frozenset({Kind.ISSUING_CA}),
             lifetime=timedelta(days=14),
             purposes=(oids.EKU_OCSP_SIGNING,),
+            keys=LEAF_KEYS,
             locates_issuer=False,
             never_revoked=True,
         ),

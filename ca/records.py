@@ -30,6 +30,7 @@ class Authority:
         certificate: DER; None while it waits for the certificate that an imported root signs.
         csr: DER, only for an issuing CA under an imported root.
         tre_level: certificate policy of the PfCs that it issues; None for roots.
+        crl_partitions: over how many CRLs its certificates are spread.
     """
 
     ca_id: str
@@ -43,6 +44,7 @@ class Authority:
     certificate: bytes | None = None
     csr: bytes | None = None
     tre_level: int | None = None
+    crl_partitions: int = 1
 
     def x509(self) -> x509.Certificate:
         """Its certificate, decoded; only for a CA that has one."""
@@ -122,6 +124,7 @@ class Intent:
     supplier: str | None = None
     device_id: str | None = None
     ak_name: bytes | None = None
+    crl_partition: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,6 +132,7 @@ class Issued:
     """A certificate that this CA signed, with its present status.
 
     `subject` says in words whom it is for; `device_id` and `ak_name` are set for Platform Credentials only.
+    `crl_partition` is the CRL that its CRLDP names.
     """
 
     ca_id: str
@@ -145,6 +149,17 @@ class Issued:
     reason: Reason | None
     changed_at: datetime
     version: int
+    crl_partition: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Revoked:
+    """What a CRL needs of a certificate whose present status is revoked."""
+
+    serial: int
+    reason: Reason
+    changed_at: datetime
+    not_after: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,9 +193,13 @@ class ManifestRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RevocationList:
-    """A CRL as published; `status_seq` is the last revocation that it takes account of, 0 before the first."""
+    """A CRL as published, of one partition of a CA.
+
+    `status_seq` is the last revocation that it takes account of, 0 before the first.
+    """
 
     ca_id: str
+    partition: int
     number: int
     der: bytes
     this_update: datetime

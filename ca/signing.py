@@ -4,18 +4,21 @@ The one rule: whatever leaves this room is in the books under (issuer, serial) b
 the transaction fails, the signature never existed.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Protocol
 
 from cryptography import x509
 
 from ca.errors import ConflictError
-from ca.issuance import SERIAL_BYTES, Issuer, Places, Template, issue, new_serial
+from ca.issuance import SERIAL_BYTES, issue, new_serial
+from ca.key_algorithms import KeyAlgorithm
 from ca.lifecycle import AuthorityState
+from ca.names import crl_name
 from ca.profiles import Kind
 from ca.records import Authority, Intent, serial_text
 from ca.signing_keys import SigningKeys
+from ca.template import Issuer, Places, Template
 from edge.process import RandomBytes
 from standards.pki.fingerprints import ca_id, certificate_der, certificate_sha256, spki_sha256
 
@@ -58,10 +61,10 @@ class Signing:
     public_url: str
     ocsp_url: str
 
-    def places(self, name: str) -> Places:
-        """URLs of the CA with this ca_id."""
+    def places(self, name: str, *, partition: int = 0) -> Places:
+        """URLs of the CA with this ca_id, and of one of its CRLs."""
         return Places(
-            crl_url=f"{self.public_url}/crl/{name}.crl",
+            crl_url=f"{self.public_url}/crl/{crl_name(name, partition)}.crl",
             certificate_url=f"{self.public_url}/ca/{name}.cer",
             ocsp_url=self.ocsp_url,
         )
@@ -87,8 +90,9 @@ class Signing:
         self, records: IssuanceRecords, template: Template, *, by: Authority, holder: Holder, at: datetime
     ) -> x509.Certificate:
         """Issue one certificate in the caller's transaction."""
-        issuer = self.issuer(by)
         serial = new_serial(self.random_bytes(SERIAL_BYTES))
+        partition = serial % by.crl_partitions  # random, so the lists grow alike
+        issuer = replace(self.issuer(by), places=self.places(by.ca_id, partition=partition))
         intent = Intent(
             ca_id=by.ca_id,
             serial=serial,
@@ -99,6 +103,7 @@ class Signing:
             supplier=holder.supplier,
             device_id=holder.device_id,
             ak_name=holder.ak_name,
+            crl_partition=partition,
         )
         records.record_intent(intent)
         certificate = issue(template, issuer=issuer, serial=serial, at=at)
@@ -122,9 +127,11 @@ class Signing:
         )
         return certificate
 
-    def new_root(self, kind: Kind, *, subject: x509.Name, at: datetime) -> x509.Certificate:
+    def new_root(
+        self, kind: Kind, *, subject: x509.Name, algorithm: KeyAlgorithm, at: datetime
+    ) -> x509.Certificate:
         """Make a key and its self-signed certificate; the caller records it."""
-        key = self.keys.create()
+        key = self.keys.create(algorithm)
         places = self.places(ca_id(key.public_key()))
         issuer = Issuer(kind=kind, certificate=None, key=key, places=places)
         template = Template(kind=kind, public_key=key.public_key(), subject=subject)

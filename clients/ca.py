@@ -103,9 +103,9 @@ class CaOperatorClient:
         """Use `http`, with a client certificate that the CA has registered."""
         self._http = http
 
-    def create_es_root(self, supplier: str) -> EsRoot:
+    def create_es_root(self, supplier: str, *, algorithm: str = "p256") -> EsRoot:
         """Make a supplier's ES root whose key stays with the CA (admin)."""
-        body = {"supplier": supplier, "hosted": True}
+        body = {"supplier": supplier, "hosted": True, "algorithm": algorithm}
         return self._post("/v1/es-roots", body, EsRootBody).value()
 
     def import_es_root(self, supplier: str, certificate: x509.Certificate) -> EsRoot:
@@ -120,11 +120,21 @@ class CaOperatorClient:
         return tuple(each.value() for each in listed.es_roots)
 
     def create_issuing_ca(
-        self, supplier: str, *, name: str, models: Sequence[str], tre_level: int
+        self,
+        supplier: str,
+        *,
+        name: str,
+        models: Sequence[str],
+        tre_level: int,
+        algorithm: str = "p256",
     ) -> IssuingCa:
         """Make the issuing CA of a product line (admin)."""
         body = {"supplier": supplier, "name": name, "models": list(models), "tre_level": tre_level}
-        return self._post("/v1/issuing-cas", body, IssuingCaBody).value()
+        return self._post("/v1/issuing-cas", {**body, "algorithm": algorithm}, IssuingCaBody).value()
+
+    def divide_crl(self, ca_id: str, *, count: int) -> IssuingCa:
+        """Spread the certificates of an issuing CA over `count` CRLs from now on (admin)."""
+        return self._post(f"/v1/issuing-cas/{ca_id}/crl-partitions", {"count": count}, IssuingCaBody).value()
 
     def complete_issuing_ca(self, ca_id: str, certificate: x509.Certificate) -> IssuingCa:
         """Hand in the certificate that an imported root signed for an issuing CA (admin)."""

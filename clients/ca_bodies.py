@@ -29,6 +29,7 @@ class EsRoot:
 class IssuingCa:
     """An issuing CA; `certificate` is None and `csr` set while it waits for its imported root.
 
+    Its certificates are spread over `crl_partitions` CRLs; `crl_url` is the first.
     `hw_types` is the name of a model -> the hwType (dotted OID) in Platform Credentials of its devices.
     """
 
@@ -42,6 +43,7 @@ class IssuingCa:
     certificate: x509.Certificate | None
     csr: x509.CertificateSigningRequest | None
     es_root_certificate: x509.Certificate
+    crl_partitions: int
     crl_url: str
     ocsp_url: str
 
@@ -123,6 +125,7 @@ class IssuingCaBody(Body):
     certificate: str | None
     csr: str | None
     es_root_certificate: str
+    crl_partitions: int = 1
     crl_url: str
     ocsp_url: str
 
@@ -139,6 +142,7 @@ class IssuingCaBody(Body):
             certificate=None if self.certificate is None else certificate_of(self.certificate),
             csr=None if self.csr is None else csr_of(self.csr),
             es_root_certificate=certificate_of(self.es_root_certificate),
+            crl_partitions=self.crl_partitions,
             crl_url=self.crl_url,
             ocsp_url=self.ocsp_url,
         )

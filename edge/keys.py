@@ -9,8 +9,10 @@ import os
 import stat
 from pathlib import Path
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
 from edge.process import RandomBytes
 
@@ -97,7 +99,7 @@ def create_private_key(
     return key
 
 
-def write_private_key(path: Path, key: ec.EllipticCurvePrivateKey, *, passphrase_file: Path) -> None:
+def write_private_key(path: Path, key: PrivateKeyTypes, *, passphrase_file: Path) -> None:
     """Write `key` as encrypted PKCS#8 PEM to the new private file `path`."""
     encryption = serialization.BestAvailableEncryption(read_passphrase(passphrase_file))
     pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption)
@@ -107,8 +109,18 @@ def write_private_key(path: Path, key: ec.EllipticCurvePrivateKey, *, passphrase
 def load_private_key(path: Path, *, passphrase_file: Path) -> ec.EllipticCurvePrivateKey:
     """Load an EC key (P-256 or P-384) from the encrypted PKCS#8 PEM file `path`.
 
-    Raises KeyFileError for anything else: an unencrypted key too, since a copied backup of it would
-    be the key itself.
+    Raises KeyFileError for anything else.
+    """
+    key = load_any_private_key(path, passphrase_file=passphrase_file)
+    if not isinstance(key, ec.EllipticCurvePrivateKey) or key.curve.name not in {"secp256r1", "secp384r1"}:
+        raise KeyFileError(path, reason="is no EC key on P-256 or P-384", remedy="make one of these")
+    return key
+
+
+def load_any_private_key(path: Path, *, passphrase_file: Path) -> PrivateKeyTypes:
+    """Load a key of any algorithm from the encrypted PKCS#8 PEM file `path`; what it may be is the caller's matter.
+
+    Raises KeyFileError for an unencrypted key too, since a copied backup of it would be the key itself.
     """
     pem = read_private_file(path)
     if b"-----BEGIN ENCRYPTED PRIVATE KEY-----" not in pem:
@@ -116,14 +128,11 @@ def load_private_key(path: Path, *, passphrase_file: Path) -> ec.EllipticCurvePr
             path, reason="is not an encrypted PKCS#8 key", remedy="openssl pkcs8 -topk8 -v2 aes-256-cbc"
         )
     try:
-        key = serialization.load_pem_private_key(pem, read_passphrase(passphrase_file))
-    except ValueError:
+        return serialization.load_pem_private_key(pem, read_passphrase(passphrase_file))
+    except (ValueError, UnsupportedAlgorithm):
         raise KeyFileError(
             path, reason=f"does not open with {passphrase_file}", remedy="check the pair"
         ) from None
-    if not isinstance(key, ec.EllipticCurvePrivateKey) or key.curve.name not in {"secp256r1", "secp384r1"}:
-        raise KeyFileError(path, reason="is no EC key on P-256 or P-384", remedy="make one of these")
-    return key
 
 
 def _refuse_reachable_folder(path: Path, folder: Path, status: os.stat_result) -> None:

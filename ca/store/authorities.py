@@ -67,6 +67,16 @@ class AuthorityRows(Rows):
             sa.update(table).where(table.c.ca_id == ca_id).values(state=str(AuthorityState.REVOKED))
         )
 
+    def raise_crl_partitions(self, ca_id: str, *, count: int) -> bool:
+        """Give a CA `count` partitions; False when it has as many or more."""
+        table = tables.authorities
+        change = (
+            sa.update(table)
+            .where(table.c.ca_id == ca_id, table.c.crl_partitions < count)
+            .values(crl_partitions=count)
+        )
+        return self._connection.execute(change).rowcount == 1
+
     def model(self, supplier: str, model: str) -> Model | None:
         """The model of this name."""
         table = tables.models

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from ca.lifecycle import Reason, Status
 from ca.profiles import Kind
-from ca.records import Intent, Issued, RevocationList, StatusChange, serial_text
+from ca.records import Intent, Issued, RevocationList, Revoked, StatusChange, serial_text
 from ca.store import tables
 from ca.store.rows import Rows
 
@@ -33,6 +33,25 @@ def _with_present_status() -> sa.Select[Any]:
 
 
 _WITH_PRESENT_STATUS = _with_present_status()
+
+
+def _present_revocations() -> sa.Select[Any]:
+    table, history = tables.certificates, tables.certificate_status
+    later = history.alias("later")
+    superseded = sa.exists().where(
+        later.c.ca_id == history.c.ca_id,
+        later.c.serial == history.c.serial,
+        later.c.version > history.c.version,
+    )
+    return (
+        sa.select(history.c.serial, history.c.reason, history.c.changed_at, table.c.not_after)
+        .select_from(history.join(table))
+        .where(history.c.status == str(Status.REVOKED), ~superseded)
+        .order_by(history.c.seq)
+    )
+
+
+_REVOKED = _present_revocations()
 
 
 class CertificateRows(Rows):
@@ -67,17 +86,28 @@ class CertificateRows(Rows):
         """All PfCs of a device, oldest first."""
         return self._issued(tables.certificates.c.device_id == device_id)
 
-    def revoked_certificates(self, ca_id: str) -> list[Issued]:
-        """Certificates of a CA whose present status is revoked, oldest first."""
-        return self._issued(
-            tables.certificates.c.ca_id == ca_id, tables.certificate_status.c.status == str(Status.REVOKED)
+    def revoked_certificates(self, ca_id: str, *, partition: int = 0) -> list[Revoked]:
+        """Certificates of a CA's partition whose present status is revoked, oldest first."""
+        words = {str(reason): reason for reason in Reason}
+        query = _REVOKED.where(
+            tables.certificate_status.c.ca_id == ca_id, tables.certificates.c.crl_partition == partition
         )
+        return [
+            Revoked(serial=int(serial, 16), reason=words[reason], changed_at=changed_at, not_after=not_after)
+            for serial, reason, changed_at, not_after in self._connection.execute(query)
+        ]
 
-    def last_revocation_seq(self, ca_id: str) -> int:
-        """Seq of the last revocation of a certificate of a CA, 0 before the first."""
-        history = tables.certificate_status
-        query = sa.select(sa.func.max(history.c.seq)).where(
-            history.c.ca_id == ca_id, history.c.status == str(Status.REVOKED)
+    def last_revocation_seq(self, ca_id: str, *, partition: int = 0) -> int:
+        """Seq of the last revocation of a certificate of a CA's partition, 0 before the first."""
+        table, history = tables.certificates, tables.certificate_status
+        query = (
+            sa.select(sa.func.max(history.c.seq))
+            .select_from(history.join(table))
+            .where(
+                history.c.ca_id == ca_id,
+                history.c.status == str(Status.REVOKED),
+                table.c.crl_partition == partition,
+            )
         )
         return int(self._connection.execute(query).scalar_one() or 0)
 
@@ -150,10 +180,15 @@ class CertificateRows(Rows):
 class RevocationListRows(Rows):
     """Published CRLs."""
 
-    def newest_revocation_list(self, ca_id: str) -> RevocationList | None:
-        """The CRL with the highest number."""
+    def newest_revocation_list(self, ca_id: str, *, partition: int = 0) -> RevocationList | None:
+        """The CRL of the partition with the highest number."""
         table = tables.revocation_lists
-        query = sa.select(table).where(table.c.ca_id == ca_id).order_by(table.c.number.desc()).limit(1)
+        query = (
+            sa.select(table)
+            .where(table.c.ca_id == ca_id, table.c.partition == partition)
+            .order_by(table.c.number.desc())
+            .limit(1)
+        )
         row = self._connection.execute(query).mappings().one_or_none()
         return None if row is None else RevocationList(**row)
 

@@ -31,6 +31,7 @@ authorities = sa.Table(
     sa.Column("certificate", sa.LargeBinary, nullable=True),
     sa.Column("csr", sa.LargeBinary, nullable=True),
     sa.Column("tre_level", sa.Integer, nullable=True),
+    sa.Column("crl_partitions", sa.Integer, nullable=False, server_default="1"),
     sa.Column("created_at", UtcTime, nullable=False),
     sa.UniqueConstraint("kind", "supplier", "name"),
 )
@@ -110,6 +111,8 @@ certificates = sa.Table(
     sa.Column("der", sa.LargeBinary, nullable=True),
     sa.Column("not_after", UtcTime, nullable=True),
     sa.Column("issued_at", UtcTime, nullable=False),
+    # which of its CA's CRLs its CRLDP names
+    sa.Column("crl_partition", sa.Integer, nullable=False, server_default="0"),
 )
 
 certificate_status = sa.Table(
@@ -123,13 +126,15 @@ certificate_status = sa.Table(
     sa.Column("reason", _WORD, nullable=True),
     sa.Column("changed_at", UtcTime, nullable=False),
     sa.UniqueConstraint("ca_id", "serial", "version"),
+    sa.Index("ix_certificate_status_status", "ca_id", "status"),
     sa.ForeignKeyConstraint(["ca_id", "serial"], ["certificates.ca_id", "certificates.serial"]),
 )
 
 revocation_lists = sa.Table(
-    "revocation_lists",
+    "published_lists",
     metadata,
     sa.Column("ca_id", _CA_ID, sa.ForeignKey("authorities.ca_id"), primary_key=True),
+    sa.Column("partition", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("number", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("der", sa.LargeBinary, nullable=False),
     sa.Column("this_update", UtcTime, nullable=False),

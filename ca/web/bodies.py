@@ -15,6 +15,8 @@ Name = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 Pem = Annotated[str, StringConstraints(min_length=1, max_length=PEM_CHARACTERS_MAX)]
 Word = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 CaId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
+Algorithm = Literal["p256", "p384", "rsa", "ml-dsa-65"]
+"""What a CA's key may be (`key_algorithms.CA_KEYS`)."""
 _HOSTS_MAX = 16
 
 
@@ -30,6 +32,7 @@ class NewEsRoot(Body):
     supplier: Name
     hosted: Literal[True] | None = None
     certificate: Pem | None = None
+    algorithm: Algorithm = "p256"
 
     @model_validator(mode="after")
     def _one_of_two(self) -> Self:
@@ -45,12 +48,19 @@ class NewIssuingCa(Body):
     name: Name
     models: Annotated[list[Name], Field(min_length=1, max_length=64)]
     tre_level: Annotated[int, Field(ge=min(POLICY_TRE_LEVELS), le=max(POLICY_TRE_LEVELS))]
+    algorithm: Algorithm = "p256"
 
 
 class IssuingCertificate(Body):
     """The certificate that an imported root signed for an issuing CA."""
 
     certificate: Pem
+
+
+class Division(Body):
+    """Over how many CRLs an issuing CA spreads its certificates from now on."""
+
+    count: int
 
 
 class NewSupplierCertificate(Body):
@@ -133,6 +143,7 @@ def issuing_ca_body(
         "models": [{"model": each.model, "hw_type": each.hw_type} for each in models],
         "tre_level": authority.tre_level,
         "state": str(authority.state),
+        "crl_partitions": authority.crl_partitions,
         "certificate": pem(authority.certificate),
         "csr": csr,
         "es_root": root.ca_id,

@@ -9,9 +9,10 @@ from ca.certification import Certification
 from ca.hierarchy import Hierarchy
 from ca.manifests import Manifests
 from ca.revocation import Revocation
+from ca.revocation_lists import RevocationLists
 from ca.signing import Signing
 from ca.web.certificate_routes import certificate_routes
-from ca.web.hierarchy_routes import CatalogueStore, hierarchy_routes
+from ca.web.hierarchy_routes import CatalogueStore, issuing_ca_routes, root_routes
 from ca.web.problems import PROBLEMS, AuditStore, refusal_recorder
 from ca.web.status_routes import status_routes
 from ca.web.supply_routes import supply_routes
@@ -33,13 +34,17 @@ class OperatorDesk:
     batches: Batches
     manifests: Manifests
     revocation: Revocation
+    lists: RevocationLists
 
 
 def operator_app(desk: OperatorDesk, *, principals: PrincipalTable) -> Flask:
     """Application of the operator listener."""
     app = Flask("ca.operator", static_folder=None)
+    app.register_blueprint(root_routes(desk.hierarchy, catalogue=desk.catalogue))
     app.register_blueprint(
-        hierarchy_routes(desk.hierarchy, catalogue=desk.catalogue, places=desk.signing.places)
+        issuing_ca_routes(
+            desk.hierarchy, lists=desk.lists, catalogue=desk.catalogue, places=desk.signing.places
+        )
     )
     app.register_blueprint(certificate_routes(desk.certification))
     app.register_blueprint(supply_routes(desk.manifests, desk.batches, desk.revocation))

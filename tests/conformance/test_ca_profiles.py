@@ -10,10 +10,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from ca.issuance import Template
 from ca.lifecycle import Reason, Status
 from ca.profiles import OPERATOR_ROLES, PROFILES, Kind
 from ca.signing import Holder
+from ca.template import Template
 from standards.pki import oids
 from standards.pki.extensions import ExpectedSystemState, HardwareModuleName
 from standards.pki.fingerprints import ca_id, spki_sha256

@@ -141,6 +141,7 @@ def test_what_goes_in_comes_out(store: Store) -> None:
     )
     published = RevocationList(
         ca_id=ROOT.ca_id,
+        partition=0,
         number=7,
         der=b"crl",
         this_update=NOW,

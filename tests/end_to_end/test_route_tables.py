@@ -71,6 +71,7 @@ TABLES: dict[tuple[str, str], Routes] = {
         ("POST", "/v1/es-roots"): ("admin",),
         ("POST", "/v1/issuing-cas"): ("admin",),
         ("POST", "/v1/issuing-cas/<ca_id>/certificate"): ("admin",),
+        ("POST", "/v1/issuing-cas/<ca_id>/crl-partitions"): ("admin",),
         ("POST", "/v1/manifests"): ("es",),
         ("POST", "/v1/ocsp-delegates"): ("ocsp",),
         ("POST", "/v1/operator-certificates"): ("admin",),

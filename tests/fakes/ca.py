@@ -23,6 +23,7 @@ from ca.callers import Caller
 from ca.certification import Certification
 from ca.enrollment import Enrollment
 from ca.hierarchy import Hierarchy
+from ca.key_algorithms import CaPrivateKey, KeyAlgorithm, generate_key
 from ca.manifests import Manifests
 from ca.profiles import Kind
 from ca.records import Authority, Batch, ManifestRecord
@@ -71,7 +72,7 @@ class FrozenClock:
 class MemoryKeys:
     """Port SigningKeys, without files."""
 
-    def __init__(self, known: dict[str, ec.EllipticCurvePrivateKey] | None = None) -> None:
+    def __init__(self, known: dict[str, CaPrivateKey] | None = None) -> None:
         self.known = dict(known or {})
 
     def copy(self) -> "MemoryKeys":
@@ -82,13 +83,13 @@ class MemoryKeys:
         """Hold what the other place holds, and nothing else."""
         self.known = dict(other.known)
 
-    def create(self) -> ec.EllipticCurvePrivateKey:
-        """A new P-256 key."""
-        key = ec.generate_private_key(ec.SECP256R1())
+    def create(self, algorithm: KeyAlgorithm) -> CaPrivateKey:
+        """A new key."""
+        key = generate_key(algorithm)
         self.known[ca_id(key.public_key())] = key
         return key
 
-    def load(self, ca_id: str) -> ec.EllipticCurvePrivateKey:
+    def load(self, ca_id: str) -> CaPrivateKey:
         """The key of this CA."""
         return self.known[ca_id]
 

@@ -32,6 +32,7 @@ ACCESS = {
     "POST /v1/issuing-cas": "admin",
     "GET /v1/issuing-cas": "admin es ocsp pva",
     "POST /v1/issuing-cas/<ca_id>/certificate": "admin",
+    "POST /v1/issuing-cas/<ca_id>/crl-partitions": "admin",
     "POST /v1/supplier-certificates": "admin es",
     "POST /v1/operator-certificates": "admin",
     "POST /v1/tls-certificates": "admin",
@@ -92,6 +93,7 @@ class Desk:
                 batches=house.batches,
                 manifests=house.manifests,
                 revocation=house.revocation,
+                lists=house.lists,
             ),
             principals=PrincipalTable.load(
                 clients.table, anchors=clients.anchors, is_revoked=house.revocation.is_revoked
