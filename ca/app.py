@@ -9,7 +9,7 @@ from ca.composition import HOLDER_BYTES, compose
 from ca.errors import CaError
 from ca.settings import CaSettings
 from edge.http_server import Listener, ListenerError, serve
-from edge.keys import KeyFileError
+from edge.keys import KeyFileError, KeyTokenError
 from edge.periodic import Periodic
 from edge.principals import PrincipalTableError
 from edge.process import configure_logging
@@ -79,7 +79,7 @@ def main(config: Path) -> None:
     """Serve the certification authority."""
     try:
         run(load_settings(CaSettings, path=config))
-    except (CaError, KeyFileError, ListenerError, PrincipalTableError, SettingsError) as error:
+    except (CaError, KeyFileError, KeyTokenError, ListenerError, PrincipalTableError, SettingsError) as error:
         click.echo(f"ca: {error}", err=True)
         sys.exit(1)
 

@@ -5,7 +5,7 @@ supplier's ES root signed it, never because of who carried it here.
 """
 
 import json
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -16,7 +16,7 @@ from ca.callers import Caller
 from ca.errors import ConflictError, InvalidInputError
 from ca.lifecycle import DeviceState
 from ca.records import Authority, Batch, Device, Model
-from ca.supplier_signers import SignerRecords, check_signer, es_root_of
+from ca.supplier_signers import SignerRecords, check_signer, es_roots_of
 from edge.process import Clock
 from messages.batch import BATCH_BYTES_MAX, BATCH_TYPE, BatchList, read_claims
 from messages.errors import MessageError
@@ -76,14 +76,14 @@ class Batches:
         supplier = caller.tenant
         # 1 the supplier's ES root is the only anchor
         with self.store.reading() as records:
-            root = es_root_of(records, supplier)
+            roots = es_roots_of(records, supplier)
         # 2 signed for this purpose under that root
-        signed = _verify(token, root=root, at=at)
+        signed = _verify(token, roots=roots, at=at)
         # 3 a list of this supplier, well-formed
         batch = _read(signed, supplier=supplier, at=at)
         with self.store.writing() as records:
             # 4 by a signer that is not revoked
-            check_signer(records, root, signed.path[0])
+            check_signer(records, roots, signed.path)
             # 5 the same list again changes nothing, another one of the same name is refused
             imported = records.batch(supplier, batch.batch)
             if imported is not None:
@@ -95,11 +95,12 @@ class Batches:
             return _record(records, batch, signed=signed, caller=caller, at=at)
 
 
-def _verify(token: str, *, root: Authority, at: datetime) -> VerifiedJws:
+def _verify(token: str, *, roots: Sequence[Authority], at: datetime) -> VerifiedJws:
+    supplier = roots[0].supplier
     try:
         return verify_jws(
             token,
-            anchors=[root.x509()],
+            anchors=[each.x509() for each in roots],
             eku=oids.EKU_BATCH_SIGNING,
             typ=BATCH_TYPE,
             at=at,
@@ -108,8 +109,8 @@ def _verify(token: str, *, root: Authority, at: datetime) -> VerifiedJws:
     except PkiError as error:
         raise InvalidInputError(
             "batch-signature",
-            subject=f"batch list of {root.supplier}",
-            detail=f"the list is not signed under the ES root of {root.supplier!r}: {error}",
+            subject=f"batch list of {supplier}",
+            detail=f"the list is not signed under the ES root of {supplier!r}: {error}",
             remedy="sign it with a batch-signing certificate of this supplier and send its chain in x5c",
         ) from error
 

@@ -93,7 +93,7 @@ class Hierarchy:
             if made is None:
                 wanted = NewCa(kind=kind, title=ROOT_NAMES[kind], algorithm=algorithm)
                 made = self._hosted_root(records, wanted, at=at)
-                _audit_authority(records, made, by="bootstrap", at=at)
+                audit_authority(records, made, by="bootstrap", at=at)
         self.publish(made.ca_id)
         return made
 
@@ -108,11 +108,11 @@ class Hierarchy:
             _refuse_second_root(records, supplier)
             # 2 key, self-signed certificate, record
             wanted = NewCa(
-                kind=Kind.ES_ROOT, title=ES_ROOT_NAME, algorithm=_ca_algorithm(algorithm), supplier=supplier
+                kind=Kind.ES_ROOT, title=ES_ROOT_NAME, algorithm=ca_algorithm(algorithm), supplier=supplier
             )
             root = self._hosted_root(records, wanted, at=at)
             # 3 audit leaf
-            _audit_authority(records, root, by=caller.name, at=at)
+            audit_authority(records, root, by=caller.name, at=at)
         # 4 first CRL
         self.publish(root.ca_id)
         return root
@@ -141,7 +141,7 @@ class Hierarchy:
                 certificate=certificate_der(found),
             )
             records.add_authority(root)
-            _audit_authority(records, root, by=caller.name, at=at)
+            audit_authority(records, root, by=caller.name, at=at)
             return root
 
     def create_issuing_ca(
@@ -157,7 +157,7 @@ class Hierarchy:
         """Make the issuing CA of a product line; below an imported root it is pending and has a CSR."""
         check_name("name of the issuing CA", title)
         wanted = NewCa(
-            kind=Kind.ISSUING_CA, title=title, algorithm=_ca_algorithm(algorithm), tre_level=tre_level
+            kind=Kind.ISSUING_CA, title=title, algorithm=ca_algorithm(algorithm), tre_level=tre_level
         )
         _check_models(models, tre_level=tre_level)
         at = self.clock()
@@ -178,7 +178,7 @@ class Hierarchy:
             for model in models:
                 records.add_model(supplier=supplier, model=model, ca_id=created.ca_id)
             # 4 audit leaf
-            _audit_authority(records, created, by=caller.name, at=at)
+            audit_authority(records, created, by=caller.name, at=at)
         # 5 first CRL
         if created.state is AuthorityState.ACTIVE:
             self.publish(created.ca_id)
@@ -210,7 +210,7 @@ class Hierarchy:
             completed = records.authority(issuing_ca)
             if completed is None:
                 raise _no_issuing_ca(issuing_ca)
-            _audit_authority(records, completed, by=caller.name, at=at)
+            audit_authority(records, completed, by=caller.name, at=at)
         # 4 first CRL
         self.publish(issuing_ca)
         return completed
@@ -270,7 +270,8 @@ class Hierarchy:
         return created
 
 
-def _ca_algorithm(algorithm: KeyAlgorithm) -> KeyAlgorithm:
+def ca_algorithm(algorithm: KeyAlgorithm) -> KeyAlgorithm:
+    """`algorithm`, if CAs sign with it; else InvalidInputError."""
     if algorithm not in CA_KEYS:
         raise InvalidInputError(
             "key-algorithm",
@@ -330,7 +331,8 @@ def _no_issuing_ca(issuing_ca: str) -> NotFoundError:
     )
 
 
-def _audit_authority(records: HierarchyRecords, authority: Authority, *, by: str, at: datetime) -> None:
+def audit_authority(records: HierarchyRecords, authority: Authority, *, by: str, at: datetime) -> None:
+    """Add the leaf about a CA that was made or completed."""
     certified = "" if authority.certificate is None else certificate_sha256(authority.x509())
     records.audit(
         kind="authority-recorded",

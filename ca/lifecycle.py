@@ -5,7 +5,7 @@ The one rule: a status row is never changed, a new one follows it; what may foll
     certificate   good -> revoked(reason);  revoked(certificateHold) -> revoked(real reason)
     device        listed -> enrolled -> reopened -> enrolled
     session       open -> used | burned
-    CA            pending -> active -> revoked
+    CA            pending -> active -> superseded -> revoked;  active -> revoked
 
 Lifting a hold (removeFromCRL) needs a recovery result and the supplier's release, and has no command here.
 """
@@ -85,10 +85,11 @@ class SessionState(StrEnum):
 
 
 class AuthorityState(StrEnum):
-    """Whether a CA may sign."""
+    """Whether a CA may sign; a superseded one signs CRLs and delegates of its responder only."""
 
     PENDING = "pending"
     ACTIVE = "active"
+    SUPERSEDED = "superseded"
     REVOKED = "revoked"
 
 

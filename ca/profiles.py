@@ -26,6 +26,8 @@ class Kind(StrEnum):
     ES_ROOT = "es-root"
     OPERATORS_ROOT = "operators-root"
     TLS_ROOT = "tls-root"
+    ES_ROOT_CROSS = "es-root-cross"
+    OPERATORS_ROOT_CROSS = "operators-root-cross"
     ISSUING_CA = "issuing-ca"
     PLATFORM_CREDENTIAL = "platform-credential"
     MANIFEST_SIGNING = "manifest-signing"
@@ -106,6 +108,18 @@ def _root(kind: Kind, *, path_length: int) -> Profile:
     )
 
 
+def _cross(kind: Kind, *, root: Kind, path_length: int) -> Profile:
+    """A root's key certified by the key before or after it, under the same name."""
+    return Profile(
+        kind=kind,
+        issuers=frozenset({root}),
+        lifetime=30 * YEAR,
+        path_length=path_length,
+        key_usage=_CA_USAGE,
+        keys=CA_KEYS,
+    )
+
+
 def _end_entity(
     kind: Kind,
     *,
@@ -143,8 +157,11 @@ _NAMES = frozenset({Variable.NETWORK_NAMES})
 PROFILES: dict[Kind, Profile] = {
     profile.kind: profile
     for profile in (
-        _root(Kind.ES_ROOT, path_length=1),
-        _root(Kind.OPERATORS_ROOT, path_length=0),
+        # one more than there are CAs below: many verifiers count a cross-certificate, though RFC 5280 does not
+        _root(Kind.ES_ROOT, path_length=2),
+        _cross(Kind.ES_ROOT_CROSS, root=Kind.ES_ROOT, path_length=1),
+        _root(Kind.OPERATORS_ROOT, path_length=1),
+        _cross(Kind.OPERATORS_ROOT_CROSS, root=Kind.OPERATORS_ROOT, path_length=0),
         _root(Kind.TLS_ROOT, path_length=0),
         Profile(
             kind=Kind.ISSUING_CA,
@@ -207,6 +224,12 @@ PROFILES: dict[Kind, Profile] = {
         ),
     )
 }
+
+CROSS_KINDS = {
+    Kind.ES_ROOT: Kind.ES_ROOT_CROSS,
+    Kind.OPERATORS_ROOT: Kind.OPERATORS_ROOT_CROSS,
+}
+"""Roots that get a next key while both are trusted, and the kind of their cross-certificates."""
 
 OPERATOR_ROLES: dict[Kind, frozenset[str]] = {
     Kind.CHALLENGE: frozenset({"pva"}),

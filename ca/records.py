@@ -31,6 +31,8 @@ class Authority:
         csr: DER, only for an issuing CA under an imported root.
         tre_level: certificate policy of the PfCs that it issues; None for roots.
         crl_partitions: over how many CRLs its certificates are spread.
+        successor: ca_id of the CA of the same name with the next key; None for the present one.
+        by_predecessor, by_successor: DER certificates of this key by its neighbours in time; roots only.
     """
 
     ca_id: str
@@ -45,6 +47,9 @@ class Authority:
     csr: bytes | None = None
     tre_level: int | None = None
     crl_partitions: int = 1
+    successor: str | None = None
+    by_predecessor: bytes | None = None
+    by_successor: bytes | None = None
 
     def x509(self) -> x509.Certificate:
         """Its certificate, decoded; only for a CA that has one."""

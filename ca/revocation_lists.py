@@ -105,11 +105,22 @@ class RevocationLists:
             )
         return newest
 
-    def certificate_of(self, ca_id: str) -> bytes | None:
-        """DER certificate of a CA that is known here, for caIssuers."""
+    def certificate_of(self, name: str) -> bytes | None:
+        """DER certificate of a CA that is known here, by its id, for caIssuers.
+
+        With `-by-predecessor` or `-by-successor` behind the id: what that key says of this one.
+        """
+        ca_id, _, by = name.partition("-")
         with self.store.reading() as records:
             authority = records.authority(ca_id)
-        return None if authority is None else authority.certificate
+        if authority is None:
+            return None
+        said = {
+            "": authority.certificate,
+            "by-predecessor": authority.by_predecessor,
+            "by-successor": authority.by_successor,
+        }
+        return said.get(by)
 
     def publish_due(self) -> list[RevocationList]:
         """Make every CRL that is missing, past half of its life or behind a revocation; safe to repeat."""

@@ -69,9 +69,15 @@ class Signing:
             ocsp_url=self.ocsp_url,
         )
 
-    def issuer(self, authority: Authority) -> Issuer:
-        """`authority` ready to sign; raises ConflictError when it may not or cannot."""
-        if not authority.hosted or authority.state is not AuthorityState.ACTIVE:
+    def issuer(self, authority: Authority, *, kind: Kind | None = None) -> Issuer:
+        """`authority` ready to sign a certificate of `kind`; raises ConflictError when it may not or cannot.
+
+        One whose key was replaced signs nothing but delegates of its responder.
+        """
+        signing = {AuthorityState.ACTIVE}
+        if kind is Kind.OCSP_DELEGATE:
+            signing.add(AuthorityState.SUPERSEDED)
+        if not authority.hosted or authority.state not in signing:
             state = str(authority.state) if authority.hosted else "imported, its key is with the supplier"
             raise ConflictError(
                 "issuer-cannot-sign",
@@ -92,7 +98,9 @@ class Signing:
         """Issue one certificate in the caller's transaction."""
         serial = new_serial(self.random_bytes(SERIAL_BYTES))
         partition = serial % by.crl_partitions  # random, so the lists grow alike
-        issuer = replace(self.issuer(by), places=self.places(by.ca_id, partition=partition))
+        issuer = replace(
+            self.issuer(by, kind=template.kind), places=self.places(by.ca_id, partition=partition)
+        )
         intent = Intent(
             ca_id=by.ca_id,
             serial=serial,

@@ -18,6 +18,7 @@ from cli.commands.issuing_cas import issuing_ca
 from cli.commands.keys import key
 from cli.commands.manifests import manifest
 from cli.commands.results import result
+from cli.commands.roots import root
 from cli.commands.runtime_policies import runtime_policy
 from cli.commands.suppliers import supplier
 from cli.commands.validations import validation
@@ -57,6 +58,7 @@ def main() -> None:
 
 for each in (
     supplier,
+    root,
     issuing_ca,
     certificate,
     key,

@@ -26,6 +26,9 @@ from clients.ca_bodies import (
     IssuingCaBody,
     IssuingCasBody,
     ManifestBody,
+    RolledBody,
+    Root,
+    RootsBody,
     certificate_of,
 )
 from edge.http_client import HttpClient
@@ -48,6 +51,7 @@ __all__ = [
     "ImportedBatch",
     "IssuedCredential",
     "IssuingCa",
+    "Root",
 ]
 
 RIM_COSE = "application/rim+cose"
@@ -140,6 +144,22 @@ class CaOperatorClient:
         """Hand in the certificate that an imported root signed for an issuing CA (admin)."""
         route = f"/v1/issuing-cas/{ca_id}/certificate"
         return self._post(route, {"certificate": _pem(certificate)}, IssuingCaBody).value()
+
+    def roots(self) -> tuple[Root, ...]:
+        """All roots, with every generation of their keys (any role)."""
+        route = "/v1/roots"
+        listed = read(RootsBody, self._http.get_json(route), route)
+        return tuple(each.value() for each in listed.roots)
+
+    def roll_root(self, ca_id: str, *, algorithm: str) -> tuple[Root, Root]:
+        """Give a root its next key; before and after, with their cross-certificates (admin)."""
+        rolled = self._post(f"/v1/roots/{ca_id}/rollover", {"algorithm": algorithm}, RolledBody)
+        return rolled.before.value(), rolled.after.value()
+
+    def roll_issuing_ca(self, ca_id: str, *, algorithm: str) -> IssuingCa:
+        """Give an issuing CA its next key; its models move to it (admin)."""
+        route = f"/v1/issuing-cas/{ca_id}/rollover"
+        return self._post(route, {"algorithm": algorithm}, IssuingCaBody).value()
 
     def issuing_cas(self) -> tuple[IssuingCa, ...]:
         """All issuing CAs; a supplier sees his own (admin, es, pva, ocsp)."""

@@ -26,6 +26,21 @@ class EsRoot:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Root:
+    """One generation of a root's key, and what the neighbouring generations certify of it."""
+
+    ca_id: str
+    kind: str
+    supplier: str
+    hosted: bool
+    state: str
+    successor: str | None
+    certificate: x509.Certificate
+    by_predecessor: x509.Certificate | None
+    by_successor: x509.Certificate | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class IssuingCa:
     """An issuing CA; `certificate` is None and `csr` set while it waits for its imported root.
 
@@ -111,6 +126,47 @@ class ModelBody(Body):
 
     model: str
     hw_type: PositiveInt
+
+
+class RootBody(Body):
+    """A root."""
+
+    ca_id: str
+    kind: str
+    supplier: str | None
+    hosted: bool
+    state: str
+    successor: str | None
+    certificate: str
+    by_predecessor: str | None
+    by_successor: str | None
+
+    def value(self) -> Root:
+        """The root, its certificates decoded."""
+        return Root(
+            ca_id=self.ca_id,
+            kind=self.kind,
+            supplier=self.supplier or "",
+            hosted=self.hosted,
+            state=self.state,
+            successor=self.successor,
+            certificate=certificate_of(self.certificate),
+            by_predecessor=None if self.by_predecessor is None else certificate_of(self.by_predecessor),
+            by_successor=None if self.by_successor is None else certificate_of(self.by_successor),
+        )
+
+
+class RootsBody(Body):
+    """All roots."""
+
+    roots: list[RootBody]
+
+
+class RolledBody(Body):
+    """A root that got its next key."""
+
+    before: RootBody
+    after: RootBody
 
 
 class IssuingCaBody(Body):

@@ -31,6 +31,17 @@ class KeyFileError(Exception):
         super().__init__(f"{path}: {reason}; {remedy}")
 
 
+class KeyTokenError(Exception):
+    """A token cannot be used, or holds no such key: which, why, and what to do; never the PIN."""
+
+    def __init__(self, subject: str, *, reason: str, remedy: str) -> None:
+        """Keep what is concerned, what is wrong with it and what to do next."""
+        self.subject = subject
+        self.reason = reason
+        self.remedy = remedy
+        super().__init__(f"{subject}: {reason}; {remedy}")
+
+
 def read_private_file(path: Path) -> bytes:
     """Read a small file that only this user can reach.
 

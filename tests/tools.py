@@ -24,6 +24,7 @@ PACKAGES = {
     "ocsptool": "gnutls-bin",
     "certtool": "gnutls-bin",
     "curl": "curl",
+    "softhsm2-util": "softhsm2",
 }
 
 

@@ -32,6 +32,9 @@ authorities = sa.Table(
     sa.Column("csr", sa.LargeBinary, nullable=True),
     sa.Column("tre_level", sa.Integer, nullable=True),
     sa.Column("crl_partitions", sa.Integer, nullable=False, server_default="1"),
+    sa.Column("successor", _CA_ID, nullable=True),
+    sa.Column("by_predecessor", sa.LargeBinary, nullable=True),
+    sa.Column("by_successor", sa.LargeBinary, nullable=True),
     sa.Column("created_at", UtcTime, nullable=False),
     sa.UniqueConstraint("kind", "supplier", "name"),
 )

@@ -63,6 +63,12 @@ class Division(Body):
     count: int
 
 
+class NextKey(Body):
+    """What the next key of a CA is to be."""
+
+    algorithm: Algorithm = "p256"
+
+
 class NewSupplierCertificate(Body):
     """A signing certificate of a supplier."""
 
@@ -126,6 +132,18 @@ def es_root_body(root: Authority) -> dict[str, Any]:
         "supplier": root.supplier,
         "hosted": root.hosted,
         "certificate": pem(root.certificate),
+    }
+
+
+def root_body(root: Authority) -> dict[str, Any]:
+    """A root with what its neighbours in time say of its key."""
+    return {
+        **es_root_body(root),
+        "kind": str(root.kind),
+        "state": str(root.state),
+        "successor": root.successor,
+        "by_predecessor": pem(root.by_predecessor),
+        "by_successor": pem(root.by_successor),
     }
 
 

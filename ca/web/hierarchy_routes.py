@@ -12,11 +12,14 @@ from ca.key_algorithms import KeyAlgorithm
 from ca.profiles import Kind
 from ca.records import Authority, Model
 from ca.revocation_lists import RevocationLists
+from ca.rollover import Rollover
 from ca.template import Places
 from ca.web import bodies
 from ca.web.answers import Answer, caller
 from edge.bodies import json_body
 from edge.principals import ROLES, require
+
+ROOT_KINDS = (Kind.ES_ROOT, Kind.OPERATORS_ROOT, Kind.TLS_ROOT)
 
 
 class CatalogueRecords(Protocol):
@@ -59,8 +62,8 @@ class Described:
         )
 
 
-def root_routes(hierarchy: Hierarchy, *, catalogue: CatalogueStore) -> Blueprint:
-    """ES roots."""
+def root_routes(hierarchy: Hierarchy, *, rollover: Rollover, catalogue: CatalogueStore) -> Blueprint:
+    """ES roots, and every root with its generations of keys."""
     routes = Blueprint("roots", __name__)
 
     @routes.post("/v1/es-roots")
@@ -79,7 +82,26 @@ def root_routes(hierarchy: Hierarchy, *, catalogue: CatalogueStore) -> Blueprint
     def list_es_roots() -> Answer:
         with catalogue.reading() as records:
             roots = records.authorities(Kind.ES_ROOT)
-        return {"es_roots": [bodies.es_root_body(each) for each in roots]}, 200
+        return {"es_roots": [bodies.es_root_body(each) for each in roots if each.successor is None]}, 200
+
+    @routes.get("/v1/roots")
+    @require(*sorted(ROLES))
+    def list_roots() -> Answer:
+        with catalogue.reading() as records:
+            found = records.authorities(*ROOT_KINDS)
+        return {"roots": [bodies.root_body(each) for each in found]}, 200
+
+    @routes.post("/v1/roots/<ca_id>/rollover")
+    @require("admin")
+    def roll_root(ca_id: str) -> Answer:
+        body = json_body(bodies.NextKey)
+        rollover.roll_root(ca_id, algorithm=KeyAlgorithm(body.algorithm), caller=caller())
+        with catalogue.reading() as records:
+            before = records.authority(ca_id)
+            after = None if before is None else records.authority(before.successor or "")
+        if before is None or after is None:
+            raise LookupError(f"the root {ca_id} has no successor on record")
+        return {"before": bodies.root_body(before), "after": bodies.root_body(after)}, 201
 
     return routes
 
@@ -87,6 +109,7 @@ def root_routes(hierarchy: Hierarchy, *, catalogue: CatalogueStore) -> Blueprint
 def issuing_ca_routes(
     hierarchy: Hierarchy,
     *,
+    rollover: Rollover,
     lists: RevocationLists,
     catalogue: CatalogueStore,
     places: Callable[[str], Places],
@@ -115,6 +138,13 @@ def issuing_ca_routes(
         body = json_body(bodies.IssuingCertificate)
         made = hierarchy.complete_issuing_ca(ca_id, certificate=body.certificate, caller=caller())
         return described(made), 200
+
+    @routes.post("/v1/issuing-cas/<ca_id>/rollover")
+    @require("admin")
+    def roll_issuing_ca(ca_id: str) -> Answer:
+        body = json_body(bodies.NextKey)
+        algorithm = KeyAlgorithm(body.algorithm)
+        return described(rollover.roll_issuing_ca(ca_id, algorithm=algorithm, caller=caller())), 201
 
     @routes.post("/v1/issuing-cas/<ca_id>/crl-partitions")
     @require("admin")

@@ -10,6 +10,7 @@ from ca.hierarchy import Hierarchy
 from ca.manifests import Manifests
 from ca.revocation import Revocation
 from ca.revocation_lists import RevocationLists
+from ca.rollover import Rollover
 from ca.signing import Signing
 from ca.web.certificate_routes import certificate_routes
 from ca.web.hierarchy_routes import CatalogueStore, issuing_ca_routes, root_routes
@@ -35,15 +36,20 @@ class OperatorDesk:
     manifests: Manifests
     revocation: Revocation
     lists: RevocationLists
+    rollover: Rollover
 
 
 def operator_app(desk: OperatorDesk, *, principals: PrincipalTable) -> Flask:
     """Application of the operator listener."""
     app = Flask("ca.operator", static_folder=None)
-    app.register_blueprint(root_routes(desk.hierarchy, catalogue=desk.catalogue))
+    app.register_blueprint(root_routes(desk.hierarchy, rollover=desk.rollover, catalogue=desk.catalogue))
     app.register_blueprint(
         issuing_ca_routes(
-            desk.hierarchy, lists=desk.lists, catalogue=desk.catalogue, places=desk.signing.places
+            desk.hierarchy,
+            rollover=desk.rollover,
+            lists=desk.lists,
+            catalogue=desk.catalogue,
+            places=desk.signing.places,
         )
     )
     app.register_blueprint(certificate_routes(desk.certification))

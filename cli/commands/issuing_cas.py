@@ -72,6 +72,16 @@ def divide(invocation: Invocation, *, ca_id: str, lists: int) -> None:
     invocation.answer(_described(invocation.ca().divide_crl(ca_id, count=lists), outcome="divided"))
 
 
+@issuing_ca.command("rollover")
+@click.argument("ca_id")
+@algorithm_option
+@pass_invocation
+def rollover(invocation: Invocation, *, ca_id: str, algorithm: str) -> None:
+    """Give an issuing CA below a root that the CA hosts its next key; its models move to it (admin)."""
+    made = invocation.ca().roll_issuing_ca(ca_id, algorithm=algorithm)
+    invocation.answer(_described(made, outcome="rolled over"))
+
+
 @issuing_ca.command("list")
 @pass_invocation
 def list_all(invocation: Invocation) -> None:

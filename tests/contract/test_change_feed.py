@@ -106,6 +106,7 @@ class World:
             issuing_ca_routes(
                 self.house.hierarchy,
                 lists=self.house.lists,
+                rollover=self.house.rollover,
                 catalogue=self.house.store,
                 places=self.house.signing.places,
             )

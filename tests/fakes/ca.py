@@ -29,6 +29,7 @@ from ca.profiles import Kind
 from ca.records import Authority, Batch, ManifestRecord
 from ca.revocation import Revocation
 from ca.revocation_lists import RevocationLists
+from ca.rollover import Rollover
 from ca.signing import Signing
 from ca.store import Store, tables
 from ca.tpm_makers import TpmMakers
@@ -239,6 +240,11 @@ class CaHouse:
     def revocation(self) -> Revocation:
         """The use cases around status."""
         return Revocation(store=self.store, clock=self.clock, publish=self.lists.publish)
+
+    @property
+    def rollover(self) -> Rollover:
+        """The use cases that give CAs their next keys."""
+        return Rollover(store=self.store, signing=self.signing, clock=self.clock, publish=self.lists.publish)
 
     @property
     def enrollment(self) -> Enrollment:

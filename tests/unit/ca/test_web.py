@@ -33,6 +33,9 @@ ACCESS = {
     "GET /v1/issuing-cas": "admin es ocsp pva",
     "POST /v1/issuing-cas/<ca_id>/certificate": "admin",
     "POST /v1/issuing-cas/<ca_id>/crl-partitions": "admin",
+    "POST /v1/issuing-cas/<ca_id>/rollover": "admin",
+    "GET /v1/roots": " ".join(sorted(ROLES)),
+    "POST /v1/roots/<ca_id>/rollover": "admin",
     "POST /v1/supplier-certificates": "admin es",
     "POST /v1/operator-certificates": "admin",
     "POST /v1/tls-certificates": "admin",
@@ -94,6 +97,7 @@ class Desk:
                 manifests=house.manifests,
                 revocation=house.revocation,
                 lists=house.lists,
+                rollover=house.rollover,
             ),
             principals=PrincipalTable.load(
                 clients.table, anchors=clients.anchors, is_revoked=house.revocation.is_revoked
