@@ -1,13 +1,15 @@
 """The CA's process: `python -m ca.app --config FILE`; SIGTERM ends it after the requests at work."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
-from ca.composition import HOLDER_BYTES, compose
+from ca.composition import HOLDER_BYTES, CertificationAuthority, compose
 from ca.errors import CaError
 from ca.settings import CaSettings
+from ca.web.est import EST_BODY_BYTES_MAX
 from edge.http_server import Listener, ListenerError, serve
 from edge.keys import KeyFileError, KeyTokenError
 from edge.periodic import Periodic
@@ -31,6 +33,7 @@ def run(settings: CaSettings) -> None:
     operator = settings.operator
     serve(
         [
+            *_est(settings, authority),
             Listener(
                 name="public",
                 host=settings.public.host,
@@ -66,6 +69,23 @@ def run(settings: CaSettings) -> None:
             Periodic(name="sessions", interval_s=SESSIONS_INTERVAL_S, work=authority.forget_old_sessions),
         ],
     )
+
+
+def _est(settings: CaSettings, authority: CertificationAuthority) -> list[Listener]:
+    est = settings.est
+    if est is None:
+        return []
+    tls = replace(est.tls(client_anchors=est.client_anchors), is_client_optional=True)
+    return [
+        Listener(
+            name="est",
+            host=est.host,
+            port=est.port,
+            app=authority.est,
+            tls=tls,
+            body_bytes_max=EST_BODY_BYTES_MAX,
+        )
+    ]
 
 
 @click.command()

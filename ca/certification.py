@@ -14,14 +14,14 @@ from ca.callers import Caller
 from ca.errors import InvalidInputError, NotFoundError, NotPermittedError
 from ca.issuance import name
 from ca.key_algorithms import SubjectKey
-from ca.names import check_name, network_names
+from ca.names import check_name
 from ca.profiles import OPERATOR_ROLES, PROFILES, Kind
 from ca.proofs import read_csr
 from ca.records import Authority
+from ca.service_templates import operator_template, tls_template
 from ca.signing import Holder, IssuanceRecords, Signing
 from ca.template import Template
 from edge.process import Clock
-from standards.pki.extensions import OperatorRole
 from standards.pki.fingerprints import spki_sha256
 
 SUPPLIER_PURPOSES = {
@@ -74,23 +74,10 @@ class Certification:
     def certify_operator(self, role: str, *, service: str, purpose: str, csr: str) -> x509.Certificate:
         """A certificate that acts towards TREs and relying parties, under the operators' root."""
         # 1 a known purpose that this role may have, a proven key
-        check_name("id of the service", service)
         kind = _purpose(OPERATOR_PURPOSES, purpose)
-        if role not in OPERATOR_ROLES[kind]:
-            raise InvalidInputError(
-                "role-purpose",
-                subject=service,
-                detail=f"the purpose {purpose} is for {', '.join(sorted(OPERATOR_ROLES[kind]))}, not {role[:40]!r}",
-                remedy="ask for a purpose of the service's own role",
-            )
-        key = read_csr(csr, subject=f"CSR of {service}", allowed=PROFILES[kind].keys)
+        key = read_csr(csr, subject=f"CSR of {service[:64]}", allowed=PROFILES[kind].keys)
+        template = operator_template(kind, role=role, service=service, key=key)
         # 2 sign and record
-        template = Template(
-            kind=kind,
-            public_key=key,
-            subject=name(common_name=service),
-            operator_role=OperatorRole(role=role, id=service),
-        )
         return self._under_root(
             Kind.OPERATORS_ROOT, template, holder=Holder(subject=f"{purpose} of {role} {service}")
         )
@@ -114,15 +101,7 @@ class Certification:
         addresses: Sequence[str] = (),
     ) -> x509.Certificate:
         """The same for a key that is known to be the holder's."""
-        if kind is Kind.TLS_CLIENT and (dns or addresses):
-            raise InvalidInputError(
-                "network-name",
-                subject=holder,
-                detail="a client certificate holds no network names",
-                remedy="leave dns and ip away",
-            )
-        names = network_names(dns=dns, addresses=addresses) if kind is Kind.TLS_SERVER else None
-        template = Template(kind=kind, public_key=key, subject=name(common_name=holder), network_names=names)
+        template = tls_template(kind, holder=holder, key=key, dns=dns, addresses=addresses)
         return self._under_root(Kind.TLS_ROOT, template, holder=Holder(subject=f"{kind} {holder}"))
 
     def certify_responder(self, issuing_ca: str, *, csr: str, caller: Caller) -> x509.Certificate:

@@ -9,6 +9,7 @@ from flask import Flask
 from ca.batches import Batches
 from ca.certification import Certification
 from ca.enrollment import Enrollment
+from ca.est import Est
 from ca.hierarchy import Hierarchy
 from ca.manifests import Manifests
 from ca.revocation import Revocation
@@ -19,7 +20,7 @@ from ca.signing import Signing
 from ca.signing_keys import KeyFolder, SigningKeys
 from ca.store import Store
 from ca.tpm_makers import load_tpm_makers
-from ca.web import OperatorDesk, device_app, operator_app, public_app
+from ca.web import OperatorDesk, device_app, est_app, operator_app, public_app
 from edge.database import engine_for
 from edge.principals import PrincipalTable
 from edge.process import Clock, RandomBytes, system_clock, system_random
@@ -71,11 +72,12 @@ def hierarchy_of(settings: CaSettings) -> Hierarchy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CertificationAuthority:
-    """One CA process: its three applications and its periodic work."""
+    """One CA process: its applications and its periodic work."""
 
     public: Flask
     device: Flask
     operator: Flask
+    est: Flask
     store: Store
     lists: RevocationLists
     enrollment: Enrollment
@@ -110,6 +112,7 @@ def compose(settings: CaSettings) -> CertificationAuthority:
         session_life=settings.session_life,
     )
     revocation = Revocation(store=store, clock=clock, publish=lists.publish)
+    est = Est(store=store, signing=signing, clock=clock)
     desk = OperatorDesk(
         catalogue=store,
         ledger=store,
@@ -124,6 +127,7 @@ def compose(settings: CaSettings) -> CertificationAuthority:
         revocation=revocation,
         lists=lists,
         rollover=Rollover(store=store, signing=signing, clock=clock, publish=lists.publish),
+        est=est,
     )
     principals = PrincipalTable.load(
         settings.operator.principals,
@@ -133,6 +137,7 @@ def compose(settings: CaSettings) -> CertificationAuthority:
     return CertificationAuthority(
         public=public_app(newest_list=lists.published, certificate_of=lists.certificate_of, clock=clock),
         device=device_app(enrollment),
+        est=est_app(est),
         operator=operator_app(desk, principals=principals),
         store=store,
         lists=lists,

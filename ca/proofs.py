@@ -36,6 +36,16 @@ def read_csr(pem: str, *, subject: str, allowed: frozenset[KeyAlgorithm]) -> Sub
     return proven_key(csr, subject=subject, allowed=allowed)
 
 
+def decode_csr(der: bytes, *, subject: str) -> x509.CertificateSigningRequest:
+    """One DER PKCS#10 request; nothing about it is verified."""
+    try:
+        csr = x509.load_der_x509_csr(der)
+        _ = (csr.subject, csr.extensions)  # the parser is lazy
+    except UNREADABLE as error:
+        raise _refused("csr-malformed", subject, f"expected one DER PKCS#10 request: {error}") from error
+    return csr
+
+
 def proven_key(
     csr: x509.CertificateSigningRequest, *, subject: str, allowed: frozenset[KeyAlgorithm]
 ) -> SubjectKey:

@@ -7,6 +7,7 @@ times are aware UTC datetimes.
 
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 
 from cryptography import x509
 
@@ -179,6 +180,34 @@ class StatusChange:
     changed_at: datetime
     not_after: datetime
     version: int
+
+
+class EstState(StrEnum):
+    """Where a key stands that asks for a certificate over EST."""
+
+    PENDING = "pending"
+    REGISTERED = "registered"
+    ISSUED = "issued"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EstEnrollment:
+    """A key that asked over EST or was registered for it.
+
+    `name` (holder, or id of the service), `role` (of an operator's service), `dns` and `addresses` (of a TLS server)
+    are set by an administrator; `ca_id` and `serial` once the certificate is issued.
+    """
+
+    kind: Kind
+    spki_sha256: str
+    state: EstState
+    since: datetime
+    name: str = ""
+    role: str = ""
+    dns: tuple[str, ...] = ()
+    addresses: tuple[str, ...] = ()
+    ca_id: str | None = None
+    serial: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

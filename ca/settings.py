@@ -32,6 +32,12 @@ class TokenSettings(Settings):
     pin_file: SettingsPath
 
 
+class EstListenerSettings(TlsListenerSettings):
+    """The listener of EST; a certificate under `client_anchors` (the TLS root) may be shown, for its renewal."""
+
+    client_anchors: SettingsPath
+
+
 class CaSettings(Settings):
     """The whole of the CA's settings.
 
@@ -39,6 +45,7 @@ class CaSettings(Settings):
         database: SQLAlchemy URL of the CA's own store.
         keys: folder of the CAs' private keys, mode 0700; `passphrase_file` opens them all.
         token: where new keys of CAs are made and kept, in place of files.
+        est: listener of EST (RFC 7030); none without it.
         public_url: where relying parties reach the public listener; it goes into certificates.
         ocsp_url: where they reach the responder; it goes into certificates.
         tpm_maker_roots: folder of PEM and DER certificates of TPM makers, intermediates too.
@@ -60,6 +67,7 @@ class CaSettings(Settings):
     public: ListenerSettings = ListenerSettings()
     device: TlsListenerSettings
     operator: OperatorListenerSettings
+    est: EstListenerSettings | None = None
     session_life_s: Annotated[int, Field(ge=10, le=86_400)] = 300
     crl_life_s: Annotated[int, Field(ge=60, le=30 * 86_400)] = 86_400
 

@@ -14,6 +14,7 @@ from cli.commands.batches import batch
 from cli.commands.certificates import certificate
 from cli.commands.credentials import credential
 from cli.commands.devices import device
+from cli.commands.est import est
 from cli.commands.issuing_cas import issuing_ca
 from cli.commands.keys import key
 from cli.commands.manifests import manifest
@@ -60,6 +61,7 @@ for each in (
     supplier,
     root,
     issuing_ca,
+    est,
     certificate,
     key,
     manifest,

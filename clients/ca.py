@@ -5,7 +5,7 @@ The one rule: an answer is decoded whole or refused whole (CaAnswerError); a ref
 The responder's routes (delegates, change feed) are in `clients.ca_status`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cryptography import x509
@@ -19,6 +19,8 @@ from clients.ca_bodies import (
     EsRoot,
     EsRootBody,
     EsRootsBody,
+    EstEnrollmentBody,
+    EstEnrollmentsBody,
     ImportedBatch,
     IssuedBody,
     IssuedCredential,
@@ -193,6 +195,18 @@ class CaOperatorClient:
         """A TLS certificate, `kind` server or client (admin)."""
         body: dict[str, Any] = {"kind": kind, "name": name, "csr": _pem(csr)}
         return self._certificate("/v1/tls-certificates", {**body, "dns": list(dns), "ip": list(ip)})
+
+    def est_enrollments(self) -> list[dict[str, Any]]:
+        """Keys that asked over EST or were registered for it (admin)."""
+        route = "/v1/est-enrollments"
+        return [
+            each.model_dump()
+            for each in read(EstEnrollmentsBody, self._http.get_json(route), route).enrollments
+        ]
+
+    def register_est_key(self, registration: Mapping[str, Any]) -> dict[str, Any]:
+        """Say what a key gets over EST: label, spki_sha256, name, and role or dns and ip (admin)."""
+        return self._post("/v1/est-enrollments", dict(registration), EstEnrollmentBody).model_dump()
 
     def accept_manifest(self, signed: bytes) -> AcceptedManifest:
         """Hand in a signed reference manifest (es)."""

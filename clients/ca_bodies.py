@@ -210,6 +210,26 @@ class IssuingCasBody(Body):
     issuing_cas: list[IssuingCaBody]
 
 
+class EstEnrollmentBody(Body):
+    """Where a key stands that asks for a certificate over EST."""
+
+    label: str
+    spki_sha256: str
+    state: str
+    since: AwareDatetime
+    name: str
+    role: str
+    dns: list[str]
+    ip: list[str]
+    serial: str | None
+
+
+class EstEnrollmentsBody(Body):
+    """All of them."""
+
+    enrollments: list[EstEnrollmentBody]
+
+
 class CertificateBody(Body):
     """A certificate that was asked for."""
 

@@ -15,6 +15,7 @@ from ca.errors import ConcurrentChangeError
 from ca.store.authorities import AuthorityRows, SupplyRows
 from ca.store.certificates import CertificateRows, RevocationListRows
 from ca.store.devices import DeviceRows, SessionRows
+from ca.store.est import EstRows
 from edge.database import migrate, transaction
 from edge.process import RandomBytes
 
@@ -24,7 +25,9 @@ SERIALIZATION_FAILURES = frozenset({"40001", "40P01"})
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
 
 
-class Records(AuthorityRows, SupplyRows, DeviceRows, SessionRows, CertificateRows, RevocationListRows):
+class Records(
+    AuthorityRows, SupplyRows, DeviceRows, SessionRows, CertificateRows, RevocationListRows, EstRows
+):
     """All records of the CA, inside one transaction."""
 
 

@@ -86,6 +86,11 @@ class CertificateRows(Rows):
         """All PfCs of a device, oldest first."""
         return self._issued(tables.certificates.c.device_id == device_id)
 
+    def certificates_of_key(self, kind: Kind, *, spki_sha256: str) -> list[Issued]:
+        """Certificates of this kind for a key, oldest first."""
+        table = tables.certificates
+        return self._issued(table.c.kind == str(kind), table.c.spki_sha256 == spki_sha256)
+
     def revoked_certificates(self, ca_id: str, *, partition: int = 0) -> list[Revoked]:
         """Certificates of a CA's partition whose present status is revoked, oldest first."""
         words = {str(reason): reason for reason in Reason}

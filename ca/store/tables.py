@@ -109,7 +109,7 @@ certificates = sa.Table(
     sa.Column("supplier", _NAME, nullable=True),
     sa.Column("device_id", _DEVICE_ID, nullable=True, index=True),
     sa.Column("ak_name", sa.LargeBinary, nullable=True, index=True),
-    sa.Column("spki_sha256", sa.String(64), nullable=False),
+    sa.Column("spki_sha256", sa.String(64), nullable=False, index=True),
     # NULL between the intent and the signature, both in one transaction: never seen from outside
     sa.Column("der", sa.LargeBinary, nullable=True),
     sa.Column("not_after", UtcTime, nullable=True),
@@ -169,6 +169,22 @@ manifest_models = sa.Table(
     sa.Column("current", sa.Boolean, nullable=False),
     sa.ForeignKeyConstraint(["supplier", "manifest_id"], ["manifests.supplier", "manifests.manifest_id"]),
     sa.ForeignKeyConstraint(["supplier", "model"], ["models.supplier", "models.model"]),
+)
+
+est_enrollments = sa.Table(
+    "est_enrollments",
+    metadata,
+    sa.Column("kind", _WORD, primary_key=True),
+    sa.Column("spki_sha256", sa.String(64), primary_key=True),
+    sa.Column("state", _WORD, nullable=False),
+    sa.Column("since", UtcTime, nullable=False),
+    sa.Column("name", _NAME, nullable=False),
+    sa.Column("role", _WORD, nullable=False),
+    # names of a TLS server, one a line
+    sa.Column("dns", sa.Text, nullable=False),
+    sa.Column("addresses", sa.Text, nullable=False),
+    sa.Column("ca_id", _CA_ID, nullable=True),
+    sa.Column("serial", _SERIAL, nullable=True),
 )
 
 counters = sa.Table(

@@ -96,6 +96,17 @@ class NewTlsCertificate(Body):
     ip: Annotated[list[Annotated[str, StringConstraints(max_length=45)]], Field(max_length=_HOSTS_MAX)] = []
 
 
+class NewEstEnrollment(Body):
+    """What a key may be certified for over EST; `role` for an operator's service, `dns` and `ip` for a server."""
+
+    label: Word
+    spki_sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+    name: Name
+    role: Annotated[str, StringConstraints(max_length=32)] = ""
+    dns: Annotated[list[Annotated[str, StringConstraints(max_length=253)]], Field(max_length=_HOSTS_MAX)] = []
+    ip: Annotated[list[Annotated[str, StringConstraints(max_length=45)]], Field(max_length=_HOSTS_MAX)] = []
+
+
 class NewDelegate(Body):
     """An OCSP delegate certificate of one issuing CA."""
 

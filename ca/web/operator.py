@@ -6,6 +6,7 @@ from flask import Flask
 
 from ca.batches import Batches
 from ca.certification import Certification
+from ca.est import Est
 from ca.hierarchy import Hierarchy
 from ca.manifests import Manifests
 from ca.revocation import Revocation
@@ -13,6 +14,7 @@ from ca.revocation_lists import RevocationLists
 from ca.rollover import Rollover
 from ca.signing import Signing
 from ca.web.certificate_routes import certificate_routes
+from ca.web.est_routes import est_routes
 from ca.web.hierarchy_routes import CatalogueStore, issuing_ca_routes, root_routes
 from ca.web.problems import PROBLEMS, AuditStore, refusal_recorder
 from ca.web.status_routes import status_routes
@@ -37,6 +39,7 @@ class OperatorDesk:
     revocation: Revocation
     lists: RevocationLists
     rollover: Rollover
+    est: Est
 
 
 def operator_app(desk: OperatorDesk, *, principals: PrincipalTable) -> Flask:
@@ -53,6 +56,7 @@ def operator_app(desk: OperatorDesk, *, principals: PrincipalTable) -> Flask:
         )
     )
     app.register_blueprint(certificate_routes(desk.certification))
+    app.register_blueprint(est_routes(desk.est))
     app.register_blueprint(supply_routes(desk.manifests, desk.batches, desk.revocation))
     app.register_blueprint(status_routes(desk.revocation))
     register_problems(app, PROBLEMS, on_refusal=refusal_recorder(desk.ledger, clock=desk.clock))

@@ -74,6 +74,8 @@ TABLES: dict[tuple[str, str], Routes] = {
         ("POST", "/v1/issuing-cas/<ca_id>/crl-partitions"): ("admin",),
         ("POST", "/v1/issuing-cas/<ca_id>/rollover"): ("admin",),
         ("GET", "/v1/roots"): EVERYBODY,
+        ("GET", "/v1/est-enrollments"): ("admin",),
+        ("POST", "/v1/est-enrollments"): ("admin",),
         ("POST", "/v1/roots/<ca_id>/rollover"): ("admin",),
         ("POST", "/v1/manifests"): ("es",),
         ("POST", "/v1/ocsp-delegates"): ("ocsp",),

@@ -22,6 +22,7 @@ from ca.batches import Batches
 from ca.callers import Caller
 from ca.certification import Certification
 from ca.enrollment import Enrollment
+from ca.est import Est
 from ca.hierarchy import Hierarchy
 from ca.key_algorithms import CaPrivateKey, KeyAlgorithm, generate_key
 from ca.manifests import Manifests
@@ -245,6 +246,11 @@ class CaHouse:
     def rollover(self) -> Rollover:
         """The use cases that give CAs their next keys."""
         return Rollover(store=self.store, signing=self.signing, clock=self.clock, publish=self.lists.publish)
+
+    @property
+    def est(self) -> Est:
+        """The use cases of EST."""
+        return Est(store=self.store, signing=self.signing, clock=self.clock)
 
     @property
     def enrollment(self) -> Enrollment:

@@ -34,6 +34,8 @@ ACCESS = {
     "POST /v1/issuing-cas/<ca_id>/certificate": "admin",
     "POST /v1/issuing-cas/<ca_id>/crl-partitions": "admin",
     "POST /v1/issuing-cas/<ca_id>/rollover": "admin",
+    "GET /v1/est-enrollments": "admin",
+    "POST /v1/est-enrollments": "admin",
     "GET /v1/roots": " ".join(sorted(ROLES)),
     "POST /v1/roots/<ca_id>/rollover": "admin",
     "POST /v1/supplier-certificates": "admin es",
@@ -98,6 +100,7 @@ class Desk:
                 revocation=house.revocation,
                 lists=house.lists,
                 rollover=house.rollover,
+                est=house.est,
             ),
             principals=PrincipalTable.load(
                 clients.table, anchors=clients.anchors, is_revoked=house.revocation.is_revoked
