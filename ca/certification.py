@@ -12,6 +12,7 @@ from cryptography import x509
 
 from ca.callers import Caller
 from ca.errors import InvalidInputError, NotFoundError, NotPermittedError
+from ca.hierarchy import check_tre_level
 from ca.issuance import name
 from ca.key_algorithms import SubjectKey
 from ca.names import check_name
@@ -69,6 +70,25 @@ class Certification:
         subject = name(organization=supplier, common_name=f"{supplier} {purpose}")
         template = Template(kind=kind, public_key=key, subject=subject)
         holder = Holder(subject=f"{purpose} of {supplier}", supplier=supplier)
+        return self._under_root(Kind.ES_ROOT, template, holder=holder, supplier=supplier)
+
+    def certify_issuing_ca(
+        self, supplier: str, *, title: str, tre_level: int, csr: str, caller: Caller
+    ) -> x509.Certificate:
+        """The certificate of an issuing CA whose key is elsewhere, such as with whoever runs a PVA (R75).
+
+        Its certificates, CRLs and status are that CA's; here are its own certificate and the end of it.
+        """
+        # 1 what it may say
+        check_name("supplier", supplier)
+        check_name("name of the issuing CA", title)
+        check_tre_level(tre_level)
+        # 2 a proven key; that it does nothing else is looked at before it is certified
+        key = read_csr(csr, subject=f"CSR of {title}", allowed=PROFILES[Kind.ISSUING_CA].keys)
+        # 3 sign and record
+        subject = name(organization=supplier, common_name=title)
+        template = Template(kind=Kind.ISSUING_CA, public_key=key, subject=subject, tre_level=tre_level)
+        holder = Holder(subject=f"issuing CA {title}, asked for by {caller.name}"[:200], supplier=supplier)
         return self._under_root(Kind.ES_ROOT, template, holder=holder, supplier=supplier)
 
     def certify_operator(self, role: str, *, service: str, purpose: str, csr: str) -> x509.Certificate:

@@ -292,6 +292,11 @@ def _check_models(models: Sequence[str], *, tre_level: int) -> None:
             detail=f"expected 1 to {MODELS_MAX} models, each once, got {len(models)}",
             remedy="name the models of one product line",
         )
+    check_tre_level(tre_level)
+
+
+def check_tre_level(tre_level: int) -> None:
+    """Raise InvalidInputError unless there is such a security level of a TRE."""
     if tre_level not in oids.POLICY_TRE_LEVELS:
         raise InvalidInputError(
             "tre-level",

@@ -15,7 +15,7 @@ from ca.issuance import SERIAL_BYTES, issue, new_serial
 from ca.key_algorithms import KeyAlgorithm
 from ca.lifecycle import AuthorityState
 from ca.names import crl_name
-from ca.profiles import Kind
+from ca.profiles import PROFILES, Kind
 from ca.records import Authority, Intent, serial_text
 from ca.signing_keys import SigningKeys
 from ca.template import Issuer, Places, Template
@@ -28,6 +28,9 @@ class IssuanceRecords(Protocol):
 
     def record_intent(self, intent: Intent) -> None:
         """Reserve (CA, serial) before anything is signed."""
+
+    def kinds_of_key(self, spki_sha256: str) -> frozenset[Kind]:
+        """Everything that a key was ever certified for here; CAs that are known here count too."""
 
     def record_certificate(
         self, *, ca_id: str, serial: int, der: bytes, not_after: datetime, at: datetime
@@ -113,6 +116,7 @@ class Signing:
             ak_name=holder.ak_name,
             crl_partition=partition,
         )
+        _check_separation(records.kinds_of_key(intent.spki_sha256), intent=intent)
         records.record_intent(intent)
         certificate = issue(template, issuer=issuer, serial=serial, at=at)
         records.record_certificate(
@@ -144,3 +148,15 @@ class Signing:
         issuer = Issuer(kind=kind, certificate=None, key=key, places=places)
         template = Template(kind=kind, public_key=key.public_key(), subject=subject)
         return issue(template, issuer=issuer, serial=new_serial(self.random_bytes(SERIAL_BYTES)), at=at)
+
+
+def _check_separation(kinds: frozenset[Kind], *, intent: Intent) -> None:
+    """Raise ConflictError where one key would both issue and do something else (R75)."""
+    mixed = {kind for kind in kinds if PROFILES[kind].is_ca is not PROFILES[intent.kind].is_ca}
+    if mixed:
+        raise ConflictError(
+            "key-of-another-power",
+            subject=intent.subject,
+            detail=f"the key is that of {', '.join(sorted(mixed))} already; issuing and all else never share a key",
+            remedy="make a key for this purpose alone",
+        )

@@ -183,6 +183,13 @@ class CaOperatorClient:
         body = {"role": role, "id": service, "purpose": purpose, "csr": _pem(csr)}
         return self._certificate("/v1/operator-certificates", body)
 
+    def certify_issuing_ca(
+        self, supplier: str, *, name: str, tre_level: int, csr: x509.CertificateSigningRequest
+    ) -> x509.Certificate:
+        """The certificate of an issuing CA whose key is elsewhere, below a hosted ES root (admin)."""
+        body = {"supplier": supplier, "name": name, "tre_level": tre_level, "csr": _pem(csr)}
+        return self._certificate("/v1/issuing-ca-certificates", body)
+
     def certify_tls(
         self,
         kind: str,

@@ -11,6 +11,7 @@ from ca.profiles import Kind
 from ca.records import Intent, Issued, RevocationList, Revoked, StatusChange, serial_text
 from ca.store import tables
 from ca.store.rows import Rows
+from standards.pki.fingerprints import CA_ID_HEX_DIGITS
 
 STATUS_SEQUENCE = "status"
 _FIRST_VERSION = 1
@@ -85,6 +86,14 @@ class CertificateRows(Rows):
     def certificates_of_device(self, device_id: str) -> list[Issued]:
         """All PfCs of a device, oldest first."""
         return self._issued(tables.certificates.c.device_id == device_id)
+
+    def kinds_of_key(self, spki_sha256: str) -> frozenset[Kind]:
+        """Everything that a key was ever certified for here; CAs that are known here count too."""
+        table, authorities = tables.certificates, tables.authorities
+        certified = sa.select(table.c.kind).where(table.c.spki_sha256 == spki_sha256)
+        known = sa.select(authorities.c.kind).where(authorities.c.ca_id == spki_sha256[:CA_ID_HEX_DIGITS])
+        found = self._connection.execute(sa.union(certified, known)).scalars()
+        return frozenset(Kind(each) for each in found)
 
     def certificates_of_key(self, kind: Kind, *, spki_sha256: str) -> list[Issued]:
         """Certificates of this kind for a key, oldest first."""

@@ -107,6 +107,15 @@ class NewEstEnrollment(Body):
     ip: Annotated[list[Annotated[str, StringConstraints(max_length=45)]], Field(max_length=_HOSTS_MAX)] = []
 
 
+class NewSubordinate(Body):
+    """An issuing CA whose key is elsewhere, below a hosted ES root."""
+
+    supplier: Name
+    name: Name
+    tre_level: int
+    csr: Pem
+
+
 class NewDelegate(Body):
     """An OCSP delegate certificate of one issuing CA."""
 

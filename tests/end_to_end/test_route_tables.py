@@ -75,6 +75,7 @@ TABLES: dict[tuple[str, str], Routes] = {
         ("POST", "/v1/issuing-cas/<ca_id>/rollover"): ("admin",),
         ("GET", "/v1/roots"): EVERYBODY,
         ("GET", "/v1/est-enrollments"): ("admin",),
+        ("POST", "/v1/issuing-ca-certificates"): ("admin",),
         ("POST", "/v1/est-enrollments"): ("admin",),
         ("POST", "/v1/roots/<ca_id>/rollover"): ("admin",),
         ("POST", "/v1/manifests"): ("es",),

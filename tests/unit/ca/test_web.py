@@ -41,6 +41,7 @@ ACCESS = {
     "POST /v1/supplier-certificates": "admin es",
     "POST /v1/operator-certificates": "admin",
     "POST /v1/tls-certificates": "admin",
+    "POST /v1/issuing-ca-certificates": "admin",
     "POST /v1/ocsp-delegates": "ocsp",
     "POST /v1/manifests": "es",
     "POST /v1/batches": "es",
