@@ -25,6 +25,9 @@ from ca.records import Revoked
 from ca.template import Issuer
 from standards.pki.crl_entries import encode_crl_entries
 
+_CODES = {reason.value: code for reason, code in REASON_CODES.items()}
+"""By the word: an enumeration's own hash costs more than the rest of an entry."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListHead:
@@ -91,7 +94,7 @@ def _with_entries(
 ) -> CertificateList:
     content = CertificateList.load(without.public_bytes(Encoding.DER), strict=True)
     # two processes' clocks may differ a little; a list speaks of nothing that comes after it
-    listed = [(each.serial, min(each.changed_at, at), REASON_CODES[each.reason]) for each in entries]
+    listed = [(each.serial, min(each.changed_at, at), _CODES[each.reason.value]) for each in entries]
     if listed:  # an empty list is absent (P14)
         content["tbs_cert_list"]["revoked_certificates"] = RevokedCertificates.load(
             encode_crl_entries(listed)

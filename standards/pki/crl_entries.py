@@ -25,6 +25,17 @@ _SHORT_LENGTH_END = 0x80
 _REASON = bytes.fromhex("300c300a0603551d1504030a01")
 
 
+_SERIAL_END = 1 << SERIAL_BITS_MAX
+_HEADS = {
+    time: {
+        size: bytes((_SEQUENCE, 2 + size + time + len(_REASON) + 1, _INTEGER, size))
+        for size in range(1, SERIAL_BITS_MAX // 8 + 2)
+    }
+    for time in (15, 17)  # octets of a UTCTime and of a GeneralizedTime
+}
+"""All that stands before the serial number, by the sizes of time and serial number."""
+
+
 def _entry_form(size: int) -> re.Pattern[bytes]:
     """One entry whose serial number, a positive INTEGER in its shortest form, has `size` octets."""
     serial = rb"[\x01-\x7f].{%d}" % (size - 1)
@@ -51,16 +62,16 @@ def encode_crl_entries(entries: Iterable[tuple[int, datetime, int]]) -> bytes:
     times: dict[datetime, bytes] = {}
     encoded: list[bytes] = []
     for serial, at, code in entries:
-        if not 0 < serial < 1 << SERIAL_BITS_MAX or code not in reasons:
+        if not 0 < serial < _SERIAL_END or code not in reasons:
             raise DecodeError(
                 "CRL entry", expected="a serial and a reason of RFC 5280", got=f"{serial}, {code}"
             )
-        if at not in times:
-            times[at] = _time(at)
-        size = serial.bit_length() // 8 + 1
-        number = serial.to_bytes(size, "big")
-        rest = times[at] + reasons[code]
-        encoded.append(bytes((_SEQUENCE, 2 + size + len(rest), _INTEGER, size)) + number + rest)
+        when = times.get(at)
+        if when is None:
+            when = times[at] = _time(at)
+        size = (serial.bit_length() >> 3) + 1
+        head = _HEADS[len(when)][size]
+        encoded.append(head + serial.to_bytes(size, "big") + when + reasons[code])
     return _sequence(b"".join(encoded))
 
 
@@ -78,10 +89,11 @@ def decode_crl_entries(der: bytes) -> Iterator[tuple[int, datetime, int]]:
             raise DecodeError(
                 "CRL entry", expected="serial, time and one reason", got=f"octets at {position}"
             )
-        when = found[2]
-        if when not in times:
-            times[when] = _moment(when)
-        yield int.from_bytes(found[1], "big"), times[when], found[3][0]
+        number, when, reason = found.groups()
+        at = times.get(when)
+        if at is None:
+            at = times[when] = _moment(when)
+        yield int.from_bytes(number, "big"), at, reason[0]
         position = found.end()
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -386,7 +387,9 @@ def test_lists_of_the_time_before_partitions_are_kept(engine: sa.Engine) -> None
         columns = ("ca_id", "kind", "name", "supplier", "hosted", "state", "created_at")
         values = {name: getattr(ROOT, name) for name in columns} | {"kind": "es-root", "state": "active"}
         typed = (sa.column("hosted", sa.Boolean), sa.column("created_at", UtcTime))
-        plain = [sa.column(each) for each in columns if each not in {"hosted", "created_at"}]
+        plain: list[sa.ColumnClause[Any]] = [
+            sa.column(each) for each in columns if each not in {"hosted", "created_at"}
+        ]
         connection.execute(sa.insert(sa.table("authorities", *plain, *typed)).values(**values))
         old = sa.table(
             "revocation_lists",
