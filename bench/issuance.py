@@ -17,11 +17,11 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from ca.bulk_issuance import PAGE_MAX, BulkIssuance, Reissue
-from ca.issuance import Template
 from ca.lifecycle import DeviceState
 from ca.profiles import Kind
 from ca.records import Batch, Device, Intent, Signed
 from ca.stencils import Filling, Stencil, full_serial
+from ca.template import Template
 from edge.process import system_random
 from standards.pki import oids
 from standards.pki.extensions import ExpectedSystemState, HardwareModuleName

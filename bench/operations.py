@@ -1,6 +1,7 @@
 """The operations that are measured; each gives an endless supply of calls that are ready to be made."""
 
 from collections.abc import Callable, Iterator, Mapping
+from datetime import timedelta
 from functools import partial
 from itertools import count
 
@@ -9,6 +10,9 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
 
+from ca.lifecycle import Reason
+from ca.list_building import ListHead, build_revocation_list
+from ca.records import Revoked
 from edge.database import engine_for, transaction
 from edge.ledger import LedgerTable
 from messages.evidence import decode_evidence, encode_evidence
@@ -21,6 +25,8 @@ from standards.ima.replay import replayed_prefix
 from standards.tpm2.attestation import verify_quote
 from standards.tpm2.structures import Attest, PcrSelection, Public
 from tests.fakes.attesting_device import SHA256
+from tests.fakes.ca import NOW as CA_NOW
+from tests.fakes.ca import CaHouse
 from tests.fakes.ocsp import GOOD, issuer_with_delegate, store_for
 from tests.fakes.pki import NOW, Authority, p256
 from tests.fakes.pva_world import World
@@ -110,6 +116,26 @@ def append_one_ledger_leaf() -> Calls:
         yield partial(append, number.to_bytes(32, "big"))
 
 
+def sign_a_list_of_100000() -> Calls:
+    """A CRL with 100,000 entries: from what the store gives to the DER, examined and signed."""
+    house = CaHouse()
+    issuer = house.signing.issuer(house.product_line())
+    entries = [
+        Revoked(
+            serial=number * 0x9E3779B97F4A7C15 % (1 << 159) + 1,
+            reason=Reason.SUPERSEDED,
+            changed_at=CA_NOW - timedelta(seconds=number),
+            not_after=CA_NOW + timedelta(days=1),
+        )
+        for number in range(100_000)
+    ]
+    for number in count(1):
+        head = ListHead(
+            number=number, at=CA_NOW, life=timedelta(days=1), scope_url=f"{issuer.places.crl_url}"
+        )
+        yield partial(build_revocation_list, entries, issuer=issuer, head=head)
+
+
 OPERATIONS: Mapping[str, Callable[[], Calls]] = {
     "decode-evidence": decode_evidence_message,
     "verify-quote": verify_one_quote,
@@ -118,4 +144,5 @@ OPERATIONS: Mapping[str, Callable[[], Calls]] = {
     "validate-platform": validate_one_platform,
     "answer-ocsp": answer_one_ocsp_request,
     "append-ledger-leaf": append_one_ledger_leaf,
+    "crl": sign_a_list_of_100000,
 }

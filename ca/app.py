@@ -1,17 +1,19 @@
 """The CA's process: `python -m ca.app --config FILE`; SIGTERM ends it after the requests at work."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
-from ca.composition import HOLDER_BYTES, compose
+from ca.composition import HOLDER_BYTES, CertificationAuthority, compose
 from ca.errors import CaError
 from ca.settings import CaSettings
+from ca.web.est import EST_BODY_BYTES_MAX
 from edge.audit_log import log_work
 from edge.database_faults import DatabaseError
 from edge.http_server import Listener, ListenerError, serve
-from edge.keys import KeyFileError
+from edge.keys import KeyFileError, KeyTokenError
 from edge.periodic import Periodic
 from edge.principals import PrincipalTableError
 from edge.process import configure_logging
@@ -33,6 +35,7 @@ def run(settings: CaSettings) -> None:
     operator = settings.operator
     serve(
         [
+            *_est(settings, authority),
             Listener(
                 name="public",
                 host=settings.public.host,
@@ -71,6 +74,23 @@ def run(settings: CaSettings) -> None:
     )
 
 
+def _est(settings: CaSettings, authority: CertificationAuthority) -> list[Listener]:
+    est = settings.est
+    if est is None:
+        return []
+    tls = replace(est.tls(client_anchors=est.client_anchors), is_client_optional=True)
+    return [
+        Listener(
+            name="est",
+            host=est.host,
+            port=est.port,
+            app=authority.est,
+            tls=tls,
+            body_bytes_max=EST_BODY_BYTES_MAX,
+        )
+    ]
+
+
 @click.command()
 @click.option(
     "--config",
@@ -82,7 +102,15 @@ def main(config: Path) -> None:
     """Serve the certification authority."""
     try:
         run(load_settings(CaSettings, path=config))
-    except (CaError, KeyFileError, ListenerError, PrincipalTableError, DatabaseError, SettingsError) as error:
+    except (
+        CaError,
+        KeyFileError,
+        KeyTokenError,
+        ListenerError,
+        PrincipalTableError,
+        DatabaseError,
+        SettingsError,
+    ) as error:
         click.echo(f"ca: {error}", err=True)
         sys.exit(1)
 

@@ -30,7 +30,7 @@ from ca.callers import Caller
 from ca.errors import ConflictError, InvalidInputError, NotFoundError
 from ca.races import repeated
 from ca.records import Authority, Batch, FeedLine, OpenFeed
-from ca.supplier_signers import check_signer, es_root_of
+from ca.supplier_signers import check_signer, es_roots_of
 from edge.process import Clock
 from messages.batch import BatchDevice
 from messages.batch_feed import (
@@ -137,12 +137,12 @@ class BatchFeeds:
         supplier = caller.tenant
         # 1 signed for this purpose under the supplier's ES root, the only anchor
         with self.store.reading() as records:
-            root = es_root_of(records, supplier)
-        signed, head = _verified(token, root=root, at=at)
+            roots = es_roots_of(records, supplier)
+        signed, head = _verified(token, roots=roots, at=at)
         digest = claims_digest(signed.claims)
         with self.store.writing() as records:
             # 2 by a signer that is not revoked
-            check_signer(records, root, signed.path[0])
+            check_signer(records, roots, signed.path)
             # 3 imported already, or on its way already
             imported = records.batch(supplier, head.batch)
             if imported is not None:
@@ -208,9 +208,9 @@ class BatchFeeds:
                 return imported
             opened, _ = self._opened(records, feed, caller=caller)
             # 2 still signed by somebody who may
-            root = es_root_of(records, supplier)
-            signed, head = _verified(opened.head, root=root, at=at)
-            check_signer(records, root, signed.path[0])
+            roots = es_roots_of(records, supplier)
+            signed, head = _verified(opened.head, roots=roots, at=at)
+            check_signer(records, roots, signed.path)
             # 3 whole
             missing = _progress(feed, head, there=records.chunks_there(feed)).missing
             if missing:
@@ -255,23 +255,24 @@ class BatchFeeds:
         opened = records.feed(feed)
         if opened is None or opened.supplier != caller.tenant:
             raise _no_feed(feed)
-        root = es_root_of(records, opened.supplier)
-        _, head = _verified(opened.head, root=root, at=opened.opened_at)
+        roots = es_roots_of(records, opened.supplier)
+        _, head = _verified(opened.head, roots=roots, at=opened.opened_at)
         return opened, head
 
 
-def _verified(token: str, *, root: Authority, at: datetime) -> tuple[VerifiedJws, FeedHead]:
-    signed = verified_list(token, root=root, at=at, typ=FEED_TYPE, bytes_max=HEAD_BYTES_MAX)
+def _verified(token: str, *, roots: Sequence[Authority], at: datetime) -> tuple[VerifiedJws, FeedHead]:
+    supplier = roots[0].supplier or ""
+    signed = verified_list(token, roots=roots, at=at, typ=FEED_TYPE, bytes_max=HEAD_BYTES_MAX)
     try:
         head = read_head(signed.claims)
     except MessageError as error:
         raise InvalidInputError(
             "batch-malformed",
-            subject=f"batch feed of {root.supplier}",
+            subject=f"batch feed of {supplier}",
             detail=str(error),
             remedy="make the feed again with `pva batch sign-feed`; nothing was imported",
         ) from error
-    check_origin(head, supplier=root.supplier or "", at=at)
+    check_origin(head, supplier=supplier, at=at)
     return signed, head
 
 

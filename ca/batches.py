@@ -5,7 +5,7 @@ supplier's ES root signed it, never because of who carried it here.
 """
 
 import json
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -17,7 +17,7 @@ from ca.errors import ConflictError, InvalidInputError
 from ca.lifecycle import DeviceState
 from ca.races import repeated
 from ca.records import Authority, Batch, Device, Model
-from ca.supplier_signers import SignerRecords, check_signer, es_root_of
+from ca.supplier_signers import SignerRecords, check_signer, es_roots_of
 from edge.process import Clock
 from messages.batch import BATCH_BYTES_MAX, BATCH_TYPE, BatchList, read_claims
 from messages.errors import MessageError
@@ -86,14 +86,14 @@ class Batches:
         supplier = caller.tenant
         # 1 the supplier's ES root is the only anchor
         with self.store.reading() as records:
-            root = es_root_of(records, supplier)
+            roots = es_roots_of(records, supplier)
         # 2 signed for this purpose under that root
-        signed = verified_list(token, root=root, at=at, typ=BATCH_TYPE, bytes_max=BATCH_BYTES_MAX)
+        signed = verified_list(token, roots=roots, at=at, typ=BATCH_TYPE, bytes_max=BATCH_BYTES_MAX)
         # 3 a list of this supplier, well-formed
         batch = _read(signed, supplier=supplier, at=at)
         with self.store.writing() as records:
             # 4 by a signer that is not revoked
-            check_signer(records, root, signed.path[0])
+            check_signer(records, roots, signed.path)
             # 5 the same list again changes nothing, another one of the same name is refused
             imported = records.batch(supplier, batch.batch)
             if imported is not None:
@@ -117,12 +117,15 @@ class Batches:
             return made
 
 
-def verified_list(token: str, *, root: Authority, at: datetime, typ: str, bytes_max: int) -> VerifiedJws:
-    """A list, or the head of one, whose signer the supplier's ES root certified for it; else InvalidInputError."""
+def verified_list(
+    token: str, *, roots: Sequence[Authority], at: datetime, typ: str, bytes_max: int
+) -> VerifiedJws:
+    """A list, or the head of one, whose signer an ES root of the supplier certified for it; else InvalidInputError."""
+    supplier = roots[0].supplier
     try:
         return verify_jws(
             token,
-            anchors=[root.x509()],
+            anchors=[each.x509() for each in roots],
             eku=oids.EKU_BATCH_SIGNING,
             typ=typ,
             at=at,
@@ -131,8 +134,8 @@ def verified_list(token: str, *, root: Authority, at: datetime, typ: str, bytes_
     except PkiError as error:
         raise InvalidInputError(
             "batch-signature",
-            subject=f"batch list of {root.supplier}",
-            detail=f"the list is not signed under the ES root of {root.supplier!r}: {error}",
+            subject=f"batch list of {supplier}",
+            detail=f"the list is not signed under the ES root of {supplier!r}: {error}",
             remedy="sign it with a batch-signing certificate of this supplier and send its chain in x5c",
         ) from error
 

@@ -21,10 +21,11 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from ca.certification import TLS_KINDS, Certification
 from ca.composition import hierarchy_of, signing_of, store_of
 from ca.errors import RefusedError
+from ca.key_algorithms import CA_KEYS, KeyAlgorithm
 from ca.profiles import Kind
 from ca.settings import CaSettings
 from edge.database_faults import DatabaseError
-from edge.keys import KeyFileError, create_passphrase, create_private_key
+from edge.keys import KeyFileError, KeyTokenError, create_passphrase, create_private_key
 from edge.principals import certificate_digests
 from edge.process import system_clock, system_random
 from edge.settings import SettingsError, load_settings
@@ -43,12 +44,18 @@ class TlsFiles:
 
 
 def initialise(
-    settings: CaSettings, *, out: Path, dns: Sequence[str] = (), addresses: Sequence[str] = ()
+    settings: CaSettings,
+    *,
+    out: Path,
+    dns: Sequence[str] = (),
+    addresses: Sequence[str] = (),
+    algorithm: KeyAlgorithm = KeyAlgorithm.P256,
 ) -> TlsFiles:
     """Make the operators' root and the TLS root, the CA's server certificate and the first administrator's.
 
     Writes into `out`: operators-root.pem, tls-root.pem, server.{pem,key}, admin.{pem,key}, passphrase; and
     the table of principals with the administrator in it, where the settings name a file that is not there.
+    `algorithm` is that of the operators' root; TLS libraries want P-256 of the TLS root.
     Returns the administrator's files. A run that was cut short can be repeated: roots are made once, files in
     `out` are never overwritten (KeyFileError).
     """
@@ -57,7 +64,10 @@ def initialise(
         create_passphrase(settings.passphrase_file, random_bytes=system_random)
     store_of(settings).migrate()
     hierarchy = hierarchy_of(settings)
-    roots = {kind: hierarchy.make_root(kind) for kind in (Kind.OPERATORS_ROOT, Kind.TLS_ROOT)}
+    roots = {
+        Kind.OPERATORS_ROOT: hierarchy.make_root(Kind.OPERATORS_ROOT, algorithm=algorithm),
+        Kind.TLS_ROOT: hierarchy.make_root(Kind.TLS_ROOT),
+    }
     _make_folder(out)
     for kind, root in roots.items():
         _write(out / f"{kind}.pem", root.x509())
@@ -154,10 +164,23 @@ _ip = click.option("--ip", "addresses", multiple=True, help="an IP address of th
 @_out
 @_dns
 @_ip
-def _init(config: Path, out: Path, dns: tuple[str, ...], addresses: tuple[str, ...]) -> None:
+@click.option(
+    "--operators-algorithm",
+    "algorithm",
+    type=click.Choice(sorted(str(each) for each in CA_KEYS)),
+    default=str(KeyAlgorithm.P256),
+    help="key of the operators' root (p256)",
+)
+def _init(config: Path, out: Path, dns: tuple[str, ...], addresses: tuple[str, ...], algorithm: str) -> None:
     """Make the roots, the CA's server certificate and the first administrator's certificate."""
     with _refusals():
-        admin = initialise(load_settings(CaSettings, path=config), out=out, dns=dns, addresses=addresses)
+        admin = initialise(
+            load_settings(CaSettings, path=config),
+            out=out,
+            dns=dns,
+            addresses=addresses,
+            algorithm=KeyAlgorithm(algorithm),
+        )
     click.echo(f"administrator's certificate: {admin.certificate}")
 
 
@@ -184,7 +207,7 @@ def _refusals() -> Iterator[None]:
         yield
     except RefusedError as error:
         raise click.ClickException(f"{error.subject}: {error.detail}; {error.remedy}") from error
-    except (KeyFileError, DatabaseError, SettingsError, OSError) as error:
+    except (KeyFileError, KeyTokenError, DatabaseError, SettingsError, OSError) as error:
         raise click.ClickException(str(error)) from error
 
 

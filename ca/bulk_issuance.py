@@ -2,7 +2,7 @@
 
     1 page of devices   up to 1,000 by device id, from where the last page ended
     2 intents           one transaction: who gets one, under which serial number
-    3 signatures        outside of any transaction, from one stencil
+    3 signatures        outside of any transaction, from one stencil for each CRL of the CA
     4 certificates      one transaction: certificates, status and feed rows, audit leaves, all or none
 
 The one rule: what leaves this room was in the books as an intent before it was signed, and is in them as a certificate
@@ -15,7 +15,7 @@ A credential that was held, or revoked between 2 and 4, keeps its device out: st
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import sha256
 from typing import Any, Final, Protocol
@@ -25,7 +25,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from ca.callers import Caller
 from ca.errors import ConflictError, NotFoundError
-from ca.issuance import Issuer, SubjectKey, Template, issue
+from ca.issuance import issue
+from ca.key_algorithms import SubjectKey
 from ca.lifecycle import AuthorityState, Reason, Status
 from ca.profiles import Kind
 from ca.races import repeated
@@ -41,7 +42,8 @@ from ca.records import (
 )
 from ca.signing import Signing
 from ca.stencils import Filling, Stencil, full_serial, p256_spki
-from edge.process import Clock
+from ca.template import Issuer, Template
+from edge.process import Clock, RandomBytes
 from standards.pki import oids
 from standards.pki.extensions import ExpectedSystemState, HardwareModuleName
 from standards.pki.fingerprints import certificate_der
@@ -166,9 +168,10 @@ class BulkIssuance:
         return Page(issued=signed, left_out=left_out, next=going_on)
 
     def _intent(self, due: "_Due", *, line: _Line, at: datetime) -> Intent:
+        serial = full_serial(self.signing.random_bytes)
         return Intent(
             ca_id=line.issuer.ca_id,
-            serial=full_serial(self.signing.random_bytes),
+            serial=serial,
             kind=Kind.PLATFORM_CREDENTIAL,
             subject=due.device_id,
             spki_sha256=due.spki_sha256,
@@ -176,29 +179,49 @@ class BulkIssuance:
             supplier=line.model.supplier,
             device_id=due.device_id,
             ak_name=due.ak_name,
+            crl_partition=line.issuer.crl_partition(serial),
         )
 
     def _sign(
         self, due: Mapping[str, "_Due"], intents: Mapping[str, Intent], *, line: _Line, issuer: Issuer
     ) -> dict[str, Signed]:
-        """What was intended, signed; keys that no stencil takes (RSA, P-384) by the usual way."""
+        """What was intended, signed, each with the places of its own CRL."""
         signed: dict[str, Signed] = {}
-        stencil: Stencil | None = None
+        presses: dict[int, _Press] = {}
         for name, intent in intents.items():
-            each, at = due[name], intent.issued_at
-            spki = p256_spki(each.der, spki_sha256=each.spki_sha256)
-            if spki is None:
-                made = issue(_template(each, line), issuer=issuer, serial=intent.serial, at=at)
-                der, not_after = certificate_der(made), made.not_valid_after_utc
-            else:
-                if stencil is None:
-                    stencil = Stencil(
-                        _template(each, line), issuer=issuer, at=at, random_bytes=self.signing.random_bytes
-                    )
-                filling = Filling(serial=intent.serial, spki=spki, device_id=bytes.fromhex(name))
-                der, not_after = stencil.issue(filling), stencil.not_after
+            press = presses.get(intent.crl_partition)
+            if press is None:
+                places = self.signing.places(intent.ca_id, partition=intent.crl_partition)
+                press = presses[intent.crl_partition] = _Press(
+                    replace(issuer, places=places), line=line, random_bytes=self.signing.random_bytes
+                )
+            der, not_after = press.issue(due[name], intent)
             signed[name] = Signed(ca_id=intent.ca_id, serial=intent.serial, der=der, not_after=not_after)
         return signed
+
+
+class _Press:
+    """Signs what belongs to one CRL of an issuing CA: by a stencil that is made when it is first of use."""
+
+    def __init__(self, issuer: Issuer, *, line: _Line, random_bytes: RandomBytes) -> None:
+        self._issuer = issuer
+        self._line = line
+        self._random_bytes = random_bytes
+        self._stencil: Stencil | None = None
+
+    def issue(self, due: "_Due", intent: Intent) -> tuple[bytes, datetime]:
+        """The certificate, DER, and its end; over keys that no stencil takes (RSA, P-384) by the usual way."""
+        at = intent.issued_at
+        spki = p256_spki(due.der, spki_sha256=due.spki_sha256)
+        if spki is None:
+            made = issue(_template(due, self._line), issuer=self._issuer, serial=intent.serial, at=at)
+            return certificate_der(made), made.not_valid_after_utc
+        if self._stencil is None:
+            template = _template(due, self._line)
+            self._stencil = Stencil(template, issuer=self._issuer, at=at, random_bytes=self._random_bytes)
+        device_id = bytes.fromhex(due.device_id)
+        filling = Filling(serial=intent.serial, spki=spki, device_id=device_id)
+        return self._stencil.issue(filling), self._stencil.not_after
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -278,6 +301,9 @@ def _why_not(device: LineDevice, good: Sequence[LineCredential], manifest: Manif
     # a SHA-256 stands in a certificate by no accident
     if any(manifest.digest in each.der for each in good):
         return "issued-already"
+    # one key never issues and does anything else (R75)
+    if good[-1].issuing:
+        return "key-of-another-power"
     return None
 
 

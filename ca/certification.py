@@ -12,15 +12,18 @@ from cryptography import x509
 
 from ca.callers import Caller
 from ca.errors import InvalidInputError, NotFoundError, NotPermittedError
-from ca.issuance import SubjectKey, Template, name
-from ca.names import check_name, network_names
-from ca.profiles import OPERATOR_ROLES, Kind
+from ca.hierarchy import check_tre_level
+from ca.issuance import name
+from ca.key_algorithms import SubjectKey
+from ca.names import check_name
+from ca.profiles import OPERATOR_ROLES, PROFILES, Kind
 from ca.proofs import read_csr
 from ca.races import repeated
 from ca.records import Authority
+from ca.service_templates import operator_template, tls_template
 from ca.signing import Holder, IssuanceRecords, Signing
+from ca.template import Template
 from edge.process import Clock
-from standards.pki.extensions import OperatorRole
 from standards.pki.fingerprints import spki_sha256
 
 SUPPLIER_PURPOSES = {
@@ -63,33 +66,39 @@ class Certification:
         caller.speak_for(supplier, subject=f"{purpose} certificate of {supplier}"[:200])
         # 2 a known purpose, a proven key
         kind = _purpose(SUPPLIER_PURPOSES, purpose)
-        key = read_csr(csr, subject=f"CSR of {supplier}")
+        key = read_csr(csr, subject=f"CSR of {supplier}", allowed=PROFILES[kind].keys)
         # 3 sign and record
         subject = name(organization=supplier, common_name=f"{supplier} {purpose}")
         template = Template(kind=kind, public_key=key, subject=subject)
         holder = Holder(subject=f"{purpose} of {supplier}", supplier=supplier)
         return self._under_root(Kind.ES_ROOT, template, holder=holder, supplier=supplier)
 
+    def certify_issuing_ca(
+        self, supplier: str, *, title: str, tre_level: int, csr: str, caller: Caller
+    ) -> x509.Certificate:
+        """The certificate of an issuing CA whose key is elsewhere, such as with whoever runs a PVA (R75).
+
+        Its certificates, CRLs and status are that CA's; here are its own certificate and the end of it.
+        """
+        # 1 what it may say
+        check_name("supplier", supplier)
+        check_name("name of the issuing CA", title)
+        check_tre_level(tre_level)
+        # 2 a proven key; that it does nothing else is looked at before it is certified
+        key = read_csr(csr, subject=f"CSR of {title}", allowed=PROFILES[Kind.ISSUING_CA].keys)
+        # 3 sign and record
+        subject = name(organization=supplier, common_name=title)
+        template = Template(kind=Kind.ISSUING_CA, public_key=key, subject=subject, tre_level=tre_level)
+        holder = Holder(subject=f"issuing CA {title}, asked for by {caller.name}"[:200], supplier=supplier)
+        return self._under_root(Kind.ES_ROOT, template, holder=holder, supplier=supplier)
+
     def certify_operator(self, role: str, *, service: str, purpose: str, csr: str) -> x509.Certificate:
         """A certificate that acts towards TREs and relying parties, under the operators' root."""
         # 1 a known purpose that this role may have, a proven key
-        check_name("id of the service", service)
         kind = _purpose(OPERATOR_PURPOSES, purpose)
-        if role not in OPERATOR_ROLES[kind]:
-            raise InvalidInputError(
-                "role-purpose",
-                subject=service,
-                detail=f"the purpose {purpose} is for {', '.join(sorted(OPERATOR_ROLES[kind]))}, not {role[:40]!r}",
-                remedy="ask for a purpose of the service's own role",
-            )
-        key = read_csr(csr, subject=f"CSR of {service}")
+        key = read_csr(csr, subject=f"CSR of {service[:64]}", allowed=PROFILES[kind].keys)
+        template = operator_template(kind, role=role, service=service, key=key)
         # 2 sign and record
-        template = Template(
-            kind=kind,
-            public_key=key,
-            subject=name(common_name=service),
-            operator_role=OperatorRole(role=role, id=service),
-        )
         return self._under_root(
             Kind.OPERATORS_ROOT, template, holder=Holder(subject=f"{purpose} of {role} {service}")
         )
@@ -99,10 +108,9 @@ class Certification:
     ) -> x509.Certificate:
         """A TLS server or client certificate; `csr` is PEM."""
         check_name("name of the holder", holder)
-        key = read_csr(csr, subject=f"CSR of {holder}")
-        return self.certify_tls_key(
-            _purpose(TLS_KINDS, kind), holder=holder, key=key, dns=dns, addresses=addresses
-        )
+        profile = PROFILES[_purpose(TLS_KINDS, kind)]
+        key = read_csr(csr, subject=f"CSR of {holder}", allowed=profile.keys)
+        return self.certify_tls_key(profile.kind, holder=holder, key=key, dns=dns, addresses=addresses)
 
     def certify_tls_key(
         self,
@@ -114,15 +122,7 @@ class Certification:
         addresses: Sequence[str] = (),
     ) -> x509.Certificate:
         """The same for a key that is known to be the holder's."""
-        if kind is Kind.TLS_CLIENT and (dns or addresses):
-            raise InvalidInputError(
-                "network-name",
-                subject=holder,
-                detail="a client certificate holds no network names",
-                remedy="leave dns and ip away",
-            )
-        names = network_names(dns=dns, addresses=addresses) if kind is Kind.TLS_SERVER else None
-        template = Template(kind=kind, public_key=key, subject=name(common_name=holder), network_names=names)
+        template = tls_template(kind, holder=holder, key=key, dns=dns, addresses=addresses)
         return self._under_root(Kind.TLS_ROOT, template, holder=Holder(subject=f"{kind} {holder}"))
 
     @repeated
@@ -130,7 +130,8 @@ class Certification:
         """An OCSP delegate certificate of one issuing CA, for a registered responder key only (O2, O3)."""
         at = self.clock()
         # 1 the key that was registered, and nothing else
-        key = read_csr(csr, subject=f"CSR of {caller.name}")
+        allowed = PROFILES[Kind.OCSP_DELEGATE].keys
+        key = read_csr(csr, subject=f"CSR of {caller.name}", allowed=allowed)
         if spki_sha256(key) not in self.responder_keys:
             raise NotPermittedError(
                 "responder-key-not-registered",

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
+from importlib import import_module
 
 from flask import Flask
 
@@ -10,21 +11,24 @@ from ca.batches import Batches
 from ca.bulk_issuance import BulkIssuance
 from ca.certification import Certification
 from ca.enrollment import Enrollment
+from ca.est import Est
 from ca.hierarchy import Hierarchy
 from ca.holds import Holds
 from ca.manifests import Manifests
 from ca.revocation import Revocation
 from ca.revocation_lists import RevocationLists
+from ca.rollover import Rollover
 from ca.settings import CaSettings
 from ca.signing import Signing
-from ca.signing_keys import KeyFolder
+from ca.signing_keys import KeyFolder, SigningKeys
 from ca.store import Store
 from ca.tpm_makers import load_tpm_makers
-from ca.web import OperatorDesk, device_app, operator_app, public_app
+from ca.web import OperatorDesk, device_app, est_app, operator_app, public_app
 from edge.audit_log import AuditLog
 from edge.database import engine_for
 from edge.principals import PrincipalTable
 from edge.process import Clock, RandomBytes, system_clock, system_random
+from edge.settings import SettingsError
 
 LIST_LEASE = "crl"
 LIST_LEASE_LIFE = timedelta(minutes=2)
@@ -36,10 +40,27 @@ def store_of(settings: CaSettings) -> Store:
     return Store(engine_for(settings.database), random_bytes=system_random)
 
 
+def keys_of(settings: CaSettings) -> SigningKeys:
+    """The CAs' keys: in files, or in the token of the settings. Raises SettingsError without the extra `hsm`."""
+    folder = KeyFolder(settings.keys, passphrase_file=settings.passphrase_file)
+    if settings.token is None:
+        return folder
+    try:
+        tokens, signing_tokens = import_module("edge.key_token"), import_module("ca.signing_tokens")
+    except ModuleNotFoundError as error:
+        fault = f"token: {error}; install the extra: pip install 'open-pva[hsm]'"
+        raise SettingsError(source="the CA's file", faults=(fault,)) from error
+    token = tokens.KeyToken(
+        settings.token.module, label=settings.token.label, pin_file=settings.token.pin_file
+    )
+    made: SigningKeys = signing_tokens.TokenKeys(token, before=folder)
+    return made
+
+
 def signing_of(settings: CaSettings) -> Signing:
     """The CA's signing hand."""
     return Signing(
-        keys=KeyFolder(settings.keys, passphrase_file=settings.passphrase_file),
+        keys=keys_of(settings),
         random_bytes=system_random,
         public_url=settings.public_url,
         ocsp_url=settings.ocsp_url,
@@ -55,11 +76,12 @@ def hierarchy_of(settings: CaSettings) -> Hierarchy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CertificationAuthority:
-    """One CA process: its three applications and its periodic work."""
+    """One CA process: its applications and its periodic work."""
 
     public: Flask
     device: Flask
     operator: Flask
+    est: Flask
     store: Store
     lists: RevocationLists
     enrollment: Enrollment
@@ -99,6 +121,7 @@ def compose(settings: CaSettings) -> CertificationAuthority:
     log = store.open_log(settings.audit_log, clock=clock)
     revocation = Revocation(store=store, clock=clock, publish=lists.publish)
     feeds = BatchFeeds(store=store, clock=clock)
+    est = Est(store=store, signing=signing, clock=clock)
     desk = OperatorDesk(
         catalogue=store,
         ledger=store,
@@ -120,6 +143,9 @@ def compose(settings: CaSettings) -> CertificationAuthority:
             publish=revocation.publish_list,
             recovery_life=settings.recovery_life,
         ),
+        lists=lists,
+        rollover=Rollover(store=store, signing=signing, clock=clock, publish=lists.publish),
+        est=est,
     )
     principals = PrincipalTable.load(
         settings.operator.principals,
@@ -129,6 +155,7 @@ def compose(settings: CaSettings) -> CertificationAuthority:
     return CertificationAuthority(
         public=public_app(newest_list=lists.published, certificate_of=lists.certificate_of, clock=clock),
         device=device_app(enrollment),
+        est=est_app(est),
         operator=operator_app(desk, principals=principals),
         store=store,
         lists=lists,

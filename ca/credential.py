@@ -12,11 +12,11 @@ from cryptography import x509
 from ca.device_keys import DeviceKeys
 from ca.enrollment_records import CredentialRecords
 from ca.errors import EnrollmentRefusedError
-from ca.issuance import Template
 from ca.lifecycle import ENROLLABLE, AuthorityState, Reason, Status
 from ca.profiles import Kind
 from ca.records import Authority, Device, ManifestRecord, Model
 from ca.signing import Holder, Signing
+from ca.template import Template
 from standards.pki import oids
 from standards.pki.extensions import ExpectedSystemState, HardwareModuleName
 

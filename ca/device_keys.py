@@ -9,7 +9,7 @@ from datetime import datetime
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from ca.errors import EnrollmentRefusedError
-from ca.issuance import SubjectKey
+from ca.key_algorithms import SubjectKey
 from ca.tpm_makers import TpmMakers
 from messages.binding import PVA_KEY, extra_data
 from messages.enrollment import CertifiedStatement, EnrollmentRequest

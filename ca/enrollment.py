@@ -246,7 +246,12 @@ def _result(records: EnrollmentRecords, ca_id: str, serial: int) -> EnrollmentRe
     issued, authority = records.certificate(ca_id, serial), records.authority(ca_id)
     if issued is None or authority is None or authority.certificate is None:
         raise LookupError(f"the books have no certificate {serial:040x} of {ca_id}")
-    return EnrollmentResult(pfc_chain=(issued.der, authority.certificate))
+    root = records.authority(authority.parent or "")
+    # of a root with another key before or after it: whoever trusts that one alone finds its way too
+    crossing = () if root is None else (root.by_predecessor, root.by_successor)
+    return EnrollmentResult(
+        pfc_chain=(issued.der, authority.certificate, *(each for each in crossing if each is not None))
+    )
 
 
 def _note(

@@ -15,7 +15,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from ca.callers import Caller
 from ca.errors import ConflictError, InvalidInputError, NotFoundError
-from ca.issuance import Template, certificate_request, name
+from ca.issuance import certificate_request, name
+from ca.key_algorithms import CA_KEYS, KeyAlgorithm
 from ca.lifecycle import AuthorityState
 from ca.names import check_name
 from ca.profiles import Kind
@@ -23,6 +24,7 @@ from ca.proofs import check_imported_issuing_certificate, check_imported_root, r
 from ca.races import repeated
 from ca.records import Authority, Model
 from ca.signing import Holder, IssuanceRecords, Signing
+from ca.template import Template
 from edge.process import Clock
 from standards.pki import oids
 from standards.pki.fingerprints import ca_id, certificate_der, certificate_sha256
@@ -30,6 +32,17 @@ from standards.pki.fingerprints import ca_id, certificate_der, certificate_sha25
 MODELS_MAX = 64
 ES_ROOT_NAME = "ES root"
 ROOT_NAMES = {Kind.OPERATORS_ROOT: "operators' root", Kind.TLS_ROOT: "TLS root"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewCa:
+    """A CA to be made: `supplier` for an ES root, `tre_level` for an issuing CA."""
+
+    kind: Kind
+    title: str
+    algorithm: KeyAlgorithm
+    supplier: str | None = None
+    tre_level: int | None = None
 
 
 class HierarchyRecords(IssuanceRecords, Protocol):
@@ -74,19 +87,22 @@ class Hierarchy:
     publish: Callable[[str], object]
 
     @repeated
-    def make_root(self, kind: Kind) -> Authority:
+    def make_root(self, kind: Kind, *, algorithm: KeyAlgorithm = KeyAlgorithm.P256) -> Authority:
         """Make the operators' root or the TLS root, or give the one that is there."""
         at = self.clock()
         with self.store.writing() as records:
             made = records.root(kind)
             if made is None:
-                made = self._hosted_root(records, kind, title=ROOT_NAMES[kind], supplier=None, at=at)
-                _audit_authority(records, made, by="bootstrap", at=at)
+                wanted = NewCa(kind=kind, title=ROOT_NAMES[kind], algorithm=algorithm)
+                made = self._hosted_root(records, wanted, at=at)
+                audit_authority(records, made, by="bootstrap", at=at)
         self.publish(made.ca_id)
         return made
 
     @repeated
-    def create_es_root(self, supplier: str, *, caller: Caller) -> Authority:
+    def create_es_root(
+        self, supplier: str, *, caller: Caller, algorithm: KeyAlgorithm = KeyAlgorithm.P256
+    ) -> Authority:
         """Make a supplier's ES root whose key stays here."""
         check_name("supplier", supplier)
         at = self.clock()
@@ -94,9 +110,12 @@ class Hierarchy:
             # 1 one ES root a supplier
             _refuse_second_root(records, supplier)
             # 2 key, self-signed certificate, record
-            root = self._hosted_root(records, Kind.ES_ROOT, title=ES_ROOT_NAME, supplier=supplier, at=at)
+            wanted = NewCa(
+                kind=Kind.ES_ROOT, title=ES_ROOT_NAME, algorithm=ca_algorithm(algorithm), supplier=supplier
+            )
+            root = self._hosted_root(records, wanted, at=at)
             # 3 audit leaf
-            _audit_authority(records, root, by=caller.name, at=at)
+            audit_authority(records, root, by=caller.name, at=at)
         # 4 first CRL
         self.publish(root.ca_id)
         return root
@@ -126,15 +145,25 @@ class Hierarchy:
                 certificate=certificate_der(found),
             )
             records.add_authority(root)
-            _audit_authority(records, root, by=caller.name, at=at)
+            audit_authority(records, root, by=caller.name, at=at)
             return root
 
     @repeated
     def create_issuing_ca(
-        self, supplier: str, *, title: str, models: Sequence[str], tre_level: int, caller: Caller
+        self,
+        supplier: str,
+        *,
+        title: str,
+        models: Sequence[str],
+        tre_level: int,
+        caller: Caller,
+        algorithm: KeyAlgorithm = KeyAlgorithm.P256,
     ) -> Authority:
         """Make the issuing CA of a product line; below an imported root it is pending and has a CSR."""
         check_name("name of the issuing CA", title)
+        wanted = NewCa(
+            kind=Kind.ISSUING_CA, title=title, algorithm=ca_algorithm(algorithm), tre_level=tre_level
+        )
         _check_models(models, tre_level=tre_level)
         at = self.clock()
         with self.store.writing() as records:
@@ -149,12 +178,12 @@ class Hierarchy:
                 )
             _refuse_second_issuing_ca(records, supplier, title=title, models=models)
             # 2 a key of its own, certified by the root or waiting to be
-            created = self._issuing_ca(records, root, title=title, tre_level=tre_level, at=at)
+            created = self._issuing_ca(records, root, wanted, at=at)
             # 3 the models that it certifies
             for model in models:
                 records.add_model(supplier=supplier, model=model, ca_id=created.ca_id)
             # 4 audit leaf
-            _audit_authority(records, created, by=caller.name, at=at)
+            audit_authority(records, created, by=caller.name, at=at)
         # 5 first CRL
         if created.state is AuthorityState.ACTIVE:
             self.publish(created.ca_id)
@@ -187,20 +216,20 @@ class Hierarchy:
             completed = records.authority(issuing_ca)
             if completed is None:
                 raise _no_issuing_ca(issuing_ca)
-            _audit_authority(records, completed, by=caller.name, at=at)
+            audit_authority(records, completed, by=caller.name, at=at)
         # 4 first CRL
         self.publish(issuing_ca)
         return completed
 
-    def _hosted_root(
-        self, records: HierarchyRecords, kind: Kind, *, title: str, supplier: str | None, at: datetime
-    ) -> Authority:
-        common_name = title if supplier is None else f"{supplier} {title}"
-        subject = name(organization=supplier, common_name=common_name)
-        certificate = self.signing.new_root(kind, subject=subject, at=at)
+    def _hosted_root(self, records: HierarchyRecords, wanted: NewCa, *, at: datetime) -> Authority:
+        title, supplier = wanted.title, wanted.supplier
+        subject = name(
+            organization=supplier, common_name=title if supplier is None else f"{supplier} {title}"
+        )
+        certificate = self.signing.new_root(wanted.kind, subject=subject, algorithm=wanted.algorithm, at=at)
         root = Authority(
             ca_id=ca_id(certificate),
-            kind=kind,
+            kind=wanted.kind,
             name=title,
             supplier=supplier,
             hosted=True,
@@ -212,14 +241,18 @@ class Hierarchy:
         return root
 
     def _issuing_ca(
-        self, records: HierarchyRecords, root: Authority, *, title: str, tre_level: int, at: datetime
+        self, records: HierarchyRecords, root: Authority, wanted: NewCa, *, at: datetime
     ) -> Authority:
-        key = self.signing.keys.create()
+        title = wanted.title
+        key = self.signing.keys.create(wanted.algorithm)
         subject = name(organization=root.supplier, common_name=title)
         certificate = csr = None
         if root.hosted:
             template = Template(
-                kind=Kind.ISSUING_CA, public_key=key.public_key(), subject=subject, tre_level=tre_level
+                kind=Kind.ISSUING_CA,
+                public_key=key.public_key(),
+                subject=subject,
+                tre_level=wanted.tre_level,
             )
             holder = Holder(subject=f"issuing CA {title}", supplier=root.supplier)
             signed = self.signing.certify(records, template, by=root, holder=holder, at=at)
@@ -237,10 +270,22 @@ class Hierarchy:
             parent=root.ca_id,
             certificate=certificate,
             csr=csr,
-            tre_level=tre_level,
+            tre_level=wanted.tre_level,
         )
         records.add_authority(created)
         return created
+
+
+def ca_algorithm(algorithm: KeyAlgorithm) -> KeyAlgorithm:
+    """`algorithm`, if CAs sign with it; else InvalidInputError."""
+    if algorithm not in CA_KEYS:
+        raise InvalidInputError(
+            "key-algorithm",
+            subject="algorithm",
+            detail=f"no CA signs with {algorithm} here",
+            remedy=f"choose one of {', '.join(sorted(CA_KEYS))}",
+        )
+    return algorithm
 
 
 def _check_models(models: Sequence[str], *, tre_level: int) -> None:
@@ -253,6 +298,11 @@ def _check_models(models: Sequence[str], *, tre_level: int) -> None:
             detail=f"expected 1 to {MODELS_MAX} models, each once, got {len(models)}",
             remedy="name the models of one product line",
         )
+    check_tre_level(tre_level)
+
+
+def check_tre_level(tre_level: int) -> None:
+    """Raise InvalidInputError unless there is such a security level of a TRE."""
     if tre_level not in oids.POLICY_TRE_LEVELS:
         raise InvalidInputError(
             "tre-level",
@@ -292,7 +342,8 @@ def _no_issuing_ca(issuing_ca: str) -> NotFoundError:
     )
 
 
-def _audit_authority(records: HierarchyRecords, authority: Authority, *, by: str, at: datetime) -> None:
+def audit_authority(records: HierarchyRecords, authority: Authority, *, by: str, at: datetime) -> None:
+    """Add the leaf about a CA that was made or completed."""
     certified = "" if authority.certificate is None else certificate_sha256(authority.x509())
     records.audit(
         kind="authority-recorded",

@@ -20,6 +20,7 @@ from ca.callers import Caller
 from ca.errors import ConflictError, NotFoundError
 from ca.lifecycle import Reason, Status
 from ca.profiles import Kind
+from ca.races import repeated
 from ca.records import HoldRecord, Issued, serial_text
 from edge.process import Clock
 
@@ -64,13 +65,14 @@ class HoldStore(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Holds:
-    """The use cases; `publish` makes the next CRL of a CA, a recovery result is good for `recovery_life`."""
+    """The use cases; `publish` makes the next CRL of a CA's partition, a recovery result is good for `recovery_life`."""
 
     store: HoldStore
     clock: Clock
-    publish: Callable[[str], object]
+    publish: Callable[[str, int], object]
     recovery_life: timedelta
 
+    @repeated
     def hold(self, issuer: str, serial: int, *, results: Sequence[str], caller: Caller) -> Issued:
         """Hold a PfC for these results of the calling PVA; the certificate as it stands then."""
         at = self.clock()
@@ -103,9 +105,10 @@ class Holds:
             )
             issued = platform_credential(records.certificate(issuer, serial), serial=serial)
         # 4 the CRL follows
-        self.publish(issuer)
+        self.publish(issued.ca_id, issued.crl_partition)
         return issued
 
+    @repeated
     def recover(self, issuer: str, serial: int, *, result: str, caller: Caller) -> Issued:
         """Note that a PVA has seen the device of a held PfC recover; the status stays as it is."""
         at = self.clock()
@@ -121,6 +124,7 @@ class Holds:
             _audit(records, issued, kind="recovery-noted", told={"result": result}, caller=caller, at=at)
             return issued
 
+    @repeated
     def release(self, issuer: str, serial: int, *, caller: Caller) -> Issued:
         """Lift a hold: its supplier releases what a PVA has seen recover."""
         at = self.clock()
@@ -138,7 +142,7 @@ class Holds:
             _audit(records, issued, kind="hold-lifted", told=told, caller=caller, at=at)
             issued = platform_credential(records.certificate(issuer, serial), serial=serial)
         # 4 the CRL follows
-        self.publish(issuer)
+        self.publish(issued.ca_id, issued.crl_partition)
         return issued
 
     def hold_of(self, issued: Issued) -> HoldRecord | None:

@@ -4,21 +4,18 @@ The one rule: what is signed was examined first. Every certificate is built once
 encoding is judged by `lint`, and only then does the CA's key sign the identical TBSCertificate.
 """
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID
 
 from ca.errors import ProfileError
+from ca.key_algorithms import CaPrivateKey, algorithm_of, signature_digest, throw_away_key
 from ca.lint import lint_certificate
-from ca.profiles import PROFILES, Kind, Profile, Variable
+from ca.lint_content import lint_content
+from ca.profiles import PROFILES, Profile, Variable
+from ca.template import Issuer, Places, Template
 from standards.pki import oids
-from standards.pki.extensions import ExpectedSystemState, HardwareModuleName, OperatorRole
-
-SubjectKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey
 
 SERIAL_BYTES = 20
 BACKDATED = timedelta(minutes=5)
@@ -35,39 +32,6 @@ _USAGE_FLAGS = (
     "encipher_only",
     "decipher_only",
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Places:
-    """URLs where what a CA publishes is found; they go into the certificates that it signs."""
-
-    crl_url: str
-    certificate_url: str
-    ocsp_url: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Issuer:
-    """A CA that can sign: its certificate (None while it signs itself), its key, its places."""
-
-    kind: Kind
-    certificate: x509.Certificate | None
-    key: ec.EllipticCurvePrivateKey
-    places: Places
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Template:
-    """What a use case proved and wants certified; exactly the variables of its profile are set."""
-
-    kind: Kind
-    public_key: SubjectKey
-    subject: x509.Name | None = None
-    tre_level: int | None = None
-    hardware_module: HardwareModuleName | None = None
-    expected_state: ExpectedSystemState | None = None
-    operator_role: OperatorRole | None = None
-    network_names: tuple[x509.GeneralName, ...] | None = None
 
 
 def new_serial(random: bytes) -> int:
@@ -116,21 +80,23 @@ def _rehearsal(
     _check_variables(template, profile)
     _check_issuer(template, profile, issuer)
     builder = _builder(template, profile=profile, issuer=issuer, serial=serial, at=at)
-    rehearsal = builder.sign(ec.generate_private_key(issuer.key.curve), signature_digest(issuer.key))
+    rehearsal = builder.sign(rehearsal_key(issuer.key), signature_digest(issuer.key))
     lint_certificate(rehearsal, profile=profile, issuer=issuer.certificate)
+    lint_content(rehearsal, template=template, profile=profile, places=issuer.places)
     return rehearsal, builder
 
 
-def certificate_request(
-    *, subject: x509.Name, key: ec.EllipticCurvePrivateKey
-) -> x509.CertificateSigningRequest:
+def rehearsal_key(key: CaPrivateKey) -> CaPrivateKey:
+    """A throw-away key of the same algorithm, so that what it signs has the same encoding."""
+    algorithm = algorithm_of(key.public_key())
+    if algorithm is None:
+        raise ProfileError(f"no CA signs with a key such as {type(key).__name__}")
+    return throw_away_key(algorithm)
+
+
+def certificate_request(*, subject: x509.Name, key: CaPrivateKey) -> x509.CertificateSigningRequest:
     """Proof of possession of a CA's key, for a root whose key is elsewhere; it carries no extension."""
     return x509.CertificateSigningRequestBuilder().subject_name(subject).sign(key, signature_digest(key))
-
-
-def signature_digest(key: ec.EllipticCurvePrivateKey) -> hashes.SHA256 | hashes.SHA384:
-    """The hash that a CA of this key signs with."""
-    return hashes.SHA384() if isinstance(key.curve, ec.SECP384R1) else hashes.SHA256()
 
 
 def _check_variables(template: Template, profile: Profile) -> None:

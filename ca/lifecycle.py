@@ -6,7 +6,7 @@ The one rule: a status row is never changed, a new one follows it; what may foll
                   revoked(certificateHold for results) -> good, once recovered and released (`ca.holds`)
     device        listed -> enrolled -> reopened -> enrolled
     session       open -> used | burned
-    CA            pending -> active -> revoked
+    CA            pending -> active -> superseded -> revoked;  active -> revoked
 
 A hold that a person set is replaced by a real reason, and not lifted here.
 """
@@ -86,10 +86,11 @@ class SessionState(StrEnum):
 
 
 class AuthorityState(StrEnum):
-    """Whether a CA may sign."""
+    """Whether a CA may sign; a superseded one signs CRLs and delegates of its responder only."""
 
     PENDING = "pending"
     ACTIVE = "active"
+    SUPERSEDED = "superseded"
     REVOKED = "revoked"
 
 

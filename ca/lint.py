@@ -7,21 +7,24 @@ the profile and with RFC 5280. A fault here is a defect of the CA and stops the 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
+from asn1crypto.crl import CertificateList
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtensionOID, NameOID, ObjectIdentifier
 
 from ca.errors import ProfileError
+from ca.key_algorithms import key_fault
 from ca.profiles import Profile, Variable
 from standards.pki import oids
+from standards.pki.crl_entries import decode_crl_entries
+from standards.pki.errors import DecodeError
 
 SERIAL_BITS_MAX = 159
-RSA_BITS_MIN = 2048
-RSA_BITS_MAX = 8192
-RSA_EXPONENT = 65537
 NAME_CHARACTERS_MAX = 64
 """ub-common-name and ub-organization-name, RFC 5280 appendix A.1."""
 
+FAULTS_SHOWN = 8
+
+REMOVE_FROM_CRL = 8
 _NOCHECK = ObjectIdentifier("1.3.6.1.5.5.7.48.1.5")
 
 
@@ -30,7 +33,7 @@ def lint_certificate(
 ) -> None:
     """Raise ProfileError naming every point where `certificate` is not what `profile` says."""
     faults = [
-        *_field_faults(certificate, issuer=issuer),
+        *_field_faults(certificate, profile=profile, issuer=issuer),
         *_subject_faults(certificate, profile=profile),
         *_extension_faults(certificate, profile=profile),
         *_value_faults(certificate, profile=profile, issuer=issuer),
@@ -39,49 +42,71 @@ def lint_certificate(
         raise ProfileError(f"{profile.kind}: not signed, because {'; '.join(faults)}")
 
 
-def lint_revocation_list(crl: x509.CertificateRevocationList, *, issuer: x509.Certificate) -> None:
-    """Raise ProfileError unless `crl` is a v2 CRL of `issuer` as RFC 5280 section 5 has it (P9, P10)."""
-    faults = []
-    if crl.issuer != issuer.subject:
-        faults.append("its issuer is not the CA's subject")
-    if [(each.oid, each.critical) for each in crl.extensions] != [
-        (ExtensionOID.AUTHORITY_KEY_IDENTIFIER, False),
-        (ExtensionOID.CRL_NUMBER, False),
-    ]:
-        faults.append("its extensions are not the authority key identifier and the CRL number")
-    if crl.next_update_utc is None or crl.next_update_utc <= crl.last_update_utc:
-        faults.append("nextUpdate does not follow thisUpdate")
-    serials = [entry.serial_number for entry in crl]
-    if len(set(serials)) != len(serials):
-        faults.append("it lists a certificate twice")
-    for entry in crl:
-        reasons = [each.value for each in entry.extensions if isinstance(each.value, x509.CRLReason)]
-        if len(reasons) != 1 or reasons[0].reason in {
-            x509.ReasonFlags.unspecified,
-            x509.ReasonFlags.remove_from_crl,
-        }:
-            faults.append(f"the entry {entry.serial_number:x} has no reason that a full CRL may give")
-        if entry.revocation_date_utc > crl.last_update_utc:
-            faults.append(f"the entry {entry.serial_number:x} is revoked in the future")
+def lint_revocation_list(der: bytes, *, issuer: x509.Certificate, scope_url: str | None) -> None:
+    """Raise ProfileError unless `der` is a v2 CRL of `issuer` as RFC 5280 section 5 has it (P9, P10, P12).
+
+    `scope_url` is the distribution point that it covers, None where it covers all certificates of its issuer.
+    """
+    crl = x509.load_der_x509_crl(der)
+    faults = [
+        *_list_faults(crl, issuer=issuer),
+        *_scope_faults(crl, scope_url=scope_url),
+        *_entry_faults(der, this_update=crl.last_update_utc),
+    ]
     if faults:
-        raise ProfileError(f"CRL not signed, because {'; '.join(faults)}")
+        raise ProfileError(f"CRL not signed, because {'; '.join(faults[:FAULTS_SHOWN])}")
 
 
-def key_fault(key: object) -> str | None:
-    """Why `key` is too weak or too strange to be certified, or None (P-256, P-384, RSA 2048 to 8192)."""
-    if isinstance(key, ec.EllipticCurvePublicKey):
-        if isinstance(key.curve, ec.SECP256R1 | ec.SECP384R1):
-            return None
-        return f"expected the curve P-256 or P-384, got {key.curve.name}"
-    if isinstance(key, rsa.RSAPublicKey):
-        if not RSA_BITS_MIN <= key.key_size <= RSA_BITS_MAX:
-            return f"expected RSA of {RSA_BITS_MIN} to {RSA_BITS_MAX} bits, got {key.key_size}"
-        exponent = key.public_numbers().e
-        return None if exponent == RSA_EXPONENT else f"expected the RSA exponent {RSA_EXPONENT}, got another"
-    return f"expected an EC or RSA key, got {type(key).__name__}"
+def _list_faults(crl: x509.CertificateRevocationList, *, issuer: x509.Certificate) -> Iterator[str]:
+    if crl.issuer != issuer.subject:
+        yield "its issuer is not the CA's subject"
+    if crl.next_update_utc is None or crl.next_update_utc <= crl.last_update_utc:
+        yield "nextUpdate does not follow thisUpdate"
+    own = issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+    for extension in crl.extensions:
+        value = extension.value
+        if isinstance(value, x509.AuthorityKeyIdentifier) and value.key_identifier != own.digest:
+            yield "its authority key identifier is not the CA's"
 
 
-def _field_faults(certificate: x509.Certificate, *, issuer: x509.Certificate | None) -> Iterator[str]:
+def _scope_faults(crl: x509.CertificateRevocationList, *, scope_url: str | None) -> Iterator[str]:
+    expected = [(ExtensionOID.AUTHORITY_KEY_IDENTIFIER, False), (ExtensionOID.CRL_NUMBER, False)]
+    if scope_url is not None:
+        expected.append((ExtensionOID.ISSUING_DISTRIBUTION_POINT, True))
+    if [(each.oid, each.critical) for each in crl.extensions] != expected:
+        yield "its extensions are not the authority key identifier, the CRL number and the scope that it has"
+    for extension in crl.extensions:
+        value = extension.value
+        if isinstance(value, x509.IssuingDistributionPoint):
+            named = [each.value for each in value.full_name or ()]
+            partial = value.only_contains_ca_certs or value.only_contains_user_certs or value.indirect_crl
+            if named != [scope_url] or partial or value.only_some_reasons or value.relative_name:
+                yield "its scope is not its distribution point"
+
+
+def _entry_faults(der: bytes, *, this_update: datetime) -> Iterator[str]:
+    listed = CertificateList.load(der)["tbs_cert_list"]["revoked_certificates"].dump()
+    if not listed:
+        return
+    seen: set[int] = set()
+    try:
+        for serial, at, code in decode_crl_entries(listed):
+            if serial in seen:
+                yield f"it lists the certificate {serial:x} twice"
+            seen.add(serial)
+            if code == REMOVE_FROM_CRL:
+                yield f"the entry {serial:x} has no reason that a full CRL may give"
+            if at > this_update:
+                yield f"the entry {serial:x} is revoked in the future"
+    except DecodeError as error:
+        yield str(error)
+    if not seen:
+        yield "its list of revoked certificates is empty and not absent"
+
+
+def _field_faults(
+    certificate: x509.Certificate, *, profile: Profile, issuer: x509.Certificate | None
+) -> Iterator[str]:
     if certificate.version is not x509.Version.v3:
         yield "it is not of version 3"
     if not 0 < certificate.serial_number < 1 << SERIAL_BITS_MAX:
@@ -94,7 +119,7 @@ def _field_faults(certificate: x509.Certificate, *, issuer: x509.Certificate | N
         yield "notAfter does not follow notBefore"
     if issuer is not None and certificate.not_valid_after_utc > issuer.not_valid_after_utc:
         yield "it outlives its issuer"
-    fault = key_fault(certificate.public_key())
+    fault = key_fault(certificate.public_key(), allowed=profile.keys)
     if fault is not None:
         yield f"its key: {fault}"
 

@@ -4,6 +4,7 @@ The one rule: the manifest is signed under the supplier's own ES root for this p
 version never falls. The values in it are the PVA's matter; the CA keeps the signed bytes and their digest.
 """
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,7 +14,7 @@ from ca.callers import Caller
 from ca.errors import ConflictError, InvalidInputError
 from ca.races import repeated
 from ca.records import Authority, ManifestRecord, Model
-from ca.supplier_signers import SignerRecords, check_signer, es_root_of
+from ca.supplier_signers import SignerRecords, check_signer, es_roots_of
 from edge.process import Clock
 from standards.pki.errors import PkiError
 from standards.rats.corim import Manifest, VerifiedManifest, verify_manifest
@@ -63,12 +64,12 @@ class Manifests:
         supplier = caller.tenant
         # 1 the supplier's ES root is the only anchor
         with self.store.reading() as records:
-            root = es_root_of(records, supplier)
+            roots = es_roots_of(records, supplier)
         # 2 signed for this purpose under that root, and of this supplier
-        verified = _verify(signed, root=root, at=at)
+        verified = _verify(signed, roots=roots, at=at)
         with self.store.writing() as records:
             # 3 by a signer that is not revoked
-            check_signer(records, root, verified.path[0])
+            check_signer(records, roots, verified.path)
             # 4 the same manifest again changes nothing, another one of the same id is refused
             known = records.manifest(supplier, verified.manifest.id)
             if known is not None:
@@ -81,22 +82,23 @@ class Manifests:
             return _record(records, verified, signed=signed, caller=caller, at=at)
 
 
-def _verify(signed: bytes, *, root: Authority, at: datetime) -> VerifiedManifest:
-    subject = f"reference manifest of {root.supplier}"
+def _verify(signed: bytes, *, roots: Sequence[Authority], at: datetime) -> VerifiedManifest:
+    supplier = roots[0].supplier
+    subject = f"reference manifest of {supplier}"
     try:
-        verified = verify_manifest(signed, anchors=[root.x509()], at=at)
+        verified = verify_manifest(signed, anchors=[each.x509() for each in roots], at=at)
     except (RatsError, PkiError) as error:
         raise InvalidInputError(
             "manifest-signature",
             subject=subject,
-            detail=f"the manifest is not signed under the ES root of {root.supplier!r}: {error}",
+            detail=f"the manifest is not signed under the ES root of {supplier!r}: {error}",
             remedy="sign it with a manifest-signing certificate of this supplier and send its chain in x5chain",
         ) from error
-    if verified.manifest.supplier != root.supplier:
+    if verified.manifest.supplier != supplier:
         raise InvalidInputError(
             "manifest-of-another-supplier",
             subject=subject,
-            detail=f"the manifest is of the vendor {verified.manifest.supplier!r}, expected {root.supplier!r}",
+            detail=f"the manifest is of the vendor {verified.manifest.supplier!r}, expected {supplier!r}",
             remedy="send each supplier's manifest with that supplier's own certificate",
         )
     return verified

@@ -11,6 +11,7 @@ from ca.errors import InvalidInputError
 NAME_MAX = 40
 DNS_MAX = 253
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9 ._-]*[A-Za-z0-9])?")
+_CRL_NAME = re.compile(r"([0-9a-f]{32})(?:-([1-9][0-9]{0,2}))?", re.ASCII)
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 
 
@@ -25,6 +26,17 @@ def check_name(what: str, value: str) -> str:
         "with a letter or digit at both ends",
         remedy="choose another name",
     )
+
+
+def crl_name(ca_id: str, partition: int) -> str:
+    """Name of a CRL in its URL: the CA's id, and the number of the partition where it is not the first."""
+    return ca_id if partition == 0 else f"{ca_id}-{partition}"
+
+
+def read_crl_name(name: str) -> tuple[str, int] | None:
+    """The CA's id and the partition of a CRL of this name, None for any other text."""
+    found = _CRL_NAME.fullmatch(name)
+    return None if found is None else (found[1], int(found[2] or 0))
 
 
 def network_names(*, dns: Sequence[str], addresses: Sequence[str]) -> tuple[x509.GeneralName, ...]:

@@ -14,6 +14,7 @@ from enum import StrEnum
 
 from cryptography import x509
 
+from ca.key_algorithms import CA_KEYS, LEAF_KEYS, SERVICE_KEYS, TPM_KEYS, KeyAlgorithm
 from standards.pki import oids
 
 YEAR = timedelta(days=365)
@@ -25,6 +26,8 @@ class Kind(StrEnum):
     ES_ROOT = "es-root"
     OPERATORS_ROOT = "operators-root"
     TLS_ROOT = "tls-root"
+    ES_ROOT_CROSS = "es-root-cross"
+    OPERATORS_ROOT_CROSS = "operators-root-cross"
     ISSUING_CA = "issuing-ca"
     PLATFORM_CREDENTIAL = "platform-credential"
     MANIFEST_SIGNING = "manifest-signing"
@@ -64,6 +67,7 @@ class Profile:
         key_usage: names of `cryptography.x509.KeyUsage` flags that are set; always critical.
         purposes: extended key usages; empty means that the extension is absent.
         variables: what the use case supplies, no more and no less.
+        keys: algorithms of the certified key.
         locates_issuer: CRLDP and AIA caIssuers name the issuer's places.
         locates_ocsp: AIA names the OCSP responder.
         never_revoked: id-pkix-ocsp-nocheck; the certificate must be short-lived instead.
@@ -76,6 +80,7 @@ class Profile:
     key_usage: frozenset[str] = frozenset({"digital_signature"})
     purposes: tuple[x509.ObjectIdentifier, ...] = ()
     variables: frozenset[Variable] = frozenset({Variable.SUBJECT})
+    keys: frozenset[KeyAlgorithm] = SERVICE_KEYS
     locates_issuer: bool = True
     locates_ocsp: bool = False
     never_revoked: bool = False
@@ -98,7 +103,20 @@ def _root(kind: Kind, *, path_length: int) -> Profile:
         lifetime=30 * YEAR,
         path_length=path_length,
         key_usage=_CA_USAGE,
+        keys=CA_KEYS,
         locates_issuer=False,
+    )
+
+
+def _cross(kind: Kind, *, root: Kind, path_length: int) -> Profile:
+    """A root's key certified by the key before or after it, under the same name."""
+    return Profile(
+        kind=kind,
+        issuers=frozenset({root}),
+        lifetime=30 * YEAR,
+        path_length=path_length,
+        key_usage=_CA_USAGE,
+        keys=CA_KEYS,
     )
 
 
@@ -109,6 +127,7 @@ def _end_entity(
     lifetime: timedelta,
     purpose: x509.ObjectIdentifier,
     more: frozenset[Variable] = frozenset(),
+    keys: frozenset[KeyAlgorithm] = SERVICE_KEYS,
 ) -> Profile:
     return Profile(
         kind=kind,
@@ -116,6 +135,7 @@ def _end_entity(
         lifetime=lifetime,
         purposes=(purpose,),
         variables=frozenset({Variable.SUBJECT}) | more,
+        keys=keys,
     )
 
 
@@ -137,8 +157,11 @@ _NAMES = frozenset({Variable.NETWORK_NAMES})
 PROFILES: dict[Kind, Profile] = {
     profile.kind: profile
     for profile in (
-        _root(Kind.ES_ROOT, path_length=1),
-        _root(Kind.OPERATORS_ROOT, path_length=0),
+        # one more than there are CAs below: many verifiers count a cross-certificate, though RFC 5280 does not
+        _root(Kind.ES_ROOT, path_length=2),
+        _cross(Kind.ES_ROOT_CROSS, root=Kind.ES_ROOT, path_length=1),
+        _root(Kind.OPERATORS_ROOT, path_length=1),
+        _cross(Kind.OPERATORS_ROOT_CROSS, root=Kind.OPERATORS_ROOT, path_length=0),
         _root(Kind.TLS_ROOT, path_length=0),
         Profile(
             kind=Kind.ISSUING_CA,
@@ -147,6 +170,7 @@ PROFILES: dict[Kind, Profile] = {
             path_length=0,
             key_usage=_CA_USAGE,
             variables=frozenset({Variable.SUBJECT, Variable.TRE_LEVEL}),
+            keys=CA_KEYS,
         ),
         Profile(
             kind=Kind.PLATFORM_CREDENTIAL,
@@ -154,6 +178,7 @@ PROFILES: dict[Kind, Profile] = {
             lifetime=10 * YEAR,
             purposes=(oids.EKU_TPM_AIK, oids.EKU_PLATFORM_CREDENTIAL),
             variables=frozenset({Variable.TRE_LEVEL, Variable.HARDWARE_MODULE, Variable.EXPECTED_STATE}),
+            keys=TPM_KEYS,
             locates_ocsp=True,
         ),
         _end_entity(
@@ -179,18 +204,32 @@ PROFILES: dict[Kind, Profile] = {
             lifetime=YEAR,
             purpose=oids.EKU_SERVER_AUTH,
             more=_NAMES,
+            keys=LEAF_KEYS,
         ),
-        _end_entity(Kind.TLS_CLIENT, issuer=Kind.TLS_ROOT, lifetime=YEAR, purpose=oids.EKU_CLIENT_AUTH),
+        _end_entity(
+            Kind.TLS_CLIENT,
+            issuer=Kind.TLS_ROOT,
+            lifetime=YEAR,
+            purpose=oids.EKU_CLIENT_AUTH,
+            keys=LEAF_KEYS,
+        ),
         Profile(
             kind=Kind.OCSP_DELEGATE,
             issuers=frozenset({Kind.ISSUING_CA}),
             lifetime=timedelta(days=14),
             purposes=(oids.EKU_OCSP_SIGNING,),
+            keys=LEAF_KEYS,
             locates_issuer=False,
             never_revoked=True,
         ),
     )
 }
+
+CROSS_KINDS = {
+    Kind.ES_ROOT: Kind.ES_ROOT_CROSS,
+    Kind.OPERATORS_ROOT: Kind.OPERATORS_ROOT_CROSS,
+}
+"""Roots that get a next key while both are trusted, and the kind of their cross-certificates."""
 
 OPERATOR_ROLES: dict[Kind, frozenset[str]] = {
     Kind.CHALLENGE: frozenset({"pva"}),

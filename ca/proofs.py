@@ -9,10 +9,10 @@ from typing import TypeVar
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from ca.errors import InvalidInputError
-from ca.lint import in_time, key_fault
+from ca.key_algorithms import CA_KEYS, CaPublicKey, KeyAlgorithm, SubjectKey, is_subject_key, key_fault
+from ca.lint import in_time
 from standards.pki import oids
 from standards.pki.errors import DecodeError
 from standards.pki.fingerprints import UNREADABLE, decode_pem_certificates, spki_sha256
@@ -21,21 +21,44 @@ PEM_CHARACTERS_MAX = 16_384
 _Extension = TypeVar("_Extension", bound=x509.ExtensionType)
 
 
-def read_csr(pem: str, *, subject: str) -> ec.EllipticCurvePublicKey | rsa.RSAPublicKey:
-    """The public key of a PKCS#10 request whose signature proves possession; all else in it is ignored."""
+def read_csr(pem: str, *, subject: str, allowed: frozenset[KeyAlgorithm]) -> SubjectKey:
+    """The public key of a PKCS#10 request whose signature proves possession; all else in it is ignored.
+
+    `allowed` are the key algorithms of the profile that the certificate will follow.
+    """
     _check_size(pem, subject=subject)
     if pem.count("-----BEGIN ") != 1:
         raise _refused("csr-malformed", subject, "expected one PEM PKCS#10 request and nothing else")
     try:
         csr = x509.load_pem_x509_csr(pem.encode())
+    except UNREADABLE as error:
+        raise _refused("csr-malformed", subject, f"expected one PEM PKCS#10 request: {error}") from error
+    return proven_key(csr, subject=subject, allowed=allowed)
+
+
+def decode_csr(der: bytes, *, subject: str) -> x509.CertificateSigningRequest:
+    """One DER PKCS#10 request; nothing about it is verified."""
+    try:
+        csr = x509.load_der_x509_csr(der)
+        _ = (csr.subject, csr.extensions)  # the parser is lazy
+    except UNREADABLE as error:
+        raise _refused("csr-malformed", subject, f"expected one DER PKCS#10 request: {error}") from error
+    return csr
+
+
+def proven_key(
+    csr: x509.CertificateSigningRequest, *, subject: str, allowed: frozenset[KeyAlgorithm]
+) -> SubjectKey:
+    """The public key of `csr`, if its signature proves possession and one of the `allowed` algorithms has it."""
+    try:
         key = csr.public_key()
         genuine = csr.is_signature_valid
     except UNREADABLE as error:
-        raise _refused("csr-malformed", subject, f"expected one PEM PKCS#10 request: {error}") from error
+        raise _refused("csr-malformed", subject, f"expected one PKCS#10 request: {error}") from error
     if not genuine:
         raise _refused("csr-signature", subject, "the request is not signed with the key that it names")
-    fault = key_fault(key)
-    if fault is not None or not isinstance(key, ec.EllipticCurvePublicKey | rsa.RSAPublicKey):
+    fault = key_fault(key, allowed=allowed)
+    if fault is not None or not is_subject_key(key):
         raise _refused("csr-key", subject, f"the key is not accepted: {fault}")
     return key
 
@@ -65,7 +88,7 @@ def check_imported_issuing_certificate(
     certificate: x509.Certificate,
     *,
     root: x509.Certificate,
-    key: ec.EllipticCurvePublicKey,
+    key: CaPublicKey,
     at: datetime,
     subject: str,
 ) -> None:
@@ -85,7 +108,7 @@ def check_imported_issuing_certificate(
 
 
 def _check_ca(certificate: x509.Certificate, *, at: datetime, subject: str) -> None:
-    fault = key_fault(certificate.public_key())
+    fault = key_fault(certificate.public_key(), allowed=CA_KEYS)
     if fault is not None:
         raise _refused("certificate-key", subject, f"its key is not accepted: {fault}")
     if not in_time(certificate, at=at):

@@ -7,6 +7,7 @@ times are aware UTC datetimes.
 
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 
 from cryptography import x509
 
@@ -30,6 +31,9 @@ class Authority:
         certificate: DER; None while it waits for the certificate that an imported root signs.
         csr: DER, only for an issuing CA under an imported root.
         tre_level: certificate policy of the PfCs that it issues; None for roots.
+        crl_partitions: over how many CRLs its certificates are spread.
+        successor: ca_id of the CA of the same name with the next key; None for the present one.
+        by_predecessor, by_successor: DER certificates of this key by its neighbours in time; roots only.
     """
 
     ca_id: str
@@ -43,6 +47,14 @@ class Authority:
     certificate: bytes | None = None
     csr: bytes | None = None
     tre_level: int | None = None
+    crl_partitions: int = 1
+    successor: str | None = None
+    by_predecessor: bytes | None = None
+    by_successor: bytes | None = None
+
+    def crl_partition(self, serial: int) -> int:
+        """To which of its CRLs a new certificate belongs: serial numbers are random, so the lists grow alike."""
+        return serial % self.crl_partitions
 
     def x509(self) -> x509.Certificate:
         """Its certificate, decoded; only for a CA that has one."""
@@ -143,6 +155,7 @@ class Intent:
     supplier: str | None = None
     device_id: str | None = None
     ak_name: bytes | None = None
+    crl_partition: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,6 +163,7 @@ class Issued:
     """A certificate that this CA signed, with its present status.
 
     `subject` says in words whom it is for; `device_id` and `ak_name` are set for Platform Credentials only.
+    `crl_partition` is the CRL that its CRLDP names.
     """
 
     ca_id: str
@@ -166,6 +180,17 @@ class Issued:
     reason: Reason | None
     changed_at: datetime
     version: int
+    crl_partition: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Revoked:
+    """What a CRL needs of a certificate whose present status is revoked."""
+
+    serial: int
+    reason: Reason
+    changed_at: datetime
+    not_after: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,13 +234,14 @@ class LineDevice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LineCredential:
-    """A PfC with its present status; `spki_sha256` is of its key."""
+    """A PfC with its present status; `spki_sha256` is of its key, and `issuing` says whether a CA has this key, too."""
 
     ak_name: bytes
     spki_sha256: str
     der: bytes
     status: Status
     reason: Reason | None
+    issuing: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -230,6 +256,34 @@ class StatusChange:
     changed_at: datetime
     not_after: datetime
     version: int
+
+
+class EstState(StrEnum):
+    """Where a key stands that asks for a certificate over EST."""
+
+    PENDING = "pending"
+    REGISTERED = "registered"
+    ISSUED = "issued"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EstEnrollment:
+    """A key that asked over EST or was registered for it.
+
+    `name` (holder, or id of the service), `role` (of an operator's service), `dns` and `addresses` (of a TLS server)
+    are set by an administrator; `ca_id` and `serial` once the certificate is issued.
+    """
+
+    kind: Kind
+    spki_sha256: str
+    state: EstState
+    since: datetime
+    name: str = ""
+    role: str = ""
+    dns: tuple[str, ...] = ()
+    addresses: tuple[str, ...] = ()
+    ca_id: str | None = None
+    serial: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -249,9 +303,13 @@ class ManifestRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RevocationList:
-    """A CRL as published; `status_seq` is the last change of status that it takes account of, 0 before the first."""
+    """A CRL as published, of one partition of a CA.
+
+    `status_seq` is the last change of status that it takes account of, 0 before the first.
+    """
 
     ca_id: str
+    partition: int
     number: int
     der: bytes
     this_update: datetime

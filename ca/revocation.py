@@ -67,11 +67,11 @@ class RevocationStore(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Revocation:
-    """The use cases around status; `publish` makes the next CRL of a CA."""
+    """The use cases around status; `publish` makes the next CRL of a CA's partition."""
 
     store: RevocationStore
     clock: Clock
-    publish: Callable[[str], object]
+    publish: Callable[[str, int], object]
 
     @repeated
     def revoke(self, issuer: str, serial: int, *, reason: str, caller: Caller) -> Issued:
@@ -93,13 +93,13 @@ class Revocation:
                 records.retire_authority(_authority_of(issued))
             revoked = _found(records, issuer, serial)
         # 5 the CRL follows
-        self.publish_list(issuer)
+        self.publish_list(issuer, revoked.crl_partition)
         return revoked
 
-    def publish_list(self, issuer: str) -> None:
+    def publish_list(self, issuer: str, partition: int) -> None:
         """Make the CRL now; whatever keeps it back, the status stands and the periodic work tries again."""
         try:
-            self.publish(issuer)
+            self.publish(issuer, partition)
         except ConcurrentChangeError:
             pass  # another process makes one at this moment
         except Exception as error:  # noqa: BLE001  # an error here would say that nothing was revoked

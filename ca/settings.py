@@ -20,12 +20,34 @@ _ResponderUrl = Annotated[str, StringConstraints(pattern=r"^http://[^\s/?#]+(/[^
 _Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
+class TokenSettings(Settings):
+    """A PKCS#11 token for the CAs' keys; needs the extra `hsm`.
+
+    Attributes:
+        module: the token's PKCS#11 library.
+        label: name of the token.
+        pin_file: file of mode 0600 whose first line is the user's PIN.
+    """
+
+    module: SettingsPath
+    label: Annotated[str, StringConstraints(min_length=1, max_length=32)]
+    pin_file: SettingsPath
+
+
+class EstListenerSettings(TlsListenerSettings):
+    """The listener of EST; a certificate under `client_anchors` (the TLS root) may be shown, for its renewal."""
+
+    client_anchors: SettingsPath
+
+
 class CaSettings(Settings):
     """The whole of the CA's settings.
 
     Attributes:
         database: SQLAlchemy URL of the CA's own store.
         keys: folder of the CAs' private keys, mode 0700; `passphrase_file` opens them all.
+        token: where new keys of CAs are made and kept, in place of files.
+        est: listener of EST (RFC 7030); none without it.
         public_url: where relying parties reach the public listener; it goes into certificates.
         ocsp_url: where they reach the responder; it goes into certificates.
         tpm_maker_roots: folder of PEM and DER certificates of TPM makers, intermediates too.
@@ -40,6 +62,7 @@ class CaSettings(Settings):
     database: DatabaseUrl
     keys: SettingsPath
     passphrase_file: SettingsPath
+    token: TokenSettings | None = None
     public_url: _HttpUrl
     ocsp_url: _ResponderUrl
     tpm_maker_roots: SettingsPath
@@ -49,6 +72,7 @@ class CaSettings(Settings):
     public: ListenerSettings = ListenerSettings()
     device: TlsListenerSettings
     operator: OperatorListenerSettings
+    est: EstListenerSettings | None = None
     session_life_s: Annotated[int, Field(ge=10, le=86_400)] = 300
     crl_life_s: Annotated[int, Field(ge=60, le=30 * 86_400)] = 86_400
     recovery_life_s: Annotated[int, Field(ge=60, le=30 * 86_400)] = 86_400

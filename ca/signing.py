@@ -4,18 +4,21 @@ The one rule: whatever leaves this room is in the books under (issuer, serial) b
 the transaction fails, the signature never existed.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Protocol
 
 from cryptography import x509
 
 from ca.errors import ConflictError
-from ca.issuance import SERIAL_BYTES, Issuer, Places, Template, issue, new_serial
+from ca.issuance import SERIAL_BYTES, issue, new_serial
+from ca.key_algorithms import KeyAlgorithm
 from ca.lifecycle import AuthorityState
-from ca.profiles import Kind
+from ca.names import crl_name
+from ca.profiles import PROFILES, Kind
 from ca.records import Authority, Intent, serial_text
 from ca.signing_keys import SigningKeys
+from ca.template import Issuer, Places, Template
 from edge.process import RandomBytes
 from standards.pki.fingerprints import ca_id, certificate_der, certificate_sha256, spki_sha256
 
@@ -25,6 +28,9 @@ class IssuanceRecords(Protocol):
 
     def record_intent(self, intent: Intent) -> None:
         """Reserve (CA, serial) before anything is signed."""
+
+    def kinds_of_key(self, spki_sha256: str) -> frozenset[Kind]:
+        """Everything that a key was ever certified for here; CAs that are known here count too."""
 
     def record_certificate(
         self, *, ca_id: str, serial: int, der: bytes, not_after: datetime, at: datetime
@@ -58,17 +64,23 @@ class Signing:
     public_url: str
     ocsp_url: str
 
-    def places(self, name: str) -> Places:
-        """URLs of the CA with this ca_id."""
+    def places(self, name: str, *, partition: int = 0) -> Places:
+        """URLs of the CA with this ca_id, and of one of its CRLs."""
         return Places(
-            crl_url=f"{self.public_url}/crl/{name}.crl",
+            crl_url=f"{self.public_url}/crl/{crl_name(name, partition)}.crl",
             certificate_url=f"{self.public_url}/ca/{name}.cer",
             ocsp_url=self.ocsp_url,
         )
 
-    def issuer(self, authority: Authority) -> Issuer:
-        """`authority` ready to sign; raises ConflictError when it may not or cannot."""
-        if not authority.hosted or authority.state is not AuthorityState.ACTIVE:
+    def issuer(self, authority: Authority, *, kind: Kind | None = None) -> Issuer:
+        """`authority` ready to sign a certificate of `kind`; raises ConflictError when it may not or cannot.
+
+        One whose key was replaced signs nothing but delegates of its responder.
+        """
+        signing = {AuthorityState.ACTIVE}
+        if kind is Kind.OCSP_DELEGATE:
+            signing.add(AuthorityState.SUPERSEDED)
+        if not authority.hosted or authority.state not in signing:
             state = str(authority.state) if authority.hosted else "imported, its key is with the supplier"
             raise ConflictError(
                 "issuer-cannot-sign",
@@ -87,8 +99,11 @@ class Signing:
         self, records: IssuanceRecords, template: Template, *, by: Authority, holder: Holder, at: datetime
     ) -> x509.Certificate:
         """Issue one certificate in the caller's transaction."""
-        issuer = self.issuer(by)
         serial = new_serial(self.random_bytes(SERIAL_BYTES))
+        partition = by.crl_partition(serial)
+        issuer = replace(
+            self.issuer(by, kind=template.kind), places=self.places(by.ca_id, partition=partition)
+        )
         intent = Intent(
             ca_id=by.ca_id,
             serial=serial,
@@ -99,7 +114,9 @@ class Signing:
             supplier=holder.supplier,
             device_id=holder.device_id,
             ak_name=holder.ak_name,
+            crl_partition=partition,
         )
+        _check_separation(records.kinds_of_key(intent.spki_sha256), intent=intent)
         records.record_intent(intent)
         certificate = issue(template, issuer=issuer, serial=serial, at=at)
         records.record_certificate(
@@ -122,10 +139,24 @@ class Signing:
         )
         return certificate
 
-    def new_root(self, kind: Kind, *, subject: x509.Name, at: datetime) -> x509.Certificate:
+    def new_root(
+        self, kind: Kind, *, subject: x509.Name, algorithm: KeyAlgorithm, at: datetime
+    ) -> x509.Certificate:
         """Make a key and its self-signed certificate; the caller records it."""
-        key = self.keys.create()
+        key = self.keys.create(algorithm)
         places = self.places(ca_id(key.public_key()))
         issuer = Issuer(kind=kind, certificate=None, key=key, places=places)
         template = Template(kind=kind, public_key=key.public_key(), subject=subject)
         return issue(template, issuer=issuer, serial=new_serial(self.random_bytes(SERIAL_BYTES)), at=at)
+
+
+def _check_separation(kinds: frozenset[Kind], *, intent: Intent) -> None:
+    """Raise ConflictError where one key would both issue and do something else (R75)."""
+    mixed = {kind for kind in kinds if PROFILES[kind].is_ca is not PROFILES[intent.kind].is_ca}
+    if mixed:
+        raise ConflictError(
+            "key-of-another-power",
+            subject=intent.subject,
+            detail=f"the key is that of {', '.join(sorted(mixed))} already; issuing and all else never share a key",
+            remedy="make a key for this purpose alone",
+        )

@@ -1,26 +1,26 @@
-"""Private keys of the CAs: one encrypted PKCS#8 file each, named by the ca_id that follows from the key.
+"""Private keys of the CAs, named by the ca_id that follows from the key: one encrypted PKCS#8 file each.
 
 The one rule: a key is written and durable before anything that it signs is recorded, so no certificate can
-name a key that a crash has eaten; a key file without a record is harmless.
+name a key that a crash has eaten; a key without a record is harmless. `signing_tokens` has the other
+implementation of the port; both give objects that sign like the library's own keys.
 """
 
 import threading
 from pathlib import Path
 from typing import Protocol
 
-from cryptography.hazmat.primitives.asymmetric import ec
-
-from edge.keys import load_private_key, write_private_key
+from ca.key_algorithms import CaPrivateKey, KeyAlgorithm, algorithm_of, generate_key, is_ca_private_key
+from edge.keys import KeyFileError, load_any_private_key, write_private_key
 from standards.pki.fingerprints import ca_id
 
 
 class SigningKeys(Protocol):
     """Port to the CAs' private keys."""
 
-    def create(self) -> ec.EllipticCurvePrivateKey:
-        """A new P-256 key, durable when this returns."""
+    def create(self, algorithm: KeyAlgorithm) -> CaPrivateKey:
+        """A new key, durable when this returns."""
 
-    def load(self, ca_id: str) -> ec.EllipticCurvePrivateKey:
+    def load(self, ca_id: str) -> CaPrivateKey:
         """The key of this CA."""
 
 
@@ -32,22 +32,30 @@ class KeyFolder:
         self._folder = folder
         self._passphrase_file = passphrase_file
         self._lock = threading.Lock()
-        self._opened: dict[str, ec.EllipticCurvePrivateKey] = {}
+        self._opened: dict[str, CaPrivateKey] = {}
 
-    def create(self) -> ec.EllipticCurvePrivateKey:
-        """A new P-256 key, durable when this returns; raises KeyFileError."""
-        key = ec.generate_private_key(ec.SECP256R1())
+    def create(self, algorithm: KeyAlgorithm) -> CaPrivateKey:
+        """A new key, durable when this returns; raises KeyFileError."""
+        key = generate_key(algorithm)
         name = ca_id(key.public_key())
         write_private_key(self._folder / f"{name}.pem", key, passphrase_file=self._passphrase_file)
         with self._lock:
             self._opened[name] = key
         return key
 
-    def load(self, ca_id: str) -> ec.EllipticCurvePrivateKey:
+    def load(self, ca_id: str) -> CaPrivateKey:
         """The key of this CA; raises KeyFileError."""
         with self._lock:
             key = self._opened.get(ca_id)
             if key is None:
-                path = self._folder / f"{ca_id}.pem"
-                key = self._opened[ca_id] = load_private_key(path, passphrase_file=self._passphrase_file)
+                key = self._opened[ca_id] = self._read(ca_id)
             return key
+
+    def _read(self, name: str) -> CaPrivateKey:
+        path = self._folder / f"{name}.pem"
+        key = load_any_private_key(path, passphrase_file=self._passphrase_file)
+        if not is_ca_private_key(key) or algorithm_of(key.public_key()) is None:
+            raise KeyFileError(path, reason="is no key that a CA signs with", remedy="restore the right file")
+        if ca_id(key.public_key()) != name:
+            raise KeyFileError(path, reason="is the key of another CA", remedy="restore the right file")
+        return key

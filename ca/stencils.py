@@ -18,7 +18,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from ca.errors import ProfileError
-from ca.issuance import SERIAL_BYTES, Issuer, Template, new_serial, rehearse, signature_digest
+from ca.issuance import SERIAL_BYTES, new_serial, rehearse
+from ca.key_algorithms import sign
+from ca.template import Issuer, Template
 from edge.process import RandomBytes
 from standards.pki.extensions import HardwareModuleName
 from standards.pki.fingerprints import certificate_der, spki_der
@@ -77,14 +79,13 @@ class Stencil:
         if self._tbs(second) != rehearsals[1].tbs_certificate_bytes:
             raise ProfileError("a stencil does not make what the builder makes")
         self._algorithm = _algorithm(certificate_der(rehearsals[0]), tbs)
-        self._digest = ec.ECDSA(signature_digest(issuer.key))
         self.not_after = rehearsals[0].not_valid_after_utc
 
     def issue(self, filling: Filling) -> bytes:
         """The signed certificate, DER. Raises ProfileError before the CA's key is touched, or for what it made."""
         _check(filling)
         tbs = self._tbs(filling)
-        signature = self._issuer.key.sign(tbs, self._digest)
+        signature = sign(self._issuer.key, tbs)
         content = tbs + self._algorithm + _tagged(_BIT_STRING, b"\x00" + signature)
         der = _tagged(_SEQUENCE, content)
         made = x509.load_der_x509_certificate(der)

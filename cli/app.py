@@ -14,6 +14,7 @@ from cli.commands.batches import batch
 from cli.commands.certificates import certificate
 from cli.commands.credentials import credential
 from cli.commands.devices import device
+from cli.commands.est import est
 from cli.commands.issuing_cas import issuing_ca
 from cli.commands.keys import key
 from cli.commands.logs import log
@@ -22,6 +23,7 @@ from cli.commands.manifest_drafts import COMMANDS as MANIFEST_DRAFTS
 from cli.commands.manifests import manifest
 from cli.commands.policies import policy
 from cli.commands.results import result
+from cli.commands.roots import root
 from cli.commands.runtime_policies import runtime_policy
 from cli.commands.suppliers import supplier
 from cli.commands.validations import validation
@@ -62,7 +64,9 @@ def main() -> None:
 
 for each in (
     supplier,
+    root,
     issuing_ca,
+    est,
     certificate,
     key,
     manifest,

@@ -147,3 +147,11 @@ def _keep(name: str) -> Callable[[click.Context, click.Parameter, Any], None]:
 
 
 pass_invocation = click.make_pass_decorator(Invocation)
+
+algorithm_option = click.option(
+    "--algorithm",
+    type=click.Choice(["p256", "p384", "rsa", "ml-dsa-65"]),
+    default="p256",
+    show_default=True,
+    help="Key of the new CA.",
+)

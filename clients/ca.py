@@ -5,7 +5,7 @@ The one rule: an answer is decoded whole or refused whole (CaAnswerError); a ref
 The responder's routes (delegates, change feed) are in `clients.ca_status`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cryptography import x509
@@ -19,6 +19,8 @@ from clients.ca_bodies import (
     EsRoot,
     EsRootBody,
     EsRootsBody,
+    EstEnrollmentBody,
+    EstEnrollmentsBody,
     FeedBody,
     FeedProgress,
     ImportedBatch,
@@ -30,6 +32,9 @@ from clients.ca_bodies import (
     ManifestBody,
     ReissuePage,
     ReissuePageBody,
+    RolledBody,
+    Root,
+    RootsBody,
     certificate_of,
 )
 from edge.http_client import HttpClient
@@ -54,6 +59,7 @@ __all__ = [
     "IssuedCredential",
     "IssuingCa",
     "ReissuePage",
+    "Root",
 ]
 
 RIM_COSE = "application/rim+cose"
@@ -110,9 +116,9 @@ class CaOperatorClient:
         """Use `http`, with a client certificate that the CA has registered."""
         self._http = http
 
-    def create_es_root(self, supplier: str) -> EsRoot:
+    def create_es_root(self, supplier: str, *, algorithm: str = "p256") -> EsRoot:
         """Make a supplier's ES root whose key stays with the CA (admin)."""
-        body = {"supplier": supplier, "hosted": True}
+        body = {"supplier": supplier, "hosted": True, "algorithm": algorithm}
         return self._post("/v1/es-roots", body, EsRootBody).value()
 
     def import_es_root(self, supplier: str, certificate: x509.Certificate) -> EsRoot:
@@ -127,16 +133,42 @@ class CaOperatorClient:
         return tuple(each.value() for each in listed.es_roots)
 
     def create_issuing_ca(
-        self, supplier: str, *, name: str, models: Sequence[str], tre_level: int
+        self,
+        supplier: str,
+        *,
+        name: str,
+        models: Sequence[str],
+        tre_level: int,
+        algorithm: str = "p256",
     ) -> IssuingCa:
         """Make the issuing CA of a product line (admin)."""
         body = {"supplier": supplier, "name": name, "models": list(models), "tre_level": tre_level}
-        return self._post("/v1/issuing-cas", body, IssuingCaBody).value()
+        return self._post("/v1/issuing-cas", {**body, "algorithm": algorithm}, IssuingCaBody).value()
+
+    def divide_crl(self, ca_id: str, *, count: int) -> IssuingCa:
+        """Spread the certificates of an issuing CA over `count` CRLs from now on (admin)."""
+        return self._post(f"/v1/issuing-cas/{ca_id}/crl-partitions", {"count": count}, IssuingCaBody).value()
 
     def complete_issuing_ca(self, ca_id: str, certificate: x509.Certificate) -> IssuingCa:
         """Hand in the certificate that an imported root signed for an issuing CA (admin)."""
         route = f"/v1/issuing-cas/{ca_id}/certificate"
         return self._post(route, {"certificate": _pem(certificate)}, IssuingCaBody).value()
+
+    def roots(self) -> tuple[Root, ...]:
+        """All roots, with every generation of their keys (any role)."""
+        route = "/v1/roots"
+        listed = read(RootsBody, self._http.get_json(route), route)
+        return tuple(each.value() for each in listed.roots)
+
+    def roll_root(self, ca_id: str, *, algorithm: str) -> tuple[Root, Root]:
+        """Give a root its next key; before and after, with their cross-certificates (admin)."""
+        rolled = self._post(f"/v1/roots/{ca_id}/rollover", {"algorithm": algorithm}, RolledBody)
+        return rolled.before.value(), rolled.after.value()
+
+    def roll_issuing_ca(self, ca_id: str, *, algorithm: str) -> IssuingCa:
+        """Give an issuing CA its next key; its models move to it (admin)."""
+        route = f"/v1/issuing-cas/{ca_id}/rollover"
+        return self._post(route, {"algorithm": algorithm}, IssuingCaBody).value()
 
     def issuing_cas(self) -> tuple[IssuingCa, ...]:
         """All issuing CAs; a supplier sees his own (admin, es, pva, ocsp)."""
@@ -158,6 +190,13 @@ class CaOperatorClient:
         body = {"role": role, "id": service, "purpose": purpose, "csr": _pem(csr)}
         return self._certificate("/v1/operator-certificates", body)
 
+    def certify_issuing_ca(
+        self, supplier: str, *, name: str, tre_level: int, csr: x509.CertificateSigningRequest
+    ) -> x509.Certificate:
+        """The certificate of an issuing CA whose key is elsewhere, below a hosted ES root (admin)."""
+        body = {"supplier": supplier, "name": name, "tre_level": tre_level, "csr": _pem(csr)}
+        return self._certificate("/v1/issuing-ca-certificates", body)
+
     def certify_tls(
         self,
         kind: str,
@@ -170,6 +209,18 @@ class CaOperatorClient:
         """A TLS certificate, `kind` server or client (admin)."""
         body: dict[str, Any] = {"kind": kind, "name": name, "csr": _pem(csr)}
         return self._certificate("/v1/tls-certificates", {**body, "dns": list(dns), "ip": list(ip)})
+
+    def est_enrollments(self) -> list[dict[str, Any]]:
+        """Keys that asked over EST or were registered for it (admin)."""
+        route = "/v1/est-enrollments"
+        return [
+            each.model_dump()
+            for each in read(EstEnrollmentsBody, self._http.get_json(route), route).enrollments
+        ]
+
+    def register_est_key(self, registration: Mapping[str, Any]) -> dict[str, Any]:
+        """Say what a key gets over EST: label, spki_sha256, name, and role or dns and ip (admin)."""
+        return self._post("/v1/est-enrollments", dict(registration), EstEnrollmentBody).model_dump()
 
     def accept_manifest(self, signed: bytes) -> AcceptedManifest:
         """Hand in a signed reference manifest (es)."""

@@ -27,9 +27,25 @@ class EsRoot:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Root:
+    """One generation of a root's key, and what the neighbouring generations certify of it."""
+
+    ca_id: str
+    kind: str
+    supplier: str
+    hosted: bool
+    state: str
+    successor: str | None
+    certificate: x509.Certificate
+    by_predecessor: x509.Certificate | None
+    by_successor: x509.Certificate | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class IssuingCa:
     """An issuing CA; `certificate` is None and `csr` set while it waits for its imported root.
 
+    Its certificates are spread over `crl_partitions` CRLs; `crl_url` is the first.
     `hw_types` is the name of a model -> the hwType (dotted OID) in Platform Credentials of its devices.
     """
 
@@ -43,6 +59,7 @@ class IssuingCa:
     certificate: x509.Certificate | None
     csr: x509.CertificateSigningRequest | None
     es_root_certificate: x509.Certificate
+    crl_partitions: int
     crl_url: str
     ocsp_url: str
 
@@ -148,6 +165,47 @@ class ModelBody(Body):
     hw_type: PositiveInt
 
 
+class RootBody(Body):
+    """A root."""
+
+    ca_id: str
+    kind: str
+    supplier: str | None
+    hosted: bool
+    state: str
+    successor: str | None
+    certificate: str
+    by_predecessor: str | None
+    by_successor: str | None
+
+    def value(self) -> Root:
+        """The root, its certificates decoded."""
+        return Root(
+            ca_id=self.ca_id,
+            kind=self.kind,
+            supplier=self.supplier or "",
+            hosted=self.hosted,
+            state=self.state,
+            successor=self.successor,
+            certificate=certificate_of(self.certificate),
+            by_predecessor=None if self.by_predecessor is None else certificate_of(self.by_predecessor),
+            by_successor=None if self.by_successor is None else certificate_of(self.by_successor),
+        )
+
+
+class RootsBody(Body):
+    """All roots."""
+
+    roots: list[RootBody]
+
+
+class RolledBody(Body):
+    """A root that got its next key."""
+
+    before: RootBody
+    after: RootBody
+
+
 class IssuingCaBody(Body):
     """An issuing CA."""
 
@@ -160,6 +218,7 @@ class IssuingCaBody(Body):
     certificate: str | None
     csr: str | None
     es_root_certificate: str
+    crl_partitions: int = 1
     crl_url: str
     ocsp_url: str
 
@@ -176,6 +235,7 @@ class IssuingCaBody(Body):
             certificate=None if self.certificate is None else certificate_of(self.certificate),
             csr=None if self.csr is None else csr_of(self.csr),
             es_root_certificate=certificate_of(self.es_root_certificate),
+            crl_partitions=self.crl_partitions,
             crl_url=self.crl_url,
             ocsp_url=self.ocsp_url,
         )
@@ -185,6 +245,26 @@ class IssuingCasBody(Body):
     """All issuing CAs."""
 
     issuing_cas: list[IssuingCaBody]
+
+
+class EstEnrollmentBody(Body):
+    """Where a key stands that asks for a certificate over EST."""
+
+    label: str
+    spki_sha256: str
+    state: str
+    since: AwareDatetime
+    name: str
+    role: str
+    dns: list[str]
+    ip: list[str]
+    serial: str | None
+
+
+class EstEnrollmentsBody(Body):
+    """All of them."""
+
+    enrollments: list[EstEnrollmentBody]
 
 
 class CertificateBody(Body):

@@ -115,7 +115,7 @@ class CaStatusClient:
         return tuple(
             IssuingCa(ca_id=each.ca_id, certificate=_certificate(each.certificate, each.ca_id, route))
             for each in answer.issuing_cas
-            if each.state == "active" and each.certificate is not None
+            if each.state in {"active", "superseded"} and each.certificate is not None
         )
 
     def status_changes(self, *, after: int, limit: int = CHANGES_PER_PAGE) -> ChangePage:

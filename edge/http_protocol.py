@@ -126,7 +126,7 @@ def _cancel(timer: asyncio.TimerHandle | None) -> None:
 
 def _peer_certificate(transport: asyncio.BaseTransport) -> bytes | None:
     tls = cast("ssl.SSLObject | None", transport.get_extra_info("ssl_object"))
-    if tls is None or tls.context.verify_mode is not ssl.CERT_REQUIRED:
+    if tls is None or tls.context.verify_mode is ssl.CERT_NONE:
         return None  # a certificate that nobody verified is no certificate
     return tls.getpeercert(binary_form=True)
 

@@ -45,12 +45,16 @@ class ListenerError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerTls:
-    """TLS side of a listener; with `client_anchors` (PEM file) every client must prove a certificate."""
+    """TLS side of a listener; with `client_anchors` (PEM file) every client must prove a certificate.
+
+    `is_client_optional` lets those in who show none; what is shown must still be proven.
+    """
 
     certificate: Path
     key: Path
     passphrase_file: Path | None = None
     client_anchors: Path | None = None
+    is_client_optional: bool = False
 
 
 class Address(Protocol):
@@ -165,7 +169,7 @@ def server_context(tls: ServerTls, *, name: str) -> ssl.SSLContext:
             f"{tls.client_anchors} cannot be used: {error}"
         ) from error
     if tls.client_anchors is not None:
-        context.verify_mode = ssl.CERT_REQUIRED
+        context.verify_mode = ssl.CERT_OPTIONAL if tls.is_client_optional else ssl.CERT_REQUIRED
         context.verify_flags |= ssl.VERIFY_X509_STRICT
         # every connection proves its certificate anew: a session ticket would outlive the anchors
         context.options |= ssl.OP_NO_TICKET

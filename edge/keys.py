@@ -9,6 +9,7 @@ import os
 import stat
 from pathlib import Path
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
@@ -28,6 +29,17 @@ class KeyFileError(Exception):
         self.reason = reason
         self.remedy = remedy
         super().__init__(f"{path}: {reason}; {remedy}")
+
+
+class KeyTokenError(Exception):
+    """A token cannot be used, or holds no such key: which, why, and what to do; never the PIN."""
+
+    def __init__(self, subject: str, *, reason: str, remedy: str) -> None:
+        """Keep what is concerned, what is wrong with it and what to do next."""
+        self.subject = subject
+        self.reason = reason
+        self.remedy = remedy
+        super().__init__(f"{subject}: {reason}; {remedy}")
 
 
 def read_private_file(path: Path) -> bytes:
@@ -105,9 +117,7 @@ def create_log_key(path: Path, *, passphrase_file: Path) -> ed25519.Ed25519Priva
     return key
 
 
-def write_private_key(
-    path: Path, key: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey, *, passphrase_file: Path
-) -> None:
+def write_private_key(path: Path, key: PrivateKeyTypes, *, passphrase_file: Path) -> None:
     """Write `key` as encrypted PKCS#8 PEM to the new private file `path`."""
     encryption = serialization.BestAvailableEncryption(read_passphrase(passphrase_file))
     pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption)
@@ -117,10 +127,9 @@ def write_private_key(
 def load_private_key(path: Path, *, passphrase_file: Path) -> ec.EllipticCurvePrivateKey:
     """Load an EC key (P-256 or P-384) from the encrypted PKCS#8 PEM file `path`.
 
-    Raises KeyFileError for anything else: an unencrypted key too, since a copied backup of it would
-    be the key itself.
+    Raises KeyFileError for anything else.
     """
-    key = _open_key(path, passphrase_file)
+    key = load_any_private_key(path, passphrase_file=passphrase_file)
     if not isinstance(key, ec.EllipticCurvePrivateKey) or key.curve.name not in {"secp256r1", "secp384r1"}:
         raise KeyFileError(path, reason="is no EC key on P-256 or P-384", remedy="make one of these")
     return key
@@ -128,7 +137,7 @@ def load_private_key(path: Path, *, passphrase_file: Path) -> ec.EllipticCurvePr
 
 def load_log_key(path: Path, *, passphrase_file: Path) -> ed25519.Ed25519PrivateKey:
     """Load the Ed25519 key of an audit log, as `load_private_key` loads others. Raises KeyFileError."""
-    key = _open_key(path, passphrase_file)
+    key = load_any_private_key(path, passphrase_file=passphrase_file)
     if not isinstance(key, ed25519.Ed25519PrivateKey):
         raise KeyFileError(
             path, reason="is no Ed25519 key", remedy="make one: pva log key KEY_FILE --name NAME"
@@ -136,7 +145,11 @@ def load_log_key(path: Path, *, passphrase_file: Path) -> ed25519.Ed25519Private
     return key
 
 
-def _open_key(path: Path, passphrase_file: Path) -> PrivateKeyTypes:
+def load_any_private_key(path: Path, *, passphrase_file: Path) -> PrivateKeyTypes:
+    """Load a key of any algorithm from the encrypted PKCS#8 PEM file `path`; what it may be is the caller's matter.
+
+    Raises KeyFileError for an unencrypted key too, since a copied backup of it would be the key itself.
+    """
     pem = read_private_file(path)
     if b"-----BEGIN ENCRYPTED PRIVATE KEY-----" not in pem:
         raise KeyFileError(
@@ -144,7 +157,7 @@ def _open_key(path: Path, passphrase_file: Path) -> PrivateKeyTypes:
         )
     try:
         return serialization.load_pem_private_key(pem, read_passphrase(passphrase_file))
-    except ValueError:
+    except (ValueError, UnsupportedAlgorithm):
         raise KeyFileError(
             path, reason=f"does not open with {passphrase_file}", remedy="check the pair"
         ) from None

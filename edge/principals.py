@@ -31,6 +31,7 @@ CERTIFICATE_REVOKED = "certificate-revoked"
 """Problem type for a registered certificate that is revoked."""
 PUBLIC = "public"
 DEVICE = "device"
+ENROLLING = "enrolling"
 _ACCESS = "pva_access"
 _TABLE_BYTES_MAX = 4 << 20
 _Digest = Field(pattern=r"^[0-9a-f]{64}$")
@@ -146,6 +147,11 @@ def device(view: View) -> View:
     return _declare((DEVICE,))(view)
 
 
+def enrolling(view: View) -> View:
+    """Declare that a view serves whoever asks for a certificate: a registered key or an old certificate proves him."""
+    return _declare((ENROLLING,))(view)
+
+
 def enforce_access(app: Flask, *, principals: PrincipalTable | None = None) -> None:
     """Make every route of `app` obey its declaration; call it last in the application's factory.
 
@@ -155,7 +161,7 @@ def enforce_access(app: Flask, *, principals: PrincipalTable | None = None) -> N
     missing = sorted(rule.rule for rule in app.url_map.iter_rules() if not declared.get(rule.endpoint))
     if missing:
         raise UndeclaredAccessError(
-            f"routes without declared access: {', '.join(missing)}; use require, public, device"
+            f"routes without declared access: {', '.join(missing)}; use require, public, device, enrolling"
         )
     with_roles = {endpoint for endpoint, roles in declared.items() if set(roles) & ROLES}
     if with_roles and principals is None:

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, mldsa, rsa
 
 from pva.credential import Supplier
 from pva.manifest_chain import check_succession
@@ -209,7 +209,7 @@ def _acceptable_root(pem: bytes, *, at: datetime) -> x509.Certificate:
     elif not _signed_itself(root):
         fault = "expected a self-signed certificate, its signature is not by its own key"
     elif not _strong(root):
-        fault = "expected an ECDSA key on P-256, P-384 or P-521, or RSA of 2048 bits or more"
+        fault = "expected an ECDSA key on P-256, P-384 or P-521, RSA of 2048 bits or more, or ML-DSA-65"
     if fault is not None:
         raise RefusalError(
             RefusalCode.ROOT_UNACCEPTABLE,
@@ -238,6 +238,8 @@ def _signed_itself(root: x509.Certificate) -> bool:
 
 def _strong(root: x509.Certificate) -> bool:
     key = root.public_key()
+    if isinstance(key, mldsa.MLDSA65PublicKey):
+        return True
     if isinstance(key, rsa.RSAPublicKey):
         return key.key_size >= _RSA_BITS_MIN
     return isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name in {

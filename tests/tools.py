@@ -29,6 +29,7 @@ PACKAGES = {
     "nginx": "nginx-light",
     "java": "default-jdk-headless",
     "javac": "default-jdk-headless",
+    "softhsm2-util": "softhsm2",
 }
 
 

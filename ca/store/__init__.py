@@ -15,6 +15,7 @@ from ca.errors import ConcurrentChangeError
 from ca.store.authorities import AuthorityRows, SupplyRows
 from ca.store.certificates import CertificateRows, RevocationListRows
 from ca.store.devices import DeviceRows, SessionRows
+from ca.store.est import EstRows
 from ca.store.feeds import FeedRows
 from ca.store.holds import HoldRows
 from ca.store.lines import LineRows
@@ -39,6 +40,7 @@ class Records(
     HoldRows,
     LineRows,
     RevocationListRows,
+    EstRows,
 ):
     """All records of the CA, inside one transaction."""
 

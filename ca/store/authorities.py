@@ -21,9 +21,16 @@ class AuthorityRows(Rows):
         return self._one(tables.authorities.c.ca_id == ca_id)
 
     def root(self, kind: Kind, *, supplier: str | None = None) -> Authority | None:
-        """The root of this kind; for an ES root, that of the supplier."""
+        """The root of this kind that has no successor; for an ES root, that of the supplier."""
         table = tables.authorities
-        return self._one(table.c.kind == str(kind), table.c.supplier == (supplier or ""))
+        return self._one(
+            table.c.kind == str(kind), table.c.supplier == (supplier or ""), table.c.successor.is_(None)
+        )
+
+    def roots(self, kind: Kind, *, supplier: str | None = None) -> list[Authority]:
+        """All generations of a root, oldest first."""
+        found = self.authorities(kind)
+        return [each for each in found if each.supplier == supplier]
 
     def authority_named(self, kind: Kind, *, supplier: str, name: str) -> Authority | None:
         """The CA of the supplier with this name."""
@@ -66,6 +73,40 @@ class AuthorityRows(Rows):
         self._connection.execute(
             sa.update(table).where(table.c.ca_id == ca_id).values(state=str(AuthorityState.REVOKED))
         )
+
+    def supersede_authority(self, ca_id: str, *, successor: str, name: str) -> bool:
+        """Let an active CA be followed by another of its name; False when it is not active."""
+        table = tables.authorities
+        change = (
+            sa.update(table)
+            .where(table.c.ca_id == ca_id, table.c.state == str(AuthorityState.ACTIVE))
+            .values(state=str(AuthorityState.SUPERSEDED), successor=successor, name=name)
+        )
+        return self._connection.execute(change).rowcount == 1
+
+    def cross_certify(
+        self, ca_id: str, *, by_predecessor: bytes | None = None, by_successor: bytes | None = None
+    ) -> None:
+        """Keep the certificate of this CA's key that a neighbouring generation signed, DER."""
+        given = {"by_predecessor": by_predecessor, "by_successor": by_successor}
+        table = tables.authorities
+        values = {name: der for name, der in given.items() if der is not None}
+        self._connection.execute(sa.update(table).where(table.c.ca_id == ca_id).values(**values))
+
+    def move_models(self, *, before: str, after: str) -> None:
+        """Let an issuing CA certify the models of the one before it."""
+        table = tables.models
+        self._connection.execute(sa.update(table).where(table.c.ca_id == before).values(ca_id=after))
+
+    def raise_crl_partitions(self, ca_id: str, *, count: int) -> bool:
+        """Give a CA `count` partitions; False when it has as many or more."""
+        table = tables.authorities
+        change = (
+            sa.update(table)
+            .where(table.c.ca_id == ca_id, table.c.crl_partitions < count)
+            .values(crl_partitions=count)
+        )
+        return self._connection.execute(change).rowcount == 1
 
     def model(self, supplier: str, model: str) -> Model | None:
         """The model of this name."""

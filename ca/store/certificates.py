@@ -8,12 +8,15 @@ import sqlalchemy as sa
 
 from ca.lifecycle import Reason, Status
 from ca.profiles import Kind
-from ca.records import Intent, Issued, RevocationList, StatusChange, serial_text
+from ca.records import Intent, Issued, RevocationList, Revoked, StatusChange, serial_text
 from ca.store import tables
 from ca.store.rows import Rows
+from standards.pki.fingerprints import CA_ID_HEX_DIGITS
 
 STATUS_SEQUENCE = "status"
 FIRST_VERSION = 1
+_FIRST = sa.literal(FIRST_VERSION, literal_execute=True)
+"""As it stands in the index `ix_certificate_status_changes`, so that it serves."""
 
 
 def _with_present_status() -> sa.Select[Any]:
@@ -33,6 +36,25 @@ def _with_present_status() -> sa.Select[Any]:
 
 
 _WITH_PRESENT_STATUS = _with_present_status()
+
+
+def _present_revocations() -> sa.Select[Any]:
+    table, history = tables.certificates, tables.certificate_status
+    later = history.alias("later")
+    superseded = sa.exists().where(
+        later.c.ca_id == history.c.ca_id,
+        later.c.serial == history.c.serial,
+        later.c.version > history.c.version,
+    )
+    return (
+        sa.select(history.c.serial, history.c.reason, history.c.changed_at, table.c.not_after)
+        .select_from(history.join(table))
+        .where(history.c.status == str(Status.REVOKED), ~superseded)
+        .order_by(history.c.seq)
+    )
+
+
+_REVOKED = _present_revocations()
 
 
 class CertificateRows(Rows):
@@ -67,17 +89,41 @@ class CertificateRows(Rows):
         """All PfCs of a device, oldest first."""
         return self._issued(tables.certificates.c.device_id == device_id)
 
-    def revoked_certificates(self, ca_id: str) -> list[Issued]:
-        """Certificates of a CA whose present status is revoked, oldest first."""
-        return self._issued(
-            tables.certificates.c.ca_id == ca_id, tables.certificate_status.c.status == str(Status.REVOKED)
-        )
+    def kinds_of_key(self, spki_sha256: str) -> frozenset[Kind]:
+        """Everything that a key was ever certified for here; CAs that are known here count too."""
+        table, authorities = tables.certificates, tables.authorities
+        certified = sa.select(table.c.kind).where(table.c.spki_sha256 == spki_sha256)
+        known = sa.select(authorities.c.kind).where(authorities.c.ca_id == spki_sha256[:CA_ID_HEX_DIGITS])
+        found = self._connection.execute(sa.union(certified, known)).scalars()
+        return frozenset(Kind(each) for each in found)
 
-    def last_revocation_seq(self, ca_id: str) -> int:
-        """Seq of the last change of status (revoked, held, released) of a CA's certificates, 0 before the first."""
-        history = tables.certificate_status
-        query = sa.select(sa.func.max(history.c.seq)).where(
-            history.c.ca_id == ca_id, history.c.version > FIRST_VERSION
+    def certificates_of_key(self, kind: Kind, *, spki_sha256: str) -> list[Issued]:
+        """Certificates of this kind for a key, oldest first."""
+        table = tables.certificates
+        return self._issued(table.c.kind == str(kind), table.c.spki_sha256 == spki_sha256)
+
+    def revoked_certificates(self, ca_id: str, *, partition: int = 0) -> list[Revoked]:
+        """Certificates of a CA's partition whose present status is revoked, oldest first."""
+        words = {str(reason): reason for reason in Reason}
+        query = _REVOKED.where(
+            tables.certificate_status.c.ca_id == ca_id, tables.certificates.c.crl_partition == partition
+        )
+        return [
+            Revoked(serial=int(serial, 16), reason=words[reason], changed_at=changed_at, not_after=not_after)
+            for serial, reason, changed_at, not_after in self._connection.execute(query)
+        ]
+
+    def last_revocation_seq(self, ca_id: str, *, partition: int = 0) -> int:
+        """Seq of the last change of status (revoked, held, released) in a CA's partition, 0 before the first."""
+        table, history = tables.certificates, tables.certificate_status
+        query = (
+            sa.select(sa.func.max(history.c.seq))
+            .select_from(history.join(table))
+            .where(
+                history.c.ca_id == ca_id,
+                history.c.version > _FIRST,
+                table.c.crl_partition == partition,
+            )
         )
         return int(self._connection.execute(query).scalar_one() or 0)
 
@@ -150,10 +196,15 @@ class CertificateRows(Rows):
 class RevocationListRows(Rows):
     """Published CRLs."""
 
-    def newest_revocation_list(self, ca_id: str) -> RevocationList | None:
-        """The CRL with the highest number."""
+    def newest_revocation_list(self, ca_id: str, *, partition: int = 0) -> RevocationList | None:
+        """The CRL of the partition with the highest number."""
         table = tables.revocation_lists
-        query = sa.select(table).where(table.c.ca_id == ca_id).order_by(table.c.number.desc()).limit(1)
+        query = (
+            sa.select(table)
+            .where(table.c.ca_id == ca_id, table.c.partition == partition)
+            .order_by(table.c.number.desc())
+            .limit(1)
+        )
         row = self._connection.execute(query).mappings().one_or_none()
         return None if row is None else RevocationList(**row)
 

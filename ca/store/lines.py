@@ -8,12 +8,24 @@ from itertools import groupby
 import sqlalchemy as sa
 
 from ca.lifecycle import DeviceState, Reason, Status
+from ca.profiles import PROFILES
 from ca.records import Intent, LineCredential, LineDevice, Signed, serial_text
 from ca.store import tables
 from ca.store.certificates import FIRST_VERSION, STATUS_SEQUENCE
 from ca.store.rows import Rows
+from standards.pki.fingerprints import CA_ID_HEX_DIGITS
 
 _INTENT = tuple(each.name for each in fields(Intent))
+_CA_KINDS = tuple(str(kind) for kind, profile in PROFILES.items() if profile.is_ca)
+
+
+def _has_a_ca(spki_sha256: sa.ColumnElement[str]) -> sa.ColumnElement[bool]:
+    """Whether a key was certified for a CA here, or is that of a CA that is known here."""
+    certified, authorities = tables.certificates.alias("certified"), tables.authorities
+    return sa.or_(
+        sa.exists().where(certified.c.spki_sha256 == spki_sha256, certified.c.kind.in_(_CA_KINDS)),
+        sa.exists().where(authorities.c.ca_id == sa.func.substr(spki_sha256, 1, CA_ID_HEX_DIGITS)),
+    )
 
 
 class LineRows(Rows):
@@ -49,6 +61,7 @@ class LineRows(Rows):
                 issued.c.der,
                 history.c.status,
                 history.c.reason,
+                _has_a_ca(issued.c.spki_sha256).label("issuing"),
             )
             .select_from(page.join(issued, issued.c.device_id == page.c.device_id).join(history))
             .where(~newer)
@@ -66,6 +79,7 @@ class LineRows(Rows):
                         der=row.der,
                         status=Status(row.status),
                         reason=None if row.reason is None else Reason(row.reason),
+                        issuing=bool(row.issuing),
                     )
                     for row in of_device
                 ),

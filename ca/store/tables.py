@@ -31,6 +31,10 @@ authorities = sa.Table(
     sa.Column("certificate", sa.LargeBinary, nullable=True),
     sa.Column("csr", sa.LargeBinary, nullable=True),
     sa.Column("tre_level", sa.Integer, nullable=True),
+    sa.Column("crl_partitions", sa.Integer, nullable=False, server_default="1"),
+    sa.Column("successor", _CA_ID, nullable=True),
+    sa.Column("by_predecessor", sa.LargeBinary, nullable=True),
+    sa.Column("by_successor", sa.LargeBinary, nullable=True),
     sa.Column("created_at", UtcTime, nullable=False),
     sa.UniqueConstraint("kind", "supplier", "name"),
 )
@@ -137,11 +141,13 @@ certificates = sa.Table(
     sa.Column("supplier", _NAME, nullable=True),
     sa.Column("device_id", _DEVICE_ID, nullable=True, index=True),
     sa.Column("ak_name", sa.LargeBinary, nullable=True, index=True),
-    sa.Column("spki_sha256", sa.String(64), nullable=False),
+    sa.Column("spki_sha256", sa.String(64), nullable=False, index=True),
     # NULL between the intent and the signature; without a status row nobody is told of it
     sa.Column("der", sa.LargeBinary, nullable=True),
     sa.Column("not_after", UtcTime, nullable=True),
     sa.Column("issued_at", UtcTime, nullable=False),
+    # which of its CA's CRLs its CRLDP names
+    sa.Column("crl_partition", sa.Integer, nullable=False, server_default="0"),
 )
 
 certificate_status = sa.Table(
@@ -155,6 +161,15 @@ certificate_status = sa.Table(
     sa.Column("reason", _WORD, nullable=True),
     sa.Column("changed_at", UtcTime, nullable=False),
     sa.UniqueConstraint("ca_id", "serial", "version"),
+    sa.Index("ix_certificate_status_status", "ca_id", "status"),
+    # the first status of each certificate is none that a CRL takes account of
+    sa.Index(
+        "ix_certificate_status_changes",
+        "ca_id",
+        "seq",
+        sqlite_where=sa.text("version > 1"),
+        postgresql_where=sa.text("version > 1"),
+    ),
     sa.ForeignKeyConstraint(["ca_id", "serial"], ["certificates.ca_id", "certificates.serial"]),
 )
 
@@ -189,9 +204,10 @@ used_results = sa.Table(
 )
 
 revocation_lists = sa.Table(
-    "revocation_lists",
+    "published_lists",
     metadata,
     sa.Column("ca_id", _CA_ID, sa.ForeignKey("authorities.ca_id"), primary_key=True),
+    sa.Column("partition", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("number", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("der", sa.LargeBinary, nullable=False),
     sa.Column("this_update", UtcTime, nullable=False),
@@ -234,6 +250,22 @@ manifest_models = sa.Table(
     sa.Column("current", sa.Boolean, nullable=False),
     sa.ForeignKeyConstraint(["supplier", "manifest_id"], ["manifests.supplier", "manifests.manifest_id"]),
     sa.ForeignKeyConstraint(["supplier", "model"], ["models.supplier", "models.model"]),
+)
+
+est_enrollments = sa.Table(
+    "est_enrollments",
+    metadata,
+    sa.Column("kind", _WORD, primary_key=True),
+    sa.Column("spki_sha256", sa.String(64), primary_key=True),
+    sa.Column("state", _WORD, nullable=False),
+    sa.Column("since", UtcTime, nullable=False),
+    sa.Column("name", _NAME, nullable=False),
+    sa.Column("role", _WORD, nullable=False),
+    # names of a TLS server, one a line
+    sa.Column("dns", sa.Text, nullable=False),
+    sa.Column("addresses", sa.Text, nullable=False),
+    sa.Column("ca_id", _CA_ID, nullable=True),
+    sa.Column("serial", _SERIAL, nullable=True),
 )
 
 counters = sa.Table(

@@ -18,6 +18,8 @@ Word = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 CaId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 ResultId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 HOLD_RESULTS_MAX = 64
+Algorithm = Literal["p256", "p384", "rsa", "ml-dsa-65"]
+"""What a CA's key may be (`key_algorithms.CA_KEYS`)."""
 _HOSTS_MAX = 16
 
 
@@ -33,6 +35,7 @@ class NewEsRoot(Body):
     supplier: Name
     hosted: Literal[True] | None = None
     certificate: Pem | None = None
+    algorithm: Algorithm = "p256"
 
     @model_validator(mode="after")
     def _one_of_two(self) -> Self:
@@ -48,12 +51,25 @@ class NewIssuingCa(Body):
     name: Name
     models: Annotated[list[Name], Field(min_length=1, max_length=64)]
     tre_level: Annotated[int, Field(ge=min(POLICY_TRE_LEVELS), le=max(POLICY_TRE_LEVELS))]
+    algorithm: Algorithm = "p256"
 
 
 class IssuingCertificate(Body):
     """The certificate that an imported root signed for an issuing CA."""
 
     certificate: Pem
+
+
+class Division(Body):
+    """Over how many CRLs an issuing CA spreads its certificates from now on."""
+
+    count: int
+
+
+class NextKey(Body):
+    """What the next key of a CA is to be."""
+
+    algorithm: Algorithm = "p256"
 
 
 class NewSupplierCertificate(Body):
@@ -81,6 +97,26 @@ class NewTlsCertificate(Body):
     csr: Pem
     dns: Annotated[list[Annotated[str, StringConstraints(max_length=253)]], Field(max_length=_HOSTS_MAX)] = []
     ip: Annotated[list[Annotated[str, StringConstraints(max_length=45)]], Field(max_length=_HOSTS_MAX)] = []
+
+
+class NewEstEnrollment(Body):
+    """What a key may be certified for over EST; `role` for an operator's service, `dns` and `ip` for a server."""
+
+    label: Word
+    spki_sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+    name: Name
+    role: Annotated[str, StringConstraints(max_length=32)] = ""
+    dns: Annotated[list[Annotated[str, StringConstraints(max_length=253)]], Field(max_length=_HOSTS_MAX)] = []
+    ip: Annotated[list[Annotated[str, StringConstraints(max_length=45)]], Field(max_length=_HOSTS_MAX)] = []
+
+
+class NewSubordinate(Body):
+    """An issuing CA whose key is elsewhere, below a hosted ES root."""
+
+    supplier: Name
+    name: Name
+    tre_level: int
+    csr: Pem
 
 
 class NewDelegate(Body):
@@ -158,6 +194,18 @@ def es_root_body(root: Authority) -> dict[str, Any]:
     }
 
 
+def root_body(root: Authority) -> dict[str, Any]:
+    """A root with what its neighbours in time say of its key."""
+    return {
+        **es_root_body(root),
+        "kind": str(root.kind),
+        "state": str(root.state),
+        "successor": root.successor,
+        "by_predecessor": pem(root.by_predecessor),
+        "by_successor": pem(root.by_successor),
+    }
+
+
 def issuing_ca_body(
     authority: Authority, *, root: Authority, models: list[Model], crl_url: str, ocsp_url: str
 ) -> dict[str, Any]:
@@ -172,6 +220,7 @@ def issuing_ca_body(
         "models": [{"model": each.model, "hw_type": each.hw_type} for each in models],
         "tre_level": authority.tre_level,
         "state": str(authority.state),
+        "crl_partitions": authority.crl_partitions,
         "certificate": pem(authority.certificate),
         "csr": csr,
         "es_root": root.ca_id,

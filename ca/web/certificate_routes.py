@@ -29,6 +29,15 @@ def certificate_routes(certification: Certification) -> Blueprint:
         made = certification.certify_operator(body.role, service=body.id, purpose=body.purpose, csr=body.csr)
         return {"certificate": bodies.certificate_pem(made)}, 201
 
+    @routes.post("/v1/issuing-ca-certificates")
+    @require("admin")
+    def certify_issuing_ca() -> Answer:
+        body = json_body(bodies.NewSubordinate)
+        made = certification.certify_issuing_ca(
+            body.supplier, title=body.name, tre_level=body.tre_level, csr=body.csr, caller=caller()
+        )
+        return {"certificate": bodies.certificate_pem(made)}, 201
+
     @routes.post("/v1/tls-certificates")
     @require("admin")
     def certify_tls() -> Answer:

@@ -8,13 +8,17 @@ from ca.batch_feeds import BatchFeeds
 from ca.batches import Batches
 from ca.bulk_issuance import BulkIssuance
 from ca.certification import Certification
+from ca.est import Est
 from ca.hierarchy import Hierarchy
 from ca.holds import Holds
 from ca.manifests import Manifests
 from ca.revocation import Revocation
+from ca.revocation_lists import RevocationLists
+from ca.rollover import Rollover
 from ca.signing import Signing
 from ca.web.certificate_routes import certificate_routes
-from ca.web.hierarchy_routes import CatalogueStore, hierarchy_routes
+from ca.web.est_routes import est_routes
+from ca.web.hierarchy_routes import CatalogueStore, issuing_ca_routes, root_routes
 from ca.web.problems import PROBLEMS, AuditStore, refusal_recorder
 from ca.web.reissue_routes import reissue_routes
 from ca.web.status_routes import status_routes
@@ -42,16 +46,27 @@ class OperatorDesk:
     manifests: Manifests
     revocation: Revocation
     holds: Holds
+    lists: RevocationLists
+    rollover: Rollover
+    est: Est
     log: AuditLog | None = None
 
 
 def operator_app(desk: OperatorDesk, *, principals: PrincipalTable) -> Flask:
     """Application of the operator listener."""
     app = Flask("ca.operator", static_folder=None)
+    app.register_blueprint(root_routes(desk.hierarchy, rollover=desk.rollover, catalogue=desk.catalogue))
     app.register_blueprint(
-        hierarchy_routes(desk.hierarchy, catalogue=desk.catalogue, places=desk.signing.places)
+        issuing_ca_routes(
+            desk.hierarchy,
+            rollover=desk.rollover,
+            lists=desk.lists,
+            catalogue=desk.catalogue,
+            places=desk.signing.places,
+        )
     )
     app.register_blueprint(certificate_routes(desk.certification))
+    app.register_blueprint(est_routes(desk.est))
     app.register_blueprint(supply_routes(desk.manifests, desk.batches, desk.revocation))
     app.register_blueprint(feed_routes(desk.feeds))
     app.register_blueprint(reissue_routes(desk.bulk))

@@ -78,6 +78,25 @@ def for_operator(
     )
 
 
+@certificate.command("issuing-ca")
+@click.argument("supplier")
+@click.option("--name", required=True, help="Name of the product line.")
+@click.option("--tre-level", type=click.IntRange(1, 3), required=True, help="Security level of its TREs.")
+@_csr
+@_out
+@pass_invocation
+def for_issuing_ca(
+    invocation: Invocation, *, supplier: str, name: str, tre_level: int, csr: Path, out: Path | None
+) -> None:
+    """Certify an issuing CA whose key is elsewhere, below a root that the CA hosts (admin).
+
+    The CA there has the root imported, and this certificate completes its pending issuing CA.
+    """
+    made = invocation.ca().certify_issuing_ca(supplier, name=name, tre_level=tre_level, csr=read_csr(csr))
+    step = f"at the CA that has its key: pva issuing-ca complete CA_ID --certificate {out or 'FILE'}"
+    invocation.answer(_certified(made, out=out, next_step=step))
+
+
 @certificate.command("tls")
 @click.argument("name")
 @click.option("--kind", type=click.Choice(["server", "client"]), required=True, help="Listener, or person.")

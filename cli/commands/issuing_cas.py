@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cli.answers import Answer
 from cli.failures import refused
 from cli.files import file_in, out_option, read_certificate, write_file
-from cli.invocation import Invocation, Section, pass_invocation
+from cli.invocation import Invocation, Section, algorithm_option, pass_invocation
 from clients.ca import IssuingCa
 from standards.pki.fingerprints import certificate_sha256
 
@@ -32,15 +32,24 @@ def issuing_ca() -> None:
     required=True,
     help="Security level of the TRE that its devices have; it stands in every platform credential.",
 )
+@algorithm_option
 @pass_invocation
 def create(
-    invocation: Invocation, *, supplier: str, name: str, models: Sequence[str], tre_level: int
+    invocation: Invocation,
+    *,
+    supplier: str,
+    name: str,
+    models: Sequence[str],
+    tre_level: int,
+    algorithm: str,
 ) -> None:
     """Make the issuing CA of a product line (admin).
 
     Below an imported root it is pending, and has a CSR for the supplier to sign.
     """
-    made = invocation.ca().create_issuing_ca(supplier, name=name, models=list(models), tre_level=tre_level)
+    made = invocation.ca().create_issuing_ca(
+        supplier, name=name, models=list(models), tre_level=tre_level, algorithm=algorithm
+    )
     invocation.answer(_described(made, outcome="created"))
 
 
@@ -52,6 +61,25 @@ def complete(invocation: Invocation, *, ca_id: str, certificate: Path) -> None:
     """Hand in the certificate of a pending issuing CA (admin)."""
     made = invocation.ca().complete_issuing_ca(ca_id, read_certificate(certificate))
     invocation.answer(_described(made, outcome="completed"))
+
+
+@issuing_ca.command("divide")
+@click.argument("ca_id")
+@click.option("--lists", type=click.IntRange(2, 256), required=True, help="Number of CRLs; it never shrinks.")
+@pass_invocation
+def divide(invocation: Invocation, *, ca_id: str, lists: int) -> None:
+    """Spread the certificates that an issuing CA signs from now on over several CRLs (admin)."""
+    invocation.answer(_described(invocation.ca().divide_crl(ca_id, count=lists), outcome="divided"))
+
+
+@issuing_ca.command("rollover")
+@click.argument("ca_id")
+@algorithm_option
+@pass_invocation
+def rollover(invocation: Invocation, *, ca_id: str, algorithm: str) -> None:
+    """Give an issuing CA below a root that the CA hosts its next key; its models move to it (admin)."""
+    made = invocation.ca().roll_issuing_ca(ca_id, algorithm=algorithm)
+    invocation.answer(_described(made, outcome="rolled over"))
 
 
 @issuing_ca.command("list")
@@ -119,6 +147,7 @@ def _described(found: IssuingCa, *, outcome: str) -> Answer:
         "tre_level": found.tre_level,
         "state": found.state,
         "sha256": None if found.certificate is None else certificate_sha256(found.certificate),
+        "crls": found.crl_partitions,
         "crl_url": found.crl_url,
         "ocsp_url": found.ocsp_url,
     }
@@ -132,4 +161,9 @@ def _described(found: IssuingCa, *, outcome: str) -> Answer:
         + " ".join(f"--model {shlex.quote(each)}" for each in found.models)
         + f" --ocsp-url {found.ocsp_url}"
     )
-    return Answer(outcome=outcome, members=members, pem=pem, next_step="" if outcome == "found" else step)
+    return Answer(
+        outcome=outcome,
+        members=members,
+        pem=pem,
+        next_step=step if outcome in {"created", "completed"} else "",
+    )

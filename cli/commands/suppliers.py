@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cli.answers import Answer
 from cli.failures import refused
 from cli.files import file_in, out_option, read_certificate, write_file
-from cli.invocation import Invocation, Section, pass_invocation
+from cli.invocation import Invocation, Section, algorithm_option, pass_invocation
 from clients.ca import EsRoot
 from clients.pva import SupplierEntry
 from standards.pki.fingerprints import certificate_sha256
@@ -25,13 +25,14 @@ def supplier() -> None:
 @supplier.command("open")
 @click.argument("name")
 @out_option("Write the new root's certificate (PEM) to this file.")
+@algorithm_option
 @pass_invocation
-def open_hosted(invocation: Invocation, *, name: str, out: Path | None) -> None:
+def open_hosted(invocation: Invocation, *, name: str, algorithm: str, out: Path | None) -> None:
     """Open an ES root whose key the CA keeps (admin).
 
     NAME is the supplier's name, as batches and manifests will carry it.
     """
-    root = invocation.ca().create_es_root(name)
+    root = invocation.ca().create_es_root(name, algorithm=algorithm)
     invocation.answer(_opened(root, outcome="opened", out=out))
 
 

@@ -13,7 +13,7 @@ from enum import Enum
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, mldsa, rsa
 
 from standards.pki.errors import DecodeError, RevocationError
 from standards.pki.fingerprints import UNREADABLE
@@ -123,9 +123,11 @@ def _check_signature(crl: x509.CertificateRevocationList, *, issuer: x509.Certif
         if isinstance(extension.value, x509.KeyUsage) and not extension.value.crl_sign:
             raise RevocationError("the issuer's keyUsage lacks cRLSign")
     key = issuer.public_key()
-    if not isinstance(key, ec.EllipticCurvePublicKey | rsa.RSAPublicKey):
-        raise RevocationError("key of the issuer", expected="RSA or ECC", got=type(key).__name__)
-    if not isinstance(crl.signature_hash_algorithm, _STRONG) or not crl.is_signature_valid(key):
+    if not isinstance(key, ec.EllipticCurvePublicKey | rsa.RSAPublicKey | mldsa.MLDSA65PublicKey):
+        raise RevocationError("key of the issuer", expected="RSA, ECC or ML-DSA-65", got=type(key).__name__)
+    # ML-DSA signs the list itself and names no digest
+    strong = isinstance(key, mldsa.MLDSA65PublicKey) or isinstance(crl.signature_hash_algorithm, _STRONG)
+    if not strong or not crl.is_signature_valid(key):
         raise RevocationError("the CRL's signature is not that of its issuer")
 
 

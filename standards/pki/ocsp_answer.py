@@ -13,7 +13,7 @@ from enum import Enum
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.x509 import ocsp
 
 from standards.pki import oids
@@ -123,15 +123,20 @@ def _is_responder(response: ocsp.OCSPResponse, certificate: x509.Certificate) ->
 
 def _check_signature(response: ocsp.OCSPResponse, *, signer: x509.Certificate) -> None:
     key, digest = signer.public_key(), response.signature_hash_algorithm
-    if not isinstance(digest, _STRONG):
-        raise RevocationError("signature of the answer", expected="SHA-256 or better", got=str(digest))
     try:
+        if isinstance(key, ed25519.Ed25519PublicKey) and digest is None:  # RFC 8410: no digest is named
+            key.verify(response.signature, response.tbs_response_bytes)
+            return
+        if not isinstance(digest, _STRONG):
+            raise RevocationError("signature of the answer", expected="SHA-256 or better", got=str(digest))
         if isinstance(key, ec.EllipticCurvePublicKey):
             key.verify(response.signature, response.tbs_response_bytes, ec.ECDSA(digest))
         elif isinstance(key, rsa.RSAPublicKey):
             key.verify(response.signature, response.tbs_response_bytes, padding.PKCS1v15(), digest)
         else:
-            raise RevocationError("key of the responder", expected="RSA or ECC", got=type(key).__name__)
+            raise RevocationError(
+                "key of the responder", expected="RSA, ECC or Ed25519", got=type(key).__name__
+            )
     except InvalidSignature as error:
         raise RevocationError("the answer's signature is not that of its responder") from error
 

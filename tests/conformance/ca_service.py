@@ -40,13 +40,14 @@ principals = "principals.json"
 
 @dataclass(kw_only=True)
 class Installation:
-    """A CA in a folder of its own."""
+    """A CA in a folder of its own; `more` are settings beside those that each needs, as TOML."""
 
     folder: Path
     maker: TpmMaker
     responder: ec.EllipticCurvePrivateKey | None = None
     responders: tuple[str, ...] = ()
     database: str | None = None
+    more: str = ""
     process: "subprocess.Popen[str] | None" = None
     urls: dict[str, str] | None = None
 
@@ -66,6 +67,7 @@ class Installation:
                 database=self.database or f"sqlite:///{self.folder}/ca.db",
                 responders=json.dumps([*own, *self.responders]),
             )
+            + self.more
         )
         first = self.bootstrap("init", "--out", str(self.folder / "first"), "--ip", "127.0.0.1")
         assert first.returncode == 0, first.stderr

@@ -10,10 +10,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from ca.issuance import Template
+from ca.key_algorithms import KeyAlgorithm
 from ca.lifecycle import Reason, Status
-from ca.profiles import OPERATOR_ROLES, PROFILES, Kind
+from ca.profiles import CROSS_KINDS, OPERATOR_ROLES, PROFILES, Kind
 from ca.signing import Holder
+from ca.template import Template
 from standards.pki import oids
 from standards.pki.extensions import ExpectedSystemState, HardwareModuleName
 from standards.pki.fingerprints import ca_id, spki_sha256
@@ -26,9 +27,14 @@ pytestmark = [pytest.mark.check("P2"), pytest.mark.check("P3"), pytest.mark.chec
 @pytest.fixture(scope="module")
 def house() -> CaHouse:
     made = CaHouse()
-    made.hierarchy.make_root(Kind.OPERATORS_ROOT)
+    operators = made.hierarchy.make_root(Kind.OPERATORS_ROOT)
     made.hierarchy.make_root(Kind.TLS_ROOT)
     made.product_line()
+    for root in (operators, made.es_root()):
+        made.rollover.roll_root(root.ca_id, algorithm=KeyAlgorithm.P384, caller=ADMIN)
+    with made.store.reading() as records:
+        [line] = records.authorities(Kind.ISSUING_CA)
+    made.rollover.roll_issuing_ca(line.ca_id, algorithm=KeyAlgorithm.P256, caller=ADMIN)
     return made
 
 
@@ -38,8 +44,12 @@ def certificates(house: CaHouse) -> Mapping[Kind, x509.Certificate]:
     key = ec.generate_private_key(ec.SECP256R1())
     csr = csr_for(key)
     with house.store.reading() as records:
-        made = {each.kind: each.x509() for each in records.authorities(*Kind)}
-        issuing = records.authorities(Kind.ISSUING_CA)[0]
+        found = records.authorities(*Kind)
+        made = {each.kind: each.x509() for each in found if each.successor is None}
+        for each in found:
+            if each.by_predecessor is not None:
+                made[CROSS_KINDS[each.kind]] = x509.load_der_x509_certificate(each.by_predecessor)
+        issuing = next(each for each in found if each.x509() == made[Kind.ISSUING_CA])
     certify = house.certification
     made[Kind.MANIFEST_SIGNING] = certify.certify_supplier(
         "acme", purpose="manifest-signing", csr=csr, caller=ADMIN
@@ -162,12 +172,18 @@ def _pkilint(linter: str, file: Path, *options: str) -> subprocess.CompletedProc
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
+def _issued(issuer: x509.Certificate, certificate: x509.Certificate) -> bool:
+    named = certificate.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value
+    own = issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+    return named.key_identifier == own.digest
+
+
 def _revoke(house: CaHouse, certificate: x509.Certificate) -> None:
     with house.store.writing() as records:
         issuer = next(
             each
             for each in records.authorities(*Kind)
-            if each.certificate is not None and each.x509().subject == certificate.issuer
+            if each.certificate is not None and _issued(each.x509(), certificate)
         )
         issued = records.certificate(issuer.ca_id, certificate.serial_number)
         assert issued is not None

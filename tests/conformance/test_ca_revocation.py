@@ -1,17 +1,19 @@
 """What openssl makes of a platform credential when it asks the CRL of every CA above it: issuing CA and ES root."""
 
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from ca.names import crl_name
 from ca.profiles import Kind
 from messages.enrollment import EnrollmentResult
-from tests.fakes.ca import ADMIN, NOW, CaHouse
+from tests.fakes.ca import ADMIN, NOW, PUBLIC_URL, CaHouse
 from tests.fakes.enrolling_device import EnrollingDevice
-from tests.tools import need
+from tests.tools import need, need_pkilint
 
 
 @pytest.fixture
@@ -59,6 +61,59 @@ def test_with_the_lists_of_issuing_ca_and_es_root_a_credential_is_good(
     house: CaHouse, tmp_path: Path
 ) -> None:
     assert judged(house, enrolled(house), tmp_path, lists=(Kind.ES_ROOT, Kind.ISSUING_CA)) == "pfc.pem: OK\n"
+
+
+@pytest.mark.check("P12")
+def test_openssl_takes_the_list_that_the_credential_names_and_no_other(
+    house: CaHouse, tmp_path: Path
+) -> None:
+    with house.store.reading() as records:
+        issuing = records.authorities(Kind.ISSUING_CA)[0]
+    house.lists.divide(issuing.ca_id, count=2, caller=ADMIN)
+    pfc = enrolled(house)
+    assert judged_by_partitions(house, pfc, tmp_path) == {"own": True, "other": False}
+    house.revocation.revoke(issuing.ca_id, pfc.serial_number, reason="superseded", caller=ADMIN)
+    assert judged_by_partitions(house, pfc, tmp_path) == {"own": False, "other": False}
+
+
+def judged_by_partitions(house: CaHouse, pfc: x509.Certificate, folder: Path) -> dict[str, bool]:
+    """Whether openssl accepts `pfc` with its own partition's list alone, and with the other one alone."""
+    with house.store.reading() as records:
+        known = {each.kind: each for each in records.authorities(Kind.ES_ROOT, Kind.ISSUING_CA)}
+    for kind, file in ((Kind.ES_ROOT, "root.pem"), (Kind.ISSUING_CA, "issuing.pem")):
+        (folder / file).write_bytes(known[kind].x509().public_bytes(Encoding.PEM))
+    (folder / "pfc.pem").write_bytes(pfc.public_bytes(Encoding.PEM))
+    own = pfc.extensions.get_extension_for_class(x509.CRLDistributionPoints).value[0].full_name
+    assert own is not None
+    said = {}
+    for partition in range(2):
+        name = crl_name(known[Kind.ISSUING_CA].ca_id, partition)
+        crl = x509.load_der_x509_crl(house.lists.published(name).der)
+        (folder / "list.pem").write_bytes(crl.public_bytes(Encoding.PEM))
+        command = [
+            *(
+                need("openssl"),
+                "verify",
+                "-x509_strict",
+                "-crl_check",
+                "-extended_crl",
+                "-CRLfile",
+                "list.pem",
+            ),
+            *("-CAfile", "root.pem", "-untrusted", "issuing.pem"),
+            *("-attime", str(int(NOW.timestamp()) + 1), "pfc.pem"),
+        ]
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+        which = "own" if own[0].value == f"{PUBLIC_URL}/crl/{name}.crl" else "other"
+        said[which] = done.returncode == 0
+        linter = "import sys; from pkilint.bin.lint_crl import main; sys.exit(main())"
+        need_pkilint()
+        options = ["lint", "-s", "WARNING", "-t", "CRL", "-p", "PKIX", "list.pem"]
+        lint = subprocess.run(
+            [sys.executable, "-c", linter, *options], cwd=folder, capture_output=True, text=True, check=False
+        )
+        assert lint.returncode == 0, lint.stdout
+    return said
 
 
 @pytest.mark.negative

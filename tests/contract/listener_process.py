@@ -6,6 +6,7 @@
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from flask import Flask, request
 
@@ -119,7 +120,7 @@ def main() -> None:
     configure_logging(role="test")
     PeerCertificateProtocol.header_timeout_s = 2.0
     PeerCertificateProtocol.write_timeout_s = 2.0
-    tls = {"certificate": folder / "server.pem", "key": folder / "keys" / "server.key"}
+    tls: dict[str, Any] = {"certificate": folder / "server.pem", "key": folder / "keys" / "server.key"}
     passphrase = folder / "keys" / "passphrase"
     serve(
         [

@@ -13,13 +13,13 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from ca.certification import Certification
-from ca.issuance import Template
 from ca.lifecycle import Reason, Status
 from ca.profiles import Kind
 from ca.revocation import Revocation
 from ca.signing import Holder
+from ca.template import Template
 from ca.web.certificate_routes import certificate_routes
-from ca.web.hierarchy_routes import hierarchy_routes
+from ca.web.hierarchy_routes import issuing_ca_routes
 from ca.web.problems import PROBLEMS
 from ca.web.status_routes import status_routes
 from clients.ca_status import CaStatusClient
@@ -103,8 +103,12 @@ class World:
         )
         app = Flask("feed", static_folder=None)
         app.register_blueprint(
-            hierarchy_routes(
-                self.house.hierarchy, catalogue=self.house.store, places=self.house.signing.places
+            issuing_ca_routes(
+                self.house.hierarchy,
+                lists=self.house.lists,
+                rollover=self.house.rollover,
+                catalogue=self.house.store,
+                places=self.house.signing.places,
             )
         )
         app.register_blueprint(certificate_routes(certification))

@@ -6,9 +6,10 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from ca.issuance import Issuer, Places, Template, issue
+from ca.issuance import issue
 from ca.profiles import Kind
 from ca.records import Authority
+from ca.template import Issuer, Places, Template
 from pva.credential import Supplier, validate_credential
 from pva.recognition import RecognitionDesk
 from pva.refusals import RefusalCode, RefusalError

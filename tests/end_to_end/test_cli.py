@@ -128,6 +128,10 @@ class Reader:
     def _after_issuing_ca_create(self, answer: dict[str, Any]) -> None:
         self.words["PENDING_CA_ID" if answer["state"] == "pending" else "CA_ID"] = answer["ca_id"]
 
+    def _after_root_list(self, answer: dict[str, Any]) -> None:
+        [found] = [each for each in answer["roots"] if each["kind"] == "operators-root"]
+        self.words["OPERATORS_CA_ID"] = found["ca_id"]
+
     def _before_issuing_ca_complete(self) -> None:
         csr = x509.load_pem_x509_csr((self.folder / "meters.csr").read_bytes())
         key = csr.public_key()

@@ -24,13 +24,16 @@ from ca.bulk_issuance import BulkIssuance
 from ca.callers import Caller
 from ca.certification import Certification
 from ca.enrollment import Enrollment
+from ca.est import Est
 from ca.hierarchy import Hierarchy
 from ca.holds import Holds
+from ca.key_algorithms import CaPrivateKey, KeyAlgorithm, generate_key
 from ca.manifests import Manifests
 from ca.profiles import Kind
 from ca.records import Authority, Batch, ManifestRecord
 from ca.revocation import Revocation
 from ca.revocation_lists import RevocationLists
+from ca.rollover import Rollover
 from ca.signing import Signing
 from ca.store import Store, tables
 from ca.tpm_makers import TpmMakers
@@ -74,7 +77,7 @@ class FrozenClock:
 class MemoryKeys:
     """Port SigningKeys, without files."""
 
-    def __init__(self, known: dict[str, ec.EllipticCurvePrivateKey] | None = None) -> None:
+    def __init__(self, known: dict[str, CaPrivateKey] | None = None) -> None:
         self.known = dict(known or {})
 
     def copy(self) -> "MemoryKeys":
@@ -85,13 +88,13 @@ class MemoryKeys:
         """Hold what the other place holds, and nothing else."""
         self.known = dict(other.known)
 
-    def create(self) -> ec.EllipticCurvePrivateKey:
-        """A new P-256 key."""
-        key = ec.generate_private_key(ec.SECP256R1())
+    def create(self, algorithm: KeyAlgorithm) -> CaPrivateKey:
+        """A new key."""
+        key = generate_key(algorithm)
         self.known[ca_id(key.public_key())] = key
         return key
 
-    def load(self, ca_id: str) -> ec.EllipticCurvePrivateKey:
+    def load(self, ca_id: str) -> CaPrivateKey:
         """The key of this CA."""
         return self.known[ca_id]
 
@@ -265,6 +268,16 @@ class CaHouse:
             publish=self.revocation.publish_list,
             recovery_life=timedelta(hours=24),
         )
+
+    @property
+    def rollover(self) -> Rollover:
+        """The use cases that give CAs their next keys."""
+        return Rollover(store=self.store, signing=self.signing, clock=self.clock, publish=self.lists.publish)
+
+    @property
+    def est(self) -> Est:
+        """The use cases of EST."""
+        return Est(store=self.store, signing=self.signing, clock=self.clock)
 
     @property
     def enrollment(self) -> Enrollment:

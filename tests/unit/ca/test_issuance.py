@@ -8,9 +8,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from ca.errors import ProfileError
-from ca.issuance import Issuer, Places, Template, issue, name, new_serial
+from ca.issuance import issue, name, new_serial
 from ca.lint import in_time, lint_certificate
 from ca.profiles import PROFILES, Kind
+from ca.template import Issuer, Places, Template
 from standards.pki.extensions import ExpectedSystemState
 from tests.fakes.ca import NOW
 

@@ -132,7 +132,7 @@ def test_a_crl_that_cannot_be_made_does_not_unsay_the_revocation(
 ) -> None:
     pfc = enrolled(house)
 
-    def fails(_: str) -> None:
+    def fails(_: str, __: int) -> None:
         raise OSError("no key today")
 
     configure_logging(role="ca")

@@ -9,10 +9,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from ca.errors import ProfileError
-from ca.issuance import Issuer, Template, rehearse
+from ca.issuance import rehearse
 from ca.lint import lint_certificate
 from ca.profiles import PROFILES, Kind
 from ca.stencils import Filling, Stencil, full_serial, p256_spki
+from ca.template import Issuer, Template
 from standards.pki import oids
 from standards.pki.extensions import ExpectedSystemState, HardwareModuleName
 from standards.pki.fingerprints import certificate_der, spki_der, spki_sha256

@@ -8,7 +8,9 @@ from typing import Any
 import cbor2
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import mldsa
 from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
 
 from pva.refusals import RefusalCode, RefusalError
 from standards.pki import oids
@@ -16,7 +18,7 @@ from standards.rats.corim import Manifest, PlatformReference, ReferenceEvent, en
 from standards.rats.manifest import Predecessor
 from tests.fakes.attesting_device import SHA256
 from tests.fakes.credentials import FakeSupplier
-from tests.fakes.pki import EXPIRED, LEAF_USAGE, NOW, Authority
+from tests.fakes.pki import EXPIRED, LEAF_USAGE, NOW, Authority, issuer_extensions
 from tests.fakes.pva_world import World, reference_manifest
 from tests.vectors.slow_keys import private_rsa_key
 
@@ -233,6 +235,27 @@ def test_a_root_is_recognised(world: World) -> None:
     assert [each.name for each in world.recognition.suppliers()] == ["Acme", "New"]
 
 
+def self_signed(key: mldsa.MLDSA65PrivateKey | mldsa.MLDSA44PrivateKey) -> bytes:
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "ML-DSA root")])
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .serial_number(5)
+        .not_valid_before(NOW)
+        .not_valid_after(NOW + timedelta(days=30))
+        .public_key(key.public_key())
+    )
+    for value, critical in issuer_extensions():
+        builder = builder.add_extension(value, critical=critical)
+    return pem(builder.sign(key, None))
+
+
+def test_a_root_of_ml_dsa_65_is_recognised(world: World) -> None:
+    recognise(world, self_signed(mldsa.MLDSA65PrivateKey.generate()))
+    assert [each.name for each in world.recognition.suppliers()] == ["Acme", "New"]
+
+
 @cache
 def unacceptable_roots() -> dict[str, bytes]:
     root = Authority.root("new root")
@@ -241,6 +264,7 @@ def unacceptable_roots() -> dict[str, bytes]:
         "no PEM": b"-----BEGIN NOTHING-----",
         "two certificates": pem(root.certificate) * 2,
         "no CA": pem(root.issue("leaf", key=root.key.public_key(), extensions=[(LEAF_USAGE, True)])),
+        "ML-DSA-44": self_signed(mldsa.MLDSA44PrivateKey.generate()),
         "an intermediate": pem(root.subordinate("intermediate").certificate),
         "expired": pem(Authority.root("old root", validity=EXPIRED).certificate),
         "another's signature": pem(root.issue("new root", key=weak, extensions=())),

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
 
@@ -114,6 +115,43 @@ def test_an_answer_of_foreign_make_by_name() -> None:
     )
     # The library dates producedAt with the machine's clock.
     assert verify(built.public_bytes(Encoding.DER), at=built.produced_at_utc).kind is StatusKind.GOOD
+
+
+def by_ed25519(*, changed: bool = False) -> tuple[bytes, datetime]:
+    """An answer of an Ed25519 delegate, and when the library says that it was made."""
+    key = ed25519.Ed25519PrivateKey.generate()
+    years = timedelta(days=3650)
+    signer = LINE.issue(
+        "delegate",
+        key=key.public_key(),  # type: ignore[arg-type]  # the fake's own CAs have EC keys
+        eku=oids.EKU_OCSP_SIGNING,
+        extensions=DELEGATE_EXTENSIONS,
+        validity=Validity(before=years, after=years),
+    )
+    leaf = LINE.issue("leaf", key=KEY.public_key(), serial=GOOD)
+    good = ocsp.OCSPCertStatus.GOOD
+    builder = ocsp.OCSPResponseBuilder().add_response(
+        leaf, LINE.certificate, hashes.SHA256(), good, NOW - years, NOW + years, None, None
+    )
+    built = (
+        builder.responder_id(ocsp.OCSPResponderEncoding.HASH, signer)
+        .certificates([signer])
+        .add_extension(x509.OCSPNonce(NONCE), critical=False)
+        .sign(key, None)
+    )
+    der = built.public_bytes(Encoding.DER)
+    if changed:
+        altered = bytes([built.signature[0] ^ 1]) + built.signature[1:]
+        der = der.replace(built.signature, altered)
+    return der, built.produced_at_utc
+
+
+def test_an_answer_of_an_ed25519_delegate() -> None:
+    der, made_at = by_ed25519()
+    assert verify(der, at=made_at).kind is StatusKind.GOOD
+    altered, made_at = by_ed25519(changed=True)
+    with pytest.raises(RevocationError, match="not that of its responder"):
+        verify(altered, at=made_at)
 
 
 @pytest.mark.negative
