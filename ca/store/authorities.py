@@ -28,9 +28,16 @@ class AuthorityRows(Rows):
         )
 
     def roots(self, kind: Kind, *, supplier: str | None = None) -> list[Authority]:
-        """All generations of a root, oldest first."""
-        found = self.authorities(kind)
-        return [each for each in found if each.supplier == supplier]
+        """All generations of a root, oldest first: each is followed by its successor, whatever their times say."""
+        found = {each.ca_id: each for each in self.authorities(kind) if each.supplier == supplier}
+        following = {each.successor for each in found.values()}
+        generations: list[Authority] = []
+        for first in (each for each in found.values() if each.ca_id not in following):
+            generation: Authority | None = first
+            while generation is not None:
+                generations.append(generation)
+                generation = found.get(generation.successor or "")
+        return generations
 
     def authority_named(self, kind: Kind, *, supplier: str, name: str) -> Authority | None:
         """The CA of the supplier with this name."""
