@@ -4,6 +4,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import cycle
 from pathlib import Path
 
 import pytest
@@ -13,10 +14,16 @@ from cryptography import x509
 from ca.bulk_issuance import BulkIssuance, Page, Reissue
 from ca.callers import Caller
 from ca.errors import RefusedError
+from ca.issuance import SERIAL_BYTES
+from ca.key_algorithms import CA_KEYS, KeyAlgorithm, algorithm_of
 from ca.lifecycle import Reason, Status
-from ca.records import Issued
+from ca.names import crl_name
+from ca.profiles import Kind
+from ca.records import Authority, Intent, Issued
 from ca.store import Records, tables
+from edge.process import RandomBytes
 from standards.pki.extensions import ExpectedSystemState
+from standards.pki.fingerprints import CA_ID_HEX_DIGITS, spki_sha256
 from tests.contract.postgresql import postgresql
 from tests.fakes.ca import ADMIN, CaHouse, supplier
 from tests.fakes.enrolling_device import EnrollingDevice
@@ -241,3 +248,87 @@ def test_a_manifest_that_is_over_and_a_ca_that_is_retired_issue_nothing(world: W
     with pytest.raises(RefusedError) as caught:
         world.reissue()
     assert caught.value.reason == "no-issuing-ca"
+
+
+def issuing_ca(world: World) -> Authority:
+    with world.house.store.reading() as records:
+        model = records.model("acme", "gw-1")
+        assert model is not None
+        found = records.authority(model.ca_id)
+    assert found is not None
+    return found
+
+
+@pytest.mark.check("P12")
+def test_each_belongs_to_the_list_that_it_names_and_is_in_it_once_revoked(world: World) -> None:
+    lists = world.house.lists
+    divided = lists.divide(issuing_ca(world).ca_id, count=2, caller=ADMIN)
+    world.house.signing = replace(world.house.signing, random_bytes=in_turn(world.house.signing.random_bytes))
+    world.reissue()
+    new = [world.credentials(each)[-1] for each in world.device_ids]
+    assert sorted(each.crl_partition for each in new) == [0, 1, 1]
+    for each in new:
+        assert each.crl_partition == each.serial % 2
+        point = x509.load_der_x509_certificate(each.der).extensions.get_extension_for_class(
+            x509.CRLDistributionPoints
+        )
+        [named] = [name.value for one in point.value for name in one.full_name or ()]
+        assert named == world.house.signing.places(divided.ca_id, partition=each.crl_partition).crl_url
+    revoked = next(each for each in new if each.crl_partition == 1)
+    world.house.revocation.revoke(revoked.ca_id, revoked.serial, reason="superseded", caller=ACME)
+    shown = [x509.load_der_x509_crl(lists.published(crl_name(divided.ca_id, each)).der) for each in (0, 1)]
+    found = [each.get_revoked_certificate_by_serial_number(revoked.serial) for each in shown]
+    assert [each is not None for each in found] == [False, True]
+
+
+def in_turn(random_bytes: RandomBytes) -> RandomBytes:
+    """Random bytes whose serial numbers are odd, odd, even, and so on: the last bit of 20 octets is cut off."""
+    ends = cycle((0b11, 0b11, 0b01))
+
+    def drawn(size: int) -> bytes:
+        found = bytearray(random_bytes(size))
+        if size == SERIAL_BYTES:
+            found[0], found[-1] = 0x55, next(ends)
+        return bytes(found)
+
+    return drawn
+
+
+@pytest.mark.requirement("R103")
+@pytest.mark.parametrize("algorithm", sorted(CA_KEYS))
+def test_the_next_key_of_the_ca_signs_the_line_whatever_its_algorithm(
+    world: World, algorithm: KeyAlgorithm
+) -> None:
+    world.house.rollover.roll_issuing_ca(issuing_ca(world).ca_id, algorithm=algorithm, caller=ADMIN)
+    following = issuing_ca(world)
+    assert algorithm_of(following.x509().public_key()) is algorithm
+    assert len(world.reissue().issued) == DEVICES
+    for device_id in world.device_ids:
+        new = world.credentials(device_id)[-1]
+        assert new.ca_id == following.ca_id
+        x509.load_der_x509_certificate(new.der).verify_directly_issued_by(following.x509())
+
+
+@pytest.mark.negative
+@pytest.mark.requirement("R75")
+@pytest.mark.parametrize("known", ["as a CA", "as certified for one"])
+def test_a_key_that_a_ca_has_gets_no_credential(world: World, known: str) -> None:
+    out = world.device_ids[0]
+    spki = spki_sha256(x509.load_der_x509_certificate(world.credentials(out)[0].der).public_key())
+    issuer = issuing_ca(world)
+    with world.house.store.writing() as records:
+        if known == "as a CA":
+            records.add_authority(replace(issuer, ca_id=spki[:CA_ID_HEX_DIGITS], name="another"))
+        else:
+            records.record_intent(
+                Intent(
+                    ca_id=issuer.ca_id,
+                    serial=1,
+                    kind=Kind.ISSUING_CA,
+                    subject="another",
+                    spki_sha256=spki,
+                    issued_at=world.house.clock(),
+                )
+            )
+    page = world.reissue()
+    assert (sorted(page.issued), page.left_out) == (world.device_ids[1:], {"key-of-another-power": 1})

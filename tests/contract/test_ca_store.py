@@ -93,7 +93,14 @@ def store(engine: sa.Engine) -> Store:
     return made
 
 
-def issue(records: Records, serial: int, *, by: Authority = ISSUING, device_id: str | None = None) -> None:
+def issue(
+    records: Records,
+    serial: int,
+    *,
+    by: Authority = ISSUING,
+    device_id: str | None = None,
+    partition: int = 0,
+) -> None:
     intent = Intent(
         ca_id=by.ca_id,
         serial=serial,
@@ -104,6 +111,7 @@ def issue(records: Records, serial: int, *, by: Authority = ISSUING, device_id: 
         supplier="acme",
         device_id=device_id,
         ak_name=b"ak",
+        crl_partition=partition,
     )
     records.record_intent(intent)
     records.record_certificate(

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 
+from ca.lifecycle import Reason, Status
 from ca.profiles import Kind
 from ca.records import EstEnrollment, EstState, RevocationList
 from ca.store import MIGRATIONS, Records, Store
@@ -146,7 +147,7 @@ def test_partitions_grow_and_lists_are_numbered_within_theirs(store: Store) -> N
 
 
 def test_a_ca_is_superseded_once_and_its_root_is_the_newest(store: Store) -> None:
-    following = replace(ROOT, ca_id="9" * 32, created_at=NOW + timedelta(days=1))
+    following = replace(ROOT, ca_id="9" * 32, created_at=ROOT.created_at)
     with store.writing() as records:
         assert records.supersede_authority(ROOT.ca_id, successor=following.ca_id, name="ES root before")
         assert not records.supersede_authority(ROOT.ca_id, successor=following.ca_id, name="again")
@@ -155,3 +156,32 @@ def test_a_ca_is_superseded_once_and_its_root_is_the_newest(store: Store) -> Non
         assert records.root(Kind.ES_ROOT, supplier="acme") == replace(following, by_predecessor=b"cross")
         generations = [each.ca_id for each in records.roots(Kind.ES_ROOT, supplier="acme")]
     assert generations == [ROOT.ca_id, following.ca_id]
+
+
+@pytest.mark.check("P12")
+@pytest.mark.requirement("R101")
+def test_a_hold_and_its_release_are_changes_of_the_list_that_the_certificate_names(store: Store) -> None:
+    with store.writing() as records:
+        issue(records, 9, partition=0)
+        issue(records, 10, partition=1)
+    assert last_changes(store) == (0, 0)
+    with store.writing() as records:
+        good = records.certificate(ISSUING.ca_id, 10)
+        assert good is not None
+        assert good.crl_partition == 1
+        records.change_status(good, status=Status.REVOKED, reason=Reason.CERTIFICATE_HOLD, at=NOW)
+        held = records.certificate(ISSUING.ca_id, 10)
+        assert held is not None
+        assert [each.serial for each in records.revoked_certificates(ISSUING.ca_id, partition=1)] == [10]
+        assert records.revoked_certificates(ISSUING.ca_id) == []
+    assert last_changes(store) == (0, 3)
+    with store.writing() as records:
+        records.change_status(held, status=Status.GOOD, reason=None, at=NOW)
+        assert records.revoked_certificates(ISSUING.ca_id, partition=1) == []
+    assert last_changes(store) == (0, 4)
+
+
+def last_changes(store: Store) -> tuple[int, int]:
+    with store.reading() as records:
+        first, second = (records.last_revocation_seq(ISSUING.ca_id, partition=each) for each in (0, 1))
+    return first, second

@@ -23,11 +23,14 @@ from ca.list_building import ListHead, build_revocation_list
 from ca.profiles import Kind
 from ca.signing_keys import KeyFolder, SigningKeys
 from ca.signing_tokens import TokenKeys
+from ca.stencils import Filling, Stencil, full_serial
 from ca.template import Issuer, Places, Template
 from edge.key_token import KeyToken
 from edge.keys import KeyFileError, KeyTokenError, create_passphrase, write_private_file
 from edge.process import system_random
-from standards.pki.fingerprints import ca_id
+from standards.pki import oids
+from standards.pki.extensions import ExpectedSystemState, HardwareModuleName
+from standards.pki.fingerprints import ca_id, spki_der
 from tests.contract.softhsm import PIN, SoftToken, soft_token
 from tests.fakes.ca import NOW
 
@@ -85,6 +88,42 @@ def test_a_key_certifies_itself_and_lists_and_asks_after_it_was_opened_anew(
     crl = x509.load_der_x509_crl(build_revocation_list([], issuer=replace(bare, certificate=root), head=head))
     assert crl.is_signature_valid(key.public_key())
     assert certificate_request(subject=name(common_name="line"), key=key).is_signature_valid
+
+
+@pytest.mark.requirement("R82")
+@pytest.mark.parametrize("algorithm", IN_BOTH)
+def test_a_line_is_signed_from_a_stencil(opened: Opened, algorithm: KeyAlgorithm) -> None:
+    keys = opened()
+    root, line = keys.create(KeyAlgorithm.P256), keys.create(algorithm)
+    bare = Issuer(kind=Kind.ES_ROOT, certificate=None, key=root, places=PLACES)
+    above = Template(kind=Kind.ES_ROOT, public_key=root.public_key(), subject=name(common_name="root"))
+    issuer = replace(bare, certificate=issue(above, issuer=bare, serial=7, at=NOW))
+    below = Template(
+        kind=Kind.ISSUING_CA,
+        public_key=line.public_key(),
+        subject=name(common_name="line"),
+        tre_level=2,
+    )
+    signing = Issuer(
+        kind=Kind.ISSUING_CA,
+        certificate=issue(below, issuer=issuer, serial=8, at=NOW),
+        key=line,
+        places=PLACES,
+    )
+    spki = spki_der(ec.generate_private_key(ec.SECP256R1()).public_key())
+    credential = Template(
+        kind=Kind.PLATFORM_CREDENTIAL,
+        public_key=ec.generate_private_key(ec.SECP256R1()).public_key(),
+        tre_level=2,
+        hardware_module=HardwareModuleName(hw_type=oids.hw_type_of_model(1), serial=bytes(32)),
+        expected_state=ExpectedSystemState(manifest_id="gw/2", manifest_digest=b"\x07" * 32, svn=2),
+    )
+    stencil = Stencil(credential, issuer=signing, at=NOW, random_bytes=os.urandom)
+    filling = Filling(serial=full_serial(os.urandom), spki=spki, device_id=os.urandom(32))
+    made = x509.load_der_x509_certificate(stencil.issue(filling))
+    assert signing.certificate is not None
+    made.verify_directly_issued_by(signing.certificate)
+    assert spki_der(made) == spki
 
 
 @pytest.mark.negative

@@ -3,10 +3,12 @@
 from datetime import timedelta
 
 import pytest
+from cryptography import x509
 
 from ca.callers import Caller
 from ca.errors import ConflictError, NotFoundError, NotPermittedError
 from ca.lifecycle import Reason, Status
+from ca.names import crl_name
 from ca.records import Issued
 from tests.fakes.ca import ADMIN, CaHouse, supplier
 from tests.unit.ca.test_revocation import crl_of, enrolled
@@ -183,3 +185,23 @@ def test_a_crl_is_due_after_a_hold_was_lifted(house: CaHouse, pfc: Issued) -> No
     assert house.lists.publish_due() == []
     assert house.clock() - house.lists.published(pfc.ca_id).this_update == timedelta(0)
     assert crl_of(house, pfc.ca_id) == {}
+
+
+@pytest.mark.check("P12")
+def test_a_hold_and_its_release_are_in_the_list_that_the_certificate_names(
+    house: CaHouse, pfc: Issued
+) -> None:
+    house.lists.divide(pfc.ca_id, count=2, caller=ADMIN)
+    made = (enrolled(house, f"batch-{number}") for number in range(2, 100))
+    pfc = next(each for each in made if each.crl_partition == 1)
+    held(house, pfc)
+    assert [list(listed(house, pfc, each)) for each in (0, 1)] == [[], [pfc.serial]]
+    recovered(house, pfc)
+    house.holds.release(pfc.ca_id, pfc.serial, caller=ACME)
+    assert [list(listed(house, pfc, each)) for each in (0, 1)] == [[], []]
+
+
+def listed(house: CaHouse, pfc: Issued, partition: int) -> list[int]:
+    """Serial numbers in a current list."""
+    crl = x509.load_der_x509_crl(house.lists.published(crl_name(pfc.ca_id, partition)).der)
+    return [each.serial_number for each in crl]

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 from ca.errors import ProfileError
 from ca.issuance import rehearse
 from ca.lint import lint_certificate
+from ca.lint_content import lint_content
 from ca.profiles import PROFILES, Kind
 from ca.stencils import Filling, Stencil, full_serial, p256_spki
 from ca.template import Issuer, Template
@@ -65,7 +66,10 @@ def test_a_certificate_is_the_one_that_the_builder_makes(issuer: Issuer) -> None
         assert made.tbs_certificate_bytes == built.tbs_certificate_bytes
         assert made.signature_algorithm_oid == built.signature_algorithm_oid
         made.verify_directly_issued_by(issuer.certificate)
-        lint_certificate(made, profile=PROFILES[Kind.PLATFORM_CREDENTIAL], issuer=issuer.certificate)
+        profile = PROFILES[Kind.PLATFORM_CREDENTIAL]
+        lint_certificate(made, profile=profile, issuer=issuer.certificate)
+        said = template(device_id=each.device_id, spki=each.spki)
+        lint_content(made, template=said, profile=profile, places=issuer.places)
         assert stencil.not_after == built.not_valid_after_utc
 
 
