@@ -39,6 +39,7 @@ from messages import (
     order,
     ownership,
     statement,
+    update_approvals,
     validation_request,
 )
 from messages.operator_token import TokenKind
@@ -80,6 +81,7 @@ CLAIMS: Final[dict[str, tuple[ModuleType, str]]] = {
     "authorisation": (authorization, "Authorization"),
     "delivery": (delivery, "Delivery"),
     "instruction": (instruction, "Instruction"),
+    "update approvals": (update_approvals, "UpdateApprovals"),
     "ownership record": (ownership, "Ownership"),
 }
 MAPS: Final[dict[str, tuple[ModuleType, str, int]]] = {
