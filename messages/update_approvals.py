@@ -1,7 +1,8 @@
 """Approvals for the state after an update, from the owner of a compartment to the TRE that holds it (D8, R82).
 
 Rule: like an instruction, it answers one nonce that this TRE has given out, so it can be neither replayed nor prepared;
-and the approvals in it are for one value of the generation counter and the next, so it is of no use once that is over.
+and the approvals in it are for one value of the generation counter and those that follow, so it is of no use once they
+are over.
 The message says which manifest the approvals follow from; what they open is in the approvals themselves.
 """
 
@@ -19,6 +20,10 @@ from standards.rats.fields import Fields, encode_base64url
 UPDATE_APPROVALS_KIND: Final = TokenKind(
     typ="pva-update-approvals+jwt", eku=oids.EKU_SUBSCRIPTION, roles=frozenset({"sho"})
 )
+
+GENERATIONS_MIN: Final = 3
+"""Values of the counter that the next state is approved for, at least: now, the next one, which packages that were approved
+now may reach in the old state, and one past it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

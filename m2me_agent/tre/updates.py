@@ -3,9 +3,12 @@
 The rule: the owner of a compartment says what may open it, in answer to one nonce of this TRE; the TPM says whether it
 does. The agent carries both and decides nothing. Nothing is opened here that was closed, but by approvals of its owner.
 
-    old state    begin: a nonce          take: approvals at counter c and c+1 for the next registers, in the file
+    old state    begin: a nonce          take: approvals at counter c to c+2 for the next registers, in the file
     reboot       the vault opens by (next registers, c), with the network down as well
-    new PfC      retire: counter c -> c+1; (next registers, c+1) opens, (old registers, c) is dead in the TPM
+    new PfC      retire: counter c -> c+2; (next registers, c+2) opens, the old registers' are dead in the TPM
+
+Of the old registers (old, c) is in use, and (old, c+1) came with every package that was approved at c; so the counter goes
+two up, at least. How far, the approvals of the next state say.
 
 The new Platform Credential is the sign for the last step: an issuing CA gives it out for a device that a PVA has
 accepted under the new manifest, and the agent cannot make one. Until then a device may fall back to the old state and
@@ -31,7 +34,7 @@ from m2me_agent.tre.vault_record import APPROVALS_MAX, NextState, OpenCompartmen
 from messages.approval import Use
 from messages.instruction import TRE_NONCE_SIZE
 from messages.mid_package import ApprovedUse
-from messages.update_approvals import UpdateApprovals
+from messages.update_approvals import GENERATIONS_MIN, UpdateApprovals
 from standards.pki.errors import PkiError
 from standards.pki.extensions import ExpectedSystemState
 from standards.pki.fingerprints import decode_certificate
@@ -82,7 +85,7 @@ class Updates:
 
         Raises:
             AnchorError, MalformedError: they are no SHO's. UpdateError: for another device, or they answer no open
-            nonce, or are not for one state at the present generation and the next. ApprovalError: for another use,
+            nonce, or are not for one state at the present generation and those that follow. ApprovalError: for another use,
             operator or counter, or not signed. MidError: no such compartment. StateRefusedError: it is closed, and
             these do not open it. StateError, TpmDeviceError: nothing has changed, or the next start finishes it.
         """
@@ -104,7 +107,7 @@ class Updates:
         use = vault_use(device_id, approvals.sho)
         permits = self.vault.permits(found.unverified, approvals.approvals, access=access, use=use)
         with self.device.unlock(access) as keys:
-            # 5 one state, at the generation of now and the next
+            # 5 one state, at the generation of now and those that follow
             generation = keys.read_generation_counter()
             _check_one_state(permits, generation=generation)
             # 6 into the compartment, which these may open where nothing else does
@@ -191,11 +194,15 @@ def _with_next(
 
 
 def _check_one_state(permits: tuple[Permit, ...], *, generation: int) -> None:
+    """Every value of the counter from now on, past the next one: those that packages of now are approved for."""
     first, *others = permits
     counters = sorted(permit.approval.state.counter for permit in permits)
-    if counters != [generation, generation + 1] or not all(is_same_boot(first, each) for each in others):
+    is_one_state = all(is_same_boot(first, each) for each in others)
+    without_gap = list(range(generation, generation + max(len(permits), GENERATIONS_MIN)))
+    if counters != without_gap or not is_one_state:
         raise _refused(
-            f"expected one state at the generations {generation} and {generation + 1}, got "
+            f"expected one state at the generations {without_gap[0]} to {without_gap[-1]}, got "
+            + ("" if is_one_state else "several states at ")
             + ", ".join(map(str, counters))
         )
 

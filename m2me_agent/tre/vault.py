@@ -5,8 +5,8 @@ increment made up for), anything older is a rollback and stays closed. A compart
 holds now, or not at all; once open, it stays open in this process, since a raised generation counter kills the
 approvals of the others but not what they keep.
 
-After an update the approvals of the old state are ended by the same counter: `retire_old_state` raises it as soon as
-every compartment of this device can be opened in the present state at the next value, and not before.
+After an update the approvals of the old state are ended by the same counter: `retire_old_state` raises it past whatever
+was approved of the old state, once every compartment of this device can be opened in the present state there.
 
     key      NV index, policy = whatever the operator's policy root approves for the vault of this device
     file     AES-256-GCM, version in the additional data
@@ -148,35 +148,45 @@ class Vault:
     ) -> bool:
         """Raise the generation counter, if the update to this manifest is done; what was approved before is dead then.
 
-        It is done when every compartment is open and may be opened in the present registers at the counter's next
-        value, and one of them has come up by approvals for this manifest that were made at the present value. True
-        where the counter went up. Raises TpmDeviceError, ApprovalError: it is tried again at the next start.
+        True where the counter went up. Raises TpmDeviceError, ApprovalError: the next start goes on with it.
         """
         generation = keys.read_generation_counter()
-        is_due = False
-        for found in tuple(self.compartments(access)):
-            sho = found.unverified.sho
+        target = self._end_of_old_state(
+            generation, access=access, device_id=device_id, accepted_manifest=accepted_manifest
+        )
+        for _ in range(generation, target):
+            keys.raise_generation_counter()
+        return target > generation
+
+    def _end_of_old_state(
+        self, generation: int, *, access: KeyAccess, device_id: str, accepted_manifest: bytes
+    ) -> int:
+        """The value to which the counter goes; `generation`, its value of now, while the update is not done.
+
+        It is done when a compartment has come up by approvals for this manifest, no package was installed since they
+        were made, and every compartment is open and may be opened in the present registers at each value on the way:
+        a cut may come between any two.
+        """
+        target, reaches = generation, []
+        visibles = [found.unverified for found in self.compartments(access)]
+        installed_at = max((row.generation for each in visibles for row in each.journal), default=-1)
+        for sho in (each.sho for each in visibles):
             opened, permit = self._open.get(sho), self._opened_by.get(sho)
             if opened is None or permit is None:
-                return False
+                return generation
             use, visible = vault_use(device_id, sho), opened.visible
-            after = permits_at(
-                self.permits(visible, visible.all_approvals, access=access, use=use),
-                use,
-                counter=generation + 1,
-            )
-            if not any(is_same_boot(permit, each) for each in after):
-                return False
+            permits = self.permits(visible, visible.all_approvals, access=access, use=use)
+            reaches.append(_counters(permits, like=permit))
             following = visible.next_state
-            if following is not None and (following.manifest_digest, following.generation) == (
-                accepted_manifest,
-                generation,
+            if (
+                following is not None
+                and following.manifest_digest == accepted_manifest
+                and installed_at < following.generation <= generation
             ):
                 those = self.permits(visible, following.approvals, access=access, use=use)
-                is_due = is_due or any(is_same_boot(permit, each) for each in those)
-        if is_due:
-            keys.raise_generation_counter()
-        return is_due
+                target = max(target, *_counters(those, like=permit), generation)
+        on_the_way = set(range(generation + 1, target + 1))
+        return target if all(on_the_way <= reach for reach in reaches) else generation
 
     def finish_generation(self, keys: UnlockedKeys) -> None:
         """Raise the generation counter if an installed package could still be opened: a crash came in between."""
@@ -283,6 +293,11 @@ class Vault:
 
 def _name(slot: int) -> str:
     return f"vault-{slot}"
+
+
+def _counters(permits: Sequence[Permit], *, like: Permit) -> set[int]:
+    """At which values of the counter there are permits for the registers of one."""
+    return {each.approval.state.counter for each in permits if is_same_boot(like, each)}
 
 
 def _without_approval(sho: str) -> StateRefusedError:

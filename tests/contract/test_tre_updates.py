@@ -70,7 +70,8 @@ def test_the_next_state_opens_and_then_the_old_one_is_refused_by_the_tpm(world: 
     world.installed()
     target = following(world)
     network, use = world.network, world.network.use(target, vault=True)
-    old = network.approve(use, replace(target.state, pcr_digest=world.pcr_digest))
+    now = replace(target.state, pcr_digest=world.pcr_digest)
+    old = tuple(network.approve(use, replace(now, counter=now.counter + number)) for number in range(2))
     assert booted(world, is_next=True) == ["BLOCKED"]
     assert OTHER_REGISTERS in refusal(world)
     world.reboot()
@@ -89,6 +90,8 @@ def test_the_next_state_opens_and_then_the_old_one_is_refused_by_the_tpm(world: 
     assert booted(world, is_next=False) == ["BLOCKED"]
     access = key_access(world.state, world.device)
     found = next(world.operations.mids.vault.compartments(access))
-    (permit,) = world.operations.mids.vault.permits(found.unverified, (old,), access=access, use=use)
-    with world.device.unlock(access) as keys, pytest.raises(StateRefusedError, match=POLICY_NV_FALSE):
-        keys.open_vault_key(found.unverified.slot, permit=permit)
+    permits = world.operations.mids.vault.permits(found.unverified, old, access=access, use=use)
+    with world.device.unlock(access) as keys:
+        for permit in permits:
+            with pytest.raises(StateRefusedError, match=POLICY_NV_FALSE):
+                keys.open_vault_key(found.unverified.slot, permit=permit)

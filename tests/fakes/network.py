@@ -318,15 +318,15 @@ class Network:
         signer: OperatorSigner | None = None,
         **changed: object,
     ) -> str:
-        """For the vault in the state of `following`, at its value of the counter and the next."""
+        """For the vault in the state of `following`, at its value of the counter and the next two."""
         use, state = self.use(following, vault=True), following.state
-        after = replace(state, counter=state.counter + 1)
+        states = [replace(state, counter=state.counter + number) for number in range(3)]
         made = UpdateApprovals(
             sho=self.sho.issuer,
             device_id=following.device_id,
             tre_nonce=tre_nonce,
             manifest_digest=NEXT_MANIFEST,
-            approvals=tuple(approvals or (self.approve(use, state), self.approve(use, after))),
+            approvals=tuple(approvals or (self.approve(use, each) for each in states)),
         )
         made = replace(made, **changed)  # type: ignore[arg-type] # its members
         return (signer or self.sho).sign(made.claims(), typ=UPDATE_APPROVALS_KIND.typ)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from m2me_agent.tre.enrollment import key_access
 from m2me_agent.tre.errors import (
     AnchorError,
     ApprovalError,
@@ -29,6 +30,8 @@ from tests.unit.m2me_agent.tre.test_power_cuts import Fuse, KilledError
 
 OLD, NEXT = b"approved", b"updated"
 OTHER_MANIFEST = b"\x4e" * 32
+RAISED = 2
+"""How far the counter goes up at the end of an update."""
 
 
 @pytest.fixture
@@ -129,12 +132,12 @@ def test_the_new_credential_ends_the_old_state_in_the_tpm(world: World) -> None:
     prepare(world)
     boot(world, NEXT)
     renew(world)
-    assert world.tpm.counter_value == generation + 1
+    assert world.tpm.counter_value == generation + RAISED
     assert boot(world, NEXT) == ["ACTIVE"]
     assert answers_the_network(world)
     assert boot(world, OLD) == ["BLOCKED"]
     assert isinstance(world.device.operations.mids.vault.closed["sho-1"], StateRefusedError)
-    assert world.tpm.counter_value == generation + 1, "once"
+    assert world.tpm.counter_value == generation + RAISED, "once"
 
 
 @pytest.mark.requirement("R82")
@@ -169,6 +172,43 @@ def test_nothing_is_retired_before_the_update_is_done(
 
 
 @pytest.mark.requirement("R82")
+@pytest.mark.negative
+def test_what_a_package_that_was_held_back_was_approved_for_is_dead_as_well(world: World) -> None:
+    world.network.number = 2
+    held_back = world.network.approvals(world.target)[
+        -1
+    ]  # the vault of the old state, at c and the next value
+    prepare(world)
+    boot(world, NEXT)
+    renew(world)
+    boot(world, OLD)
+    vault = world.device.operations.mids.vault
+    access = key_access(world.device.state, world.tpm)
+    (found,) = vault.compartments(access)
+    use = world.network.use(world.target, vault=True)
+    (permit,) = vault.permits(found.unverified, (held_back,), access=access, use=use)
+    with pytest.raises(StateRefusedError):
+        world.tpm.open_vault_key(found.unverified.slot, permit=permit)
+    world.tpm.counter_value -= 1  # had it gone up by one alone, this would open
+    assert world.tpm.open_vault_key(found.unverified.slot, permit=permit)
+
+
+@pytest.mark.requirement("R82")
+@pytest.mark.negative
+def test_approvals_of_before_an_installation_retire_nothing(world: World) -> None:
+    prepare(world)
+    world.network.number = 2
+    world.installed()  # in the old state: it may have been approved up to where the counter would go
+    generation = world.tpm.counter_value
+    assert boot(world, NEXT) == ["ACTIVE", "INACTIVE"]
+    renew(world)
+    assert world.tpm.counter_value == generation
+    prepare(world, target=following(world))
+    assert world.tpm.counter_value == generation + RAISED
+    assert boot(world, OLD) == ["BLOCKED", "BLOCKED"]
+
+
+@pytest.mark.requirement("R82")
 def test_an_update_may_follow_an_update(world: World) -> None:
     prepare(world)
     boot(world, NEXT)
@@ -186,7 +226,7 @@ def test_another_announcement_takes_the_place_of_one_that_was_not_followed(world
     prepare(world)
     prepare(world, target=following(world, registers=b"other"), manifest_digest=OTHER_MANIFEST)
     kept = decode_compartment(world.storage.records["vault-0"], name="vault-0").unverified
-    assert len(kept.all_approvals) == 3  # the present state at this generation, and the next at two
+    assert len(kept.all_approvals) == 4  # the present state at this generation, and the next at three
     assert boot(world, NEXT) == ["BLOCKED"]
     assert boot(world, b"other") == ["ACTIVE"]
 
@@ -201,7 +241,7 @@ def test_every_operator_follows_before_the_old_state_is_retired(world: World) ->
     assert world.tpm.counter_value == generation, "the other operator's MID could not follow"
     other.device = world.device
     prepare(other)  # in the new state: its approvals open its compartment
-    assert world.tpm.counter_value == generation + 1
+    assert world.tpm.counter_value == generation + RAISED
     assert boot(world, NEXT) == ["ACTIVE", "ACTIVE"]
     assert boot(world, OLD) == ["BLOCKED", "BLOCKED"]
 
@@ -240,7 +280,8 @@ def test_approvals_are_taken_once(world: World) -> None:
         ({"sho": "sho-9"}, UpdateError),
         ({"approvals": "earlier"}, UpdateError),
         ({"approvals": "later"}, UpdateError),
-        ({"approvals": "one"}, UpdateError),
+        ({"approvals": "two generations"}, UpdateError),
+        ({"approvals": "gap"}, UpdateError),
         ({"approvals": "two states"}, UpdateError),
         ({"approvals": "package"}, ApprovalError),
         ({"approvals": "foreign root"}, ApprovalError),
@@ -267,20 +308,25 @@ def made(world: World, kind: str) -> Any:
     """Approvals that are right but for one thing."""
     network, target = copy(world.network), following(world)
     state, use = target.state, network.use(target, vault=True)
-    after = replace(state, counter=state.counter + 1)
-    pair = (network.approve(use, state), network.approve(use, after))
+
+    def at(first: int, count: int = 3, **changed: Any) -> list[Any]:
+        numbers = range(state.counter + first, state.counter + first + count)
+        return [network.approve(use, replace(state, counter=number, **changed)) for number in numbers]
+
+    good = at(0)
     if kind == "foreign root":
         network.policy_root_key = p256()
-        return (network.approve(use, state), network.approve(use, after))
-    strange = replace(state, counter_name=b"\x00\x0b" + bytes(32))
+        return at(0)
+    last = replace(state, counter=state.counter + 2)
     return {
-        "earlier": (network.approve(use, replace(state, counter=state.counter - 1)), pair[0]),
-        "later": (pair[1], network.approve(use, replace(state, counter=state.counter + 2))),
-        "one": pair[:1],
-        "two states": (pair[0], network.approve(use, replace(after, pcr_digest=bytes(32)))),
-        "package": (pair[0], network.approve(network.use(target), after)),
-        "unsigned": (pair[0], replace(pair[1], delegation=pair[0].delegation[:-1] + b"\x00")),
-        "another counter": (pair[0], network.approve(use, replace(strange, counter=after.counter))),
+        "earlier": at(-1),
+        "later": at(1),
+        "two generations": good[:2],
+        "gap": [*good[:2], *at(3, 1)],
+        "two states": [*good[:2], *at(2, 1, pcr_digest=bytes(32))],
+        "package": [*good[:2], network.approve(network.use(target), last)],
+        "unsigned": [*good[:2], replace(good[2], delegation=good[0].delegation[:-1] + b"\x00")],
+        "another counter": [*good[:2], *at(2, 1, counter_name=b"\x00\x0b" + bytes(32))],
     }[kind]
 
 
@@ -353,7 +399,7 @@ def test_a_cut_at_any_step_leaves_the_mids_usable_and_the_update_goes_on(
                 prepare(world)
                 assert boot(world, NEXT) == ["ACTIVE"]
             renew(world)
-            assert world.tpm.counter_value == generation + 1
+            assert world.tpm.counter_value == generation + RAISED
             assert boot(world, OLD) == ["BLOCKED"]
             assert boot(world, NEXT) == ["ACTIVE"]
     assert steps > 10
@@ -387,4 +433,4 @@ def test_a_tpm_that_does_not_count_is_asked_again_at_the_next_start(world: World
     Fuse.remove(world.tpm, ("raise_generation_counter",))
     assert world.tpm.counter_value == generation
     assert boot(world, NEXT) == ["ACTIVE"]
-    assert world.tpm.counter_value == generation + 1
+    assert world.tpm.counter_value == generation + RAISED
