@@ -16,6 +16,7 @@ from cli.commands.credentials import credential
 from cli.commands.devices import device
 from cli.commands.issuing_cas import issuing_ca
 from cli.commands.keys import key
+from cli.commands.manifest_decisions import COMMANDS as MANIFEST_DECISIONS
 from cli.commands.manifests import manifest
 from cli.commands.results import result
 from cli.commands.runtime_policies import runtime_policy
@@ -69,3 +70,5 @@ for each in (
     result,
 ):
     main.add_command(each)
+for decision in MANIFEST_DECISIONS:
+    manifest.add_command(decision)

@@ -7,6 +7,7 @@ With `boot_log`, each event of each register is listed, so that a wrong register
 that made it wrong; the kernel's command line that carries the TRE's digest belongs to the scope `tre`.
 """
 
+import hashlib
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Final, Literal, Self
@@ -21,7 +22,8 @@ from standards.boot_log.events import PCR_INDEX_MAX, Event
 from standards.boot_log.measured import KERNEL_COMMAND_LINE_PCR, measured_payload
 from standards.boot_log.replay import replay
 from standards.rats.comid import ID_MAX, MODELS_MAX, NAME_MAX, SVN_MAX
-from standards.rats.manifest import Manifest, PlatformReference, ReferenceEvent
+from standards.rats.corim import read_unverified
+from standards.rats.manifest import Manifest, PlatformReference, Predecessor, ReferenceEvent
 
 BOOT_LOG_BYTES_MAX: Final = 1 << 22
 BASELINE_PCRS: Final = (*range(10), 14)
@@ -52,6 +54,13 @@ class BootLogSource(Settings):
     pcrs: Annotated[tuple[_Pcr, ...], Field(min_length=1)] = BASELINE_PCRS
 
 
+class PredecessorSource(Settings):
+    """The signed manifest that this one follows, and until when its state is still accepted."""
+
+    file: SettingsPath
+    until: AwareDatetime
+
+
 class ManifestDescription(Settings):
     """What a supplier writes down; either `boot_log`, or `registers` with their `events`."""
 
@@ -63,6 +72,9 @@ class ManifestDescription(Settings):
     tre_image: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")] | None = None
     valid_from: AwareDatetime | None = None
     valid_to: AwareDatetime | None = None
+    release_name: _Text | None = None
+    line: Annotated[str, StringConstraints(min_length=1, max_length=ID_MAX)] | None = None
+    predecessor: PredecessorSource | None = None
     boot_log: BootLogSource | None = None
     registers: dict[_Bank, dict[_Pcr, _Digest]] = Field(default_factory=dict)
     events: tuple[EventDescription, ...] = ()
@@ -73,12 +85,23 @@ class ManifestDescription(Settings):
             raise ValueError("give either the table boot_log, or the table registers (and events)")
         return self
 
+    @model_validator(mode="after")
+    def _counts_from_a_day(self) -> Self:
+        if self.predecessor is not None and (self.valid_from is None or self.valid_to is None):
+            raise ValueError("predecessor: expected valid_from (when this manifest counts) and valid_to, too")
+        return self
 
-def manifest_of(description: ManifestDescription, *, boot_log: bytes | None) -> Manifest:
-    """The manifest that a description stands for; `boot_log` are the bytes of its log, where it names one.
+
+def manifest_of(
+    description: ManifestDescription, *, boot_log: bytes | None, predecessor: bytes | None = None
+) -> Manifest:
+    """The manifest that a description stands for.
+
+    `boot_log` are the bytes of its log, `predecessor` those of the signed manifest that it follows, where it names them.
 
     Raises:
         BootLogError: the log is malformed, or has no digests in a bank that was asked for.
+        RatsError: the predecessor is no signed manifest.
     """
     source = description.boot_log
     if source is not None and boot_log is not None:
@@ -90,6 +113,7 @@ def manifest_of(description: ManifestDescription, *, boot_log: bytes | None) -> 
         }
         events = tuple(_written(each) for each in description.events)
     image = description.tre_image
+    before = None if predecessor is None else read_unverified(predecessor)
     return Manifest(
         id=description.id,
         supplier=description.supplier,
@@ -101,6 +125,20 @@ def manifest_of(description: ManifestDescription, *, boot_log: bytes | None) -> 
         tre_image_digest=None if image is None else bytes.fromhex(image),
         valid_from=_utc(description.valid_from),
         valid_to=_utc(description.valid_to),
+        predecessor=_predecessor(description, predecessor, before),
+        line_name=description.line or (None if before is None else before.line),
+        release_name=description.release_name,
+    )
+
+
+def _predecessor(
+    description: ManifestDescription, signed: bytes | None, before: Manifest | None
+) -> Predecessor | None:
+    source = description.predecessor
+    if source is None or signed is None or before is None:
+        return None
+    return Predecessor(
+        id=before.id, digest=hashlib.sha256(signed).digest(), until=source.until.astimezone(UTC)
     )
 
 

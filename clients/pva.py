@@ -118,13 +118,20 @@ class SupplierEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ManifestEntry:
-    """An imported manifest; `digest` is the SHA-256 of its signed bytes, in hex."""
+    """An imported manifest; `digest` is the SHA-256 of its signed bytes, in hex.
+
+    `standing` is "waiting", "approved" or "retired"; `approvals` names the administrators who approved it so far.
+    """
 
     id: str
     supplier: str
     svn: int
     models: tuple[str, ...]
     digest: str
+    release: str
+    line: str
+    standing: str
+    approvals: tuple[str, ...]
 
 
 class PvaDeviceClient:
@@ -173,6 +180,26 @@ class PvaOperatorClient:
             "/v1/manifests", signed, content_type=MANIFEST_CONTENT_TYPE, accept="application/json"
         )
         return _manifest(_decoded(response.body))
+
+    def check_manifest(self, signed: bytes) -> ManifestEntry:
+        """All that an import checks, and nothing is stored (es of its own, admin)."""
+        response = self._http.post(
+            "/v1/manifest-checks", signed, content_type=MANIFEST_CONTENT_TYPE, accept="application/json"
+        )
+        return _manifest(_decoded(response.body))
+
+    def signed_manifest(self, digest: str) -> bytes:
+        """The signed bytes of an imported manifest."""
+        return self._http.get(f"/v1/manifests/{quote(digest, safe='')}", accept=MANIFEST_CONTENT_TYPE).body
+
+    def approve_manifest(self, digest: str) -> ManifestEntry:
+        """Approve a manifest (admin); it counts after another administrator's approval of the same digest."""
+        return _manifest(self._http.post_json(f"/v1/manifests/{quote(digest, safe='')}/approvals", {}))
+
+    def retire_manifest(self, digest: str, *, reason: str) -> ManifestEntry:
+        """Withdraw a manifest (admin): it affirms nobody any more."""
+        path = f"/v1/manifests/{quote(digest, safe='')}/retirement"
+        return _manifest(self._http.post_json(path, {"reason": reason}))
 
     def manifests(self) -> tuple[ManifestEntry, ...]:
         """Imported manifests that the caller may see."""
@@ -292,6 +319,12 @@ def _manifest(value: object) -> ManifestEntry:
         svn=fields.integer("svn"),
         models=fields.texts("models", size_max=_LIST_MAX),
         digest=fields.hex("digest", size_min=32, size_max=32).hex(),
+        release=fields.text("release"),
+        line=fields.text("line"),
+        standing=fields.text("standing"),
+        approvals=tuple(
+            _fields(each, "approval").text("by") for each in fields.items("approvals", size_max=_LIST_MAX)
+        ),
     )
 
 

@@ -66,9 +66,8 @@ class _Rows(Settings):
 
 def certificate_digests(certificate: x509.Certificate, issuer: x509.Certificate) -> tuple[str, str]:
     """Key of a row: SHA-256 of the issuer's DER certificate and of the subject's DER SPKI, hexadecimal."""
-    spki = certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     issuer_der = issuer.public_bytes(Encoding.DER)
-    return hashlib.sha256(issuer_der).hexdigest(), hashlib.sha256(spki).hexdigest()
+    return hashlib.sha256(issuer_der).hexdigest(), hashlib.sha256(_spki(certificate)).hexdigest()
 
 
 class PrincipalTable:
@@ -191,6 +190,15 @@ def current_principal() -> Principal:
     return principal
 
 
+def current_key_sha256() -> str:
+    """SHA-256 of the key (DER SPKI) with which the present caller proved itself, in hexadecimal.
+
+    Two principals are two people only where their keys are two: a view that needs both compares these.
+    """
+    certificate = x509.load_der_x509_certificate(request.environ[PEER_CERTIFICATE])
+    return hashlib.sha256(_spki(certificate)).hexdigest()
+
+
 def principal_or_none() -> Principal | None:
     """Principal of the present request, None where nobody has been admitted (yet)."""
     principal: Principal | None = g.get("pva_principal")
@@ -262,6 +270,10 @@ def _revoked(principal: Principal) -> Problem:
         reason="revoked",
         remedy="have a new key certified and registered, and the old row removed",
     )
+
+
+def _spki(certificate: x509.Certificate) -> bytes:
+    return certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
 def _issued(issuer: x509.Certificate, certificate: x509.Certificate) -> bool:

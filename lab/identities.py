@@ -11,6 +11,7 @@ RELAY = "ro-1"
 """The registration operator as a relay of validation requests; the DRF calls the PVA in this role."""
 
 CLIENTS: Mapping[str, tuple[str, str]] = {
+    "admin-2": ("admin", ""),
     "sho-1": ("sho", SHO),
     "supplier-1": ("es", "supplier-1"),
     "supplier-2": ("es", "supplier-2"),
@@ -23,9 +24,9 @@ CLIENTS: Mapping[str, tuple[str, str]] = {
     DPF: ("dpf", DPF),
     RELAY: ("ro-relay", RELAY),
 }
-"""Identity -> role and tenant; the administrator's is made with the CA."""
+"""Identity -> role and tenant; the first administrator's is made with the CA."""
 
-PEOPLE = ("admin", "sho-1", "supplier-1", "supplier-2")
+PEOPLE = ("admin", "admin-2", "sho-1", "supplier-1", "supplier-2")
 """Those who administer from a command line."""
 
 _FIRST_JOURNEY = (*PEOPLE, "ocsp")

@@ -17,7 +17,7 @@ from lab.artefacts import Run
 from lab.device import Answer, Refusal
 from lab.identities import PVA_ISSUER
 from lab.narration import Story
-from lab.parties import Administrator, Operator, Supplier
+from lab.parties import Administrator, Operator, Supplier, approve_manifest
 from lab.reference import reference_manifest
 from lab.scene import MODEL, Scene
 from messages.evidence import EvidenceMessage, decode_evidence
@@ -93,8 +93,12 @@ def register_suppliers(scene: Scene) -> None:
                 admin.recognise(name, root=scene.roots[name], models=[model])
         manifest = reference_manifest(scene.release(), supplier=name, model=model)
         with tell.line("4", name, "CA, PVA", f"signed reference manifest {manifest.id}") as line:
-            supplier.publish(supplier.sign(manifest), to_pva=name == APPROVED)
+            signed = supplier.sign(manifest)
+            supplier.publish(signed, to_pva=name == APPROVED)
             line.outcome = f"svn {manifest.svn}, {len(manifest.events)} events"
+        if name == APPROVED:
+            with tell.line("4", "administrators", "PVA", "two approve the digest of the manifest"):
+                approve_manifest(scene.services, signed)
         with tell.line("5", name, "CA", "signed batch list of EK digests") as line:
             listed = [each for each in scene.devices if DEVICES[each] == name and each != IN_NO_BATCH]
             if not listed:

@@ -30,6 +30,7 @@ from messages.evidence import EVIDENCE_BYTES_MAX
 from pva.approval_store import ApprovalStore
 from pva.approvals import ApprovalDesk, DayKey
 from pva.credential_status import CredentialStatusSource
+from pva.manifest_approvals import ManifestApprovalDesk
 from pva.outbox_store import OutboxStore
 from pva.pushing import Courier, PostRoom
 from pva.recognition import RecognitionDesk
@@ -42,10 +43,11 @@ from pva.signed_requests import SignedRequestDesk
 from pva.store import Store
 from pva.validation import Verifier
 from pva.web.device import device_app
-from pva.web.operator import MANIFEST_BYTES_MAX, CallerRefusals, OperatorDesks, operator_app
+from pva.web.operator import CallerRefusals, OperatorDesks, operator_app
 from standards.pki import oids
 from standards.pki.errors import PkiError
 from standards.pki.fingerprints import decode_pem_certificates, spki_der
+from standards.rats.corim import MANIFEST_BYTES_MAX
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 CLAIM_MARGIN_S = 5
@@ -154,6 +156,7 @@ def build_service(settings: PvaSettings) -> PvaService:
             anchors=anchors,
         ),
         recognition=RecognitionDesk(store=references, policy=policy),
+        manifests=ManifestApprovalDesk(records=references, needed=settings.manifest_approvals),
     )
     return PvaService(
         listeners=_listeners(settings, desks=desks, verifier=verifier, callers=store),

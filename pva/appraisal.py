@@ -7,7 +7,7 @@ by the platform, so it is not affirmed while the platform is not.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from messages.runtime_policy import VerifiedRuntimePolicy
@@ -16,6 +16,7 @@ from pva.continuity import DeviceHistory, Sighting, changes
 from pva.deviations import deviation_findings
 from pva.findings import Claim, FindingCode, Scope, find, vector
 from pva.ima_findings import ima_findings
+from pva.manifest_chain import Validity, Window
 from pva.policy import AppraisalPolicy
 from pva.quote import PlatformQuote
 from pva.secure_boot import secure_boot_findings
@@ -41,13 +42,14 @@ _AFFIRMED: Mapping[Scope, Mapping[Claim, int]] = {
 class ReferenceManifest:
     """A manifest as imported: its content, the SHA-256 of its signed form, and what its supplier may certify.
 
-    `permitted_models` is the name of a model -> hwType of its devices, as recognised now; `runtime` the policy of what may
+    `validity` is when it describes an approved state, by itself and by its successors; `permitted_models` is the name of a model -> hwType of its devices, as recognised now; `runtime` the policy of what may
     run on the device that is judged, where its supplier gave one.
     """
 
     manifest: Manifest
     digest: bytes
     permitted_models: Mapping[str, str]
+    validity: Validity
     runtime: VerifiedRuntimePolicy | None = None
 
 
@@ -69,8 +71,8 @@ class Appraisal:
 
     @property
     def window_ends_at(self) -> datetime | None:
-        """When the manifest's window closes, where it closes after this verdict."""
-        closes_at = None if self.reference is None else self.reference.manifest.valid_to
+        """When the manifest's window closes, by itself or by a successor, where it closes after this verdict."""
+        closes_at = None if self.reference is None else self.reference.validity.ends_at
         return None if closes_at is None or closes_at <= self.at else closes_at
 
     @property
@@ -90,7 +92,8 @@ def appraise(
 ) -> Appraisal:
     """Judge a verified quote and its replayed events against the reference values and the device's history.
 
-    `reference` is the manifest that the Platform Credential names, or None where this PVA does not hold it.
+    `reference` is the manifest that the Platform Credential names or a successor (`pva.reference_choice`), or None where
+    this PVA does not hold it.
     """
     found = list(changes(history, seen, clock_grace=policy.clock_grace))
     if reference is None:
@@ -112,7 +115,6 @@ def _manifest_findings(reference: ReferenceManifest, *, seen: Sighting) -> Itera
     manifest, at = reference.manifest, seen.at
     forbidden = sorted(set(manifest.models) - set(reference.permitted_models))
     described = {reference.permitted_models.get(model) for model in manifest.models}
-    window = f"{_moment(manifest.valid_from)} to {_moment(manifest.valid_to)}"
     for scope in Scope:
         if forbidden:
             yield find(
@@ -130,23 +132,35 @@ def _manifest_findings(reference: ReferenceManifest, *, seen: Sighting) -> Itera
                 expected=", ".join(sorted(each for each in described if each)) or "none",
                 measured=seen.hw_type,
             )
-        code = _window_code(manifest, at=at)
-        if code is not None:
-            yield find(
-                code,
-                scope=scope,
-                subject=f"manifest {manifest.id!r}",
-                expected=window,
-                measured=_moment(at),
-            )
+        yield from _window_findings(reference, scope=scope, at=at)
 
 
-def _window_code(manifest: Manifest, *, at: datetime) -> FindingCode | None:
-    if manifest.valid_from is not None and at < manifest.valid_from:
-        return FindingCode.MANIFEST_NOT_YET_VALID
-    if manifest.valid_to is not None and at > manifest.valid_to:
-        return FindingCode.SUPERSEDED_STATE
-    return None
+_WINDOW_CODES: Mapping[Window, FindingCode] = {
+    Window.NOT_YET: FindingCode.MANIFEST_NOT_YET_VALID,
+    Window.SUPERSEDED: FindingCode.SUPERSEDED_STATE,
+    Window.EXPIRED: FindingCode.MANIFEST_EXPIRED,
+    Window.RETIRED: FindingCode.MANIFEST_RETIRED,
+}
+
+
+def _window_findings(reference: ReferenceManifest, *, scope: Scope, at: datetime) -> Iterator[Finding]:
+    """Whether the state that the manifest describes is accepted now; the remedy names the release to install."""
+    manifest, validity = reference.manifest, reference.validity
+    code = _WINDOW_CODES.get(validity.window(at))
+    if code is None:
+        return
+    finding = find(
+        code,
+        scope=scope,
+        subject=f"release {manifest.release} (manifest {manifest.id!r}, svn {manifest.svn})",
+        expected=f"{_moment(validity.starts_at)} to {_moment(validity.ends_at)}",
+        measured=_moment(at),
+    )
+    newer = validity.successor
+    if newer is not None and code is not FindingCode.MANIFEST_NOT_YET_VALID:
+        advice = f"install release {newer.release} (manifest {newer.id!r}, svn {newer.svn})"
+        finding = replace(finding, remedy=advice)
+    yield finding
 
 
 def _register_findings(quote: PlatformQuote, *, boot: BootEvents, manifest: Manifest) -> Iterator[Finding]:
@@ -231,7 +245,7 @@ def _verdict(
     accepted = (
         reference is not None
         and max(tiers.values()) is not Tier.CONTRAINDICATED
-        and _window_code(reference.manifest, at=at) is None
+        and reference.validity.window(at) is Window.OPEN
     )
     return Appraisal(
         at=at,

@@ -49,6 +49,8 @@ class FindingCode(StrEnum):
     NO_REFERENCE_MANIFEST = "no-reference-manifest"
     SUPERSEDED_STATE = "superseded-state"
     MANIFEST_NOT_YET_VALID = "manifest-not-yet-valid"
+    MANIFEST_EXPIRED = "manifest-expired"
+    MANIFEST_RETIRED = "manifest-retired"
     MODEL_NOT_PERMITTED = "model-not-permitted"
     MODEL_MISMATCH = "model-mismatch"
     SECURE_BOOT_DISABLED = "secure-boot-disabled"
@@ -153,14 +155,28 @@ FINDINGS: Mapping[FindingCode, FindingRule] = {
     FindingCode.NO_REFERENCE_MANIFEST: FindingRule(
         claim=Claim.EXECUTABLES,
         value=33,
-        reason="the PVA holds no manifest with the digest that the Platform Credential names",
-        remedy="have the supplier send its signed manifest to this PVA",
+        reason="the PVA holds no approved manifest with the digest that the Platform Credential names",
+        remedy="have the supplier send its signed manifest to this PVA, and two administrators approve it",
     ),
     FindingCode.SUPERSEDED_STATE: FindingRule(
         claim=Claim.EXECUTABLES,
-        value=32,
-        reason="the validity of the manifest that describes this state is over",
+        value=96,
+        reason="the supplier has replaced the release that runs, and the time to update is over",
         remedy="update the device to the supplier's current release",
+    ),
+    # nothing took its place: whoever forgot to renew a manifest must not make a fleet look compromised
+    FindingCode.MANIFEST_EXPIRED: FindingRule(
+        claim=Claim.EXECUTABLES,
+        value=33,
+        reason="the validity of the manifest that describes this state is over, and no successor counts",
+        remedy="ask the supplier for a manifest whose window is open",
+    ),
+    # one administrator can retire a manifest: that denies and does not accuse
+    FindingCode.MANIFEST_RETIRED: FindingRule(
+        claim=Claim.EXECUTABLES,
+        value=33,
+        reason="an administrator of the PVA has withdrawn the manifest that describes this state",
+        remedy="ask the PVA's administrator why, and the supplier for a release that this PVA approves",
     ),
     FindingCode.MANIFEST_NOT_YET_VALID: FindingRule(
         claim=Claim.EXECUTABLES,

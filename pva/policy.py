@@ -13,7 +13,7 @@ from messages.encoding import encode_deterministic
 from pva.findings import FINDINGS
 from standards.rats.fields import encode_base64url
 
-POLICY_VERSION = 3
+POLICY_VERSION = 4
 """Raised when the code of the appraisal changes what it decides."""
 
 FORBIDDEN_PCRS = frozenset({10, *range(16, 24)})

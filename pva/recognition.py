@@ -15,6 +15,8 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from pva.credential import Supplier
+from pva.manifest_chain import check_succession
+from pva.manifest_records import ImportedManifest
 from pva.manifests import check_manifest
 from pva.policy import AppraisalPolicy
 from pva.refusals import RefusalCode, RefusalError
@@ -41,20 +43,6 @@ class RecognisedSupplier(Supplier):
     recognised_at: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImportedManifest:
-    """A manifest on record; `digest` is the SHA-256 of `signed`, the bytes as the supplier signed them."""
-
-    digest: bytes
-    id: str
-    supplier: str
-    svn: int
-    models: tuple[str, ...]
-    signed: bytes
-    imported_by: str
-    imported_at: datetime
-
-
 class RecognitionStore(Protocol):
     """What this use case needs of a store; each call is one transaction with its audit leaf."""
 
@@ -68,9 +56,9 @@ class RecognitionStore(Protocol):
         """
 
     def add_manifest(self, manifest: ImportedManifest) -> None:
-        """Add a manifest; the same bytes again change nothing.
+        """Add a manifest that `check_record` has passed against what the store holds; the same bytes change nothing.
 
-        Raises RefusalError: other bytes with the same supplier, id and svn are on record.
+        Raises RefusalError: what `check_record` refuses.
         """
 
     def manifests(self) -> Sequence[ImportedManifest]:
@@ -109,29 +97,79 @@ class RecognitionDesk:
     def import_manifest(self, data: bytes, *, only_of: str | None, by: str, at: datetime) -> ImportedManifest:
         """Import a signed manifest; `only_of` is the supplier that the caller speaks for, None for an admin.
 
-        Raises RefusalError: unsigned, not signed under a recognised root, not for this purpose, another
-        vendor's, for a model that is not permitted, or with values that cannot be appraised.
+        Nobody is judged by it before administrators approved it. Raises RefusalError: unsigned, not signed under a
+        recognised root, not for this purpose, another vendor's, for a model that is not permitted, with values that
+        cannot be appraised, or no successor of the manifest that it names.
         """
+        imported = self._read(data, only_of=only_of, by=by, at=at)
+        self.store.add_manifest(imported)
+        return imported
+
+    def check_import(self, data: bytes, *, only_of: str | None, by: str, at: datetime) -> ImportedManifest:
+        """All that `import_manifest` checks, and nothing is stored. Raises RefusalError."""
+        imported = self._read(data, only_of=only_of, by=by, at=at)
+        check_record(imported, held=self.store.manifests())
+        return imported
+
+    def _read(self, data: bytes, *, only_of: str | None, by: str, at: datetime) -> ImportedManifest:
         suppliers = self.store.suppliers()
         verified = _verified(data, suppliers=suppliers, at=at)
         signer = next(each for each in suppliers if each.root == verified.path[-1])
-        check_manifest(verified.manifest, signer=signer, only_of=only_of, policy=self.policy)
-        imported = ImportedManifest(
+        manifest = verified.manifest
+        check_manifest(manifest, signer=signer, only_of=only_of, policy=self.policy)
+        return ImportedManifest(
             digest=verified.digest,
-            id=verified.manifest.id,
+            id=manifest.id,
             supplier=signer.name,
-            svn=verified.manifest.svn,
-            models=verified.manifest.models,
+            svn=manifest.svn,
+            models=manifest.models,
+            release=manifest.release,
+            line=manifest.line,
+            predecessor=manifest.predecessor,
+            valid_from=manifest.valid_from,
+            valid_to=manifest.valid_to,
             signed=data,
             imported_by=by,
             imported_at=at,
         )
-        self.store.add_manifest(imported)
-        return imported
 
     def manifests(self, *, only_of: str | None) -> Sequence[ImportedManifest]:
         """Imported manifests, of one supplier or of all."""
         return [each for each in self.store.manifests() if only_of in (None, each.supplier)]
+
+    def manifest(self, digest: bytes, *, only_of: str | None) -> ImportedManifest:
+        """One imported manifest. Raises RefusalError: not on record, or another supplier's."""
+        for each in self.manifests(only_of=only_of):
+            if each.digest == digest:
+                return each
+        raise no_such_manifest(digest)
+
+
+def check_record(manifest: ImportedManifest, *, held: Sequence[ImportedManifest]) -> bool:
+    """Whether a manifest is new among those on record; False where the same bytes are.
+
+    Raises RefusalError: other bytes have its supplier, id and svn, or it does not follow the one that it names.
+    """
+    if any(each.digest == manifest.digest for each in held):
+        return False
+    version = (manifest.supplier, manifest.id, manifest.svn)
+    if any((each.supplier, each.id, each.svn) == version for each in held):
+        raise RefusalError(
+            RefusalCode.MANIFEST_CONFLICT,
+            subject=f"manifest {manifest.id!r} with security version {manifest.svn}",
+            reason="another manifest of this supplier has this id and version on record",
+        )
+    check_succession(manifest, held=[each for each in held if not each.rejected])
+    return True
+
+
+def no_such_manifest(digest: bytes) -> RefusalError:
+    """The refusal of a digest that is not on record."""
+    return RefusalError(
+        RefusalCode.NOT_FOUND,
+        subject=f"manifest {digest.hex()}",
+        reason="no manifest of this digest is on record",
+    )
 
 
 def _verified(data: bytes, *, suppliers: Sequence[Supplier], at: datetime) -> VerifiedManifest:

@@ -86,6 +86,14 @@ class RefusalCode(StrEnum):
     MANIFEST_UNQUOTED_PCR = "manifest-unquoted-pcr"
     MANIFEST_INCONSISTENT = "manifest-inconsistent"
     MANIFEST_CONFLICT = "manifest-conflict"
+    MANIFEST_PREDECESSOR_UNKNOWN = "manifest-predecessor-unknown"
+    MANIFEST_FORK = "manifest-fork"
+    MANIFEST_OTHER_LINE = "manifest-of-another-line"
+    MANIFEST_SVN_FALLS = "manifest-svn-falls"
+    MANIFEST_MODELS_WIDENED = "manifest-models-widened"
+    MANIFEST_LINE_TOO_LONG = "manifest-line-too-long"
+    MANIFEST_RETIRED = "manifest-retired"
+    APPROVER_NOT_ANOTHER = "approver-not-another"
 
 
 class RefusalError(RefusedError):
@@ -310,5 +318,35 @@ REFUSALS: Mapping[RefusalCode, RefusalRule] = {
     ),
     RefusalCode.MANIFEST_CONFLICT: RefusalRule(
         status=HTTPStatus.CONFLICT, remedy="raise the manifest's security version (svn), then sign it again"
+    ),
+    RefusalCode.MANIFEST_PREDECESSOR_UNKNOWN: RefusalRule(
+        status=HTTPStatus.CONFLICT, remedy="import the predecessor first, in the form whose digest is named"
+    ),
+    RefusalCode.MANIFEST_FORK: RefusalRule(
+        status=HTTPStatus.CONFLICT,
+        remedy="name the newest manifest of the line as the predecessor; one that nobody approved yet gives up its "
+        "place when it is retired",
+    ),
+    RefusalCode.MANIFEST_OTHER_LINE: RefusalRule(
+        status=HTTPStatus.CONFLICT,
+        remedy="sign the manifest with its predecessor's line, or without a predecessor to begin a line",
+    ),
+    RefusalCode.MANIFEST_SVN_FALLS: RefusalRule(
+        status=HTTPStatus.CONFLICT, remedy="sign the manifest with a security version (svn) that is not lower"
+    ),
+    RefusalCode.MANIFEST_MODELS_WIDENED: RefusalRule(
+        status=HTTPStatus.CONFLICT,
+        remedy="leave the added models to a manifest of their own, without a predecessor",
+    ),
+    RefusalCode.MANIFEST_LINE_TOO_LONG: RefusalRule(
+        status=HTTPStatus.CONFLICT,
+        remedy="begin a new line: a manifest without a predecessor, and Platform Credentials that name it",
+    ),
+    RefusalCode.MANIFEST_RETIRED: RefusalRule(
+        status=HTTPStatus.CONFLICT, remedy="have the supplier sign another manifest, and import that one"
+    ),
+    RefusalCode.APPROVER_NOT_ANOTHER: RefusalRule(
+        status=HTTPStatus.CONFLICT,
+        remedy="have another administrator, with a certificate and key of his own, approve the same digest",
     ),
 }

@@ -150,7 +150,12 @@ def _attestation_result(
         ),
         manifest=None
         if reference is None
-        else ManifestReference(id=reference.manifest.id, digest=reference.digest, svn=reference.manifest.svn),
+        else ManifestReference(
+            id=reference.manifest.id,
+            digest=reference.digest,
+            svn=reference.manifest.svn,
+            release=reference.manifest.release,
+        ),
         generation_counter=quote.generation_counter,
     )
 

@@ -2,7 +2,7 @@
 
 Rule: what must happen at most once stands under a unique key here, so that no code above can forget it: a
 challenge's digest, an operator's nonce, the id of a signed request, the result of a request, the device of an AK, the
-counter value at which an order was approved.
+counter value at which an order was approved, the successor of a manifest, an administrator's approval of one.
 """
 
 import sqlalchemy as sa
@@ -37,7 +37,24 @@ manifests = sa.Table(
     sa.Column("signed", sa.LargeBinary, nullable=False),
     sa.Column("imported_by", sa.String(200), nullable=False),
     sa.Column("imported_at", UtcTime, nullable=False),
+    sa.Column("approved_at", UtcTime, nullable=True),
+    sa.Column("retired_at", UtcTime, nullable=True),
+    sa.Column("retired_by", sa.String(200), nullable=True),
+    sa.Column("retired_reason", sa.String(500), nullable=True),
+    # digest of the manifest that it follows; NULL in the first of a line, and in one that was rejected
+    sa.Column("succeeds", sa.LargeBinary(32), nullable=True),
     sa.UniqueConstraint("supplier", "manifest_id", "svn", name="uq_manifests_supplier_id_svn"),
+    sa.Index("uq_manifests_succeeds", "succeeds", unique=True),
+)
+
+manifest_approvals = sa.Table(
+    "manifest_approvals",
+    metadata,
+    sa.Column("digest", sa.LargeBinary(32), sa.ForeignKey("manifests.digest"), primary_key=True),
+    sa.Column("approver", sa.String(200), primary_key=True),
+    sa.Column("key_sha256", sa.String(64), nullable=False),
+    sa.Column("approved_at", UtcTime, nullable=False),
+    sa.UniqueConstraint("digest", "key_sha256", name="uq_manifest_approvals_digest_key"),
 )
 
 validation_requests = sa.Table(

@@ -2,7 +2,8 @@
 
 Rule: read once, in `pva.app`; an unknown key is an error that names it. What a device must quote, and how long
 challenges, requests and results live, is a setting; what is checked is not. With `ima` each
-device is asked for its IMA list too, and judged by the signed `runtime_policies` (docs/adr/0027-ima.md). Results are pushed to the `callbacks`
+device is asked for its IMA list too, and judged by the signed `runtime_policies` (docs/adr/0027-ima.md). A manifest
+counts after `manifest_approvals` administrators. Results are pushed to the `callbacks`
 (relying party as in the audience -> its operator listener) and to no other address.
 """
 
@@ -19,6 +20,9 @@ from edge.upstream_settings import UpstreamSettings
 from messages.pcr import PCR_INDEX_MAX, PcrSelections
 from pva.policy import FORBIDDEN_PCRS, AppraisalPolicy
 from standards.boot_log.algorithms import BANKS_BY_NAME, SHA1, SHA256
+
+DUAL = 2
+"""Administrators who approve a manifest before anybody is judged by it (D7)."""
 
 BOOT_AGGREGATE_PCRS = frozenset(range(10))
 
@@ -47,6 +51,7 @@ class PvaSettings(Settings):
     pcr_selection: tuple[str, ...] = ("sha256:0-9,14",)
     ima: bool = False
     runtime_policies: tuple[SettingsPath, ...] = ()
+    manifest_approvals: Annotated[int, Field(ge=1, le=5)] = 2
     request_life_s: Annotated[int, Field(ge=10, le=86_400)] = 900
     challenge_life_s: Annotated[int, Field(ge=5, le=600)] = 60
     result_life_s: Annotated[int, Field(ge=10, le=3_600)] = 300
@@ -58,6 +63,12 @@ class PvaSettings(Settings):
     def _is_selection(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         read_selections(value)
         return value
+
+    @model_validator(mode="after")
+    def _dual_control(self) -> Self:
+        if self.manifest_approvals < DUAL and self.profile != "lab":
+            raise ValueError(f"manifest_approvals: expected {DUAL} administrators or more outside of a lab")
+        return self
 
     @model_validator(mode="after")
     def _policies_have_ima(self) -> Self:

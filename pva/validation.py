@@ -26,7 +26,7 @@ from messages.challenge import CHALLENGE_BYTES_MAX, CHALLENGE_TYPE, Challenge, r
 from messages.errors import MessageError
 from messages.evidence import EvidenceMessage, decode_evidence
 from pva.appraisal import ReferenceManifest, appraise
-from pva.boot_events import replay_logs
+from pva.boot_events import BootEvents, replay_logs
 from pva.continuity import DeviceHistory, Sighting, advance, identity_conflict
 from pva.credential import (
     PlatformCredential,
@@ -34,8 +34,10 @@ from pva.credential import (
     judge_status,
     validate_credential,
 )
+from pva.manifest_chain import ManifestChain
 from pva.policy import AppraisalPolicy
 from pva.quote import PlatformQuote, verify_platform_quote
+from pva.reference_choice import check_named, choose_reference
 from pva.refusals import RefusalCode, RefusalError
 from pva.requests import ValidationRequest
 from pva.result import ResultSigner, SignedResult, sign_result
@@ -53,8 +55,8 @@ class References(Protocol):
     def suppliers(self) -> Sequence[Supplier]:
         """Every recognised supplier."""
 
-    def reference_manifest(self, digest: bytes) -> ReferenceManifest | None:
-        """An imported manifest by the digest of its signed form, verified anew under its supplier's root."""
+    def manifest_chain(self, digest: bytes) -> ManifestChain | None:
+        """An imported manifest by the digest of its signed form, and its successors, verified anew."""
 
 
 class ValidationStore(Protocol):
@@ -135,7 +137,7 @@ class Verifier:
             boot = replay_logs(message, quote=quote)  # 5
             seen = _sighting(quote, credential=credential, at=at)
             self._refuse_disputed(seen, history=history)
-            reference = self._reference_manifest(credential, history=history)
+            reference = self._reference(quote, boot=boot, credential=credential, history=history, at=at)
             appraisal = appraise(  # 6
                 quote, boot=boot, reference=reference, history=history, seen=seen, policy=self.policy
             )
@@ -222,30 +224,22 @@ class Verifier:
                 RefusalCode.IDENTITY_CONFLICT, subject=f"device {seen.device_id}", reason=conflict
             )
 
-    def _reference_manifest(
-        self, credential: PlatformCredential, *, history: DeviceHistory | None
+    def _reference(
+        self,
+        quote: PlatformQuote,
+        *,
+        boot: BootEvents,
+        credential: PlatformCredential,
+        history: DeviceHistory | None,
+        at: datetime,
     ) -> ReferenceManifest | None:
-        """The manifest that the credential names, if held; never older than what was accepted before (A29)."""
-        state = credential.expected_state
-        if history is not None and history.svn_highest is not None and state.svn < history.svn_highest:
-            raise RefusalError(
-                RefusalCode.MANIFEST_ROLLBACK,
-                subject=f"manifest {state.manifest_id!r} of device {credential.device_id}",
-                reason=f"its security version is {state.svn}, the device was accepted with {history.svn_highest}",
-            )
-        reference = self.references.reference_manifest(state.manifest_digest)
-        if reference is None:
-            return None
-        named = (credential.supplier.name, state.manifest_id, state.svn)
-        held = (reference.manifest.supplier, reference.manifest.id, reference.manifest.svn)
-        if named != held:
-            raise RefusalError(
-                RefusalCode.MANIFEST_MISMATCH,
-                subject=f"manifest {state.manifest_id!r}",
-                reason=f"the Platform Credential names (supplier, id, svn) {named}, the manifest is {held}",
-            )
+        """The manifest to judge by: the one that the credential names or a successor, never a rolled back one (A29)."""
+        svn_highest = None if history is None else history.svn_highest
+        held = self.references.manifest_chain(credential.expected_state.manifest_digest)
+        chain = check_named(credential, chain=held, svn_highest=svn_highest)
+        reference = choose_reference(quote, boot=boot, chain=chain, svn_highest=svn_highest, at=at)
         runtime = self.runtime_policies.of(supplier=credential.supplier.name, hw_type=credential.hw_type)
-        return replace(reference, runtime=runtime)
+        return None if reference is None else replace(reference, runtime=runtime)
 
     @contextmanager
     def _refusals_recorded(self, challenge: Challenge, *, at: datetime) -> Iterator[_Attempt]:

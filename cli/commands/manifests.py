@@ -42,13 +42,15 @@ def manifest() -> None:
 def sign(invocation: Invocation, *, path: Path, signer: Signer, out: Path) -> None:
     """Sign a manifest with the supplier's own key; nothing is sent.
 
-    DESCRIPTION is TOML: id, supplier, models, svn, version, and a good boot's log or the values themselves.
+    DESCRIPTION is TOML: id, supplier, models, svn, version, and a good boot's log or the values themselves; an update
+    names the signed manifest that it follows.
     """
     description = load_settings(ManifestDescription, path=path, environ={})
     source = description.boot_log
     try:
         log = None if source is None else read_file(source.file, bytes_max=BOOT_LOG_BYTES_MAX)
-        made = manifest_of(description, boot_log=log)
+        before = _predecessor(description)
+        made = manifest_of(description, boot_log=log, predecessor=before)
         signed = sign_manifest(made, key=signer.key, chain=signer.chain)
     except (BootLogError, RatsError, PkiError) as error:
         remedy = "correct the description, its boot log, or the pair of --key and --certificate; nothing was signed"
@@ -91,7 +93,7 @@ def import_manifest(invocation: Invocation, *, path: Path, services: Sequence[st
     data = read_file(path, bytes_max=MANIFEST_BYTES_MAX)
     steps: dict[str, Callable[[], dict[str, Any]]] = {
         "ca": lambda: _at_ca(invocation, data),
-        "pva": lambda: _entry(invocation.pva().import_manifest(data)),
+        "pva": lambda: entry_members(invocation.pva().import_manifest(data)),
     }
     members: dict[str, Any] = {}
     taken: list[str] = []
@@ -102,16 +104,22 @@ def import_manifest(invocation: Invocation, *, path: Path, services: Sequence[st
             except REPORTED as error:
                 raise _half_done(explain(error), path, service=service, taken=taken) from error
             taken.append(service)
-    step = "" if "pva" in taken else f"for the PVA to appraise with it: pva manifest import {path} --to pva"
+    step = (
+        "two administrators: pva manifest approve " + members["digest"]
+        if "pva" in taken
+        else f"for the PVA to appraise with it: pva manifest import {path} --to pva"
+    )
     invocation.answer(Answer(outcome="imported", members={**members, "imported_by": taken}, next_step=step))
 
 
 @manifest.command("list")
 @pass_invocation
 def list_all(invocation: Invocation) -> None:
-    """List the manifests that the PVA appraises with; a supplier sees his own."""
+    """List the manifests that the PVA has, and where they stand; a supplier sees his own."""
     found = invocation.pva().manifests()
-    rows = [{name: value for name, value in _entry(each).items() if name != "digest"} for each in found]
+    rows = [
+        {name: value for name, value in entry_members(each).items() if name != "digest"} for each in found
+    ]
     outcome = f"{len(rows)} manifests" if len(rows) != 1 else "1 manifest"
     invocation.answer(Answer(outcome=outcome, members={"manifests": rows}))
 
@@ -129,9 +137,14 @@ def show(invocation: Invocation, *, manifest_id: str) -> None:
             reason="the PVA has no manifest of this id, or it belongs to another supplier",
             remedy="pva manifest list shows their ids; pva manifest import FILE adds one",
         )
-    rows = [_entry(each) for each in found]
+    rows = [entry_members(each) for each in found]
     members = rows[0] if len(rows) == 1 else {"manifests": rows}
     invocation.answer(Answer(outcome="found", members=members))
+
+
+def _predecessor(description: ManifestDescription) -> bytes | None:
+    source = description.predecessor
+    return None if source is None else read_file(source.file, bytes_max=MANIFEST_BYTES_MAX)
 
 
 def _at_ca(invocation: Invocation, data: bytes) -> dict[str, Any]:
@@ -153,12 +166,15 @@ def _half_done(failure: Failure, path: Path, *, service: str, taken: Sequence[st
     )
 
 
-def _entry(entry: ManifestEntry) -> dict[str, Any]:
+def entry_members(entry: ManifestEntry) -> dict[str, Any]:
+    """The PVA's record of a manifest, as every command shows it."""
     return {
         "id": entry.id,
         "supplier": entry.supplier,
         "svn": entry.svn,
         "models": list(entry.models),
+        "release": entry.release,
+        "standing": entry.standing,
         "digest": entry.digest,
     }
 
@@ -171,7 +187,11 @@ def _summary(made: Manifest) -> dict[str, Any]:
         "models": list(made.models),
         "svn": made.svn,
         "version": made.version,
+        "release": made.release,
         "tre_image": "none: the scope tre will be a warning at best" if image is None else image.hex(),
+        "line": made.line,
+        "predecessor": None if made.predecessor is None else made.predecessor.digest.hex(),
+        "predecessor_until": None if made.predecessor is None else f"{made.predecessor.until:{_TIME}}",
         "valid_from": None if made.valid_from is None else f"{made.valid_from:{_TIME}}",
         "valid_to": None if made.valid_to is None else f"{made.valid_to:{_TIME}}",
         "pcrs": sorted({pcr for values in made.platform.registers.values() for pcr in values}),

@@ -70,6 +70,12 @@ class ApprovalBody(Body):
     order_digest: Digest
 
 
+class RetirementBody(Body):
+    """An administrator withdraws a manifest, and says why."""
+
+    reason: Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"^[^\x00-\x1f\x7f]+$")]
+
+
 class SupplierBody(Body):
     """An administrator recognises a supplier; `root` is one PEM certificate.
 

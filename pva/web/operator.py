@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from flask import Flask, Response, jsonify, request
 
-from edge.bodies import binary_body, json_body
+from edge.bodies import json_body
 from edge.principals import (
     PrincipalTable,
     current_principal,
@@ -23,15 +23,14 @@ from edge.problem_document import Problem
 from edge.process import Clock
 from edge.refused import AnonymousRefusals, register_refusals
 from pva.approvals import ApprovalDesk
-from pva.recognition import ImportedManifest, RecognisedSupplier, RecognitionDesk
+from pva.manifest_approvals import ManifestApprovalDesk
+from pva.recognition import RecognisedSupplier, RecognitionDesk
 from pva.requests import RequestDesk, RequestProgress, ValidationWish
 from pva.signed_requests import SignedRequestDesk, refusal_members
 from pva.web.bodies import SupplierBody, ValidationBody
+from pva.web.manifests import add_manifests
 from pva.web.relying_parties import add_approvals, add_signed_requests
 from standards.pki.fingerprints import certificate_sha256
-
-MANIFEST_CONTENT_TYPE = "application/rim+cose"
-MANIFEST_BYTES_MAX = 1 << 20
 
 
 class CallerRefusals(Protocol):
@@ -49,6 +48,7 @@ class OperatorDesks:
     signed_requests: SignedRequestDesk
     approvals: ApprovalDesk
     recognition: RecognitionDesk
+    manifests: ManifestApprovalDesk
 
 
 def operator_app(
@@ -62,6 +62,7 @@ def operator_app(
     """Application of the operator listener; each request is judged at one time of `clock`."""
     app = Flask("pva.operator", static_folder=None)
     _add_recognition(app, desks.recognition, clock)
+    add_manifests(app, desks.recognition, desks.manifests, clock)
     _add_validations(app, desks.requests, clock)
     add_signed_requests(app, desks.signed_requests, clock)
     add_approvals(app, desks.approvals, clock)
@@ -104,22 +105,6 @@ def _add_recognition(app: Flask, recognition: RecognitionDesk, clock: Clock) -> 
     def list_suppliers() -> Response:
         return jsonify(suppliers=[_supplier(each) for each in recognition.suppliers()])
 
-    @app.post("/v1/manifests")
-    @require("es", "admin")
-    def import_manifest() -> tuple[Response, int]:
-        data = binary_body(MANIFEST_CONTENT_TYPE, bytes_max=MANIFEST_BYTES_MAX)
-        caller = current_principal()
-        own = caller.tenant if caller.role == "es" else None
-        manifest = recognition.import_manifest(data, only_of=own, by=caller.name, at=clock())
-        return jsonify(_manifest(manifest)), HTTPStatus.CREATED
-
-    @app.get("/v1/manifests")
-    @require("admin", "auditor", "es", "sho", "dpf")
-    def list_manifests() -> Response:
-        caller = current_principal()
-        own = caller.tenant if caller.role == "es" else None
-        return jsonify(manifests=[_manifest(each) for each in recognition.manifests(only_of=own)])
-
 
 def _add_validations(app: Flask, desk: RequestDesk, clock: Clock) -> None:
     @app.post("/v1/validations")
@@ -154,18 +139,6 @@ def _supplier(supplier: RecognisedSupplier) -> dict[str, Any]:
         "ocsp_url": supplier.ocsp_url,
         "recognised_by": supplier.recognised_by,
         "recognised_at": _moment(supplier.recognised_at),
-    }
-
-
-def _manifest(imported: ImportedManifest) -> dict[str, Any]:
-    return {
-        "id": imported.id,
-        "supplier": imported.supplier,
-        "svn": imported.svn,
-        "models": list(imported.models),
-        "digest": imported.digest.hex(),
-        "imported_by": imported.imported_by,
-        "imported_at": _moment(imported.imported_at),
     }
 
 

@@ -5,10 +5,11 @@ and the same values for every model that the manifest is for; everything else is
 passes over what it does not understand would appraise against less than what was signed.
 
 Profile: class {vendor, model, layer 0} is the platform, {vendor, model, layer 1} the TRE. Measured elements:
-  "release"               version and svn (552), platform only, required
+  "release"               version, svn (552) and, where it has one, name; platform only, required
   "pcrs"                  integrity registers: final PCR values, platform only
   "event/<pcr>/<position>" digests and name of one expected event, in the layer of its scope
   "tre-image"             SHA-256 digest of the TRE image, TRE only
+A manifest with a predecessor links to its tag (linked-tags, relation "replaces").
 Digest algorithms are those of the Named Information registry that PCR banks can have.
 """
 
@@ -40,7 +41,8 @@ _NAMED_INFORMATION: Final = MappingProxyType(
 """TPM_ALG_ID by identifier in the Named Information Hash Algorithm registry."""
 _BY_BANK: Final = MappingProxyType({bank: identifier for identifier, bank in _NAMED_INFORMATION.items()})
 
-_TAG_IDENTITY, _TRIPLES = 1, 4
+_TAG_IDENTITY, _LINKED_TAGS, _TRIPLES = 1, 3, 4
+_LINKED_TAG_ID, _TAG_REL, _REPLACES = 0, 1, 1
 _REFERENCE_TRIPLES, _CLASS, _VENDOR, _MODEL, _LAYER = 0, 0, 1, 2, 3
 _ELEMENT, _VALUES = 0, 1
 _VERSION, _SVN, _DIGESTS, _NAME, _REGISTERS = 0, 1, 2, 11, 14
@@ -53,6 +55,7 @@ class _Layers:
     """What the reference triples of one model say."""
 
     version: str | None = None
+    name: str | None = None
     svn: int = 0
     registers: dict[int, dict[int, bytes]] = field(default_factory=dict)
     events: list[ReferenceEvent] = field(default_factory=list)
@@ -68,11 +71,16 @@ def encode_comid(manifest: Manifest) -> dict[int, Any]:
             if measurements:
                 environment = {_CLASS: {_VENDOR: manifest.supplier, _MODEL: model, _LAYER: layer}}
                 triples.append([environment, measurements])
-    return {_TAG_IDENTITY: {0: manifest.id}, _TRIPLES: {_REFERENCE_TRIPLES: triples}}
+    tag: dict[int, Any] = {_TAG_IDENTITY: {0: manifest.id}, _TRIPLES: {_REFERENCE_TRIPLES: triples}}
+    if manifest.predecessor is not None:
+        tag[_LINKED_TAGS] = [{_LINKED_TAG_ID: manifest.predecessor.id, _TAG_REL: _REPLACES}]
+    return tag
 
 
 def decode_comid(value: object, *, manifest_id: str) -> Manifest:
-    """Read a concise-mid-tag of this profile; the window of the result is open, it stands outside of the tag.
+    """Read a concise-mid-tag of this profile.
+
+    Window, predecessor and line of the result are absent: they stand outside of the tag, but for `replaced_id`.
 
     Raises:
         RatsError: for any other value.
@@ -85,6 +93,8 @@ def decode_comid(value: object, *, manifest_id: str) -> Manifest:
     triples = tag.nested(_TRIPLES)
     records = triples.items(_REFERENCE_TRIPLES, size_min=1, size_max=MODELS_MAX * len(SCOPES))
     triples.close()
+    if _LINKED_TAGS in tag:
+        tag.raw(_LINKED_TAGS)  # read by `replaced_id`
     tag.close()
     vendor, by_model = _group(records)
     contents = list(by_model.values())
@@ -104,7 +114,26 @@ def decode_comid(value: object, *, manifest_id: str) -> Manifest:
         platform=PlatformReference(registers=layers.registers),
         events=tuple(layers.events),
         tre_image_digest=layers.tre_image_digest,
+        release_name=layers.name,
     )
+
+
+def replaced_id(value: object) -> str | None:
+    """Id of the manifest that a concise-mid-tag replaces, None where it links to no tag.
+
+    Raises:
+        RatsError: it links to several tags, or in another relation.
+    """
+    tag = Fields(value, what="comid", refusal=refusal)
+    if _LINKED_TAGS not in tag:
+        return None
+    (row,) = tag.items(_LINKED_TAGS, size_min=1, size_max=1)
+    linked = Fields(row, what="linked-tags", refusal=refusal)
+    replaced = linked.text(_LINKED_TAG_ID, size_max=ID_MAX)
+    if linked.integer(_TAG_REL) != _REPLACES:
+        raise RatsError(what="linked-tags", expected=f"the relation replaces ({_REPLACES})", got="another")
+    linked.close()
+    return replaced
 
 
 def _measurements(manifest: Manifest, *, scope: str) -> list[dict[int, Any]]:
@@ -112,7 +141,8 @@ def _measurements(manifest: Manifest, *, scope: str) -> list[dict[int, Any]]:
     elements: list[tuple[str, dict[int, Any]]] = []
     if scope == SCOPES[0]:
         svn = cbor2.CBORTag(TAG_SVN, manifest.svn)
-        elements.append(("release", {_VERSION: {0: manifest.version}, _SVN: svn}))
+        named = {} if manifest.release_name is None else {_NAME: manifest.release_name}
+        elements.append(("release", {_VERSION: {0: manifest.version}, _SVN: svn, **named}))
         registers = _encode_registers(manifest.platform.registers)
         if registers:
             elements.append(("pcrs", {_REGISTERS: registers}))
@@ -191,6 +221,7 @@ def _read_element(layers: _Layers, element: str, values: Fields, *, scope: str) 
             layers.version = version.text(0, size_max=NAME_MAX)
             version.close()
             layers.svn = _read_svn(values.raw(_SVN))
+            layers.name = values.text(_NAME, size_max=NAME_MAX) if _NAME in values else None
         case "platform", "pcrs":
             layers.registers = _read_registers(values.nested(_REGISTERS))
         case "tre", "tre-image":

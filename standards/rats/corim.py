@@ -3,8 +3,9 @@
 Rule: a manifest counts only when it is signed under an anchor that the caller chose, by a certificate made for
 signing manifests; what the encoder signs, the strict decoder has accepted first.
 Media types: `application/rim+cbor` unsigned, `application/rim+cose` signed.
-corim-map {0 id, 1 [506(bytes of one CoMID)], 3 profile, 4 validity}; deterministic encoding throughout; the profile
-of the CoMID is in `comid`. corim-meta (header 8) names the signer, who must be the vendor of the values.
+corim-map {0 id, 1 [506(bytes of one CoMID)], 2? [locator of the predecessor], 3 profile, 4? validity,
+-1? when the predecessor ends (time), -2? name of the line}; negative keys are the draft's for private use. Deterministic
+encoding throughout; the profile of the CoMID is in `comid`. corim-meta (header 8) names the signer, who must be the vendor of the values.
 NOT checked here: revocation, and whether the window of the manifest is open: that is for the appraisal.
 """
 
@@ -22,18 +23,20 @@ from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from standards.pki import oids
 from standards.rats import cose
 from standards.rats.cbor import decode_deterministic, encode_deterministic
-from standards.rats.comid import ID_MAX, NAME_MAX, TAG_SVN, decode_comid, encode_comid
+from standards.rats.comid import ID_MAX, NAME_MAX, TAG_SVN, decode_comid, encode_comid, replaced_id
 from standards.rats.errors import RatsError, refusal
-from standards.rats.fields import Fields
-from standards.rats.manifest import Manifest, PlatformReference, ReferenceEvent
+from standards.rats.fields import Fields, encode_base64url
+from standards.rats.manifest import Manifest, PlatformReference, Predecessor, ReferenceEvent
 
 __all__ = [
     "Manifest",
     "PlatformReference",
+    "Predecessor",
     "ReferenceEvent",
     "VerifiedManifest",
     "decode_manifest",
     "encode_manifest",
+    "read_unverified",
     "sign_manifest",
     "verify_manifest",
 ]
@@ -41,8 +44,12 @@ __all__ = [
 RIM_CBOR: Final = "application/rim+cbor"
 RIM_COSE: Final = "application/rim+cose"
 MANIFEST_BYTES_MAX: Final = 1 << 20
-_TAG_UNSIGNED_CORIM, _TAG_COMID, _TAG_OID, _TAG_TIME = 501, 506, 111, 1
-_ID, _TAGS, _PROFILE, _VALIDITY = 0, 1, 3, 4
+_TAG_UNSIGNED_CORIM, _TAG_COMID, _TAG_OID, _TAG_TIME, _TAG_URI = 501, 506, 111, 1, 32
+_ID, _TAGS, _DEPENDENT_RIMS, _PROFILE, _VALIDITY = 0, 1, 2, 3, 4
+_PREDECESSOR_UNTIL, _LINE = -1, -2
+_HREF, _THUMBPRINT = 0, 1
+_NAMED_SHA256: Final = 1
+_SHA256_SIZE: Final = 32
 _CORIM_META: Final = 8
 _SIGNED: Final = cose.Profile(
     content_type=RIM_CBOR,
@@ -75,6 +82,11 @@ def encode_manifest(manifest: Manifest) -> bytes:
     validity = {key: at for key, at in enumerate((manifest.valid_from, manifest.valid_to)) if at is not None}
     if validity:
         corim[_VALIDITY] = validity
+    if manifest.predecessor is not None:
+        corim[_DEPENDENT_RIMS] = [_locator(manifest.predecessor.digest)]
+        corim[_PREDECESSOR_UNTIL] = manifest.predecessor.until
+    if manifest.line_name is not None:
+        corim[_LINE] = manifest.line_name
     data = encode_deterministic(cbor2.CBORTag(_TAG_UNSIGNED_CORIM, corim))
     if not _same(decode_manifest(data), manifest):
         raise RatsError(what="manifest", expected="values that the format can carry exactly", got="others")
@@ -87,7 +99,7 @@ def decode_manifest(data: bytes) -> Manifest:
     Raises:
         RatsError: for any other bytes.
     """
-    tags = frozenset({_TAG_UNSIGNED_CORIM, _TAG_COMID, _TAG_OID, _TAG_TIME})
+    tags = frozenset({_TAG_UNSIGNED_CORIM, _TAG_COMID, _TAG_OID, _TAG_TIME, _TAG_URI})
     tagged = decode_deterministic(data, bytes_max=MANIFEST_BYTES_MAX, tags=tags)
     if not isinstance(tagged, cbor2.CBORTag) or tagged.tag != _TAG_UNSIGNED_CORIM:
         raise RatsError(what="CoRIM", expected=f"tag {_TAG_UNSIGNED_CORIM}", got="another object")
@@ -99,6 +111,9 @@ def decode_manifest(data: bytes) -> Manifest:
         )
     rows = fields.items(_TAGS, size_min=1, size_max=1)
     valid_from, valid_to = _read_validity(fields.nested(_VALIDITY)) if _VALIDITY in fields else (None, None)
+    digest = _read_locator(fields) if _DEPENDENT_RIMS in fields else None
+    until = _read_time(fields.raw(_PREDECESSOR_UNTIL)) if _PREDECESSOR_UNTIL in fields else None
+    line_name = fields.text(_LINE, size_max=ID_MAX) if _LINE in fields else None
     fields.close()
     if (
         not isinstance(rows[0], cbor2.CBORTag)
@@ -107,8 +122,15 @@ def decode_manifest(data: bytes) -> Manifest:
     ):
         raise RatsError(what="corim tags", expected=f"one CoMID (tag {_TAG_COMID})", got="another tag")
     comid = decode_deterministic(rows[0].value, bytes_max=MANIFEST_BYTES_MAX, tags=frozenset({TAG_SVN}))
-    manifest = decode_comid(comid, manifest_id=identity)
-    return replace(manifest, valid_from=valid_from, valid_to=valid_to)
+    manifest = replace(
+        decode_comid(comid, manifest_id=identity),
+        valid_from=valid_from,
+        valid_to=valid_to,
+        predecessor=_predecessor(replaced_id(comid), digest, until),
+        line_name=line_name,
+    )
+    _check_succession(manifest)
+    return manifest
 
 
 def sign_manifest(
@@ -154,6 +176,15 @@ def verify_manifest(
     return VerifiedManifest(manifest=manifest, digest=hashlib.sha256(data).digest(), path=signed.path)
 
 
+def read_unverified(data: bytes) -> Manifest:
+    """What a signed manifest says, whoever signed it: to be shown, never to be judged by.
+
+    Raises:
+        RatsError: not a signed CoRIM of this project's profile.
+    """
+    return decode_manifest(cose.unverified_payload(data, bytes_max=_SIGNED.bytes_max))
+
+
 def _profile() -> cbor2.CBORTag:
     """The profile identifier: an OID as tag 111 (RFC 9090)."""
     return cbor2.CBORTag(_TAG_OID, ObjectIdentifier(oids.CORIM_PROFILE.dotted_string).contents)
@@ -167,6 +198,56 @@ def _read_validity(fields: Fields) -> tuple[datetime | None, datetime]:
     if start is not None and end <= start:
         raise RatsError(what="rim-validity", expected="an end after the beginning", got="another order")
     return start, end
+
+
+def _locator(digest: bytes) -> dict[int, Any]:
+    """corim-locator-map of a signed manifest: its name is its digest (RFC 6920), so it locates nothing else."""
+    name = f"ni:///sha-256;{encode_base64url(digest)}"
+    return {_HREF: cbor2.CBORTag(_TAG_URI, name), _THUMBPRINT: [_NAMED_SHA256, digest]}
+
+
+def _read_locator(fields: Fields) -> bytes:
+    """SHA-256 of the one manifest that dependent-rims names."""
+    (row,) = fields.items(_DEPENDENT_RIMS, size_min=1, size_max=1)
+    locator = Fields(row, what="dependent-rims", refusal=refusal)
+    thumbprint = locator.items(_THUMBPRINT, size_min=2, size_max=2)
+    digest = Fields({0: thumbprint[1]}, what="thumbprint", refusal=refusal).octets(
+        0, size_min=_SHA256_SIZE, size_max=_SHA256_SIZE
+    )
+    if locator.raw(_HREF) != _locator(digest)[_HREF] or thumbprint[0] != _NAMED_SHA256:
+        raise RatsError(
+            what="dependent-rims", expected="a SHA-256 thumbprint and its ni: URI", got="another locator"
+        )
+    locator.close()
+    return digest
+
+
+def _predecessor(replaced: str | None, digest: bytes | None, until: datetime | None) -> Predecessor | None:
+    """The predecessor, named in the three places together or in none."""
+    if replaced is not None and digest is not None and until is not None:
+        return Predecessor(id=replaced, digest=digest, until=until)
+    if (replaced, digest, until) != (None, None, None):
+        raise RatsError(
+            what="predecessor",
+            expected="linked-tags (replaces), dependent-rims and the end of its state together",
+            got="some of them",
+        )
+    return None
+
+
+def _check_succession(manifest: Manifest) -> None:
+    """A successor says from when it counts, no later than its predecessor ends: else nothing would be accepted."""
+    before, start = manifest.predecessor, manifest.valid_from
+    if before is None:
+        return
+    if before.id == manifest.id:
+        raise RatsError(what="predecessor", expected="another manifest", got="the manifest's own id")
+    if start is None or before.until < start:
+        raise RatsError(
+            what="predecessor",
+            expected="a state that is accepted until its successor counts (rim-validity), or longer",
+            got="an earlier end, or no beginning of the successor",
+        )
 
 
 def _read_time(value: object) -> datetime:

@@ -119,6 +119,11 @@ def verify(
     return VerifiedSign1(payload=payload, headers=values, path=path)
 
 
+def unverified_payload(data: bytes, *, bytes_max: int) -> bytes:
+    """The payload of a tagged COSE_Sign1, whoever signed it. Raises RatsError: another structure."""
+    return _parts(data, bytes_max=bytes_max)[1]
+
+
 def _parts(data: bytes, *, bytes_max: int) -> tuple[bytes, bytes, bytes]:
     """Protected header, payload and signature of a tagged COSE_Sign1 without unprotected headers."""
     sign1 = decode_deterministic(data, bytes_max=bytes_max, tags=frozenset({TAG_COSE_SIGN1}))

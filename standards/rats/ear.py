@@ -37,6 +37,7 @@ _NAME_SIZE_MIN: Final = 34  # nameAlg and a SHA-256 digest
 _NAME_SIZE_MAX: Final = 66
 _DIGEST_SIZE_MAX: Final = 64
 _AUDIENCE_MAX: Final = 8
+_RELEASE_MAX: Final = 520
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,11 +51,12 @@ class CredentialReference:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ManifestReference:
-    """The reference manifest that was used; `digest` is the SHA-256 of its signed form."""
+    """The reference manifest that was used; `digest` is the SHA-256 of its signed form, `release` is for people."""
 
     id: str
     digest: bytes
     svn: int
+    release: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,7 +141,12 @@ class AttestationResult:
             own["pva_order_digest"] = self.order_digest.hex()
         if self.manifest is not None:
             digest = self.manifest.digest.hex()
-            own["pva_manifest"] = {"id": self.manifest.id, "digest": digest, "svn": self.manifest.svn}
+            own["pva_manifest"] = {
+                "id": self.manifest.id,
+                "digest": digest,
+                "svn": self.manifest.svn,
+                "release": self.manifest.release,
+            }
         return own
 
 
@@ -214,7 +221,10 @@ def _read_credential(fields: Fields) -> CredentialReference:
 
 def _read_manifest(fields: Fields) -> ManifestReference:
     return ManifestReference(
-        id=fields.text("id", size_max=255), digest=_sha256(fields, "digest"), svn=fields.integer("svn")
+        id=fields.text("id", size_max=255),
+        digest=_sha256(fields, "digest"),
+        svn=fields.integer("svn"),
+        release=fields.text("release", size_max=_RELEASE_MAX),
     )
 
 

@@ -34,10 +34,24 @@ class PlatformReference:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Predecessor:
+    """The manifest that another one replaces: its id, and the SHA-256 of its signed form.
+
+    `until` (aware UTC, whole seconds) is the last moment at which the predecessor's state is still accepted.
+    """
+
+    id: str
+    digest: bytes
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
     """A supplier's reference values for models of his, at one security version (`svn`).
 
-    `tre_image_digest` is SHA-256, or None; the window (aware UTC, whole seconds) has an end or is absent.
+    `tre_image_digest` is SHA-256, or None; the window (aware UTC, whole seconds) has an end or is absent. A manifest
+    with a `predecessor` has a window, too, and does not begin after its predecessor ends. `line_name` names the line
+    that successors share, None where the id does; `release_name` is for people.
     """
 
     id: str
@@ -50,3 +64,16 @@ class Manifest:
     tre_image_digest: bytes | None = None
     valid_from: datetime | None = None
     valid_to: datetime | None = None
+    predecessor: Predecessor | None = None
+    line_name: str | None = None
+    release_name: str | None = None
+
+    @property
+    def line(self) -> str:
+        """Name of the line of manifests that follow one another."""
+        return self.id if self.line_name is None else self.line_name
+
+    @property
+    def release(self) -> str:
+        """What people call this release: its version, and its name where it has one."""
+        return self.version if self.release_name is None else f"{self.version} ({self.release_name})"

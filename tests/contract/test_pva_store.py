@@ -27,13 +27,12 @@ from pva.refusals import RefusalCode, RefusalError
 from pva.requests import RelyingParty, RequestState
 from pva.store import UNAUTHENTICATED_REFUSALS_MAX, Store
 from pva.store_rows import history_of, row_of_history, row_of_request, row_of_result
-from standards.rats.errors import RatsError
 from tests.contract.postgresql import postgresql
 from tests.fakes.attesting_device import AttestingDevice, measurements
 from tests.fakes.credentials import FakeSupplier
 from tests.fakes.pki import NOW
 from tests.fakes.pva_memory import MemoryStore
-from tests.fakes.pva_world import TENANT, World, reference_manifest
+from tests.fakes.pva_world import TENANT, World
 from tests.fakes.relying_parties import DPF, ORDER, RELAY, SHO, RelyingParties
 
 __all__ = ["postgresql"]
@@ -218,24 +217,6 @@ def test_a_supplier_keeps_its_root_and_may_change_its_models(world: World) -> No
     (supplier,) = world.references.suppliers()
     assert (supplier.name, supplier.models) == ("Acme", {})
     assert supplier.root == world.supplier.root.certificate
-
-
-def test_the_same_manifest_again_changes_nothing(world: World) -> None:
-    world.recognition.import_manifest(world.signed_manifest, only_of="Acme", by="again", at=NOW)
-    (manifest,) = world.references.manifests()
-    assert manifest.imported_by == "supplier"
-    reference = world.references.reference_manifest(manifest.digest)
-    assert reference is not None
-    assert reference.manifest.id == "release-1"
-    assert world.references.reference_manifest(bytes(32)) is None
-
-
-@pytest.mark.negative
-def test_two_manifests_of_one_version_are_refused(world: World) -> None:
-    other = world.sign(reference_manifest(world.device, version="1.0.1"))
-    with pytest.raises(RefusalError) as caught:
-        world.recognition.import_manifest(other, only_of=None, by="admin", at=NOW)
-    assert refused(caught) is RefusalCode.MANIFEST_CONFLICT
 
 
 @pytest.mark.requirement("R93")
@@ -450,21 +431,6 @@ def test_of_many_at_once_one_redeems_a_challenge(world: World) -> None:
     for thread in threads:
         thread.join()
     assert sorted(outcomes) == ["affirming", *["challenge-used"] * 15]
-
-
-@pytest.mark.negative
-def test_a_manifest_that_somebody_changed_in_the_database_affirms_nobody(tmp_path: Path) -> None:
-    engine = sqlite_engine(tmp_path)
-    references = ReferenceStore(engine, random_bytes=system_random)
-    world = World(store=AuditedStore(engine), references=references)
-    other = world.sign(reference_manifest(world.device, version="2"))
-    flipped = world.signed_manifest[:-1] + bytes([world.signed_manifest[-1] ^ 1])
-    for altered, expected in ((flipped, RatsError), (other, RefusalError)):
-        with transaction(engine) as connection:
-            connection.execute(sa.update(schema.manifests).values(signed=altered))
-        with pytest.raises(expected):
-            references.reference_manifest(world.state.manifest_digest)
-    engine.dispose()
 
 
 def test_migrations_make_exactly_the_schema(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The PVA's two applications: routes, roles, schemas and problem documents."""
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,14 @@ class Service:
         self.world = World()
         self.anonymous = AnonymousRefusals()
         certificates = Certificates(folder)
-        roles = {"root": "admin", "acme": "es", "sho": "sho", "watcher": "auditor", "other": "ocsp"}
+        roles = {
+            "root": "admin",
+            "second": "admin",
+            "acme": "es",
+            "sho": "sho",
+            "watcher": "auditor",
+            "other": "ocsp",
+        }
         clients = {name: certificates.client(name) for name in roles}
         certificates.register({name: (role, clients[name]) for name, role in roles.items()})
         self.peers = {name: client.public_bytes(_DER) for name, client in clients.items()}
@@ -48,6 +56,7 @@ class Service:
                 signed_requests=self.world.signed_desk,
                 approvals=self.world.approval_desk,
                 recognition=RecognitionDesk(store=self.world.references, policy=self.world.policy),
+                manifests=self.world.manifest_desk,
             ),
             callers=self.world.store,
             principals=table,
@@ -105,11 +114,15 @@ def test_routes_of_the_two_listeners_are_disjoint_and_declared(service: Service)
     ]
     assert operator == [
         ("GET", "/v1/manifests", ("admin", "auditor", "es", "sho", "dpf")),
+        ("GET", "/v1/manifests/<digest>", ("admin", "auditor", "es", "sho", "dpf")),
         ("GET", "/v1/suppliers", ("admin", "auditor", "es", "sho", "dpf")),
         ("GET", "/v1/validation-requests/<request_id>", ("sho", "dpf", "ro-relay")),
         ("GET", "/v1/validations/<request_id>", ("sho",)),
         ("POST", "/v1/approvals", ("sho",)),
+        ("POST", "/v1/manifest-checks", ("es", "admin")),
         ("POST", "/v1/manifests", ("es", "admin")),
+        ("POST", "/v1/manifests/<digest>/approvals", ("admin",)),
+        ("POST", "/v1/manifests/<digest>/retirement", ("admin",)),
         ("POST", "/v1/suppliers", ("admin",)),
         ("POST", "/v1/validation-requests", ("sho", "dpf", "ro-relay")),
         ("POST", "/v1/validations", ("sho",)),
@@ -310,9 +323,14 @@ def test_each_operator_sees_only_its_own(service: Service) -> None:
 @pytest.mark.negative
 @pytest.mark.parametrize("name", [None, "nobody", "root", "acme", "sho", "watcher", "other"])
 def test_every_route_serves_its_roles_and_nobody_else(service: Service, name: str | None) -> None:
-    role = {"root": "admin", "acme": "es", "sho": "sho", "watcher": "auditor", "other": "ocsp"}.get(
-        name or ""
-    )
+    role = {
+        "root": "admin",
+        "second": "admin",
+        "acme": "es",
+        "sho": "sho",
+        "watcher": "auditor",
+        "other": "ocsp",
+    }.get(name or "")
     for method, rule, roles in routes_of(service.operator):
         response = service.call(name, method, rule.replace("<request_id>", "00"))
         if role in roles:
@@ -340,6 +358,33 @@ def test_an_admin_recognises_and_a_supplier_sends_its_manifest(service: Service)
     assert imported.get_json()["id"] == "release-2"
     everything = service.call("sho", "GET", "/v1/manifests").get_json()["manifests"]
     assert {each["id"] for each in everything} == {"release-1", "release-2"}
+
+
+def test_a_manifest_is_checked_imported_approved_twice_read_and_retired(service: Service) -> None:
+    signed = service.world.sign(reference_manifest(service.world.device, id="release-2", svn=4))
+    checked = service.call("root", "POST", "/v1/manifest-checks", data=signed, content_type=RIM)
+    assert (checked.status_code, checked.get_json()["standing"]) == (200, "waiting")
+    assert len(service.call("root", "GET", "/v1/manifests").get_json()["manifests"]) == 1
+    digest = hashlib.sha256(signed).hexdigest()
+    service.call("root", "POST", "/v1/manifests", data=signed, content_type=RIM)
+    path = f"/v1/manifests/{digest}"
+    assert service.call("sho", "GET", path).data == signed
+    first = service.call("root", "POST", f"{path}/approvals", json={})
+    assert (first.get_json()["standing"], first.get_json()["approvals"][0]["by"]) == ("waiting", "root")
+    problem(service.call("root", "POST", f"{path}/approvals", json={}), RefusalCode.APPROVER_NOT_ANOTHER)
+    second = service.call("second", "POST", f"{path}/approvals", json={})
+    assert (second.status_code, second.get_json()["standing"]) == (200, "approved")
+    retired = service.call("second", "POST", f"{path}/retirement", json={"reason": "a flaw"})
+    assert retired.get_json()["standing"] == "retired"
+    assert retired.get_json()["retired"]["reason"] == "a flaw"
+
+
+@pytest.mark.negative
+def test_a_digest_that_is_none_is_not_found(service: Service) -> None:
+    for digest in ("x", "00", "00" * 32):
+        problem(service.call("root", "GET", f"/v1/manifests/{digest}"), RefusalCode.NOT_FOUND)
+    others = service.world.state.manifest_digest.hex()
+    problem(service.call("acme", "GET", f"/v1/manifests/{others}"), RefusalCode.NOT_FOUND)
 
 
 @pytest.mark.negative

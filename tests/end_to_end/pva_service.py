@@ -76,7 +76,7 @@ class PvaService:
         """Write keys, certificates and settings (and `more` of them) below `folder`; `start` starts the process."""
         self.folder = folder
         self.certificates = Certificates(folder)
-        roles = {"admin": "admin", "supplier": "es", "sho": "sho"} | PARTIES
+        roles = {"admin": "admin", "admin-2": "admin", "supplier": "es", "sho": "sho"} | PARTIES
         self.certificates.register(
             {name: (role, self.certificates.client(name)) for name, role in roles.items()},
             tenants={name: name for name in PARTIES},

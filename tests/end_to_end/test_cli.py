@@ -59,7 +59,7 @@ class Reader:
         first = self.scene.services.first
         for name in ("tls-root.pem", "operators-root.pem"):
             shutil.copy(first / name, self.folder)
-        for name in ("admin", "sho-1"):
+        for name in ("admin", "admin-2", "sho-1"):
             written = self.scene.services.write_cli_settings(name)
             shutil.copy(written, self.folder / f"{name}.toml")
         for name, text in FILES.items():
@@ -123,6 +123,11 @@ class Reader:
         made = self.own_root.issue("meters", key=key, extensions=issuer_extensions(0), validity=LIFE)  # type: ignore[arg-type]  # the CA's keys are EC
         self._write_pem("meters.pem", made)
 
+    def _after_manifest_import(self, answer: dict[str, Any]) -> None:
+        assert answer["standing"] == "waiting"
+        first = answer["id"] == "gateway-3-1.0"
+        self.words["MANIFEST_DIGEST" if first else "NEXT_DIGEST"] = answer["digest"]
+
     def _after_batch_import(self, answer: dict[str, Any]) -> None:
         assert answer["devices"] == 1
         self.power_on(self.scene.release())
@@ -184,6 +189,12 @@ def test_the_document_can_be_followed_word_for_word(reader: Reader, monkeypatch:
     assert standing["supplier-4"] == ("supplier", "no")
     manifest = next(answer for line, answer in answers.items() if line.startswith("manifest verify"))
     assert [event["scope"] for event in manifest["events"]].count("tre") == 1
+    decided = [answer["outcome"] for line, answer in answers.items() if " approve " in line]
+    assert decided == ["waiting", "approved"]
+    diff = next(answer for line, answer in answers.items() if line.startswith("manifest diff"))
+    assert {row["kind"] for row in diff["differences"]} == {"release"}
+    retired = next(answer for line, answer in answers.items() if line.startswith("manifest retire"))
+    assert retired["outcome"] == "retired"
     assert reader.altered["outcome"] == "contraindicated"
     kernel = next(each for each in reader.altered["findings"] if each["scope"] == "platform")
     assert "/boot/vmlinuz" in kernel["event"]

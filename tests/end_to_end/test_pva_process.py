@@ -44,6 +44,8 @@ class Site:
             supplier="t", root_pem=root, models={MODEL: hw_type()}, ocsp_url=self.pva.responder.url
         )
         entry = self.pva.operator("supplier").import_manifest(self.pva.sign(manifest))
+        for administrator in ("admin", "admin-2"):
+            self.pva.operator(administrator).approve_manifest(entry.digest)
         digest = bytes.fromhex(entry.digest)
         self.state = ExpectedSystemState(manifest_id=entry.id, manifest_digest=digest, svn=entry.svn)
         self.credential = self.pva.credential(self.device, self.state)

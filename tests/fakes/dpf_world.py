@@ -147,7 +147,7 @@ class DpfWorld:
                 serial=self.credential.serial_number,
                 sha256=bytes.fromhex(certificate_sha256(self.credential)),
             ),
-            manifest=ManifestReference(id="release-1", digest=bytes(32), svn=3),
+            manifest=ManifestReference(id="release-1", digest=bytes(32), svn=3, release="1.0.0"),
             generation_counter=1,
         )
         return replace(verdict, **changed)

@@ -5,11 +5,13 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from messages.reliance import permits_release
-from pva.appraisal import ReferenceManifest
 from pva.approvals import ApprovalFacts, GivenApprovals, OrderApproval, ProvenState
 from pva.continuity import DeviceHistory
+from pva.manifest_approvals import approved
+from pva.manifest_chain import LINE_MAX, ChainedManifest, ManifestChain
+from pva.manifest_records import ImportedManifest, ManifestApproval, Retirement
 from pva.pushing import PostedResult
-from pva.recognition import ImportedManifest, RecognisedSupplier
+from pva.recognition import RecognisedSupplier, check_record, no_such_manifest
 from pva.refusals import RefusalCode, RefusalError
 from pva.requests import RecordedRefusal, RequestProgress, RequestState, ValidationRequest
 from pva.result import SignedResult
@@ -283,22 +285,54 @@ class MemoryReferences:
 
     def add_manifest(self, manifest: ImportedManifest) -> None:
         """See `pva.recognition.RecognitionStore`."""
-        if manifest.digest in self.by_digest:
-            return
-        version = (manifest.supplier, manifest.id, manifest.svn)
-        if any((each.supplier, each.id, each.svn) == version for each in self.by_digest.values()):
-            raise RefusalError(RefusalCode.MANIFEST_CONFLICT, subject=manifest.id, reason="other bytes")
-        self.by_digest[manifest.digest] = manifest
+        if check_record(manifest, held=self.manifests()):
+            self.by_digest[manifest.digest] = manifest
 
     def manifests(self) -> Sequence[ImportedManifest]:
         """See `pva.recognition.RecognitionStore`."""
         return tuple(sorted(self.by_digest.values(), key=lambda each: (each.imported_at, each.digest)))
 
-    def reference_manifest(self, digest: bytes) -> ReferenceManifest | None:
+    def approve_manifest(self, digest: bytes, approval: ManifestApproval, *, needed: int) -> ImportedManifest:
+        """See `pva.manifest_approvals.ManifestRecords`."""
+        self.by_digest[digest] = approved(self._held(digest), approval, needed=needed)
+        return self.by_digest[digest]
+
+    def retire_manifest(self, digest: bytes, retirement: Retirement) -> ImportedManifest:
+        """See `pva.manifest_approvals.ManifestRecords`."""
+        held = self._held(digest)
+        if held.retirement is None:
+            self.by_digest[digest] = replace(held, retirement=retirement)
+        return self.by_digest[digest]
+
+    def _held(self, digest: bytes) -> ImportedManifest:
+        if digest not in self.by_digest:
+            raise no_such_manifest(digest)
+        return self.by_digest[digest]
+
+    def manifest_chain(self, digest: bytes) -> ManifestChain | None:
         """See `pva.validation.References`."""
+        links: list[ImportedManifest] = []
         held = self.by_digest.get(digest)
-        if held is None:
+        while held is not None and len(links) < LINE_MAX:
+            links.append(held)
+            following = (
+                each
+                for each in self.by_digest.values()
+                if each.predecessor_digest == links[-1].digest and not each.rejected
+            )
+            held = next(following, None)
+        if not links:
             return None
-        supplier = self.by_name[held.supplier]
+        supplier = self.by_name[links[0].supplier]
+        return ManifestChain(
+            links=tuple(self._link(each, supplier) for each in links), permitted_models=supplier.models
+        )
+
+    def _link(self, held: ImportedManifest, supplier: RecognisedSupplier) -> ChainedManifest:
         verified = verify_manifest(held.signed, anchors=[supplier.root], at=held.imported_at)
-        return ReferenceManifest(manifest=verified.manifest, digest=digest, permitted_models=supplier.models)
+        return ChainedManifest(
+            manifest=verified.manifest,
+            digest=held.digest,
+            approved=held.approved_at is not None,
+            retired=held.retirement is not None,
+        )

@@ -12,6 +12,7 @@ from messages.challenge import CHALLENGE_TYPE, Challenge, read_claims
 from messages.evidence import EvidenceMessage, encode_evidence
 from pva.approvals import ApprovalDesk, DayKey
 from pva.credential import PlatformCredential
+from pva.manifest_approvals import Administrator, ManifestApprovalDesk
 from pva.policy import AppraisalPolicy
 from pva.recognition import RecognisedSupplier, RecognitionDesk
 from pva.refusals import RefusalError
@@ -38,6 +39,7 @@ POLICY = AppraisalPolicy(
 TENANT = "sho-1"
 ISSUER = "pva-1"
 AUDIENCE = ("sho-1", "dpf-1")
+ADMINISTRATORS = tuple(Administrator(name=f"admin-{digit}", key_sha256=digit * 64) for digit in "12")
 
 
 class CountingBytes:
@@ -108,10 +110,19 @@ class World:
         self.recognition = RecognitionDesk(store=self.references, policy=self.policy)
         self.recognise(self.supplier)
         self.signed_manifest = self.sign(reference_manifest(self.device))
-        imported = self.recognition.import_manifest(self.signed_manifest, only_of=None, by="supplier", at=NOW)
-        self.state = ExpectedSystemState(
-            manifest_id=imported.id, manifest_digest=imported.digest, svn=imported.svn
-        )
+        self.state = self.publish(self.signed_manifest)
+
+    def publish(self, signed: bytes, *, at: datetime = NOW) -> ExpectedSystemState:
+        """Import a manifest and have both administrators approve it; what a credential says that names it."""
+        imported = self.recognition.import_manifest(signed, only_of=None, by="supplier", at=at)
+        for administrator in ADMINISTRATORS:
+            self.manifest_desk.approve(imported.digest, by=administrator, at=at)
+        return ExpectedSystemState(manifest_id=imported.id, manifest_digest=imported.digest, svn=imported.svn)
+
+    @property
+    def manifest_desk(self) -> ManifestApprovalDesk:
+        """The use case of manifests under dual control."""
+        return ManifestApprovalDesk(records=self.references, needed=2)
 
     def certified(
         self,

@@ -67,6 +67,10 @@ ELSEWHERE: Final = frozenset(
         ("PVA", "GET", "/v1/suppliers"),
         ("PVA", "POST", "/v1/manifests"),
         ("PVA", "GET", "/v1/manifests"),
+        ("PVA", "GET", "/v1/manifests/<digest>"),
+        ("PVA", "POST", "/v1/manifest-checks"),
+        ("PVA", "POST", "/v1/manifests/<digest>/approvals"),
+        ("PVA", "POST", "/v1/manifests/<digest>/retirement"),
         ("PVA", "POST", "/v1/validations"),
         ("PVA", "GET", "/v1/validations/<request_id>"),
     }
@@ -144,7 +148,7 @@ def applications() -> dict[str, Flask]:
     """Each listener's application, on desks that nobody will ask anything."""
     desk: Any = SimpleNamespace(operator=None)
     desks: Any = SimpleNamespace(
-        requests=desk, signed_requests=desk, approvals=desk, recognition=desk, bearer=desk
+        requests=desk, signed_requests=desk, approvals=desk, recognition=desk, manifests=desk, bearer=desk
     )
     nobody = AnonymousRefusals()
     shared: dict[str, Any] = {"clock": desk, "anonymous": nobody}

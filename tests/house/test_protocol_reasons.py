@@ -41,9 +41,17 @@ OF_OPERATORS_ONLY = frozenset(
         RefusalCode.MANIFEST_UNQUOTED_PCR,
         RefusalCode.MANIFEST_INCONSISTENT,
         RefusalCode.MANIFEST_CONFLICT,
+        RefusalCode.MANIFEST_PREDECESSOR_UNKNOWN,
+        RefusalCode.MANIFEST_FORK,
+        RefusalCode.MANIFEST_OTHER_LINE,
+        RefusalCode.MANIFEST_SVN_FALLS,
+        RefusalCode.MANIFEST_MODELS_WIDENED,
+        RefusalCode.MANIFEST_LINE_TOO_LONG,
+        RefusalCode.MANIFEST_RETIRED,
+        RefusalCode.APPROVER_NOT_ANOTHER,
     }
 )
-OF_SUPPLY = ("root-", "supplier-", "manifest-")
+OF_SUPPLY = ("root-", "supplier-", "manifest-", "approver-")
 """What administrators and suppliers are refused with; docs/CLI.md shows their commands."""
 _REASON = re.compile(r"`([a-z]+(?:-[a-z]+)+)`")
 _RAISERS = frozenset({"EnrollmentRefusedError", "_refused", "_no_session", "_not_ready"})
@@ -73,7 +81,7 @@ def test_reasons_of_the_pva() -> None:
 
 
 def test_reasons_for_relying_parties() -> None:
-    documented = part("What a relying party can be refused with", "## 6 HTTP")
+    documented = part("What a relying party can be refused with", "### 5.2")
     meant = {code.value for code in OF_OPERATORS_ONLY if not code.value.startswith(OF_SUPPLY)}
     assert documented == meant
 

@@ -1,5 +1,6 @@
 """From a supplier's description to the manifest that is signed."""
 
+import hashlib
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,10 @@ from standards.boot_log.errors import BootLogError
 from standards.boot_log.events import EV_IPL, EV_SEPARATOR
 from standards.boot_log.payloads import SEPARATOR, boot_loader
 from standards.boot_log.replay import replay
-from standards.rats.corim import decode_manifest, encode_manifest
+from standards.rats.corim import decode_manifest, encode_manifest, sign_manifest
+from standards.rats.errors import RatsError
 from standards.rats.manifest import ReferenceEvent
+from tests.unit.standards.rats.manifests import MANIFEST, SIGNER, SIGNER_KEY
 
 HEAD: dict[str, Any] = {
     "id": "gateway-1-1.0",
@@ -37,6 +40,7 @@ LOG = build_event_log(
     algorithms=(SHA256,),
 )
 DIGEST = "ab" * 32
+BEFORE = sign_manifest(MANIFEST, key=SIGNER_KEY, chain=[SIGNER])
 
 
 def described(**members: Any) -> ManifestDescription:
@@ -126,3 +130,35 @@ def test_an_unknown_key_in_the_file_is_named(tmp_path: Path) -> None:
     path.write_text('boot_log = { file = "x", pcr = [1] }\n')
     with pytest.raises(SettingsError, match=r"boot_log\.pcr: is not a setting"):
         load_settings(ManifestDescription, path=path, environ={})
+
+
+UPDATE: dict[str, Any] = {
+    "valid_from": datetime(2026, 8, 1, tzinfo=UTC),
+    "valid_to": datetime(2027, 8, 1, tzinfo=UTC),
+    "predecessor": {"file": "before.cose", "until": "2026-09-01T02:00:00+02:00"},
+    "registers": {"sha256": {"4": DIGEST}},
+}
+
+
+@pytest.mark.requirement("R82")
+def test_an_update_names_the_signed_file_that_it_follows() -> None:
+    described_update = described(release_name="autumn", **UPDATE)
+    made = manifest_of(described_update, boot_log=None, predecessor=BEFORE)
+    assert made.predecessor is not None
+    assert (made.predecessor.id, made.predecessor.digest) == (MANIFEST.id, hashlib.sha256(BEFORE).digest())
+    assert made.predecessor.until == datetime(2026, 9, 1, tzinfo=UTC)
+    assert (made.line, made.release) == (MANIFEST.line, "1.0 (autumn)")
+    assert decode_manifest(encode_manifest(made)) == made
+
+
+@pytest.mark.negative
+def test_an_update_whose_predecessor_is_no_signed_manifest() -> None:
+    with pytest.raises(RatsError):
+        manifest_of(described(**UPDATE), boot_log=None, predecessor=b"no manifest")
+
+
+@pytest.mark.negative
+@pytest.mark.parametrize("missing", ["valid_from", "valid_to"])
+def test_an_update_says_when_it_counts(missing: str) -> None:
+    with pytest.raises(ValidationError, match="predecessor"):
+        described(**{**UPDATE, missing: None})

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pva.appraisal import Appraisal, ReferenceManifest, appraise
 from pva.boot_events import replay_boot_log
 from pva.continuity import Sighting
+from pva.manifest_chain import Validity
 from pva.policy import AppraisalPolicy
 from pva.quote import PlatformQuote
 from standards.boot_log.encode import Measurement
@@ -64,7 +65,9 @@ def appraised(
     reference = (
         None
         if manifest is None
-        else ReferenceManifest(manifest=manifest, digest=bytes(32), permitted_models=models)
+        else ReferenceManifest(
+            manifest=manifest, digest=bytes(32), permitted_models=models, validity=Validity.of(manifest)
+        )
     )
     boot = replay_boot_log(device.boot_log, quoted=quote.pcr_values)
     return appraise(quote, boot=boot, reference=reference, history=None, seen=seen, policy=policy)

@@ -211,12 +211,12 @@ def test_a_command_line_in_a_pcr_that_was_not_quoted_names_nothing() -> None:
 
 @pytest.mark.negative
 @pytest.mark.check("A25")
-def test_after_its_window_a_state_is_superseded() -> None:
+def test_after_its_window_a_manifest_without_a_successor_is_expired() -> None:
     window = {"valid_from": NOW - timedelta(days=2), "valid_to": NOW - timedelta(days=1)}
     appraisal = appraised(GOOD, reference_manifest(GOOD, **window))
     assert set(found(appraisal)) == {
-        ("tre", "superseded-state"),
-        ("platform", "superseded-state"),
+        ("tre", "manifest-expired"),
+        ("platform", "manifest-expired"),
         ("tre", "platform-not-affirmed"),
     }
     assert appraisal.tier is Tier.WARNING

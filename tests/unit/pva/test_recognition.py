@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from pva.refusals import RefusalCode, RefusalError
 from standards.pki import oids
 from standards.rats.corim import Manifest, PlatformReference, ReferenceEvent, encode_manifest
+from standards.rats.manifest import Predecessor
 from tests.fakes.attesting_device import SHA256
 from tests.fakes.credentials import FakeSupplier
 from tests.fakes.pki import EXPIRED, LEAF_USAGE, NOW, Authority
@@ -159,6 +160,62 @@ def test_a_signer_whose_certificate_is_over(world: World) -> None:
     with pytest.raises(RefusalError) as caught:
         world.recognition.import_manifest(signed, only_of=None, by="x", at=late)
     assert caught.value.code is RefusalCode.MANIFEST_UNTRUSTED
+
+
+def following(world: World, **parts: Any) -> Manifest:
+    """A manifest that follows the one of the world."""
+    until = NOW + timedelta(days=2)
+    before = Predecessor(id="release-1", digest=world.state.manifest_digest, until=until)
+    return changed(world, **{"predecessor": before, "line_name": "release-1", "valid_from": NOW, **parts})
+
+
+@pytest.mark.requirement("R82")
+def test_a_successor_is_imported_and_a_dry_run_of_it_keeps_nothing(world: World) -> None:
+    signed = world.sign(following(world))
+    checked = world.recognition.check_import(signed, only_of="Acme", by="supplier", at=NOW)
+    assert len(world.references.manifests()) == 1
+    imported = world.recognition.import_manifest(signed, only_of="Acme", by="supplier", at=NOW)
+    assert imported == checked
+    assert (imported.line, imported.predecessor_digest) == ("release-1", world.state.manifest_digest)
+
+
+@pytest.mark.negative
+@pytest.mark.requirement("R82")
+@pytest.mark.parametrize(
+    ("parts", "code"),
+    [
+        ({"svn": 2}, RefusalCode.MANIFEST_SVN_FALLS),
+        ({"line_name": "another"}, RefusalCode.MANIFEST_OTHER_LINE),
+        (
+            {"predecessor": Predecessor(id="release-0", digest=bytes(32), until=NOW)},
+            RefusalCode.MANIFEST_PREDECESSOR_UNKNOWN,
+        ),
+    ],
+)
+def test_a_successor_that_breaks_the_rule_of_its_line(
+    world: World, parts: dict[str, Any], code: RefusalCode
+) -> None:
+    signed = world.sign(following(world, **parts))
+    assert refused(world, signed).code is code
+    with pytest.raises(RefusalError) as caught:
+        world.recognition.check_import(signed, only_of=None, by="supplier", at=NOW)
+    assert caught.value.code is code
+
+
+@pytest.mark.negative
+@pytest.mark.requirement("R82")
+def test_two_successors_of_one_manifest(world: World) -> None:
+    world.recognition.import_manifest(world.sign(following(world)), only_of=None, by="s", at=NOW)
+    assert refused(world, world.sign(following(world, id="rival"))).code is RefusalCode.MANIFEST_FORK
+
+
+@pytest.mark.negative
+@pytest.mark.requirement("R82")
+def test_a_supplier_cannot_take_over_the_line_of_another(world: World) -> None:
+    other = FakeSupplier.make("Other")
+    world.recognise(other)
+    signed = world.sign(following(world, supplier="Other"), by=other)
+    assert refused(world, signed).code is RefusalCode.MANIFEST_WRONG_VENDOR
 
 
 def recognise(world: World, pem: bytes, *, name: str = "New") -> Any:

@@ -93,3 +93,17 @@ def test_a_wrong_setting_is_named(tmp_path: Path, more: str, named: str) -> None
     with pytest.raises(SettingsError) as caught:
         settings(tmp_path, more)
     assert named in str(caught.value)
+
+
+@pytest.mark.requirement("R29")
+def test_two_administrators_approve_a_manifest_unless_more_are_asked_for(tmp_path: Path) -> None:
+    assert settings(tmp_path, "").manifest_approvals == 2
+    assert settings(tmp_path, "manifest_approvals = 3").manifest_approvals == 3
+    assert settings(tmp_path, 'profile = "lab"\nmanifest_approvals = 1').manifest_approvals == 1
+
+
+@pytest.mark.negative
+@pytest.mark.requirement("R29")
+def test_one_administrator_is_for_a_lab(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="manifest_approvals"):
+        settings(tmp_path, "manifest_approvals = 1")

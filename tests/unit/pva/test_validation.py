@@ -12,7 +12,6 @@ from pva.refusals import RefusalCode, RefusalError
 from pva.requests import RequestState
 from standards.pki import oids
 from standards.pki.crl import Revocation, RevocationReason
-from standards.pki.extensions import ExpectedSystemState
 from standards.pki.jws import verify_jws
 from standards.rats.ear import RESULT_TYPE, AttestationResult, read_claims
 from tests.fakes.attesting_device import AttestingDevice
@@ -407,8 +406,7 @@ def test_the_model_is_read_from_the_credential(world: World) -> None:
 @pytest.mark.check("A27")
 def test_a_result_lives_no_longer_than_the_window_of_its_manifest(world: World) -> None:
     closing = reference_manifest(world.device, id="closing", valid_to=NOW + timedelta(seconds=30))
-    imported = world.recognition.import_manifest(world.sign(closing), only_of=None, by="s", at=NOW)
-    state = ExpectedSystemState(manifest_id="closing", manifest_digest=imported.digest, svn=imported.svn)
+    state = world.publish(world.sign(closing))
     token, challenge = world.challenge()
     chain = world.chain(plan=CredentialPlan(state=state))
     result = world.validate(world.device.evidence(challenge, token=token, chain=chain))

@@ -192,7 +192,7 @@ def _result(challenge: Challenge, evidence: EvidenceMessage, record: bytes) -> A
             sha256=bytes.fromhex(certificate_sha256(pki.PFC.certificate)),
         ),
         manifest=ManifestReference(
-            id=pki.STATE.manifest_id, digest=pki.STATE.manifest_digest, svn=pki.STATE.svn
+            id=pki.STATE.manifest_id, digest=pki.STATE.manifest_digest, svn=pki.STATE.svn, release="1.0"
         ),
         generation_counter=device.COUNTER_VALUE,
     )

@@ -1,5 +1,6 @@
 """A manifest that uses everything that the profile has, and a hierarchy to sign it under."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
@@ -13,7 +14,7 @@ from cryptography.x509.oid import NameOID
 
 from standards.boot_log.algorithms import SHA256, SHA384
 from standards.pki.oids import EKU_MANIFEST_SIGNING
-from standards.rats.corim import Manifest, PlatformReference, ReferenceEvent
+from standards.rats.corim import Manifest, PlatformReference, Predecessor, ReferenceEvent
 from tests.fakes.pki import LEAF_USAGE, key_usage
 
 AT = datetime(2026, 7, 1, 12, 0, 0, tzinfo=UTC)
@@ -41,6 +42,17 @@ MANIFEST = Manifest(
     tre_image_digest=b"\x7e" * 32,
     valid_from=datetime(2026, 7, 1, tzinfo=UTC),
     valid_to=datetime(2027, 7, 1, tzinfo=UTC),
+)
+
+SUCCESSOR = replace(
+    MANIFEST,
+    id="acme/gw/2026-08",
+    svn=8,
+    version="3.2.0",
+    release_name="autumn",
+    line_name=MANIFEST.id,
+    valid_from=datetime(2026, 8, 1, tzinfo=UTC),
+    predecessor=Predecessor(id=MANIFEST.id, digest=b"\x26" * 32, until=datetime(2026, 9, 1, tzinfo=UTC)),
 )
 
 

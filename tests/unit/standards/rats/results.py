@@ -49,6 +49,6 @@ RESULT = AttestationResult(
     evidence_digest=b"\xed" * 32,
     policy_digest=b"\xdd" * 32,
     pfc=CredentialReference(issuer_sha256=b"\x1c" * 32, serial=0xABC, sha256=b"\x2c" * 32),
-    manifest=ManifestReference(id="acme/gw/2026-07", digest=b"\x3c" * 32, svn=7),
+    manifest=ManifestReference(id="acme/gw/2026-07", digest=b"\x3c" * 32, svn=7, release="3.1.4"),
     generation_counter=3,
 )

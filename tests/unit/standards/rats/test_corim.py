@@ -1,5 +1,6 @@
 """Reference manifests, unsigned and signed."""
 
+import base64
 import dataclasses
 import hashlib
 from collections.abc import Callable
@@ -19,11 +20,21 @@ from standards.rats.corim import (
     ReferenceEvent,
     decode_manifest,
     encode_manifest,
+    read_unverified,
     sign_manifest,
     verify_manifest,
 )
 from standards.rats.errors import RatsError
-from tests.unit.standards.rats.manifests import AT, MANIFEST, ROOT, ROOT_KEY, SIGNER, SIGNER_KEY, certificate
+from tests.unit.standards.rats.manifests import (
+    AT,
+    MANIFEST,
+    ROOT,
+    ROOT_KEY,
+    SIGNER,
+    SIGNER_KEY,
+    SUCCESSOR,
+    certificate,
+)
 
 SIGNED = sign_manifest(MANIFEST, key=SIGNER_KEY, chain=[SIGNER])
 MINIMAL = Manifest(
@@ -34,6 +45,8 @@ MINIMAL = Manifest(
 def test_a_manifest_decodes_to_what_was_encoded() -> None:
     assert decode_manifest(encode_manifest(MANIFEST)) == MANIFEST
     assert decode_manifest(encode_manifest(MINIMAL)) == MINIMAL
+    assert decode_manifest(encode_manifest(SUCCESSOR)) == SUCCESSOR
+    assert (MANIFEST.line, SUCCESSOR.line, SUCCESSOR.release) == (MANIFEST.id, MANIFEST.id, "3.2.0 (autumn)")
 
 
 @pytest.mark.requirement("R79")
@@ -55,9 +68,68 @@ def test_the_structure_is_that_of_the_draft() -> None:
     assert tre[0] == {0: "tre-image", 1: {2: [[1, b"\x7e" * 32]]}}
 
 
-def _edited(edit: Callable[[dict[int, Any], dict[int, Any]], None]) -> bytes:
+@pytest.mark.requirement("R82")
+def test_a_successor_uses_what_the_draft_has_and_private_keys_for_the_rest() -> None:
+    corim = cbor2.loads(encode_manifest(SUCCESSOR)).value
+    digest = b"\x26" * 32
+    name = "ni:///sha-256;" + base64.urlsafe_b64encode(digest).decode().rstrip("=")
+    assert corim[2] == [{0: cbor2.CBORTag(32, name), 1: [1, digest]}]
+    assert corim[-1] == datetime(2026, 9, 1, tzinfo=UTC)
+    assert corim[-2] == MANIFEST.id
+    comid = cbor2.loads(corim[1][0].value)
+    assert comid[3] == [{0: MANIFEST.id, 1: 1}]
+    assert comid[4][0][0][1][0][1][11] == "autumn"
+
+
+SUCCESSION_EDITS: dict[str, Callable[[dict[int, Any], dict[int, Any]], Any]] = {
+    "no link to the tag": lambda _, comid: comid.pop(3),
+    "no digest": lambda corim, _: corim.pop(2),
+    "no end of the predecessor": lambda corim, _: corim.pop(-1),
+    "a predecessor that ends before its successor counts": lambda corim, _: corim.update(
+        {-1: datetime(2026, 7, 31, 23, 59, 59, tzinfo=UTC)}
+    ),
+    "no beginning": lambda corim, _: corim[4].pop(0),
+    "no window": lambda corim, _: corim.pop(4),
+    "an end in text": lambda corim, _: corim.update({-1: "2026-09-01"}),
+    "two predecessors": lambda corim, _: corim.update({2: corim[2] * 2}),
+    "two replaced tags": lambda _, comid: comid.update({3: comid[3] * 2}),
+    "a supplement": lambda _, comid: comid[3][0].update({1: 0}),
+    "itself": lambda corim, comid: comid[3][0].update({0: corim[0]}),
+    "another name than the digest's": lambda corim, _: corim[2][0].update(
+        {0: cbor2.CBORTag(32, "ni:///sha-256;AAAA")}
+    ),
+    "a web address": lambda corim, _: corim[2][0].update({0: cbor2.CBORTag(32, "https://example")}),
+    "a name that is no URI": lambda corim, _: corim[2][0].update({0: corim[2][0][0].value}),
+    "a SHA-384 thumbprint": lambda corim, _: corim[2][0].update({1: [7, b"\x26" * 48]}),
+    "a short thumbprint": lambda corim, _: corim[2][0].update({1: [1, b"\x26" * 31]}),
+    "a thumbprint of another algorithm": lambda corim, _: corim[2][0].update({1: [2, b"\x26" * 32]}),
+    "a locator that says more": lambda corim, _: corim[2][0].update({2: 0}),
+    "a line that is a number": lambda corim, _: corim.update({-2: 1}),
+    "another private key": lambda corim, _: corim.update({-3: 1}),
+    "a nameless release": lambda _, comid: _platform(comid)[0][1].update({11: ""}),
+}
+
+
+@pytest.mark.check("A25")
+@pytest.mark.negative
+@pytest.mark.parametrize("name", SUCCESSION_EDITS)
+def test_a_succession_that_is_wrong_in_one_respect_is_refused(name: str) -> None:
+    encoded = _edited(SUCCESSION_EDITS[name], SUCCESSOR)
+    assert encoded != encode_manifest(SUCCESSOR)
+    with pytest.raises(RatsError):
+        decode_manifest(encoded)
+
+
+def test_what_a_signed_manifest_says_can_be_read_without_believing_it() -> None:
+    forged = SIGNED[:-1] + bytes([SIGNED[-1] ^ 1])
+    assert read_unverified(forged) == MANIFEST
+    with pytest.raises(RatsError):
+        read_unverified(encode_manifest(MANIFEST))
+
+
+def _edited(edit: Callable[[dict[int, Any], dict[int, Any]], None], manifest: Manifest = MANIFEST) -> bytes:
     """The encoded manifest after an edit of its corim-map and CoMID, encoded as strictly as before."""
-    corim = cbor2.loads(encode_manifest(MANIFEST)).value
+    corim = cbor2.loads(encode_manifest(manifest)).value
     comid = cbor2.loads(corim[1][0].value)
     edit(corim, comid)
     if corim.get(1):

@@ -1,0 +1,245 @@
+"""Manifests in the PVA's store: import, approval, retirement, and the chain that a device is judged by.
+
+Rule: a manifest leaves the store for an appraisal only after its signature has been verified again, under the root
+that its supplier has now and at the time of its import: a row that somebody changed in the database affirms nobody. What
+is decided on other rows (succession, the second approval) is decided in the transaction that writes.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+
+import sqlalchemy as sa
+from cryptography import x509
+
+from edge.database import transaction
+from edge.ledger import SALT_BYTES
+from edge.process import RandomBytes
+from edge.serialization import repeated
+from pva import schema
+from pva.manifest_approvals import approved
+from pva.manifest_chain import LINE_MAX, ChainedManifest, ManifestChain
+from pva.manifest_records import ImportedManifest, ManifestApproval, Retirement
+from pva.recognition import check_record, no_such_manifest
+from pva.refusals import RefusalCode, RefusalError
+from standards.rats.corim import VerifiedManifest, read_unverified, verify_manifest
+
+_VERIFIED_KEPT = 256
+
+
+class ManifestStore:
+    """Satisfies `pva.manifest_approvals.ManifestRecords` and, for manifests, `RecognitionStore` and `References`."""
+
+    def __init__(self, engine: sa.Engine, *, random_bytes: RandomBytes) -> None:
+        """Work on an engine whose schema is migrated; `random_bytes` salts audit leaves."""
+        self._engine = engine
+        self._random_bytes = random_bytes
+
+    def manifests(self) -> Sequence[ImportedManifest]:
+        """Every imported manifest, oldest first."""
+        with transaction(self._engine, write=False) as connection:
+            return _records(connection)
+
+    @repeated
+    def add_manifest(self, manifest: ImportedManifest) -> None:
+        """See `pva.recognition.RecognitionStore`."""
+        with transaction(self._engine) as connection:
+            if not check_record(manifest, held=_records(connection)):
+                return
+            connection.execute(
+                sa.insert(schema.manifests).values(
+                    digest=manifest.digest,
+                    supplier=manifest.supplier,
+                    manifest_id=manifest.id,
+                    svn=manifest.svn,
+                    models=list(manifest.models),
+                    signed=manifest.signed,
+                    imported_by=manifest.imported_by,
+                    imported_at=manifest.imported_at,
+                    succeeds=manifest.predecessor_digest,
+                )
+            )
+            before = manifest.predecessor_digest
+            facts = {
+                "svn": manifest.svn,
+                "models": list(manifest.models),
+                "predecessor": None if before is None else before.hex(),
+                "by": manifest.imported_by,
+            }
+            self._audit(connection, "manifest-imported", manifest, facts=facts, at=manifest.imported_at)
+
+    @repeated
+    def approve_manifest(self, digest: bytes, approval: ManifestApproval, *, needed: int) -> ImportedManifest:
+        """See `pva.manifest_approvals.ManifestRecords`."""
+        table, manifests = schema.manifest_approvals, schema.manifests
+        with transaction(self._engine) as connection:
+            before = _record(connection, digest)
+            after = approved(before, approval, needed=needed)
+            if after == before:
+                return before
+            kept = [each.approver for each in after.approvals]
+            stale = table.c.approver.not_in(kept) | (table.c.approver == approval.approver)
+            connection.execute(sa.delete(table).where(table.c.digest == digest, stale))
+            connection.execute(
+                sa.insert(table).values(
+                    digest=digest,
+                    approver=approval.approver,
+                    key_sha256=approval.key_sha256,
+                    approved_at=approval.approved_at,
+                )
+            )
+            connection.execute(
+                sa.update(manifests).where(manifests.c.digest == digest).values(approved_at=after.approved_at)
+            )
+            facts = {
+                "by": approval.approver,
+                "key_sha256": approval.key_sha256,
+                "approvals": len(after.approvals),
+                "needed": needed,
+            }
+            self._audit(connection, "manifest-approval", after, facts=facts, at=approval.approved_at)
+        return after
+
+    @repeated
+    def retire_manifest(self, digest: bytes, retirement: Retirement) -> ImportedManifest:
+        """See `pva.manifest_approvals.ManifestRecords`."""
+        table = schema.manifests
+        with transaction(self._engine) as connection:
+            before = _record(connection, digest)
+            if before.retirement is not None:
+                return before
+            never_counted = {"succeeds": None} if before.approved_at is None else {}
+            connection.execute(
+                sa.update(table)
+                .where(table.c.digest == digest)
+                .values(
+                    retired_at=retirement.at,
+                    retired_by=retirement.by,
+                    retired_reason=retirement.reason,
+                    **never_counted,
+                )
+            )
+            facts = {"by": retirement.by, "reason": retirement.reason}
+            self._audit(connection, "manifest-retired", before, facts=facts, at=retirement.at)
+            return _record(connection, digest)
+
+    def manifest_chain(self, digest: bytes) -> ManifestChain | None:
+        """See `pva.validation.References`. Raises an error of the formats where a row was altered."""
+        table = schema.manifests
+        query = sa.select(table, schema.suppliers.c.root, schema.suppliers.c.models.label("permitted")).join(
+            schema.suppliers, schema.suppliers.c.name == table.c.supplier
+        )
+        with transaction(self._engine, write=False) as connection:
+            rows: list[sa.RowMapping] = []
+            row = connection.execute(query.where(table.c.digest == digest)).mappings().first()
+            while row is not None and len(rows) < LINE_MAX:
+                rows.append(row)
+                following = query.where(table.c.succeeds == row["digest"])
+                row = connection.execute(following).mappings().first()
+        if not rows:
+            return None
+        return ManifestChain(
+            links=tuple(
+                _link(row, before=rows[number - 1] if number else None) for number, row in enumerate(rows)
+            ),
+            permitted_models=dict(rows[0]["permitted"]),
+        )
+
+    def _audit(
+        self,
+        connection: sa.Connection,
+        kind: str,
+        manifest: ImportedManifest,
+        *,
+        facts: Mapping[str, Any],
+        at: datetime,
+    ) -> None:
+        schema.ledger.append(
+            connection,
+            kind=kind,
+            subject=manifest.supplier,
+            record={"id": manifest.id, "digest": manifest.digest.hex(), **facts},
+            at=at,
+            salt=self._random_bytes(SALT_BYTES),
+        )
+
+
+def _link(row: sa.RowMapping, *, before: sa.RowMapping | None) -> ChainedManifest:
+    """A row as a link of a chain, verified anew."""
+    verified = _verified(row["signed"], row["root"], row["imported_at"])
+    predecessor = verified.manifest.predecessor
+    follows = before is None or (
+        predecessor is not None
+        and predecessor.digest == before["digest"]
+        and row["supplier"] == before["supplier"]
+    )
+    if verified.digest != row["digest"] or not follows:
+        raise RefusalError(
+            RefusalCode.MANIFEST_MISMATCH,
+            subject=f"manifest {row['manifest_id']!r}",
+            reason="the stored bytes are not those that its digest names, or not of a successor",
+        )
+    return ChainedManifest(
+        manifest=verified.manifest,
+        digest=verified.digest,
+        approved=row["approved_at"] is not None,
+        retired=row["retired_at"] is not None,
+    )
+
+
+@lru_cache(maxsize=_VERIFIED_KEPT)
+def _verified(signed: bytes, root: bytes, at: datetime) -> VerifiedManifest:
+    """The same bytes under the same root at the same time are verified once: they cannot come out differently."""
+    return verify_manifest(signed, anchors=[x509.load_der_x509_certificate(root)], at=at)
+
+
+def _records(connection: sa.Connection, *, digest: bytes | None = None) -> tuple[ImportedManifest, ...]:
+    table, given = schema.manifests, schema.manifest_approvals
+    query = sa.select(table).order_by(table.c.imported_at, table.c.digest)
+    approvals = sa.select(given).order_by(given.c.approved_at, given.c.approver)
+    if digest is not None:
+        query, approvals = query.where(table.c.digest == digest), approvals.where(given.c.digest == digest)
+    by_digest: dict[bytes, list[ManifestApproval]] = {}
+    for row in connection.execute(approvals).mappings():
+        by_digest.setdefault(row["digest"], []).append(
+            ManifestApproval(
+                approver=row["approver"], key_sha256=row["key_sha256"], approved_at=row["approved_at"]
+            )
+        )
+    return tuple(
+        _record_of(row, approvals=tuple(by_digest.get(row["digest"], ())))
+        for row in connection.execute(query).mappings()
+    )
+
+
+def _record(connection: sa.Connection, digest: bytes) -> ImportedManifest:
+    found = _records(connection, digest=digest)
+    if not found:
+        raise no_such_manifest(digest)
+    return found[0]
+
+
+def _record_of(row: sa.RowMapping, *, approvals: tuple[ManifestApproval, ...]) -> ImportedManifest:
+    manifest = read_unverified(row["signed"])  # what it says is shown, and verified anew where it counts
+    retired = row["retired_at"] is not None
+    return ImportedManifest(
+        digest=row["digest"],
+        id=row["manifest_id"],
+        supplier=row["supplier"],
+        svn=row["svn"],
+        models=tuple(row["models"]),
+        release=manifest.release,
+        line=manifest.line,
+        predecessor=manifest.predecessor,
+        valid_from=manifest.valid_from,
+        valid_to=manifest.valid_to,
+        signed=row["signed"],
+        imported_by=row["imported_by"],
+        imported_at=row["imported_at"],
+        approvals=approvals,
+        approved_at=row["approved_at"],
+        retirement=Retirement(by=row["retired_by"], at=row["retired_at"], reason=row["retired_reason"])
+        if retired
+        else None,
+    )

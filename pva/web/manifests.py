@@ -1,0 +1,121 @@
+"""Manifests on the operator listener: import, dry run, list, the signed bytes, approval, retirement.
+
+Rule: a supplier sees and sends its own manifests only; approving and retiring are an administrator's, who is known by
+name and by key.
+"""
+
+from datetime import datetime
+from http import HTTPStatus
+from typing import Any
+
+from flask import Flask, Response, jsonify
+
+from edge.bodies import binary_body, json_body
+from edge.principals import current_key_sha256, current_principal, require
+from edge.process import Clock
+from pva.manifest_approvals import Administrator, ManifestApprovalDesk
+from pva.manifest_records import ImportedManifest
+from pva.recognition import RecognitionDesk
+from pva.refusals import RefusalCode, RefusalError
+from pva.web.bodies import RetirementBody
+from standards.rats.corim import MANIFEST_BYTES_MAX, RIM_COSE
+
+_DIGEST_BYTES = 32
+
+
+def add_manifests(app: Flask, recognition: RecognitionDesk, desk: ManifestApprovalDesk, clock: Clock) -> None:
+    """Add the routes of manifests; each request is judged at one time of `clock`."""
+    _add_import(app, recognition, clock)
+    _add_views(app, recognition)
+    _add_decisions(app, desk, clock)
+
+
+def _add_import(app: Flask, recognition: RecognitionDesk, clock: Clock) -> None:
+    @app.post("/v1/manifests")
+    @require("es", "admin")
+    def import_manifest() -> tuple[Response, int]:
+        data = binary_body(RIM_COSE, bytes_max=MANIFEST_BYTES_MAX)
+        by = current_principal().name
+        manifest = recognition.import_manifest(data, only_of=_own(), by=by, at=clock())
+        return jsonify(_manifest(manifest)), HTTPStatus.CREATED
+
+    @app.post("/v1/manifest-checks")
+    @require("es", "admin")
+    def check_manifest() -> Response:
+        data = binary_body(RIM_COSE, bytes_max=MANIFEST_BYTES_MAX)
+        by = current_principal().name
+        return jsonify(_manifest(recognition.check_import(data, only_of=_own(), by=by, at=clock())))
+
+
+def _add_views(app: Flask, recognition: RecognitionDesk) -> None:
+    @app.get("/v1/manifests")
+    @require("admin", "auditor", "es", "sho", "dpf")
+    def list_manifests() -> Response:
+        return jsonify(manifests=[_manifest(each) for each in recognition.manifests(only_of=_own())])
+
+    @app.get("/v1/manifests/<digest>")
+    @require("admin", "auditor", "es", "sho", "dpf")
+    def show_manifest(digest: str) -> Response:
+        found = recognition.manifest(_digest(digest), only_of=_own())
+        return Response(found.signed, content_type=RIM_COSE)
+
+
+def _add_decisions(app: Flask, desk: ManifestApprovalDesk, clock: Clock) -> None:
+    @app.post("/v1/manifests/<digest>/approvals")
+    @require("admin")
+    def approve_manifest(digest: str) -> Response:
+        administrator = Administrator(name=current_principal().name, key_sha256=current_key_sha256())
+        return jsonify(_manifest(desk.approve(_digest(digest), by=administrator, at=clock())))
+
+    @app.post("/v1/manifests/<digest>/retirement")
+    @require("admin")
+    def retire_manifest(digest: str) -> Response:
+        reason = json_body(RetirementBody).reason
+        by = current_principal().name
+        return jsonify(_manifest(desk.retire(_digest(digest), reason=reason, by=by, at=clock())))
+
+
+def _own() -> str | None:
+    """The supplier whose manifests the caller may see; None is all."""
+    caller = current_principal()
+    return caller.tenant if caller.role == "es" else None
+
+
+def _digest(text: str) -> bytes:
+    try:
+        digest = bytes.fromhex(text)
+    except ValueError:
+        digest = b""
+    if len(digest) != _DIGEST_BYTES:
+        raise RefusalError(
+            RefusalCode.NOT_FOUND, subject="manifest", reason="expected a SHA-256 digest in hexadecimal"
+        )
+    return digest
+
+
+def _manifest(imported: ImportedManifest) -> dict[str, Any]:
+    before, retirement = imported.predecessor, imported.retirement
+    return {
+        "id": imported.id,
+        "supplier": imported.supplier,
+        "svn": imported.svn,
+        "models": list(imported.models),
+        "release": imported.release,
+        "line": imported.line,
+        "digest": imported.digest.hex(),
+        "predecessor": None if before is None else before.digest.hex(),
+        "predecessor_until": None if before is None else _moment(before.until),
+        "valid_from": _moment(imported.valid_from),
+        "valid_to": _moment(imported.valid_to),
+        "imported_by": imported.imported_by,
+        "imported_at": _moment(imported.imported_at),
+        "standing": imported.standing.value,
+        "approvals": [{"by": each.approver, "at": _moment(each.approved_at)} for each in imported.approvals],
+        "retired": None
+        if retirement is None
+        else {"by": retirement.by, "at": _moment(retirement.at), "reason": retirement.reason},
+    }
+
+
+def _moment(at: datetime | None) -> str | None:
+    return None if at is None else f"{at:%Y-%m-%dT%H:%M:%SZ}"
