@@ -19,6 +19,7 @@ from messages.enrollment import ENROLLMENT_BYTES_MAX
 
 ROLE = "ca"
 LISTS_INTERVAL_S = 10.0
+RENEWALS_INTERVAL_S = 5.0
 SESSIONS_INTERVAL_S = 3600.0
 PUBLIC_BODY_BYTES_MAX = 1024
 
@@ -62,6 +63,11 @@ def run(settings: CaSettings) -> None:
                 name="crl",
                 interval_s=LISTS_INTERVAL_S,
                 work=lambda: authority.publish_lists(holder=holder),
+            ),
+            Periodic(
+                name="renewals",
+                interval_s=RENEWALS_INTERVAL_S,
+                work=lambda: authority.supersede_renewed(holder=holder),
             ),
             Periodic(name="sessions", interval_s=SESSIONS_INTERVAL_S, work=authority.forget_old_sessions),
         ],

@@ -10,6 +10,7 @@ from ca.certification import Certification
 from ca.enrollment import Enrollment
 from ca.hierarchy import Hierarchy
 from ca.manifests import Manifests
+from ca.renewal import Renewals
 from ca.revocation import Revocation
 from ca.revocation_lists import RevocationLists
 from ca.settings import CaSettings
@@ -23,6 +24,7 @@ from edge.principals import PrincipalTable
 from edge.process import Clock, RandomBytes, system_clock, system_random
 
 LIST_LEASE = "crl"
+RENEWAL_LEASE = "renewals"
 LIST_LEASE_LIFE = timedelta(minutes=2)
 HOLDER_BYTES = 8
 
@@ -59,6 +61,7 @@ class CertificationAuthority:
     store: Store
     lists: RevocationLists
     enrollment: Enrollment
+    renewals: Renewals
     clock: Clock
     random_bytes: RandomBytes
 
@@ -68,6 +71,13 @@ class CertificationAuthority:
             mine = records.take_lease(LIST_LEASE, holder=holder, at=self.clock(), lasting=LIST_LEASE_LIFE)
         if mine:
             self.lists.publish_due()
+
+    def supersede_renewed(self, *, holder: str) -> None:
+        """Revoke renewed credentials whose window is closed, unless another process of this CA does; safe to repeat."""
+        with self.store.writing() as records:
+            mine = records.take_lease(RENEWAL_LEASE, holder=holder, at=self.clock(), lasting=LIST_LEASE_LIFE)
+        if mine:
+            self.renewals.supersede_due()
 
     def forget_old_sessions(self) -> None:
         """Delete enrolment sessions that nobody can come back to."""
@@ -90,6 +100,7 @@ def compose(settings: CaSettings) -> CertificationAuthority:
         session_life=settings.session_life,
     )
     revocation = Revocation(store=store, clock=clock, publish=lists.publish)
+    renewals = Renewals(store=store, signing=signing, clock=clock, publish=lists.publish)
     desk = OperatorDesk(
         catalogue=store,
         ledger=store,
@@ -102,6 +113,7 @@ def compose(settings: CaSettings) -> CertificationAuthority:
         batches=Batches(store=store, clock=clock),
         manifests=Manifests(store=store, clock=clock),
         revocation=revocation,
+        renewals=renewals,
     )
     principals = PrincipalTable.load(
         settings.operator.principals,
@@ -110,11 +122,12 @@ def compose(settings: CaSettings) -> CertificationAuthority:
     )
     return CertificationAuthority(
         public=public_app(newest_list=lists.published, certificate_of=lists.certificate_of, clock=clock),
-        device=device_app(enrollment),
+        device=device_app(enrollment, renewals),
         operator=operator_app(desk, principals=principals),
         store=store,
         lists=lists,
         enrollment=enrollment,
+        renewals=renewals,
         clock=clock,
         random_bytes=system_random,
     )

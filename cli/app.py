@@ -21,6 +21,7 @@ from cli.commands.manifests import manifest
 from cli.commands.results import result
 from cli.commands.runtime_policies import runtime_policy
 from cli.commands.suppliers import supplier
+from cli.commands.updates import update
 from cli.commands.validations import validation
 from cli.failures import REPORTED, explain
 from cli.invocation import Invocation, Section, options
@@ -63,6 +64,7 @@ for each in (
     key,
     manifest,
     runtime_policy,
+    update,
     batch,
     device,
     credential,

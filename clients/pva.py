@@ -134,6 +134,17 @@ class ManifestEntry:
     approvals: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpdateEntry:
+    """An announced update; `state` is `running` or `paused`."""
+
+    manifest_digest: str
+    supplier: str
+    share_percent: int
+    state: str
+    announced_at: datetime
+
+
 class PvaDeviceClient:
     """The device listener."""
 
@@ -246,12 +257,59 @@ class PvaOperatorClient:
     def approvals(self, *, result_id: str, order_digest: bytes) -> Approvals:
         """Approvals of the platform that an own result speaks of (sho that asked); repeats give the same ones."""
         body = {"result_id": result_id, "order_digest": order_digest.hex()}
-        answer = _fields(self._http.post_json("/v1/approvals", body), "approvals")
-        return Approvals(
-            approvals=_octets(answer, "approvals", each_max=_APPROVAL_MAX, items_max=_APPROVALS_MAX),
-            day_key_chain=_octets(answer, "day_key_chain", each_max=_CERTIFICATE_MAX, items_max=_CHAIN_MAX),
-            storage_public=answer.base64url("storage_public", size_min=1, size_max=_PUBLIC_MAX),
-        )
+        return _approvals(self._http.post_json("/v1/approvals", body))
+
+    def update_approvals(self, *, result_id: str, order_digest: bytes, manifest_digest: bytes) -> Approvals:
+        """Approvals of the state after an announced update (sho, by a result of its order); repeats give the same."""
+        body = {
+            "result_id": result_id,
+            "order_digest": order_digest.hex(),
+            "manifest_digest": manifest_digest.hex(),
+        }
+        return _approvals(self._http.post_json("/v1/update-approvals", body))
+
+    def announce_update(self, manifest_digest: bytes, *, share_percent: int) -> UpdateEntry:
+        """Announce the update to an approved manifest (es of its own, admin); the same again changes nothing."""
+        body = {"manifest_digest": manifest_digest.hex(), "share_percent": share_percent}
+        return _update(self._http.post_json("/v1/updates", body))
+
+    def updates(self) -> tuple[UpdateEntry, ...]:
+        """Announced updates that the caller may see."""
+        answer = _fields(self._http.get_json("/v1/updates"), "updates")
+        return tuple(_update(each) for each in answer.items("updates", size_max=_LIST_MAX))
+
+    def widen_update(self, manifest_digest: bytes, *, share_percent: int) -> UpdateEntry:
+        """Announce an update to more devices (es of its own, admin)."""
+        path = f"/v1/updates/{manifest_digest.hex()}/share"
+        return _update(self._http.post_json(path, {"share_percent": share_percent}))
+
+    def pause_update(self, manifest_digest: bytes) -> UpdateEntry:
+        """Hold an update (es of its own, admin)."""
+        return _update(self._http.post_json(f"/v1/updates/{manifest_digest.hex()}/pause", {}))
+
+    def resume_update(self, manifest_digest: bytes) -> UpdateEntry:
+        """Go on with an update that was held (es of its own, admin)."""
+        return _update(self._http.post_json(f"/v1/updates/{manifest_digest.hex()}/resume", {}))
+
+
+def _approvals(value: object) -> Approvals:
+    answer = _fields(value, "approvals")
+    return Approvals(
+        approvals=_octets(answer, "approvals", each_max=_APPROVAL_MAX, items_max=_APPROVALS_MAX),
+        day_key_chain=_octets(answer, "day_key_chain", each_max=_CERTIFICATE_MAX, items_max=_CHAIN_MAX),
+        storage_public=answer.base64url("storage_public", size_min=1, size_max=_PUBLIC_MAX),
+    )
+
+
+def _update(value: object) -> UpdateEntry:
+    fields = _fields(value, "update")
+    return UpdateEntry(
+        manifest_digest=fields.hex("manifest_digest", size_min=32, size_max=32).hex(),
+        supplier=fields.text("supplier"),
+        share_percent=fields.integer("share_percent", high=100),
+        state=fields.text("state"),
+        announced_at=_time(fields, "announced_at"),
+    )
 
 
 def _progress(value: object) -> RequestProgress:

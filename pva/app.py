@@ -15,6 +15,7 @@ import click
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 
+from clients.ca import CaOperatorClient
 from clients.result_receiver import ResultReceiverClient
 from edge.client_revocation import client_table
 from edge.database import engine_for, migrate
@@ -26,21 +27,28 @@ from edge.process import configure_logging, system_clock, system_random
 from edge.refused import AnonymousRefusals
 from edge.settings import SettingsError, load_settings
 from edge.signing_keys import SigningKeyError, SigningKeySettings
+from edge.upstream_settings import UpstreamSettings
 from messages.evidence import EVIDENCE_BYTES_MAX
 from pva.approval_store import ApprovalStore
 from pva.approvals import ApprovalDesk, DayKey
 from pva.credential_status import CredentialStatusSource
 from pva.manifest_approvals import ManifestApprovalDesk
+from pva.next_states import NextStateDesk
 from pva.outbox_store import OutboxStore
-from pva.pushing import Courier, PostRoom
+from pva.pushing import LOOK_INTERVAL_S, Courier, PostRoom
 from pva.recognition import RecognitionDesk
 from pva.reference_store import ReferenceStore
+from pva.renewal_store import RenewalStore
+from pva.renewals import PendingRenewal, Renew, RenewalCourier
 from pva.requests import ChallengeSigner, RequestDesk
 from pva.result import ResultSigner
+from pva.rollouts import RolloutDesk
 from pva.runtime_policies import RuntimePolicies, RuntimePolicyError, check_runtime_policies
 from pva.settings import PvaSettings
 from pva.signed_requests import SignedRequestDesk
 from pva.store import Store
+from pva.successors import ChainSuccessors
+from pva.update_store import UpdateStore
 from pva.validation import Verifier
 from pva.web.device import device_app
 from pva.web.operator import CallerRefusals, OperatorDesks, operator_app
@@ -147,22 +155,29 @@ def build_service(settings: PvaSettings) -> PvaService:
         announce=post_room.announce,
         runtime_policies=runtime_policies,
     )
+    day_key = DayKey(key=keys["approval_key"].key, chain=keys["approval_key"].chain)
+    updates = UpdateStore(engine, random_bytes=system_random)
     desks = OperatorDesks(
         requests=requests,
         signed_requests=SignedRequestDesk(requests=requests, anchors=anchors, issuer=settings.issuer),
         approvals=ApprovalDesk(
             records=ApprovalStore(engine, random_bytes=system_random),
-            day_key=DayKey(key=keys["approval_key"].key, chain=keys["approval_key"].chain),
+            day_key=day_key,
             anchors=anchors,
         ),
         recognition=RecognitionDesk(store=references, policy=policy),
         manifests=ManifestApprovalDesk(records=references, needed=settings.manifest_approvals),
+        rollouts=RolloutDesk(records=updates),
+        next_states=_next_states(updates, references, day_key=day_key),
     )
     return PvaService(
         listeners=_listeners(settings, desks=desks, verifier=verifier, callers=store),
-        periodic=tuple(
-            Periodic(name=f"push-{audience}", interval_s=0, work=courier.wait_and_deliver)
-            for audience, courier in post_room.couriers.items()
+        periodic=(
+            *(
+                Periodic(name=f"push-{audience}", interval_s=0, work=courier.wait_and_deliver)
+                for audience, courier in post_room.couriers.items()
+            ),
+            *_renewals(settings, RenewalStore(engine, random_bytes=system_random)),
         ),
     )
 
@@ -239,6 +254,41 @@ def _post_room(settings: PvaSettings, outbox: OutboxStore) -> PostRoom:
             for audience, callback in settings.callbacks.items()
         }
     )
+
+
+def _next_states(updates: UpdateStore, references: ReferenceStore, *, day_key: DayKey) -> NextStateDesk:
+    return NextStateDesk(
+        records=updates, successors=ChainSuccessors(chain_of=references.manifest_chain), day_key=day_key
+    )
+
+
+def _renewals(settings: PvaSettings, book: RenewalStore) -> tuple[Periodic, ...]:
+    """The courier to the suppliers' CAs, where the settings name any."""
+    if not settings.authorities:
+        return ()
+    longest_s = max(each.timeout_s for each in settings.authorities.values())
+    courier = RenewalCourier(
+        book=book,
+        authorities={name: _renewer(each) for name, each in settings.authorities.items()},
+        clock=system_clock,
+        claim_life=timedelta(seconds=CLAIM_MARGIN_S + CALL_PARTS * longest_s),
+    )
+    return (Periodic(name="renewals", interval_s=LOOK_INTERVAL_S, work=courier.deliver),)
+
+
+def _renewer(upstream: UpstreamSettings) -> Renew:
+    client = CaOperatorClient(upstream.client())
+
+    def renew(pending: PendingRenewal) -> str:
+        made = client.renew_credential(
+            issuer=pending.issuer,
+            serial=pending.serial,
+            manifest_digest=pending.manifest_digest,
+            result_id=pending.result_id,
+        )
+        return f"{made.serial:040x}"
+
+    return renew
 
 
 def _build() -> str:

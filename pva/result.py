@@ -16,12 +16,13 @@ from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 
 from edge.process import RandomBytes
 from messages.challenge import Challenge
+from messages.reliance import permits_release
 from pva.appraisal import Appraisal
 from pva.credential import PlatformCredential
 from pva.findings import Scope
 from pva.quote import PlatformQuote
 from pva.refusals import RefusalCode, RefusalError
-from standards.pki.fingerprints import certificate_sha256
+from standards.pki.fingerprints import ca_id, certificate_sha256
 from standards.pki.jws import sign_jws
 from standards.rats.ear import (
     RESULT_TYPE,
@@ -47,13 +48,27 @@ class ResultSigner:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NamedCredential:
+    """The credential that was shown: whose supplier's, its CA as CAs name themselves, and the manifest that it names."""
+
+    supplier: str
+    issuer: str
+    manifest_digest: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SignedResult:
-    """A result and its token (JWT), with the request that it answers and the quote that it was computed from."""
+    """A result and its token (JWT), with the request that it answers and the quote that it was computed from.
+
+    `accepted` says that the state is one that its manifest describes and accepts now.
+    """
 
     result: AttestationResult
     request_id: str
     token: str
     quote: PlatformQuote
+    credential: NamedCredential
+    accepted: bool
 
     @property
     def id(self) -> str:
@@ -122,7 +137,18 @@ def sign_result(
         evidence_digest=evidence_digest,
     )
     token = sign_jws(result.claims(), key=signer.key, chain=signer.chain, typ=RESULT_TYPE)
-    return SignedResult(result=result, request_id=challenge.request_id, token=token, quote=appraisal.quote)
+    return SignedResult(
+        result=result,
+        request_id=challenge.request_id,
+        token=token,
+        quote=appraisal.quote,
+        credential=NamedCredential(
+            supplier=credential.supplier.name,
+            issuer=ca_id(credential.issuer),
+            manifest_digest=credential.expected_state.manifest_digest,
+        ),
+        accepted=permits_release(result),
+    )
 
 
 def _attestation_result(

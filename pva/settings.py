@@ -2,9 +2,10 @@
 
 Rule: read once, in `pva.app`; an unknown key is an error that names it. What a device must quote, and how long
 challenges, requests and results live, is a setting; what is checked is not. With `ima` each
-device is asked for its IMA list too, and judged by the signed `runtime_policies` (docs/adr/0027-ima.md). A manifest
-counts after `manifest_approvals` administrators. Results are pushed to the `callbacks`
-(relying party as in the audience -> its operator listener) and to no other address.
+device is asked for its IMA list too, and judged by the signed `runtime_policies` (docs/adr/0027-ima.md). Results are pushed to the `callbacks`
+(relying party as in the audience -> its operator listener) and to no other address. New credentials after updates are
+asked for at the `authorities` (supplier -> the operator listener of its CA). New credentials after updates are
+asked for at the `authorities` (supplier -> the operator listener of its CA).
 """
 
 import re
@@ -45,6 +46,9 @@ class PvaSettings(Settings):
     result_key: SigningKeySettings
     approval_key: SigningKeySettings
     callbacks: dict[Annotated[str, StringConstraints(min_length=1, max_length=128)], UpstreamSettings] = (
+        Field(default_factory=dict)
+    )
+    authorities: dict[Annotated[str, StringConstraints(min_length=1, max_length=128)], UpstreamSettings] = (
         Field(default_factory=dict)
     )
     operators_root: SettingsPath

@@ -18,6 +18,7 @@ from edge.serialization import repeated
 from pva import schema
 from pva.continuity import DeviceHistory
 from pva.refusals import RefusalCode, RefusalError
+from pva.renewal_store import note_renewal
 from pva.requests import RecordedRefusal, RequestProgress, RequestState, ValidationRequest
 from pva.result import SignedResult
 from pva.store_rows import history_of, request_of, row_of_history, row_of_request, row_of_result
@@ -159,6 +160,7 @@ class Store:
                     sa.insert(schema.results).values(**row_of_result(result, revision=history.revision))
                 )
                 self._post(connection, result, at=at)
+                note_renewal(connection, result, at=at)
                 self._audit(
                     connection,
                     kind="validation-result",

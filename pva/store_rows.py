@@ -70,7 +70,7 @@ def row_of_request(request: ValidationRequest) -> dict[str, Any]:
 
 def row_of_result(result: SignedResult, *, revision: int) -> dict[str, Any]:
     """The row of a result, with what approvals are made from; `revision` is that of the device's history."""
-    quote = result.quote
+    quote, manifest = result.quote, result.result.manifest
     return {
         "id": result.id,
         "request_id": result.request_id,
@@ -86,6 +86,7 @@ def row_of_result(result: SignedResult, *, revision: int) -> dict[str, Any]:
         "storage_public": quote.storage_public,
         "counter_name": quote.generation_counter_name,
         "counter": quote.generation_counter.to_bytes(_U64_BYTES, "big"),
+        "manifest_digest": None if manifest is None else manifest.digest,
     }
 
 

@@ -8,6 +8,7 @@ from ca.batches import Batches
 from ca.certification import Certification
 from ca.hierarchy import Hierarchy
 from ca.manifests import Manifests
+from ca.renewal import Renewals
 from ca.revocation import Revocation
 from ca.signing import Signing
 from ca.web.certificate_routes import certificate_routes
@@ -33,6 +34,7 @@ class OperatorDesk:
     batches: Batches
     manifests: Manifests
     revocation: Revocation
+    renewals: Renewals
 
 
 def operator_app(desk: OperatorDesk, *, principals: PrincipalTable) -> Flask:
@@ -43,7 +45,7 @@ def operator_app(desk: OperatorDesk, *, principals: PrincipalTable) -> Flask:
     )
     app.register_blueprint(certificate_routes(desk.certification))
     app.register_blueprint(supply_routes(desk.manifests, desk.batches, desk.revocation))
-    app.register_blueprint(status_routes(desk.revocation))
+    app.register_blueprint(status_routes(desk.revocation, desk.renewals))
     register_problems(app, PROBLEMS, on_refusal=refusal_recorder(desk.ledger, clock=desk.clock))
     enforce_access(app, principals=principals)
     return app

@@ -23,7 +23,7 @@ from edge.settings import SettingsError, load_settings
 from edge.signing_keys import SigningKeyError
 from messages.operator_token import OperatorSigner
 from operators.dpf.authorizations import AUTHORIZATION_BYTES_MAX, AuthorizationDesk
-from operators.dpf.counterparts import CredentialStatusSource, PvaValidations, ShoReceipts
+from operators.dpf.counterparts import CredentialStatusSource, PvaValidations, ShoReceipts, ShoUpdates
 from operators.dpf.drafts import Drafts
 from operators.dpf.gate import Trust
 from operators.dpf.receipts import ReceiptDesk
@@ -31,6 +31,7 @@ from operators.dpf.release import ReleaseDesk
 from operators.dpf.results import ResultDesk
 from operators.dpf.settings import DpfSettings
 from operators.dpf.store import Store
+from operators.dpf.updates import UpdateDesk
 from operators.dpf.web.device import DEVICE_BODY_BYTES_MAX, device_app
 from operators.dpf.web.operator import operator_app
 from standards.pki import oids
@@ -101,19 +102,21 @@ def build(settings: DpfSettings) -> tuple[tuple[Listener, ...], tuple[Periodic, 
         pause=timedelta(seconds=settings.delivery_pause_s),
         chunk_bytes=settings.chunk_bytes,
     )
-    receipts = ReceiptDesk(
-        store=store,
-        operators=ShoReceipts(
-            {name: ShoOperatorClient(each.client()) for name, each in settings.shos.items()}
-        ),
-        trust=trust,
-    )
+    shos = {name: ShoOperatorClient(each.client()) for name, each in settings.shos.items()}
+    receipts = ReceiptDesk(store=store, operators=ShoReceipts(shos), trust=trust)
+    updates = UpdateDesk(store=store, owners=ShoUpdates(shos))
     anonymous = AnonymousRefusals()
     device = Listener(
         name="device",
         host=settings.device.host,
         port=settings.device.port,
-        app=device_app(releases=releases, receipts=receipts, clock=system_clock, anonymous=anonymous),
+        app=device_app(
+            releases=releases,
+            receipts=receipts,
+            updates=updates,
+            clock=system_clock,
+            anonymous=anonymous,
+        ),
         tls=settings.device.tls(),
         body_bytes_max=DEVICE_BODY_BYTES_MAX,
     )

@@ -76,6 +76,28 @@ class RetirementBody(Body):
     reason: Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"^[^\x00-\x1f\x7f]+$")]
 
 
+SharePercent = Annotated[int, Field(ge=0, le=100)]
+
+
+class UpdateBody(Body):
+    """A supplier announces the update to a manifest, to a share of the devices of its models."""
+
+    manifest_digest: Digest
+    share_percent: SharePercent
+
+
+class ShareBody(Body):
+    """A supplier announces an update to more devices."""
+
+    share_percent: SharePercent
+
+
+class NextApprovalBody(ApprovalBody):
+    """An SHO asks for approvals of the state that an announced manifest describes, by a result of its own order."""
+
+    manifest_digest: Digest
+
+
 class SupplierBody(Body):
     """An administrator recognises a supplier; `root` is one PEM certificate.
 

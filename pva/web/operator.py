@@ -24,12 +24,15 @@ from edge.process import Clock
 from edge.refused import AnonymousRefusals, register_refusals
 from pva.approvals import ApprovalDesk
 from pva.manifest_approvals import ManifestApprovalDesk
+from pva.next_states import NextStateDesk
 from pva.recognition import RecognisedSupplier, RecognitionDesk
 from pva.requests import RequestDesk, RequestProgress, ValidationWish
+from pva.rollouts import RolloutDesk
 from pva.signed_requests import SignedRequestDesk, refusal_members
 from pva.web.bodies import SupplierBody, ValidationBody
 from pva.web.manifests import add_manifests
 from pva.web.relying_parties import add_approvals, add_signed_requests
+from pva.web.updates import add_next_approvals, add_rollouts
 from standards.pki.fingerprints import certificate_sha256
 
 
@@ -49,6 +52,8 @@ class OperatorDesks:
     approvals: ApprovalDesk
     recognition: RecognitionDesk
     manifests: ManifestApprovalDesk
+    rollouts: RolloutDesk
+    next_states: NextStateDesk
 
 
 def operator_app(
@@ -66,6 +71,8 @@ def operator_app(
     _add_validations(app, desks.requests, clock)
     add_signed_requests(app, desks.signed_requests, clock)
     add_approvals(app, desks.approvals, clock)
+    add_rollouts(app, desks.rollouts, clock)
+    add_next_approvals(app, desks.next_states, clock)
 
     def on_refusal(problem: Problem) -> None:
         caller = principal_or_none()

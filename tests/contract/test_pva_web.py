@@ -13,13 +13,18 @@ from edge.http_protocol import PEER_CERTIFICATE
 from edge.principals import PrincipalTable, routes_of
 from edge.refused import AnonymousRefusals
 from messages.evidence import encode_evidence
+from pva.next_states import NextStateDesk
 from pva.recognition import RecognitionDesk
 from pva.refusals import REFUSALS, RefusalCode, RefusalError
+from pva.rollouts import RolloutDesk
+from pva.successors import ChainSuccessors
+from pva.update_store import UpdateStore
 from pva.web.device import device_app
 from pva.web.operator import OperatorDesks, operator_app
 from standards.pki import oids
 from standards.rats.fields import encode_base64url
 from tests.contract.certificates import Certificates
+from tests.contract.test_pva_store import sqlite_engine
 from tests.fakes.pki import NOW, Authority
 from tests.fakes.pva_world import World, reference_manifest
 from tests.fakes.relying_parties import ORDER, Askers
@@ -50,6 +55,8 @@ class Service:
         self.peers = {name: client.public_bytes(_DER) for name, client in clients.items()}
         self.peers["nobody"] = certificates.client("nobody").public_bytes(_DER)
         table = PrincipalTable.load(folder / "principals.json", anchors=folder / "anchors.pem")
+        engine = sqlite_engine(folder)
+        updates = UpdateStore(engine, random_bytes=self.world.random_bytes)
         self.operator: Flask = operator_app(
             desks=OperatorDesks(
                 requests=self.world.desk,
@@ -57,6 +64,12 @@ class Service:
                 approvals=self.world.approval_desk,
                 recognition=RecognitionDesk(store=self.world.references, policy=self.world.policy),
                 manifests=self.world.manifest_desk,
+                rollouts=RolloutDesk(records=updates),
+                next_states=NextStateDesk(
+                    records=updates,
+                    successors=ChainSuccessors(chain_of=self.world.references.manifest_chain),
+                    day_key=self.world.approval_desk.day_key,
+                ),
             ),
             callers=self.world.store,
             principals=table,
@@ -116,6 +129,7 @@ def test_routes_of_the_two_listeners_are_disjoint_and_declared(service: Service)
         ("GET", "/v1/manifests", ("admin", "auditor", "es", "sho", "dpf")),
         ("GET", "/v1/manifests/<digest>", ("admin", "auditor", "es", "sho", "dpf")),
         ("GET", "/v1/suppliers", ("admin", "auditor", "es", "sho", "dpf")),
+        ("GET", "/v1/updates", ("admin", "auditor", "es", "sho", "dpf")),
         ("GET", "/v1/validation-requests/<request_id>", ("sho", "dpf", "ro-relay")),
         ("GET", "/v1/validations/<request_id>", ("sho",)),
         ("POST", "/v1/approvals", ("sho",)),
@@ -124,6 +138,11 @@ def test_routes_of_the_two_listeners_are_disjoint_and_declared(service: Service)
         ("POST", "/v1/manifests/<digest>/approvals", ("admin",)),
         ("POST", "/v1/manifests/<digest>/retirement", ("admin",)),
         ("POST", "/v1/suppliers", ("admin",)),
+        ("POST", "/v1/update-approvals", ("sho",)),
+        ("POST", "/v1/updates", ("es", "admin")),
+        ("POST", "/v1/updates/<digest>/pause", ("es", "admin")),
+        ("POST", "/v1/updates/<digest>/resume", ("es", "admin")),
+        ("POST", "/v1/updates/<digest>/share", ("es", "admin")),
         ("POST", "/v1/validation-requests", ("sho", "dpf", "ro-relay")),
         ("POST", "/v1/validations", ("sho",)),
     ]
@@ -254,6 +273,11 @@ def test_an_order_is_validated_only_for_a_signature(service: Service) -> None:
         ("/v1/validation-requests", {"request": "a" * 32_769}),
         ("/v1/validation-requests", {"request": "a.b.c", "more": 1}),
         ("/v1/approvals", {"result_id": "00"}),
+        ("/v1/update-approvals", {"result_id": "00", "order_digest": "0d" * 32}),
+        (
+            "/v1/update-approvals",
+            {"result_id": "00", "order_digest": "0d" * 32, "manifest_digest": "0d" * 32, "counter": 1},
+        ),
         ("/v1/approvals", {"result_id": "../1", "order_digest": "0d" * 32}),
         ("/v1/approvals", {"result_id": "00", "order_digest": "0d" * 31}),
         ("/v1/approvals", {"result_id": "00", "order_digest": "0d" * 32, "digest": "00" * 32}),
@@ -424,3 +448,25 @@ def test_malformed_recognitions(service: Service, changed: dict[str, Any]) -> No
 def test_every_refusal_has_its_rule() -> None:
     assert set(REFUSALS) == set(RefusalCode)
     assert all(rule.remedy and rule.status >= 400 for rule in REFUSALS.values())
+
+
+@pytest.mark.requirement("R82")
+@pytest.mark.negative
+def test_an_update_is_announced_by_its_supplier_and_approved_for_its_sho(service: Service) -> None:
+    digest = "0d" * 32
+    body = {"manifest_digest": digest, "share_percent": 10}
+    for name in ("acme", "root"):
+        problem(service.call(name, "POST", "/v1/updates", json=body), RefusalCode.NOT_FOUND)
+        for path, sent in (
+            (f"{digest}/pause", {}),
+            (f"{digest}/resume", {}),
+            (f"{digest}/share", {"share_percent": 1}),
+        ):
+            problem(service.call(name, "POST", f"/v1/updates/{path}", json=sent), RefusalCode.NOT_FOUND)
+    problem(service.call("acme", "POST", "/v1/updates/0d/pause", json={}), RefusalCode.NOT_FOUND)
+    assert service.call("acme", "POST", "/v1/updates", json={**body, "share_percent": 101}).status_code == 422
+    assert service.call("sho", "POST", "/v1/updates", json=body).status_code == 403
+    assert service.call("sho", "GET", "/v1/updates").get_json() == {"updates": []}
+    asked = {"result_id": "00", "order_digest": digest, "manifest_digest": digest}
+    problem(service.call("sho", "POST", "/v1/update-approvals", json=asked), RefusalCode.NOT_FOUND)
+    assert service.call("acme", "POST", "/v1/update-approvals", json=asked).status_code == 403

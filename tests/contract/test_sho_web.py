@@ -63,6 +63,7 @@ class Service:
                 registrar=self.world.registrar,
                 validation=self.world.validation,
                 receipts=self.world.receipts,
+                updates=self.world.updates,
                 authentication=self.world.authentication,
                 bearer=bearer,
             ),
@@ -152,6 +153,7 @@ def test_routes_of_the_two_listeners_are_disjoint_and_declared(service: Service)
         ("POST", "/v1/receipts", ("dpf",)),
         ("POST", "/v1/registrations", ("drf",)),
         ("POST", "/v1/results", ("pva",)),
+        ("POST", "/v1/update-approvals", ("dpf",)),
     ]
 
 

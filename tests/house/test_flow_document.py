@@ -71,6 +71,12 @@ ELSEWHERE: Final = frozenset(
         ("PVA", "POST", "/v1/manifest-checks"),
         ("PVA", "POST", "/v1/manifests/<digest>/approvals"),
         ("PVA", "POST", "/v1/manifests/<digest>/retirement"),
+        ("PVA", "POST", "/v1/updates"),
+        ("PVA", "GET", "/v1/updates"),
+        ("PVA", "POST", "/v1/updates/<digest>/share"),
+        ("PVA", "POST", "/v1/updates/<digest>/pause"),
+        ("PVA", "POST", "/v1/updates/<digest>/resume"),
+        ("PVA", "POST", "/v1/update-approvals"),
         ("PVA", "POST", "/v1/validations"),
         ("PVA", "GET", "/v1/validations/<request_id>"),
     }
@@ -148,7 +154,14 @@ def applications() -> dict[str, Flask]:
     """Each listener's application, on desks that nobody will ask anything."""
     desk: Any = SimpleNamespace(operator=None)
     desks: Any = SimpleNamespace(
-        requests=desk, signed_requests=desk, approvals=desk, recognition=desk, manifests=desk, bearer=desk
+        requests=desk,
+        signed_requests=desk,
+        approvals=desk,
+        recognition=desk,
+        manifests=desk,
+        rollouts=desk,
+        next_states=desk,
+        bearer=desk,
     )
     nobody = AnonymousRefusals()
     shared: dict[str, Any] = {"clock": desk, "anonymous": nobody}
@@ -167,7 +180,7 @@ def applications() -> dict[str, Flask]:
         "SHO operator": sho_operator(desk, **anonymous),
         "PVA device": pva_device(desk=desk, verifier=desk, **shared),
         "PVA operator": pva_operator(desks=desks, **anonymous),
-        "DPF device": dpf_device(releases=desk, receipts=desk, **shared),
+        "DPF device": dpf_device(releases=desk, receipts=desk, updates=desk, **shared),
         "DPF operator": dpf_operator(desk=desk, results=desk, **anonymous),
     }
 
