@@ -211,7 +211,7 @@ def _refused(reason: str) -> UpdateError:
     return UpdateError(
         subject="approvals for an update",
         reason=reason,
-        remedy="ask the owner of the MID for new ones: m2me update",
+        remedy="ask the owner of the MID for new ones: m2me prepare-update",
     )
 
 
