@@ -31,6 +31,7 @@ from lab.reference import reference_manifest
 from lab.scene import MODEL, Scene
 from lab.sho_records import ShoRecords
 from lab.story import APPROVED, UnexpectedEndError, attest, wait_for_status
+from m2me_agent.tre.sequence_numbers import BLOCK
 from m2me_agent.tre_protocol import Operation
 from messages.operator_token import verify_operator_token
 from messages.order import ORDER_KIND
@@ -65,6 +66,7 @@ class Update:
     old_pfc: x509.Certificate | None = None
     order_digest: bytes = b""
     result_id: str = ""
+    imsi: str = ""
 
     @property
     def release(self) -> Release:
@@ -198,6 +200,7 @@ def _prepare(update: Update) -> None:
         expected="prepared",
         happened=answer.outcome,
     )
+    update.imsi = str(_row(update)["applications"][0])
     begun = asked(device, Operation.BEGIN_UPDATE, sho=SHO)
     token = _token_of_the_owner(update, begun)
     asked(device, Operation.TAKE_APPROVALS, approvals=token)
@@ -272,7 +275,7 @@ def _end_window(update: Update) -> None:
         scene,
         "l",
         "a device that was not updated, after the window",
-        expected="warning under 1.0: superseded-state",
+        expected="contraindicated under 1.0: superseded-state",
         happened=_verdict(update, old),
     )
     with scene.narrator.line("15", "thief", UPDATED, "boots the old release again"):
@@ -327,10 +330,18 @@ def _token_of_the_owner(update: Update, begun: Mapping[str, Any]) -> str:
 
 
 def _vector(update: Update) -> Vector:
-    """A vector of the SHO's AuC, as the visited network has it in hand before the network is cut."""
+    """A vector of the SHO's AuC, as the visited network has it in hand before the network is cut.
+
+    A TRE that was restarted takes sequence numbers from its next block on only: so many are asked for, and the last is kept.
+    """
     services = update.scene.services
     sho = ShoOperatorClient(services.http(SHO, "operator", services.identity(VNO)))
-    return sho.authentication_vectors(_row(update)["applications"][0], serving_network=VNO).vectors[0]
+    numbers = 0
+    while True:
+        vectors = sho.authentication_vectors(update.imsi, serving_network=VNO).vectors
+        numbers += len(vectors)
+        if numbers > 2 * BLOCK:
+            return vectors[-1]
 
 
 def _row(update: Update) -> Mapping[str, Any]:
@@ -341,13 +352,11 @@ def _row(update: Update) -> Mapping[str, Any]:
 def _mid_answers(update: Update, vector: Vector) -> str:
     """State of the MID, and whether the TRE answers a challenge of its network as the network expects."""
     row = _row(update)
-    if not row["applications"]:
-        return str(row["state"])
     answer = update.scene.devices[UPDATED].ask_tre(
         Operation.AUTHENTICATE,
         {
             "mid_id": row["mid_id"],
-            "application": row["applications"][0],
+            "application": update.imsi,
             "rand": vector.rand,
             "autn": vector.autn,
         },
