@@ -13,6 +13,7 @@ from ca.enrollment import Enrollment
 from ca.hierarchy import Hierarchy
 from ca.holds import Holds
 from ca.manifests import Manifests
+from ca.renewal import Renewals
 from ca.revocation import Revocation
 from ca.revocation_lists import RevocationLists
 from ca.settings import CaSettings
@@ -27,6 +28,7 @@ from edge.principals import PrincipalTable
 from edge.process import Clock, RandomBytes, system_clock, system_random
 
 LIST_LEASE = "crl"
+RENEWAL_LEASE = "renewals"
 LIST_LEASE_LIFE = timedelta(minutes=2)
 HOLDER_BYTES = 8
 
@@ -65,6 +67,7 @@ class CertificationAuthority:
     enrollment: Enrollment
     log: AuditLog | None
     feeds: BatchFeeds
+    renewals: Renewals
     clock: Clock
     random_bytes: RandomBytes
 
@@ -74,6 +77,13 @@ class CertificationAuthority:
             mine = records.take_lease(LIST_LEASE, holder=holder, at=self.clock(), lasting=LIST_LEASE_LIFE)
         if mine:
             self.lists.publish_due()
+
+    def supersede_renewed(self, *, holder: str) -> None:
+        """Revoke renewed credentials whose window is closed, unless another process of this CA does; safe to repeat."""
+        with self.store.writing() as records:
+            mine = records.take_lease(RENEWAL_LEASE, holder=holder, at=self.clock(), lasting=LIST_LEASE_LIFE)
+        if mine:
+            self.renewals.supersede_due()
 
     def forget_what_was_left(self) -> None:
         """Delete enrolment sessions that nobody can come back to, and feeds that were left unfinished."""
@@ -99,6 +109,7 @@ def compose(settings: CaSettings) -> CertificationAuthority:
     log = store.open_log(settings.audit_log, clock=clock)
     revocation = Revocation(store=store, clock=clock, publish=lists.publish)
     feeds = BatchFeeds(store=store, clock=clock)
+    renewals = Renewals(store=store, signing=signing, clock=clock, publish=lists.publish)
     desk = OperatorDesk(
         catalogue=store,
         ledger=store,
@@ -120,6 +131,7 @@ def compose(settings: CaSettings) -> CertificationAuthority:
             publish=revocation.publish_list,
             recovery_life=settings.recovery_life,
         ),
+        renewals=renewals,
     )
     principals = PrincipalTable.load(
         settings.operator.principals,
@@ -128,13 +140,14 @@ def compose(settings: CaSettings) -> CertificationAuthority:
     )
     return CertificationAuthority(
         public=public_app(newest_list=lists.published, certificate_of=lists.certificate_of, clock=clock),
-        device=device_app(enrollment),
+        device=device_app(enrollment, renewals),
         operator=operator_app(desk, principals=principals),
         store=store,
         lists=lists,
         enrollment=enrollment,
         log=log,
         feeds=feeds,
+        renewals=renewals,
         clock=clock,
         random_bytes=system_random,
     )

@@ -11,6 +11,7 @@ from ca.certification import Certification
 from ca.hierarchy import Hierarchy
 from ca.holds import Holds
 from ca.manifests import Manifests
+from ca.renewal import Renewals
 from ca.revocation import Revocation
 from ca.signing import Signing
 from ca.web.certificate_routes import certificate_routes
@@ -41,6 +42,7 @@ class OperatorDesk:
     bulk: BulkIssuance
     manifests: Manifests
     revocation: Revocation
+    renewals: Renewals
     holds: Holds
     log: AuditLog | None = None
 
@@ -55,7 +57,7 @@ def operator_app(desk: OperatorDesk, *, principals: PrincipalTable) -> Flask:
     app.register_blueprint(supply_routes(desk.manifests, desk.batches, desk.revocation))
     app.register_blueprint(feed_routes(desk.feeds))
     app.register_blueprint(reissue_routes(desk.bulk))
-    app.register_blueprint(status_routes(desk.revocation, desk.holds))
+    app.register_blueprint(status_routes(desk.revocation, desk.holds, desk.renewals))
     if desk.log is not None:
         add_log_pages(app, desk.log)
     register_problems(app, PROBLEMS, on_refusal=refusal_recorder(desk.ledger, clock=desk.clock))

@@ -51,6 +51,7 @@ ACCESS = {
     "POST /v1/platform-credentials/<serial>/release": "es",
     "POST /v1/certificates/<serial>/revocation": "admin es",
     "GET /v1/status-changes": "ocsp",
+    "POST /v1/platform-credentials/<serial>/renewal": "pva",
 }
 """The whole table: a route that is not in it fails the test."""
 
@@ -103,6 +104,7 @@ class Desk:
                 manifests=house.manifests,
                 revocation=house.revocation,
                 holds=house.holds,
+                renewals=house.renewals,
             ),
             principals=PrincipalTable.load(
                 clients.table, anchors=clients.anchors, is_revoked=house.revocation.is_revoked
@@ -191,7 +193,7 @@ def test_the_whole_way_of_a_supplier(desk: Desk, house: CaHouse) -> None:
 
 
 def enroll(house: CaHouse, device: EnrollingDevice) -> x509.Certificate:
-    client = device_app(house.enrollment).test_client()
+    client = device_app(house.enrollment, house.renewals).test_client()
     begun = client.post("/v1/enrolments", data=device.request().encode(), content_type=ENROLLMENT_MEDIA_TYPE)
     assert (begun.status_code, begun.content_type) == (201, ENROLLMENT_MEDIA_TYPE)
     activation = device.activation(EnrollmentChallenge.decode(begun.data)).encode()
@@ -225,10 +227,10 @@ def test_the_listeners_share_no_route(desk: Desk, house: CaHouse) -> None:
     public = public_app(
         newest_list=house.lists.published, certificate_of=house.lists.certificate_of, clock=house.clock
     )
-    device = device_app(house.enrollment)
+    device = device_app(house.enrollment, house.renewals)
     tables = [{rule for _, rule, _ in routes_of(app)} for app in (public, device, desk.app)]
     assert tables[0] == {"/crl/<ca_id>.crl", "/ca/<ca_id>.cer"}
-    assert tables[1] == {"/v1/enrolments", "/v1/enrolments/activation"}
+    assert tables[1] == {"/v1/enrolments", "/v1/enrolments/activation", "/v1/devices/<device_id>/credential"}
     assert not tables[0] & tables[1] | tables[0] & tables[2] | tables[1] & tables[2]
 
 
@@ -429,7 +431,7 @@ def test_certificates_are_issued_over_http(house: CaHouse, clients: Clients) -> 
 @pytest.mark.negative
 @pytest.mark.parametrize("path", ["/v1/enrolments", "/v1/enrolments/activation"])
 def test_the_device_listener_refuses_with_a_problem(house: CaHouse, path: str) -> None:
-    client = device_app(house.enrollment).test_client()
+    client = device_app(house.enrollment, house.renewals).test_client()
     wrong = client.post(path, data=b"\xa0", content_type=ENROLLMENT_MEDIA_TYPE)
     assert (wrong.status_code, wrong.content_type) == (400, "application/problem+json")
     problem = json.loads(wrong.data)
@@ -445,7 +447,7 @@ def test_the_device_listener_refuses_with_a_problem(house: CaHouse, path: str) -
 def test_a_refused_device_is_told_why(house: CaHouse) -> None:
     house.product_line()
     stranger = EnrollingDevice(maker=house.maker)
-    client = device_app(house.enrollment).test_client()
+    client = device_app(house.enrollment, house.renewals).test_client()
     answer = client.post(
         "/v1/enrolments", data=stranger.request().encode(), content_type=ENROLLMENT_MEDIA_TYPE
     )
