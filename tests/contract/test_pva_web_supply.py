@@ -7,12 +7,12 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from pva.refusals import REFUSALS, RefusalCode
+from tests.contract.test_pva_web import Service, problem, service
 from tests.fakes.pki import Authority
 from tests.fakes.pva_world import reference_manifest
 from tests.unit.pva.test_recognition import pem
 
 CBOR = "application/cbor"
-from tests.contract.test_pva_web import Service, problem, service
 
 RIM = "application/rim+cose"
 _DER = Encoding.DER
