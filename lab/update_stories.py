@@ -253,13 +253,42 @@ def _accept(update: Update) -> None:
         expected="affirming under 1.1",
         happened=_verdict(update, new),
     )
+    _fall_back(update)
     ended(
         scene,
-        "j",
+        "l",
         "the new Platform Credential, while both are good",
         expected="the same key, the next manifest; OCSP of both: good, good",
         happened=_renewed(update),
     )
+
+
+def _fall_back(update: Update) -> None:
+    """The new release does not please its owner: until the new credential is there, the old one is not dead."""
+    scene = update.scene
+    with scene.narrator.line("10.4", "owner", UPDATED, "boots the old release once more"):
+        scene.power_on(UPDATED)
+    ended(
+        scene,
+        "j",
+        "the MID after falling back, in the window",
+        expected="ACTIVE",
+        happened=str(_row(update)["state"]),
+    )
+    answer, result = attest(scene, UPDATED, step="10.5")
+    refused(
+        scene,
+        "k",
+        "going back below the security version that was accepted",
+        answer.refusal if result is None else _verdict(update, result),
+        expected="manifest-rollback",
+    )
+    with scene.narrator.line("10.6", "owner", UPDATED, "boots the new release again"):
+        device = scene.power_on(UPDATED, release=update.release)
+    with scene.narrator.line(
+        "10.7", UPDATED, "PVA", "the question that is still open, in the new state"
+    ) as line:
+        line.outcome = device.agent("attest").outcome
 
 
 def _end_window(update: Update) -> None:
@@ -269,11 +298,11 @@ def _end_window(update: Update) -> None:
     before = update.credential_before()
     _, issuer = scene.suppliers[APPROVED].credential(before.serial_number)
     said = wait_for_status(scene, before, issuer=issuer, kind=StatusKind.REVOKED)
-    ended(scene, "k", "OCSP of the old Platform Credential", expected="revoked", happened=said.value)
+    ended(scene, "m", "OCSP of the old Platform Credential", expected="revoked", happened=said.value)
     _, old = attest(scene, LEFT_BEHIND, step="14")
     ended(
         scene,
-        "l",
+        "n",
         "a device that was not updated, after the window",
         expected="contraindicated under 1.0: superseded-state",
         happened=_verdict(update, old),
@@ -282,24 +311,24 @@ def _end_window(update: Update) -> None:
         scene.power_on(UPDATED)
     ended(
         scene,
-        "m",
+        "o",
         "the vault in the old state: the TPM's answer",
         expected="BLOCKED, the TPM refuses the state",
         happened=_blocked(update),
     )
-    answer, result = attest(scene, UPDATED, step="16")
-    refused(
+    _, back = attest(scene, UPDATED, step="16")
+    ended(
         scene,
-        "n",
-        "going back below the security version",
-        answer.refusal if result is None else _verdict(update, result),
-        expected="manifest-rollback",
+        "p",
+        "its verdict, under the new Platform Credential",
+        expected="contraindicated under 1.1: kernel-mismatch, pcr-mismatch",
+        happened=_verdict(update, back),
     )
     with scene.narrator.line("17", "owner", UPDATED, "boots the new release again"):
         scene.power_on(UPDATED, release=update.release)
     ended(
         scene,
-        "o",
+        "q",
         "the MID in the new state, afterwards",
         expected="ACTIVE, answers the operator's challenge",
         happened=_mid_answers(update, _vector(update)),
@@ -387,12 +416,8 @@ def _verdict(update: Update, result: AttestationResult | None) -> str:
     release = {update.first_digest: "1.0", update.next_digest: "1.1"}.get(
         b"" if manifest is None else manifest.digest, "another"
     )
-    codes = sorted({each.code for each in _findings(result)})
+    codes = sorted({each.code for each in result.submodules["platform"].findings})
     return f"{result.status.name.lower()} under {release}" + (f": {', '.join(codes)}" if codes else "")
-
-
-def _findings(result: AttestationResult) -> list[Any]:
-    return [finding for part in result.submodules.values() for finding in part.findings]
 
 
 def _renewed(update: Update) -> str:

@@ -10,7 +10,7 @@ from rich.console import Console
 from lab.update_demo import play_update_demo
 
 ROOT = Path(__file__).parents[2]
-STORIES = "abcdefghijklmno"
+STORIES = "abcdefghijklmnopq"
 
 
 @pytest.mark.requirement("R82", "R79", "R32")
