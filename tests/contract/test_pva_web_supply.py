@@ -12,8 +12,6 @@ from tests.fakes.pki import Authority
 from tests.fakes.pva_world import reference_manifest
 from tests.unit.pva.test_recognition import pem
 
-CBOR = "application/cbor"
-
 RIM = "application/rim+cose"
 _DER = Encoding.DER
 
