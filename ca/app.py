@@ -24,6 +24,7 @@ from messages.enrollment import ENROLLMENT_BYTES_MAX
 ROLE = "ca"
 LISTS_INTERVAL_S = 10.0
 LEFT_INTERVAL_S = 3600.0
+RENEWALS_INTERVAL_S = 5.0
 PUBLIC_BODY_BYTES_MAX = 1024
 
 
@@ -70,6 +71,11 @@ def run(settings: CaSettings) -> None:
             ),
             Periodic(name="left", interval_s=LEFT_INTERVAL_S, work=authority.forget_what_was_left),
             *log_work(settings.audit_log, authority.log),
+            Periodic(
+                name="renewals",
+                interval_s=RENEWALS_INTERVAL_S,
+                work=lambda: authority.supersede_renewed(holder=holder),
+            ),
         ],
     )
 

@@ -15,6 +15,7 @@ from ca.est import Est
 from ca.hierarchy import Hierarchy
 from ca.holds import Holds
 from ca.manifests import Manifests
+from ca.renewal import Renewals
 from ca.revocation import Revocation
 from ca.revocation_lists import RevocationLists
 from ca.rollover import Rollover
@@ -31,6 +32,7 @@ from edge.process import Clock, RandomBytes, system_clock, system_random
 from edge.settings import SettingsError
 
 LIST_LEASE = "crl"
+RENEWAL_LEASE = "renewals"
 LIST_LEASE_LIFE = timedelta(minutes=2)
 HOLDER_BYTES = 8
 
@@ -87,6 +89,7 @@ class CertificationAuthority:
     enrollment: Enrollment
     log: AuditLog | None
     feeds: BatchFeeds
+    renewals: Renewals
     clock: Clock
     random_bytes: RandomBytes
 
@@ -96,6 +99,13 @@ class CertificationAuthority:
             mine = records.take_lease(LIST_LEASE, holder=holder, at=self.clock(), lasting=LIST_LEASE_LIFE)
         if mine:
             self.lists.publish_due()
+
+    def supersede_renewed(self, *, holder: str) -> None:
+        """Revoke renewed credentials whose window is closed, unless another process of this CA does; safe to repeat."""
+        with self.store.writing() as records:
+            mine = records.take_lease(RENEWAL_LEASE, holder=holder, at=self.clock(), lasting=LIST_LEASE_LIFE)
+        if mine:
+            self.renewals.supersede_due()
 
     def forget_what_was_left(self) -> None:
         """Delete enrolment sessions that nobody can come back to, and feeds that were left unfinished."""
@@ -122,6 +132,7 @@ def compose(settings: CaSettings) -> CertificationAuthority:
     revocation = Revocation(store=store, clock=clock, publish=lists.publish)
     feeds = BatchFeeds(store=store, clock=clock)
     est = Est(store=store, signing=signing, clock=clock)
+    renewals = Renewals(store=store, signing=signing, clock=clock, publish=lists.publish)
     desk = OperatorDesk(
         catalogue=store,
         ledger=store,
@@ -146,6 +157,7 @@ def compose(settings: CaSettings) -> CertificationAuthority:
         lists=lists,
         rollover=Rollover(store=store, signing=signing, clock=clock, publish=lists.publish),
         est=est,
+        renewals=renewals,
     )
     principals = PrincipalTable.load(
         settings.operator.principals,
@@ -154,7 +166,7 @@ def compose(settings: CaSettings) -> CertificationAuthority:
     )
     return CertificationAuthority(
         public=public_app(newest_list=lists.published, certificate_of=lists.certificate_of, clock=clock),
-        device=device_app(enrollment),
+        device=device_app(enrollment, renewals),
         est=est_app(est),
         operator=operator_app(desk, principals=principals),
         store=store,
@@ -162,6 +174,7 @@ def compose(settings: CaSettings) -> CertificationAuthority:
         enrollment=enrollment,
         log=log,
         feeds=feeds,
+        renewals=renewals,
         clock=clock,
         random_bytes=system_random,
     )

@@ -12,6 +12,7 @@ from cryptography import x509
 from ca.device_keys import DeviceKeys
 from ca.enrollment_records import CredentialRecords
 from ca.errors import EnrollmentRefusedError
+from ca.key_algorithms import SubjectKey
 from ca.lifecycle import ENROLLABLE, AuthorityState, Reason, Status
 from ca.profiles import Kind
 from ca.records import Authority, Device, ManifestRecord, Model
@@ -144,17 +145,24 @@ def issue_credential(
 
 def credential_template(device: Device, keys: DeviceKeys, *, supply: Supply) -> Template:
     """What the PfC says: AK, TRE level, model and device id, expected system state."""
+    return renewed_template(
+        device, keys.ak_key, issuer=supply.issuer, model=supply.model, manifest=supply.manifest
+    )
+
+
+def renewed_template(
+    device: Device, ak_key: SubjectKey, *, issuer: Authority, model: Model, manifest: ManifestRecord
+) -> Template:
+    """The same over an AK that was proven when the device enrolled."""
     return Template(
         kind=Kind.PLATFORM_CREDENTIAL,
-        public_key=keys.ak_key,
-        tre_level=supply.issuer.tre_level,
+        public_key=ak_key,
+        tre_level=issuer.tre_level,
         hardware_module=HardwareModuleName(
-            hw_type=oids.hw_type_of_model(supply.model.hw_type), serial=bytes.fromhex(device.device_id)
+            hw_type=oids.hw_type_of_model(model.hw_type), serial=bytes.fromhex(device.device_id)
         ),
         expected_state=ExpectedSystemState(
-            manifest_id=supply.manifest.manifest_id,
-            manifest_digest=supply.manifest.digest,
-            svn=supply.manifest.svn,
+            manifest_id=manifest.manifest_id, manifest_digest=manifest.digest, svn=manifest.svn
         ),
     )
 

@@ -153,7 +153,7 @@ def _check_window(manifest: Manifest, *, at: datetime) -> None:
 def _record(
     records: ManifestRecords, verified: VerifiedManifest, *, signed: bytes, caller: Caller, at: datetime
 ) -> ManifestRecord:
-    manifest = verified.manifest
+    manifest, before = verified.manifest, verified.manifest.predecessor
     made = ManifestRecord(
         supplier=manifest.supplier,
         manifest_id=manifest.id,
@@ -164,6 +164,8 @@ def _record(
         not_before=manifest.valid_from,
         not_after=manifest.valid_to,
         imported_at=at,
+        predecessor_digest=None if before is None else before.digest,
+        predecessor_until=None if before is None else before.until,
     )
     records.add_manifest(made)
     record = {

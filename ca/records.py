@@ -288,7 +288,10 @@ class EstEnrollment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ManifestRecord:
-    """A reference manifest that the CA accepted; `digest` is SHA-256 over the signed bytes."""
+    """A reference manifest that the CA accepted; `digest` is SHA-256 over the signed bytes.
+
+    `predecessor_until` is when the state of the manifest that it names as its predecessor is over.
+    """
 
     supplier: str
     manifest_id: str
@@ -299,6 +302,29 @@ class ManifestRecord:
     not_before: datetime | None
     not_after: datetime | None
     imported_at: datetime
+    predecessor_digest: bytes | None = None
+    predecessor_until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Renewal:
+    """What took the place of a Platform Credential (CA, serial); the old one is good until `ends_at`."""
+
+    ca_id: str
+    serial: int
+    new_ca_id: str
+    new_serial: int
+    manifest_digest: bytes
+    ends_at: datetime
+    renewed_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DueRenewal:
+    """A credential that is good though its window is closed, and since when it is."""
+
+    issued: Issued
+    ends_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

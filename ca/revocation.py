@@ -98,12 +98,7 @@ class Revocation:
 
     def publish_list(self, issuer: str, partition: int) -> None:
         """Make the CRL now; whatever keeps it back, the status stands and the periodic work tries again."""
-        try:
-            self.publish(issuer, partition)
-        except ConcurrentChangeError:
-            pass  # another process makes one at this moment
-        except Exception as error:  # noqa: BLE001  # an error here would say that nothing was revoked
-            logger("ca").error("crl-not-made", ca_id=issuer, exc_info=error)
+        publish_anyway(self.publish, issuer, partition)
 
     def find(self, issuer: str, serial: int, *, caller: Caller) -> Issued:
         """One certificate with its status, for its supplier or an administrator."""
@@ -154,6 +149,16 @@ class Revocation:
             record = {"supplier": device.supplier, "by": caller.name}
             records.audit(kind="device-reopened", subject=device_id, record=record, at=at)
             return _device(records, device_id)
+
+
+def publish_anyway(publish: Callable[[str, int], object], issuer: str, partition: int) -> None:
+    """Make the CRL now; whatever keeps it back, the status stands and the periodic work tries again."""
+    try:
+        publish(issuer, partition)
+    except ConcurrentChangeError:
+        pass  # another process makes one at this moment
+    except Exception as error:  # noqa: BLE001  # an error here would say that nothing was revoked
+        logger("ca").error("crl-not-made", ca_id=issuer, exc_info=error)
 
 
 def _found(records: RevocationRecords, issuer: str, serial: int) -> Issued:

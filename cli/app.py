@@ -26,6 +26,7 @@ from cli.commands.results import result
 from cli.commands.roots import root
 from cli.commands.runtime_policies import runtime_policy
 from cli.commands.suppliers import supplier
+from cli.commands.updates import update
 from cli.commands.validations import validation
 from cli.commands.watches import watch
 from cli.failures import REPORTED, explain
@@ -72,6 +73,7 @@ for each in (
     manifest,
     runtime_policy,
     policy,
+    update,
     batch,
     device,
     credential,

@@ -92,6 +92,15 @@ class CaDeviceClient:
         except MessageError as error:
             raise CaAnswerError(route, str(error)) from error
 
+    def credential(self, device_id: str) -> EnrollmentResult:
+        """The chain of a device's newest good PfC; it proves itself to the TRE."""
+        route = f"/v1/devices/{device_id}/credential"
+        answer = self._http.get(route)
+        try:
+            return EnrollmentResult.decode(answer.body)
+        except MessageError as error:
+            raise CaAnswerError(route, str(error)) from error
+
 
 class CaPublicClient:
     """The public listener; what it gives proves itself, so nothing is decoded here."""
@@ -115,6 +124,13 @@ class CaOperatorClient:
     def __init__(self, http: HttpClient) -> None:
         """Use `http`, with a client certificate that the CA has registered."""
         self._http = http
+
+    def renew_credential(
+        self, *, issuer: str, serial: int, manifest_digest: bytes, result_id: str
+    ) -> IssuedCredential:
+        """The PfC over the same key for a device that was accepted under another manifest (pva); may be repeated."""
+        body = {"issuer": issuer, "manifest_digest": manifest_digest.hex(), "result_id": result_id}
+        return self._post(f"/v1/platform-credentials/{serial:040x}/renewal", body, IssuedBody).value()
 
     def create_es_root(self, supplier: str, *, algorithm: str = "p256") -> EsRoot:
         """Make a supplier's ES root whose key stays with the CA (admin)."""

@@ -118,6 +118,19 @@ class DpfDeviceClient:
             forwarded=response.status != HTTPStatus.ACCEPTED,
         )
 
+    def update_approvals(
+        self, *, device_id: str, order_digest: bytes, manifest_digest: bytes, tre_nonce: bytes
+    ) -> str:
+        """The owner's signed approvals of the state after an update, for the TRE; may be repeated."""
+        body = {
+            "device_id": device_id,
+            "order_digest": order_digest.hex(),
+            "manifest_digest": manifest_digest.hex(),
+            "tre_nonce": tre_nonce.hex(),
+        }
+        answer = _fields(self._http.post_json("/v1/update-approvals", body), "update approvals")
+        return answer.text("approvals", size_max=_TOKEN_MAX)
+
 
 class DpfOperatorClient:
     """The operator listener, with the caller's certificate in `http`."""

@@ -163,6 +163,16 @@ class ShoOperatorClient:
             instruction=fields.text("instruction", size_max=_TOKEN_MAX) if "instruction" in fields else None,
         )
 
+    def update_approvals(self, *, order_digest: bytes, manifest_digest: bytes, tre_nonce: bytes) -> str:
+        """The owner's signed approvals of the state after an update, for a TRE's nonce (dpf)."""
+        body = {
+            "order_digest": order_digest.hex(),
+            "manifest_digest": manifest_digest.hex(),
+            "tre_nonce": tre_nonce.hex(),
+        }
+        answer = _fields(self._http.post_json("/v1/update-approvals", body), "update approvals")
+        return answer.text("approvals", size_max=_TOKEN_MAX)
+
     def authentication_vectors(
         self, imsi: str, *, serving_network: str, resynchronisation: tuple[bytes, bytes] | None = None
     ) -> VectorBatch:

@@ -7,9 +7,12 @@ from edge.settings import Settings, SettingsPath
 
 
 class UpstreamSettings(Settings):
-    """Another service's operator listener over mutual TLS: the caller's certificate says its role there."""
+    """Another service's operator listener over mutual TLS: the caller's certificate says its role there.
 
-    url: str
+    `url` is https, a host and at most a port and a path: what is called stands here whole, without user, query or fragment.
+    """
+
+    url: str = Field(pattern=r"^https://[A-Za-z0-9.:\[\]_-]+(/[A-Za-z0-9._~/-]*)?$", max_length=500)
     anchors: SettingsPath
     certificate: SettingsPath
     key: SettingsPath

@@ -29,6 +29,7 @@ from lab.story import (
     register_suppliers,
 )
 from lab.tpms import TpmMakerError
+from lab.update_demo import play_update_demo
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 STATE = Path(".pva") / "lab"
@@ -36,6 +37,9 @@ WIDTH = 150
 CERTIFICATE = b"-----BEGIN CERTIFICATE-----"
 HIDDEN = {"keys", "tpm-makers"}  # copies for the CA's own use
 FAILURES = (ProcessError, UnexpectedEndError, TpmMakerError, HttpError, UnreachableError)
+
+DEMOS = {"update": play_update_demo}
+"""Demos beside the whole one, by their names."""
 
 _state = click.option(
     "--state", type=click.Path(path_type=Path), default=STATE, help="state folder, emptied first"
@@ -51,13 +55,15 @@ def main() -> None:
 
 
 @main.command(help="Play the good story and the hostile ones; exit 1 if any ends otherwise than it must.")
+@click.argument("story", type=click.Choice(sorted(DEMOS)), required=False)
 @_state
 @_software
-def demo(state: Path, software_tpm: bool) -> None:  # noqa: FBT001 - click hands options over by name
-    """Play the demo."""
+def demo(story: str | None, state: Path, software_tpm: bool) -> None:  # noqa: FBT001 - click hands options over by name
+    """Play the demo, or the one of an update."""
     console = _console()
+    play = play_demo if story is None else DEMOS[story]
     try:
-        as_expected = play_demo(state.absolute(), image=CHECKOUT, console=console, software_tpm=software_tpm)
+        as_expected = play(state.absolute(), image=CHECKOUT, console=console, software_tpm=software_tpm)
     except FAILURES as error:
         console.print(f"the demo ended early: {error}", markup=False, highlight=False)
         sys.exit(1)

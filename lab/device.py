@@ -223,9 +223,9 @@ class Device:
         done = self._run(python_command("m2me_agent.mmi", command, *options, *arguments), b"")
         return (done.stdout or done.stderr).decode().strip()
 
-    def agent(self, command: str) -> Answer:
-        """Run `m2me enroll`, `attest` or `status` as the agent's user."""
-        arguments = [command, "--config", str(self._config), "-o", "json", *_as(self._agent_user)]
+    def agent(self, command: str, *options: str) -> Answer:
+        """Run a command of `m2me` other than `provision` as the agent's user."""
+        arguments = [command, "--config", str(self._config), "-o", "json", *_as(self._agent_user), *options]
         done = self._run(python_command("m2me_agent.agent.cli", *arguments), b"")
         said = _last_json(done.stdout)
         error = said.get("error")

@@ -10,6 +10,9 @@ VNO, ICF, CCIF, DRF, SHO, DPF = "vno-1", "icf-1", "ccif-1", "drf-1", "sho-1", "d
 RELAY = "ro-1"
 """The registration operator as a relay of validation requests; the DRF calls the PVA in this role."""
 
+RECOGNISED = "supplier-1"
+"""The supplier that PVA, SHO and DPF recognise; its CA is told of devices that were updated."""
+
 CLIENTS: Mapping[str, tuple[str, str]] = {
     "admin-2": ("admin", ""),
     "sho-1": ("sho", SHO),

@@ -76,7 +76,7 @@ class Processes:
             self.stop(name)
 
     def start_service(
-        self, name: str, command: Sequence[str], *, image: Path, cwd: Path, timeout_s: float = 60
+        self, name: str, command: Sequence[str], *, image: Path, cwd: Path, timeout_s: float = 180
     ) -> Started:
         """Start a process that prints a JSON ready line, and wait for that line.
 

@@ -78,7 +78,8 @@ class Scene:
         urls = self.services.urls
         known = {"ca_url": urls["ca"]["device"], "pva_url": urls["pva"]["device"]}
         if self.network is not None:
-            known |= {"vno_url": self.network.vno_url, "drf_url": self.network.drf_url}
+            dpf_url = f"https://{self.services.address('recorder.device')}"
+            known |= {"vno_url": self.network.vno_url, "drf_url": self.network.drf_url, "dpf_url": dpf_url}
         device.connect_agent(known, anchors=anchors)
         return device
 

@@ -18,7 +18,7 @@ from ca.settings import CaSettings
 from edge.http_client import ClientTls, HttpClient
 from edge.settings import load_settings
 from lab.configuration import write_toml
-from lab.identities import ADMITTED, CLIENTS, DPF, PEOPLE, PVA_ISSUER, SHO
+from lab.identities import ADMITTED, CLIENTS, DPF, PEOPLE, PVA_ISSUER, RECOGNISED, SHO
 from lab.keyring import make_log_key
 from lab.processes import Processes, python_command
 from lab.site import Site
@@ -209,6 +209,7 @@ class Services:
                 "approval_key": signing["state-approval"],
                 "ca": self.upstream("ca", as_whom="pva"),
                 "callbacks": {name: self.upstream(name, as_whom="pva") for name in (SHO, DPF)},
+                "authorities": {RECOGNISED: self.upstream("ca", as_whom="pva")},
             },
         )
 

@@ -15,7 +15,7 @@ from clients.ocsp import OcspClient
 from edge.process import system_clock, system_random
 from lab.artefacts import Run
 from lab.device import Answer, Refusal
-from lab.identities import PVA_ISSUER
+from lab.identities import PVA_ISSUER, RECOGNISED
 from lab.narration import Story
 from lab.parties import Administrator, Operator, Supplier, approve_manifest
 from lab.reference import reference_manifest
@@ -26,7 +26,7 @@ from standards.rats.ear import AttestationResult
 
 PVA_PURPOSES = ("challenge", "attestation-result", "state-approval")
 GOOD_DEVICE = "device-1"
-APPROVED = "supplier-1"
+APPROVED = RECOGNISED
 UNRECOGNISED = "supplier-2"
 IN_NO_BATCH = "device-g"
 FACTORY_LINES = 2
@@ -79,8 +79,9 @@ def open_services(scene: Scene) -> None:
     scene.operator = Operator("sho-1", scene.services)
 
 
-def register_suppliers(scene: Scene) -> None:
-    """Both suppliers get root, issuing CA, manifest and batch; the PVA recognises only the first."""
+def register_suppliers(scene: Scene) -> bytes:
+    """Both suppliers get root, issuing CA, manifest and batch; the PVA recognises only the first: its signed manifest."""
+    approved = b""
     tell, admin = scene.narrator, scene.administrator
     for name, model in MODEL.items():
         supplier = scene.suppliers[name] = Supplier(name, scene.services)
@@ -99,6 +100,7 @@ def register_suppliers(scene: Scene) -> None:
         if name == APPROVED:
             with tell.line("4", "administrators", "PVA", "two approve the digest of the manifest"):
                 approve_manifest(scene.services, signed)
+            approved = signed
         with tell.line("5", name, "CA", "signed batch list of EK digests") as line:
             listed = [each for each in scene.devices if DEVICES[each] == name and each != IN_NO_BATCH]
             if not listed:
@@ -106,6 +108,7 @@ def register_suppliers(scene: Scene) -> None:
                 continue
             count = supplier.announce(f"{name}-b1", [scene.batch_entry(each, name) for each in listed])
             line.outcome = f"{count} device{'s' if count != 1 else ''}"
+    return approved
 
 
 def enroll(scene: Scene, name: str, *, step: str = "6", supplier: str = APPROVED) -> Answer:

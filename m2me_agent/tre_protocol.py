@@ -44,6 +44,8 @@ class Operation(StrEnum):
     INSTRUCT = "instruct"
     AUTHENTICATE = "authenticate"
     MIDS = "mids"
+    BEGIN_UPDATE = "begin_update"
+    TAKE_APPROVALS = "take_approvals"
     PENDING = "pending"
     CONSENT = "consent"
     REFUSE = "refuse"
@@ -68,6 +70,8 @@ PARAMETERS: Mapping[Operation, Mapping[str, type]] = {
     Operation.INSTRUCT: {"instruction": str},
     Operation.AUTHENTICATE: {"mid_id": str, "application": str, "rand": bytes, "autn": bytes},
     Operation.MIDS: {},
+    Operation.BEGIN_UPDATE: {"sho": str},
+    Operation.TAKE_APPROVALS: {"approvals": str},
     Operation.PENDING: {},
     Operation.CONSENT: {"order_digest": bytes},
     Operation.REFUSE: {"order_digest": bytes},
@@ -87,6 +91,8 @@ RESULTS: Mapping[Operation, Mapping[str, type]] = {
     Operation.INSTRUCT: {"mid_id": str, "state": str},
     Operation.AUTHENTICATE: {"res": bytes, "ck": bytes, "ik": bytes},
     Operation.MIDS: {"mids": list},
+    Operation.BEGIN_UPDATE: {"nonce": bytes, "order_digest": bytes},
+    Operation.TAKE_APPROVALS: {"manifest_digest": bytes, "generation": int},
     Operation.PENDING: {"orders": list},
     Operation.CONSENT: {"order_digest": bytes},
     Operation.REFUSE: {"order_digest": bytes},

@@ -9,6 +9,7 @@ the encryption bind device, order, operator, package and version; ACL and policy
 """
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
@@ -127,10 +128,7 @@ class PackageHeader:
             "pva_order_digest": self.order_digest.hex(),
             "pva_sealed_key": self.sealed_key.claims(),
             "pva_policy_root": encode_base64url(self.policy_root),
-            "pva_approvals": [
-                {"approval": encode_base64url(each.approval), "delegation": encode_base64url(each.delegation)}
-                for each in self.approvals
-            ],
+            "pva_approvals": approved_uses_claim(self.approvals),
             "pva_content_nonce": encode_base64url(self.content_nonce),
             "pva_content_size": self.content_size,
             "pva_content_sha256": self.content_sha256.hex(),
@@ -153,7 +151,7 @@ def read_claims(claims: object) -> PackageHeader:
         order_digest=fields.hex("pva_order_digest", size_min=DIGEST_SIZE, size_max=DIGEST_SIZE),
         sealed_key=read_sealed_key(fields.nested("pva_sealed_key")),
         policy_root=fields.base64url("pva_policy_root", size_min=1, size_max=256),
-        approvals=_read_approvals(fields),
+        approvals=read_approved_uses(fields, "pva_approvals", what="package"),
         content_nonce=fields.base64url(
             "pva_content_nonce", size_min=CONTENT_NONCE_SIZE, size_max=CONTENT_NONCE_SIZE
         ),
@@ -169,11 +167,20 @@ def read_claims(claims: object) -> PackageHeader:
     return header
 
 
-def _read_approvals(fields: Fields) -> tuple[ApprovedUse, ...]:
-    rows = fields.items("pva_approvals", size_min=1, size_max=APPROVALS_MAX)
+def approved_uses_claim(approvals: Sequence[ApprovedUse]) -> list[dict[str, str]]:
+    """JSON form of approvals with their delegations; `read_approved_uses` takes it back."""
+    return [
+        {"approval": encode_base64url(each.approval), "delegation": encode_base64url(each.delegation)}
+        for each in approvals
+    ]
+
+
+def read_approved_uses(fields: Fields, name: str, *, what: str) -> tuple[ApprovedUse, ...]:
+    """Read one to APPROVALS_MAX approvals out of a claim; none of them is judged here. Raises MessageError."""
+    rows = fields.items(name, size_min=1, size_max=APPROVALS_MAX)
     approvals = []
     for number, row in enumerate(rows):
-        each = Fields(row, what=f"package.pva_approvals.{number}", refusal=refusal)
+        each = Fields(row, what=f"{what}.{name}.{number}", refusal=refusal)
         approvals.append(
             ApprovedUse(
                 approval=each.base64url("approval", size_min=1, size_max=2_048),

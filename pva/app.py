@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 
+from clients.ca import CaOperatorClient
 from clients.ca_holds import CaHoldClient
 from clients.result_receiver import ResultReceiverClient
 from edge.audit_log import log_work, open_log
@@ -40,17 +41,21 @@ from pva.credential_status import CredentialStatusSource
 from pva.explanation import ExplanationDesk
 from pva.known import Known
 from pva.manifest_approvals import ManifestApprovalDesk
+from pva.next_states import NextStateDesk
 from pva.outbox_store import OutboxStore
 from pva.policy import AppraisalPolicy, PolicyVariants
 from pva.policy_desk import PolicyDesk
 from pva.policy_store import PolicyStore
-from pva.pushing import Courier, PostedResult, PostRoom
+from pva.pushing import LOOK_INTERVAL_S, Courier, PostedResult, PostRoom
 from pva.recognition import RecognitionDesk
 from pva.reference_store import ReferenceStore
 from pva.reissue import ReissueDesk
+from pva.renewal_store import RenewalStore
+from pva.renewals import PendingRenewal, Renew, RenewalCourier
 from pva.requests import ChallengeSigner, RequestDesk
 from pva.result import ResultSigner
 from pva.result_store import ResultStore, delete_what_is_due
+from pva.rollouts import RolloutDesk
 from pva.runtime_policies import RuntimePolicies, RuntimePolicyError, check_runtime_policies
 from pva.runtime_policy_files import RuntimePolicyFiles
 from pva.schema import ledger
@@ -59,6 +64,8 @@ from pva.signed_requests import SignedRequestDesk
 from pva.status_ask_store import StatusAskOutbox
 from pva.status_asks import CA, StatusAsk, StatusAsker
 from pva.store import Store
+from pva.successors import ChainSuccessors
+from pva.update_store import UpdateStore
 from pva.validation import Verifier
 from pva.watch_store import EventOutbox, PostedEvent, WatchStore
 from pva.watches import WatchDesk, WatchKeeper
@@ -134,13 +141,7 @@ def build_service(settings: PvaSettings) -> PvaService:
     """Build everything that the settings describe; serves nothing yet."""
     engine = engine_for(settings.database)
     migrate(engine, MIGRATIONS)
-    store = Store(
-        engine,
-        random_bytes=system_random,
-        callbacks=frozenset(settings.callbacks),
-        evidence_life=timedelta(days=settings.evidence_days),
-        hold_rule=None if settings.ca is None else settings.hold.rule(),
-    )
+    store = _store(settings, engine)
     records = ResultStore(engine, random_bytes=system_random)
     policies = PolicyStore(engine, random_bytes=system_random)
     references = ReferenceStore(engine, random_bytes=system_random)
@@ -161,9 +162,7 @@ def build_service(settings: PvaSettings) -> PvaService:
     verifier = Verifier(
         store=store,
         references=references,
-        status_of=CredentialStatusSource(
-            timeout_s=settings.ocsp_timeout_s, random_bytes=system_random, clock=system_clock
-        ),
+        status_of=_status_source(settings),
         policy=policy,
         challenge_certificate=keys["challenge_key"].chain[0],
         challenge_anchors=anchors,
@@ -176,12 +175,14 @@ def build_service(settings: PvaSettings) -> PvaService:
     )
     log = open_log(settings.audit_log, engine, ledger, clock=system_clock)
     watching = _watching(settings, engine, requests=requests, result_key=keys["result_key"])
+    day_key = DayKey(key=keys["approval_key"].key, chain=keys["approval_key"].chain)
+    updates = UpdateStore(engine, random_bytes=system_random)
     desks = OperatorDesks(
         requests=requests,
         signed_requests=SignedRequestDesk(requests=requests, anchors=anchors, issuer=settings.issuer),
         approvals=ApprovalDesk(
             records=ApprovalStore(engine, random_bytes=system_random),
-            day_key=DayKey(key=keys["approval_key"].key, chain=keys["approval_key"].chain),
+            day_key=day_key,
             anchors=anchors,
         ),
         recognition=RecognitionDesk(store=references, policy=policy),
@@ -193,6 +194,8 @@ def build_service(settings: PvaSettings) -> PvaService:
         results=ReissueDesk(
             records=records, anchors=anchors, key=keys["result_key"].key, chain=keys["result_key"].chain
         ),
+        rollouts=RolloutDesk(records=updates),
+        next_states=_next_states(updates, references, day_key=day_key),
     )
     return PvaService(
         listeners=_listeners(settings, desks=desks, verifier=verifier, callers=store),
@@ -201,8 +204,25 @@ def build_service(settings: PvaSettings) -> PvaService:
             *_couriers(post_room),
             *(Periodic(name="status-asks", interval_s=0, work=each.wait_and_deliver) for each in to_ca),
             *watching.periodic,
+            *_renewals(settings, RenewalStore(engine, random_bytes=system_random)),
             *log_work(settings.audit_log, log),
         ),
+    )
+
+
+def _store(settings: PvaSettings, engine: sa.Engine) -> Store:
+    return Store(
+        engine,
+        random_bytes=system_random,
+        callbacks=frozenset(settings.callbacks),
+        evidence_life=timedelta(days=settings.evidence_days),
+        hold_rule=None if settings.ca is None else settings.hold.rule(),
+    )
+
+
+def _status_source(settings: PvaSettings) -> CredentialStatusSource:
+    return CredentialStatusSource(
+        timeout_s=settings.ocsp_timeout_s, random_bytes=system_random, clock=system_clock
     )
 
 
@@ -423,6 +443,41 @@ def _courier_to_ca(ca: UpstreamSettings | None, outbox: StatusAskOutbox) -> tupl
 
 def _claim_life(callee: UpstreamSettings) -> timedelta:
     return timedelta(seconds=CLAIM_MARGIN_S + CALL_PARTS * callee.timeout_s)
+
+
+def _next_states(updates: UpdateStore, references: ReferenceStore, *, day_key: DayKey) -> NextStateDesk:
+    return NextStateDesk(
+        records=updates, successors=ChainSuccessors(chain_of=references.manifest_chain), day_key=day_key
+    )
+
+
+def _renewals(settings: PvaSettings, book: RenewalStore) -> tuple[Periodic, ...]:
+    """The courier to the suppliers' CAs, where the settings name any."""
+    if not settings.authorities:
+        return ()
+    longest_s = max(each.timeout_s for each in settings.authorities.values())
+    courier = RenewalCourier(
+        book=book,
+        authorities={name: _renewer(each) for name, each in settings.authorities.items()},
+        clock=system_clock,
+        claim_life=timedelta(seconds=CLAIM_MARGIN_S + CALL_PARTS * longest_s),
+    )
+    return (Periodic(name="renewals", interval_s=LOOK_INTERVAL_S, work=courier.deliver),)
+
+
+def _renewer(upstream: UpstreamSettings) -> Renew:
+    client = CaOperatorClient(upstream.client())
+
+    def renew(pending: PendingRenewal) -> str:
+        made = client.renew_credential(
+            issuer=pending.issuer,
+            serial=pending.serial,
+            manifest_digest=pending.manifest_digest,
+            result_id=pending.result_id,
+        )
+        return f"{made.serial:040x}"
+
+    return renew
 
 
 def _build() -> str:

@@ -86,6 +86,14 @@ class RefusalCode(StrEnum):
     RESULT_SUPERSEDED = "result-superseded"
     ORDER_CLOSED = "order-closed"
     CONCURRENT_CHANGE = "concurrent-change"
+    # updates
+    UPDATE_NOT_ANNOUNCEABLE = "update-not-announceable"
+    UPDATE_NOT_ANNOUNCED = "update-not-announced"
+    UPDATE_PAUSED = "update-paused"
+    UPDATE_NOT_YET = "update-not-yet"
+    UPDATE_NO_SUCCESSOR = "update-no-successor"
+    UPDATES_ABANDONED = "updates-abandoned"
+    ROLLOUT_CONFLICT = "rollout-conflict"
     # suppliers
     ROOT_UNACCEPTABLE = "root-unacceptable"
     SUPPLIER_CONFLICT = "supplier-conflict"
@@ -340,6 +348,31 @@ REFUSALS: Mapping[RefusalCode, RefusalRule] = {
     ),
     RefusalCode.CONCURRENT_CHANGE: RefusalRule(
         status=HTTPStatus.SERVICE_UNAVAILABLE, remedy="wait as Retry-After says, then ask again"
+    ),
+    RefusalCode.UPDATE_NOT_ANNOUNCEABLE: RefusalRule(
+        status=HTTPStatus.CONFLICT,
+        remedy="announce a manifest that names its predecessor, once administrators have approved it",
+    ),
+    RefusalCode.UPDATE_NOT_ANNOUNCED: RefusalRule(
+        status=HTTPStatus.FORBIDDEN, remedy="wait until the supplier announces the update to this PVA"
+    ),
+    RefusalCode.UPDATE_PAUSED: RefusalRule(
+        status=HTTPStatus.CONFLICT, remedy="wait until the supplier resumes the update"
+    ),
+    RefusalCode.UPDATE_NOT_YET: RefusalRule(
+        status=HTTPStatus.CONFLICT, remedy="wait until the supplier widens the share of devices"
+    ),
+    RefusalCode.UPDATE_NO_SUCCESSOR: RefusalRule(
+        status=HTTPStatus.FORBIDDEN,
+        remedy="name the manifest that follows the device's own release and is for its model",
+    ),
+    RefusalCode.UPDATES_ABANDONED: RefusalRule(
+        status=HTTPStatus.CONFLICT,
+        remedy="have the device follow one of the announced updates first, which raises its counter",
+    ),
+    RefusalCode.ROLLOUT_CONFLICT: RefusalRule(
+        status=HTTPStatus.CONFLICT,
+        remedy="widen the roll-out to more devices, or pause it; what was given is not taken back",
     ),
     RefusalCode.ROOT_UNACCEPTABLE: RefusalRule(
         status=HTTPStatus.UNPROCESSABLE_ENTITY,

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 
 from edge.process import RandomBytes
 from messages.challenge import Challenge
+from messages.reliance import permits_release
 from pva.appraisal import Appraisal
 from pva.credential import PlatformCredential
 from pva.findings import Scope
@@ -48,17 +49,27 @@ class ResultSigner:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NamedCredential:
+    """The credential that was shown: whose supplier's, its CA as CAs name themselves, and the manifest that it names."""
+
+    supplier: str
+    issuer: str
+    manifest_digest: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SignedResult:
     """A result and its token (JWT), with the request that it answers and the quote that it was computed from.
 
-    `issuing_ca` is the ca_id of the CA that issued the Platform Credential.
+    `accepted` says that the state is one that its manifest describes and accepts now.
     """
 
     result: AttestationResult
     request_id: str
     token: str
     quote: PlatformQuote
-    issuing_ca: str
+    credential: NamedCredential
+    accepted: bool
 
     @property
     def id(self) -> str:
@@ -145,7 +156,12 @@ def sign_result(
         request_id=challenge.request_id,
         token=token,
         quote=appraisal.quote,
-        issuing_ca=ca_id(credential.issuer),
+        credential=NamedCredential(
+            supplier=credential.supplier.name,
+            issuer=ca_id(credential.issuer),
+            manifest_digest=credential.expected_state.manifest_digest,
+        ),
+        accepted=permits_release(result),
     )
 
 

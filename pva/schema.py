@@ -2,7 +2,7 @@
 
 Rule: what must happen at most once stands under a unique key here, so that no code above can forget it: a
 challenge's digest, an operator's nonce, the id of a signed request, the result of a request, the device of an AK, the
-counter value at which an order was approved, the successor of a manifest, an administrator's approval of one.
+counter value at which an order was approved, the announcement of an update.
 """
 
 import sqlalchemy as sa
@@ -116,6 +116,8 @@ results = sa.Table(
     sa.Column("storage_public", sa.LargeBinary, nullable=True),
     sa.Column("counter_name", sa.LargeBinary(66), nullable=True),
     sa.Column("counter", sa.LargeBinary(8), nullable=True),
+    # what it was judged by; NULL in results of before updates, and where no manifest was held
+    sa.Column("manifest_digest", sa.LargeBinary(32), nullable=True),
     # what counts for holds: which credential, and what the result says of the state (pva.holding)
     sa.Column("purpose", sa.String(32), nullable=True),
     sa.Column("pfc_issuer", sa.String(32), nullable=True),
@@ -240,6 +242,48 @@ given_approvals = sa.Table(
     sa.Column("approvals", sa.JSON, nullable=False),
     sa.Column("day_key_chain", sa.JSON, nullable=False),
     sa.Column("given_at", UtcTime, nullable=False),
+)
+
+rollouts = sa.Table(
+    "rollouts",
+    metadata,
+    sa.Column("manifest_digest", sa.LargeBinary(32), sa.ForeignKey("manifests.digest"), primary_key=True),
+    sa.Column("supplier", sa.String(128), nullable=False),
+    sa.Column("share_percent", sa.BigInteger, nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("announced_by", sa.String(200), nullable=False),
+    sa.Column("announced_at", UtcTime, nullable=False),
+)
+
+renewals = sa.Table(
+    "renewals",
+    metadata,
+    sa.Column("device_id", sa.String(64), primary_key=True),
+    sa.Column("manifest_digest", sa.LargeBinary(32), primary_key=True),
+    sa.Column("supplier", sa.String(128), nullable=False),
+    # the credential that is to be renewed: its CA as the CA names itself, and its serial number
+    sa.Column("issuer", sa.String(32), nullable=False),
+    sa.Column("serial", sa.String(40), nullable=False),
+    sa.Column("result_id", sa.String(64), sa.ForeignKey("results.id"), nullable=False),
+    sa.Column("next_at", UtcTime, nullable=False, index=True),
+    sa.Column("tries", sa.BigInteger, nullable=False),
+)
+
+next_approvals = sa.Table(
+    "next_approvals",
+    metadata,
+    sa.Column("sho", sa.String(128), primary_key=True),
+    sa.Column("device_id", sa.String(64), primary_key=True),
+    sa.Column("manifest_digest", sa.LargeBinary(32), primary_key=True),
+    # the registers that were approved, and from which to which value of the counter
+    sa.Column("state_key", sa.LargeBinary(32), primary_key=True),
+    sa.Column("first", sa.LargeBinary(8), primary_key=True),
+    sa.Column("last", sa.LargeBinary(8), primary_key=True),
+    sa.Column("result_id", sa.String(64), sa.ForeignKey("results.id"), nullable=False),
+    sa.Column("approvals", sa.JSON, nullable=False),
+    sa.Column("day_key_chain", sa.JSON, nullable=False),
+    sa.Column("given_at", UtcTime, nullable=False),
+    sa.Index("ix_next_approvals_device_id", "device_id"),
 )
 
 refusals = sa.Table(

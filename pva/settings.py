@@ -5,7 +5,8 @@ challenges, requests and results live, is a setting; what is checked is not. Wit
 device is asked for its IMA list too (with `ima_incremental` for what is new in it, which TREs must know of), and judged by
 the signed `runtime_policies` (docs/adr/0027-ima.md). A manifest counts after `manifest_approvals` administrators. Results
 are pushed to the `callbacks` (relying party as in the audience -> its operator listener) and to no other address. By the
-rule `hold` the `ca` is asked to hold a credential (docs/adr/0032-continuous-validation.md).
+rule `hold` the `ca` is asked to hold a credential (docs/adr/0032-continuous-validation.md). New credentials after updates are asked for at the `authorities` (supplier -> the
+operator listener of its CA).
 """
 
 import re
@@ -82,6 +83,9 @@ class PvaSettings(Settings):
     watches: WatchSettings = WatchSettings()
     ca: UpstreamSettings | None = None
     hold: HoldSettings = HoldSettings()
+    authorities: dict[Annotated[str, StringConstraints(min_length=1, max_length=128)], UpstreamSettings] = (
+        Field(default_factory=dict)
+    )
     operators_root: SettingsPath
     audit_log: AuditLogSettings | None = None
     pcr_selection: tuple[str, ...] = ("sha256:0-9,14",)

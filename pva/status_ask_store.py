@@ -73,7 +73,7 @@ class StatusAskOutbox:
 def post_ask(connection: sa.Connection, result: SignedResult, *, rule: HoldRule, at: datetime) -> Ask | None:
     """Post what follows from a result that this transaction has recorded, in the place of the last ask."""
     table = schema.status_asks
-    name = {"issuer": result.issuing_ca, "serial": serial_text(result.result.pfc.serial)}
+    name = {"issuer": result.credential.issuer, "serial": serial_text(result.result.pfc.serial)}
     here = sa.and_(*(table.c[key] == value for key, value in name.items()))
     last = connection.scalar(sa.select(table.c.act).where(here))
     outcomes = _outcomes(connection, name)

@@ -19,6 +19,7 @@ from pva import schema
 from pva.continuity import DeviceHistory
 from pva.holding import HoldRule
 from pva.refusals import RefusalCode, RefusalError
+from pva.renewal_store import note_renewal
 from pva.requests import RequestProgress, ValidationRequest
 from pva.result import SignedResult
 from pva.status_ask_store import post_ask
@@ -201,6 +202,7 @@ class Store:
                     )
                 )
                 self._post(connection, result, at=at)
+                note_renewal(connection, result, at=at)
                 self._audit(
                     connection,
                     kind="validation-result",
@@ -355,7 +357,7 @@ class Store:
                 kind=f"{ask.act.value}-asked",
                 subject=result.result.device_id,
                 record={
-                    "issuer": result.issuing_ca,
+                    "issuer": result.credential.issuer,
                     "serial": f"{result.result.pfc.serial:x}",
                     "results": list(ask.results),
                 },

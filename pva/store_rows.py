@@ -91,7 +91,7 @@ def row_of_request(request: ValidationRequest) -> dict[str, Any]:
 
 def row_of_result(result: SignedResult, *, revision: int) -> dict[str, Any]:
     """The row of a result, with what approvals are made from; `revision` is that of the device's history."""
-    quote = result.quote
+    quote, manifest = result.quote, result.result.manifest
     return {
         "id": result.id,
         "request_id": result.request_id,
@@ -108,10 +108,11 @@ def row_of_result(result: SignedResult, *, revision: int) -> dict[str, Any]:
         "counter_name": quote.generation_counter_name,
         "counter": quote.generation_counter.to_bytes(_U64_BYTES, "big"),
         "purpose": result.result.purpose,
-        "pfc_issuer": result.issuing_ca,
+        "pfc_issuer": result.credential.issuer,
         "pfc_serial": serial_text(result.result.pfc.serial),
         "against": result.against,
         "recovered": result.recovered,
+        "manifest_digest": None if manifest is None else manifest.digest,
     }
 
 

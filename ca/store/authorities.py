@@ -173,6 +173,11 @@ class SupplyRows(Rows):
         found = self._manifests(table.c.supplier == supplier, table.c.manifest_id == manifest_id)
         return found[0] if found else None
 
+    def manifest_of_digest(self, digest: bytes) -> ManifestRecord | None:
+        """The accepted manifest with this digest of its signed form."""
+        found = self._manifests(tables.manifests.c.digest == digest)
+        return found[0] if found else None
+
     def current_manifest(self, supplier: str, model: str) -> ManifestRecord | None:
         """The manifest that new PfCs of this model name."""
         links = tables.manifest_models

@@ -8,7 +8,16 @@ import sqlalchemy as sa
 
 from ca.lifecycle import Reason, Status
 from ca.profiles import Kind
-from ca.records import Intent, Issued, RevocationList, Revoked, StatusChange, serial_text
+from ca.records import (
+    DueRenewal,
+    Intent,
+    Issued,
+    Renewal,
+    RevocationList,
+    Revoked,
+    StatusChange,
+    serial_text,
+)
 from ca.store import tables
 from ca.store.rows import Rows
 from standards.pki.fingerprints import CA_ID_HEX_DIGITS
@@ -144,6 +153,37 @@ class CertificateRows(Rows):
         self._add_status(issued.ca_id, serial, version=version, status=status, at=at, reason=reason)
         return version
 
+    def renewal(self, ca_id: str, serial: int) -> Renewal | None:
+        """What took the place of a credential."""
+        table = tables.renewals
+        query = sa.select(table).where(table.c.ca_id == ca_id, table.c.serial == serial_text(serial))
+        row = self._connection.execute(query).mappings().one_or_none()
+        if row is None:
+            return None
+        numbers = {name: int(row[name], 16) for name in ("serial", "new_serial")}
+        return Renewal(**{**row, **numbers})
+
+    def add_renewal(self, renewal: Renewal) -> None:
+        """Record what takes the place of a credential; a second one for the same is an IntegrityError."""
+        texts = {name: serial_text(getattr(renewal, name)) for name in ("serial", "new_serial")}
+        self._connection.execute(sa.insert(tables.renewals).values(**{**asdict(renewal), **texts}))
+
+    def due_renewals(self, *, at: datetime, count_max: int) -> list[DueRenewal]:
+        """Good credentials with a renewal whose window is closed, oldest first."""
+        table, issued, history = tables.renewals, tables.certificates, tables.certificate_status
+        query = (
+            _WITH_PRESENT_STATUS.add_columns(table.c.ends_at)
+            .join(table, sa.and_(table.c.ca_id == issued.c.ca_id, table.c.serial == issued.c.serial))
+            .where(table.c.ends_at < at, history.c.status == str(Status.GOOD))
+            .order_by(None)
+            .order_by(table.c.ends_at, issued.c.serial)
+            .limit(count_max)
+        )
+        return [
+            DueRenewal(issued=_issued(row, beside="ends_at"), ends_at=row["ends_at"])
+            for row in self._connection.execute(query).mappings()
+        ]
+
     def status_changes(self, *, after: int, limit: int) -> list[StatusChange]:
         """Changes of issuing CAs' certificates with a seq above `after`, in order, at most `limit`."""
         history, issued, authorities = tables.certificate_status, tables.certificates, tables.authorities
@@ -213,8 +253,9 @@ class RevocationListRows(Rows):
         self._connection.execute(sa.insert(tables.revocation_lists).values(**asdict(published)))
 
 
-def _issued(row: Any) -> Issued:
-    values = {name: row[name] for name in row if name != "spki_sha256"}
+def _issued(row: Any, *, beside: str = "") -> Issued:
+    """A certificate out of its row; `beside` is a column that is not its own."""
+    values = {name: row[name] for name in row if name not in ("spki_sha256", beside)}
     return Issued(
         **{
             **values,

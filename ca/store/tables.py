@@ -227,6 +227,22 @@ manifests = sa.Table(
     sa.Column("not_before", UtcTime, nullable=True),
     sa.Column("not_after", UtcTime, nullable=True),
     sa.Column("imported_at", UtcTime, nullable=False),
+    sa.Column("predecessor_digest", sa.LargeBinary(32), nullable=True),
+    sa.Column("predecessor_until", UtcTime, nullable=True),
+)
+
+renewals = sa.Table(
+    "renewals",
+    metadata,
+    # the credential whose place was taken, and the one that took it
+    sa.Column("ca_id", _CA_ID, primary_key=True),
+    sa.Column("serial", _SERIAL, primary_key=True),
+    sa.Column("new_ca_id", _CA_ID, nullable=False),
+    sa.Column("new_serial", _SERIAL, nullable=False),
+    sa.Column("manifest_digest", sa.LargeBinary(32), nullable=False),
+    sa.Column("ends_at", UtcTime, nullable=False, index=True),
+    sa.Column("renewed_at", UtcTime, nullable=False),
+    sa.ForeignKeyConstraint(["ca_id", "serial"], ["certificates.ca_id", "certificates.serial"]),
 )
 
 reissues = sa.Table(

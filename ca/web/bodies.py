@@ -230,6 +230,14 @@ def issuing_ca_body(
     }
 
 
+class NewRenewal(Body):
+    """A PVA accepted the device of a credential under another manifest: `result_id` says where that stands."""
+
+    issuer: CaId
+    manifest_digest: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+    result_id: Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[0-9a-f]+$")]
+
+
 def issued_body(issued: Issued) -> dict[str, Any]:
     """A certificate with its present status."""
     revoked = None if issued.reason is None else issued.changed_at

@@ -12,6 +12,7 @@ from ca.est import Est
 from ca.hierarchy import Hierarchy
 from ca.holds import Holds
 from ca.manifests import Manifests
+from ca.renewal import Renewals
 from ca.revocation import Revocation
 from ca.revocation_lists import RevocationLists
 from ca.rollover import Rollover
@@ -45,6 +46,7 @@ class OperatorDesk:
     bulk: BulkIssuance
     manifests: Manifests
     revocation: Revocation
+    renewals: Renewals
     holds: Holds
     lists: RevocationLists
     rollover: Rollover
@@ -70,7 +72,7 @@ def operator_app(desk: OperatorDesk, *, principals: PrincipalTable) -> Flask:
     app.register_blueprint(supply_routes(desk.manifests, desk.batches, desk.revocation))
     app.register_blueprint(feed_routes(desk.feeds))
     app.register_blueprint(reissue_routes(desk.bulk))
-    app.register_blueprint(status_routes(desk.revocation, desk.holds))
+    app.register_blueprint(status_routes(desk.revocation, desk.holds, desk.renewals))
     if desk.log is not None:
         add_log_pages(app, desk.log)
     register_problems(app, PROBLEMS, on_refusal=refusal_recorder(desk.ledger, clock=desk.clock))

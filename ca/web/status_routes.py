@@ -1,4 +1,4 @@
-"""Routes of status: revocation, holds, lookup, and the feed that responders follow."""
+"""Routes of status: revocation, holds, renewal, lookup, and the feed that responders follow."""
 
 from flask import Blueprint
 
@@ -7,6 +7,7 @@ from ca.errors import NotFoundError
 from ca.holds import Holds
 from ca.profiles import Kind
 from ca.records import Issued, serial_text
+from ca.renewal import RenewalRequest, Renewals
 from ca.revocation import Revocation
 from ca.web import bodies
 from ca.web.answers import Answer, caller, number_of, serial_of
@@ -16,7 +17,7 @@ from edge.principals import require
 CHANGES_LIMIT = 500
 
 
-def status_routes(revocation: Revocation, holds: Holds) -> Blueprint:
+def status_routes(revocation: Revocation, holds: Holds, renewals: Renewals) -> Blueprint:
     """A certificate is named by its issuer and its serial number, never by the serial number alone."""
     routes = Blueprint("status", __name__)
 
@@ -26,6 +27,21 @@ def status_routes(revocation: Revocation, holds: Holds) -> Blueprint:
         body = json_body(bodies.NewRevocation)
         found = _platform_credential(revocation, body.issuer, serial, who=caller())
         made = revocation.revoke(found.ca_id, found.serial, reason=body.reason, caller=caller())
+        return bodies.issued_body(made), 200
+
+    @routes.post("/v1/platform-credentials/<serial>/renewal")
+    @require("pva")
+    def renew_platform_credential(serial: str) -> Answer:
+        body = json_body(bodies.NewRenewal)
+        made = renewals.renew(
+            RenewalRequest(
+                ca_id=body.issuer,
+                serial=serial_of(serial),
+                manifest_digest=bytes.fromhex(body.manifest_digest),
+                result_id=body.result_id,
+            ),
+            caller=caller(),
+        )
         return bodies.issued_body(made), 200
 
     @routes.post("/v1/certificates/<serial>/revocation")

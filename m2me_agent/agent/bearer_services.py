@@ -124,6 +124,21 @@ class DpfService:
         answer = reported("DPF", lambda: self._client.receipt(delivery_id, statement), answers=DPF_ANSWERS)
         return ReceiptAnswer(outcome=answer.outcome, instruction=answer.instruction)
 
+    def update_approvals(
+        self, device: Device, *, order_digest: bytes, manifest_digest: bytes, tre_nonce: bytes
+    ) -> str:
+        """The owner's signed approvals of the state after an update."""
+        return reported(
+            "DPF",
+            lambda: self._client.update_approvals(
+                device_id=device.device_id,
+                order_digest=order_digest,
+                manifest_digest=manifest_digest,
+                tre_nonce=tre_nonce,
+            ),
+            answers=DPF_ANSWERS,
+        )
+
 
 class BearerServices:
     """DRF, PVA and DPF through the gateway of a bearer; connections are kept for the whole journey."""

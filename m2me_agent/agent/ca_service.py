@@ -25,3 +25,7 @@ class CaService:
         return reported(
             "CA", lambda: self._client.activate(ActivationRequest.decode(activation)), answers=CA_ANSWERS
         ).encode()
+
+    def credential(self, device_id: str) -> bytes:
+        """The EnrollmentResult with the newest PfC of a device."""
+        return reported("CA", lambda: self._client.credential(device_id), answers=CA_ANSWERS).encode()

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 AFFIRMING = "affirming"
 EXIT_ERROR, EXIT_NEGATIVE, EXIT_UNREACHABLE = 1, 3, 4
 TOKEN_BYTES_MAX = 32_768
+DIGEST_BYTES = 32
 
 Work = Callable[[], int]
 """What is left of a command when everything is loaded and root is given up; its exit code."""
@@ -40,7 +41,8 @@ class AgentSettings(Settings):
     """Settings of an agent. ``tre_socket`` and ``download_folder`` are relative to the working directory.
 
     ``ca_url`` and ``pva_url`` are reached directly, in the factory; ``vno_url`` is the radio side of the visited
-    network, and ``drf_url`` lies behind its gateway. ``supplier`` names who made the device.
+    network, and ``drf_url`` lies behind its gateway; so does ``dpf_url``, the DPF that an updated device asks. ``supplier``
+    names who made the device.
     """
 
     tre_socket: Path
@@ -48,6 +50,7 @@ class AgentSettings(Settings):
     pva_url: str = ""
     vno_url: str = ""
     drf_url: str = ""
+    dpf_url: str = ""
     supplier: str = ""
     tls_root: SettingsPath
     download_folder: Path = Path("downloads")
@@ -306,6 +309,69 @@ def provision(
     _run(prepare, config=config, user=user, output=output)
 
 
+@main.command("prepare-update", help="Fetch the owners' approvals of the state after an update, for the TRE.")
+@click.option(
+    "--manifest", required=True, help="Digest of the update's signed manifest, 64 hexadecimal digits."
+)
+@_options
+def prepare_update(manifest: str, config: Path, user: tuple[int, int] | None, output: str) -> None:
+    """Carry approvals over the device's bearer, while the old state runs; exit 1 unless every owner gave them."""
+
+    def prepare(session: Session) -> Work:
+        from m2me_agent.agent.attachment import attach as carry_attach  # noqa: PLC0415 - see above
+        from m2me_agent.agent.ports import read_device  # noqa: PLC0415
+        from m2me_agent.agent.update import prepare as carry  # noqa: PLC0415
+
+        digest = _digest(manifest)
+        if not session.settings.dpf_url:
+            raise ValueError("dpf_url: is missing, expected the URL of the DPF that provisioned this device")
+        way = _way(session)
+
+        def work() -> int:
+            device = read_device(session.tre)
+
+            def dpf() -> Any:
+                attachment = carry_attach(session.tre, way.network, device, tell=session.tell)
+                return way.services.dpf(attachment, session.settings.dpf_url)
+
+            done = carry(session.tre, dpf, device, manifest_digest=digest, sleep=time.sleep)
+            all_prepared = all(each.outcome == "prepared" for each in done)
+            session.answer(
+                {
+                    "outcome": "prepared" if all_prepared else "not prepared",
+                    "owners": [{"sho": each.sho, "outcome": each.outcome} for each in done],
+                }
+            )
+            return 0 if all_prepared else EXIT_ERROR
+
+        return work
+
+    _run(prepare, config=config, user=user, output=output)
+
+
+@main.command(
+    "renew-credential", help="Fetch this device's newest platform credential from its supplier's CA."
+)
+@_options
+def renew_credential(config: Path, user: tuple[int, int] | None, output: str) -> None:
+    """Carry the credential that follows an update; the TRE retires the old state when it has it."""
+
+    def prepare(session: Session) -> Work:
+        from clients.ca import CaDeviceClient  # noqa: PLC0415 - see above
+        from m2me_agent.agent.ca_service import CaService  # noqa: PLC0415
+        from m2me_agent.agent.update import renew as carry  # noqa: PLC0415
+
+        ca = CaService(CaDeviceClient(session.http(session.settings.ca_url, key="ca_url")))
+
+        def work() -> int:
+            session.answer({"outcome": "renewed", **carry(session.tre, ca, sleep=time.sleep)})
+            return 0
+
+        return work
+
+    _run(prepare, config=config, user=user, output=output)
+
+
 @main.command(help="Show device id, platform credential, PCID and subscriptions.")
 @_options
 def status(config: Path, user: tuple[int, int] | None, output: str) -> None:
@@ -351,6 +417,16 @@ def _way(session: Session) -> Any:
             patience=Patience(total_s=settings.delivery_timeout_s), sleep=time.sleep, tell=session.tell
         ),
     )
+
+
+def _digest(text: str) -> bytes:
+    try:
+        digest = bytes.fromhex(text)
+    except ValueError:
+        digest = b""
+    if len(digest) != DIGEST_BYTES:
+        raise ValueError(f"--manifest: expected {2 * DIGEST_BYTES} hexadecimal digits")
+    return digest
 
 
 def _mids(session: Session) -> Mapping[str, Any]:

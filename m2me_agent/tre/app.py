@@ -197,7 +197,7 @@ def _ready(settings: TreSettings) -> dict[str, str]:
 def _open_vault(operations: Operations) -> None:
     """Open what opens in this state; a TRE whose vault stays closed still enrols, attests and takes packages."""
     try:
-        operations.mids.open_vault()
+        operations.open_vault()
     except NotEnrolledError:
         return
     except TreError as error:

@@ -1,4 +1,4 @@
-"""From an approval that came with a package to a permit that the TPM can be shown.
+"""From an approval that came with a package or before an update to a permit that the TPM can be shown.
 
 The rule: an approval is taken for its meaning. It must be for exactly the use that this TRE has in mind (package
 or vault, this device, this operator, this order) and name this TPM's generation counter; both signatures are
@@ -55,12 +55,24 @@ def read_permits(
     return tuple(permits)
 
 
+def permits_at(permits: Sequence[Permit], use: Use, *, counter: int) -> tuple[Permit, ...]:
+    """All permits for a use while the generation counter has this value, each for another state of the registers."""
+    return tuple(
+        permit
+        for permit in permits
+        if permit.approval.use == use and permit.approval.state.counter == counter
+    )
+
+
+def is_same_boot(one: Permit, other: Permit) -> bool:
+    """Whether two permits are for the same registers with the same values, whatever the counter says."""
+    mine, theirs = one.approval.state, other.approval.state
+    return (dict(mine.pcr_selections), mine.pcr_digest) == (dict(theirs.pcr_selections), theirs.pcr_digest)
+
+
 def permit_at(permits: Sequence[Permit], use: Use, *, counter: int) -> Permit | None:
     """The permit for a use while the generation counter has this value; None where there is none."""
-    for permit in permits:
-        if permit.approval.use == use and permit.approval.state.counter == counter:
-            return permit
-    return None
+    return next(iter(permits_at(permits, use, counter=counter)), None)
 
 
 def _read(used: ApprovedUse, policy_root: Public) -> Permit:

@@ -144,6 +144,12 @@ class InstructionError(TreError):
     code = "instruction-refused"
 
 
+class UpdateError(TreError):
+    """Approvals for an update that are for another device or generation, or answer no open nonce."""
+
+    code = "update-refused"
+
+
 class MidError(TreError):
     """A MID that is not there, not active, or must not do what was asked."""
 

@@ -18,6 +18,7 @@ from m2me_agent.tre.installation import Installation
 from m2me_agent.tre.mids import Mids
 from m2me_agent.tre.orders import AcceptedOrder, Orders
 from m2me_agent.tre.state import TreState
+from m2me_agent.tre.updates import Updates
 from m2me_agent.tre.usim import NetworkChallenge
 from m2me_agent.tre_protocol import AGENT_OPERATIONS, MMI_OPERATIONS, Operation
 from standards.pki.errors import PkiError
@@ -37,6 +38,7 @@ class Operations:
     orders: Orders
     installation: Installation
     mids: Mids
+    updates: Updates
     state: TreState
 
     def answer(self, payload: bytes) -> bytes:
@@ -52,7 +54,9 @@ class Operations:
             case Operation.ACTIVATE:
                 return {"activation": self.enrollment.activate(parameters["challenge"])}
             case Operation.INSTALL_CREDENTIAL:
-                return {"credential": _described(self.enrollment.install(parameters["result"]))}
+                installed = self.enrollment.install(parameters["result"])
+                self.updates.retire()  # a PfC for a new manifest says that the update is done
+                return {"credential": _described(installed)}
             case Operation.ATTEST:
                 return {"evidence": self.attestation.attest(parameters["challenge_token"])}
             case _:
@@ -94,7 +98,28 @@ class Operations:
             case Operation.MIDS:
                 return {"mids": self.mids.rows()}
             case _:
+                return self._update(operation, parameters)
+
+    def _update(self, operation: Operation, parameters: Parameters) -> Result:
+        """The operations around an update of the platform."""
+        match operation:
+            case Operation.BEGIN_UPDATE:
+                begun = self.updates.begin(parameters["sho"])
+                return {"nonce": begun.nonce, "order_digest": begun.order_digest}
+            case Operation.TAKE_APPROVALS:
+                taken = self.updates.take(parameters["approvals"])
+                return {"manifest_digest": taken.manifest_digest, "generation": taken.generation}
+            case _:
                 raise _not_here(operation)
+
+    def open_vault(self) -> None:
+        """At start: open what opens in this state, and finish an update that a cut left unfinished.
+
+        Raises:
+            NotEnrolledError, TpmDeviceError, StateError: nothing was opened.
+        """
+        self.mids.open_vault()
+        self.updates.retire()
 
     def _status(self) -> dict[str, Any]:
         keys, chain = self.state.keys(), self.state.credential()

@@ -34,6 +34,8 @@ from messages.order import ORDER_KIND, Order
 from messages.order import read_claims as read_order
 from messages.ownership import OWNERSHIP_BYTES_MAX, OWNERSHIP_TYPE, Ownership
 from messages.ownership import read_claims as read_ownership
+from messages.update_approvals import UPDATE_APPROVALS_KIND, UpdateApprovals
+from messages.update_approvals import read_claims as read_update_approvals
 from standards.pki import oids
 from standards.pki.errors import PkiError
 from standards.pki.fingerprints import decode_certificate
@@ -80,9 +82,16 @@ class OperatorTokens:
 
     def instruction(self, token: str) -> Instruction:
         """An SHO's instruction; whether it answers an open nonce is the caller's check. AnchorError, MalformedError."""
-        begins_at = _signer_begins_at(token)
-        at = begins_at if self.known_time is None else max(self.known_time, begins_at)
-        return _read(read_instruction, self._claims(token, INSTRUCTION_KIND, at=at), "instruction")
+        claims = self._claims(token, INSTRUCTION_KIND, at=self._undated(token))
+        return _read(read_instruction, claims, "instruction")
+
+    def update_approvals(self, token: str) -> UpdateApprovals:
+        """An SHO's approvals for an update; whether they answer an open nonce, and what they open, is the caller's check.
+
+        Raises AnchorError, MalformedError.
+        """
+        claims = self._claims(token, UPDATE_APPROVALS_KIND, at=self._undated(token))
+        return _read(read_update_approvals, claims, "update approvals")
 
     def ownership(self, token: str) -> Ownership:
         """The supplier's ownership record, under the ES root. Raises AnchorError, MalformedError."""
@@ -98,6 +107,10 @@ class OperatorTokens:
         except PkiError as error:
             raise _untrusted("ownership record", str(error)) from error
         return _read(read_ownership, verified.claims, "ownership record")
+
+    def _undated(self, token: str) -> datetime:
+        begins_at = _signer_begins_at(token)
+        return begins_at if self.known_time is None else max(self.known_time, begins_at)
 
     def _dated_claims(self, token: str, kind: TokenKind) -> dict[str, Any]:
         return self._claims(token, kind, at=_issued_at(token))

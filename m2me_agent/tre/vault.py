@@ -5,17 +5,20 @@ increment made up for), anything older is a rollback and stays closed. A compart
 holds now, or not at all; once open, it stays open in this process, since a raised generation counter kills the
 approvals of the others but not what they keep.
 
+After an update the approvals of the old state are ended by the same counter: `retire_old_state` raises it past whatever
+was approved of the old state, once every compartment of this device can be opened in the present state there.
+
     key      NV index, policy = whatever the operator's policy root approves for the vault of this device
     file     AES-256-GCM, version in the additional data
     counter  NV index, one a compartment
 """
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from edge.process import logger
-from m2me_agent.tre.approvals import permit_at, read_permits, read_policy_key
+from m2me_agent.tre.approvals import is_same_boot, permits_at, read_permits, read_policy_key
 from m2me_agent.tre.errors import PlaceTakenError, RollbackError, StateRefusedError, TreError, VaultError
 from m2me_agent.tre.state import Storage
 from m2me_agent.tre.tpm_device import KeyAccess, Permit, UnlockedKeys
@@ -28,6 +31,7 @@ from m2me_agent.tre.vault_record import (
     decode_compartment,
 )
 from messages.approval import USE_VAULT, Use
+from messages.mid_package import ApprovedUse
 from standards.tpm2.templates import VAULT_KEY_BYTES, VAULT_SLOTS
 
 
@@ -43,6 +47,7 @@ class Vault:
     storage: Storage
     random_bytes: Callable[[int], bytes]
     _open: dict[str, OpenCompartment] = field(default_factory=dict, repr=False)
+    _opened_by: dict[str, Permit] = field(default_factory=dict, repr=False)
     closed: dict[str, TreError] = field(default_factory=dict)
 
     def compartments(self, access: KeyAccess) -> Iterator[SealedCompartment]:
@@ -78,24 +83,42 @@ class Vault:
             visible = found.unverified
             if visible.sho in self._open:
                 continue
-            use = vault_use(device_id, visible.sho)
             try:
-                permits = read_permits(
-                    visible.approvals,
-                    policy_root=read_policy_key(visible.policy_root, what="policy root"),
-                    uses=(use,),
-                    counter_name=access.keys.counter.name,
-                )
-                permit = permit_at(permits, use, counter=generation)
-                if permit is None:
-                    raise _without_approval(visible.sho)
-                self.open(found, keys, permit=permit)
+                use = vault_use(device_id, visible.sho)
+                permits = self.permits(visible, visible.all_approvals, access=access, use=use)
+                self.open_with(found, keys, permits=permits_at(permits, use, counter=generation))
             except TreError as error:
                 self.closed[visible.sho] = error
                 logger("tre").warning(
                     "compartment closed", refused=error.code, subject=visible.sho, reason=error.reason
                 )
         self.finish_generation(keys)
+
+    def permits(
+        self, visible: Compartment, approvals: Sequence[ApprovedUse], *, access: KeyAccess, use: Use
+    ) -> tuple[Permit, ...]:
+        """Approvals for a compartment, under its pinned policy root. Raises ApprovalError."""
+        return read_permits(
+            approvals,
+            policy_root=read_policy_key(visible.policy_root, what="policy root"),
+            uses=(use,),
+            counter_name=access.keys.counter.name,
+        )
+
+    def open_with(
+        self, found: SealedCompartment, keys: UnlockedKeys, *, permits: Sequence[Permit]
+    ) -> OpenCompartment:
+        """Open one compartment with the first permit that the TPM takes: it alone knows the present state.
+
+        Raises as `open`; of several refusals the last one, and StateRefusedError where there is no permit.
+        """
+        refusal = _without_approval(found.unverified.sho)
+        for permit in permits:
+            try:
+                return self.open(found, keys, permit=permit)
+            except StateRefusedError as refused:
+                refusal = refused
+        raise refusal
 
     def open(self, found: SealedCompartment, keys: UnlockedKeys, *, permit: Permit) -> OpenCompartment:
         """Open one compartment with a permit.
@@ -112,7 +135,58 @@ class Vault:
                 reason="its key is no longer in the TPM",
                 remedy="have the operator order the subscription anew",
             )
-        return self._take(found, keys, key=key)
+        opened = self._take(found, keys, key=key)
+        self._opened_by[visible.sho] = permit
+        return opened
+
+    def opened_by(self, sho: str) -> Permit | None:
+        """The permit that an operator's compartment was opened or made with, in this process."""
+        return self._opened_by.get(sho)
+
+    def retire_old_state(
+        self, keys: UnlockedKeys, *, access: KeyAccess, device_id: str, accepted_manifest: bytes
+    ) -> bool:
+        """Raise the generation counter, if the update to this manifest is done; what was approved before is dead then.
+
+        True where the counter went up. Raises TpmDeviceError, ApprovalError: the next start goes on with it.
+        """
+        generation = keys.read_generation_counter()
+        target = self._end_of_old_state(
+            generation, access=access, device_id=device_id, accepted_manifest=accepted_manifest
+        )
+        for _ in range(generation, target):
+            keys.raise_generation_counter()
+        return target > generation
+
+    def _end_of_old_state(
+        self, generation: int, *, access: KeyAccess, device_id: str, accepted_manifest: bytes
+    ) -> int:
+        """The value to which the counter goes; `generation`, its value of now, while the update is not done.
+
+        It is done when a compartment has come up by approvals for this manifest, no package was installed since they
+        were made, and every compartment is open and may be opened in the present registers at each value on the way:
+        a cut may come between any two.
+        """
+        target, reaches = generation, []
+        visibles = [found.unverified for found in self.compartments(access)]
+        installed_at = max((row.generation for each in visibles for row in each.journal), default=-1)
+        for sho in (each.sho for each in visibles):
+            opened, permit = self._open.get(sho), self._opened_by.get(sho)
+            if opened is None or permit is None:
+                return generation
+            use, visible = vault_use(device_id, sho), opened.visible
+            permits = self.permits(visible, visible.all_approvals, access=access, use=use)
+            reaches.append(_counters(permits, like=permit))
+            following = visible.next_state
+            if (
+                following is not None
+                and following.manifest_digest == accepted_manifest
+                and installed_at < following.generation <= generation
+            ):
+                those = self.permits(visible, following.approvals, access=access, use=use)
+                target = max(target, *_counters(those, like=permit), generation)
+        on_the_way = set(range(generation + 1, target + 1))
+        return target if all(on_the_way <= reach for reach in reaches) else generation
 
     def finish_generation(self, keys: UnlockedKeys) -> None:
         """Raise the generation counter if an installed package could still be opened: a crash came in between."""
@@ -166,6 +240,7 @@ class Vault:
                 policy_root=permit.policy_root.encode(),
                 version=keys.read_vault_counter(slot),
             )
+            self._opened_by[sho] = permit
             return OpenCompartment(visible=visible, key=key, contents={})
         raise VaultError(
             subject=f"compartment of {sho}",
@@ -218,6 +293,11 @@ class Vault:
 
 def _name(slot: int) -> str:
     return f"vault-{slot}"
+
+
+def _counters(permits: Sequence[Permit], *, like: Permit) -> set[int]:
+    """At which values of the counter there are permits for the registers of one."""
+    return {each.approval.state.counter for each in permits if is_same_boot(like, each)}
 
 
 def _without_approval(sho: str) -> StateRefusedError:

@@ -4,11 +4,15 @@ The rule: one file is one state. Owner, journal, approvals and the sealed conten
 cut leaves all of the old or all of the new. The visible part is additional data of the encryption, and so is the
 version: nothing in it can be changed, and no older content be put under a newer version.
 
+Approvals are a bounded set: those of the state that the compartment was last opened or filled in, and those of one
+announced next state. A file that was written before updates were known has no field for the latter, and none is added
+until there is something in it.
+
 The journal is readable while the vault is closed: it tells an installation that is repeated from a new one. It is
 believed for that alone; that an old package opens nothing is the TPM's doing.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -28,8 +32,11 @@ from standards.rats.fields import Fields
 
 NONCE_BYTES = 12
 MIDS_MAX = 32
+APPROVALS_MAX = 8
+"""Approvals of each of the two kinds that a compartment keeps."""
 _STORED_STATES = (MidState.INACTIVE, MidState.ACTIVE)
 _LABEL = "pva/vault/1"
+_NEXT_STATE = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +56,15 @@ class Installed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NextState:
+    """Approvals of the state that one announced manifest describes, made for `generation` and the one after it."""
+
+    manifest_digest: bytes
+    generation: int
+    approvals: tuple[ApprovedUse, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Compartment:
     """What is visible of an operator's compartment; `storage_key_name` says under which storage key it was made."""
 
@@ -59,18 +75,28 @@ class Compartment:
     version: int
     journal: tuple[Installed, ...] = ()
     approvals: tuple[ApprovedUse, ...] = ()
+    next_state: NextState | None = None
+
+    @property
+    def all_approvals(self) -> tuple[ApprovedUse, ...]:
+        """Whatever may open this compartment, of the present state and of the next."""
+        return self.approvals + (() if self.next_state is None else self.next_state.approvals)
 
     def visible(self) -> dict[int, Any]:
         """As it is written, and as the encryption is bound to it."""
-        return {
+        shown: dict[int, Any] = {
             1: self.sho,
             2: self.slot,
             3: self.storage_key_name,
             4: self.policy_root,
             5: self.version,
             6: [_row(each) for each in self.journal],
-            7: [[each.approval, each.delegation] for each in self.approvals],
+            7: _rows(self.approvals),
         }
+        if self.next_state is not None:
+            following = self.next_state
+            shown[_NEXT_STATE] = [following.manifest_digest, following.generation, _rows(following.approvals)]
+        return shown
 
     def with_row(self, changed: Installed) -> "Compartment":
         """With this row in place of the one of the same MID."""
@@ -147,7 +173,8 @@ def decode_compartment(data: bytes, *, name: str) -> SealedCompartment:
                     _read_row(Fields(row, what=name, refusal=refusal))
                     for row in fields.items(6, size_max=MIDS_MAX)
                 ),
-                approvals=tuple(_read_approval(row, name) for row in fields.items(7, size_max=64)),
+                approvals=_read_approvals(fields.items(7, size_max=APPROVALS_MAX), name),
+                next_state=_read_next_state(fields, name),
             ),
             nonce=fields.octets(8, size_min=NONCE_BYTES, size_max=NONCE_BYTES),
             sealed=fields.octets(9, size_min=16, size_max=CONTENT_BYTES_MAX),
@@ -189,6 +216,27 @@ def _read_row(fields: Fields) -> Installed:
     )
     fields.close()
     return row
+
+
+def _rows(approvals: Sequence[ApprovedUse]) -> list[list[bytes]]:
+    return [[each.approval, each.delegation] for each in approvals]
+
+
+def _read_next_state(fields: Fields, name: str) -> NextState | None:
+    if _NEXT_STATE not in fields:
+        return None
+    row = Fields(dict(enumerate(fields.items(_NEXT_STATE, size_max=3))), what=name, refusal=refusal)
+    following = NextState(
+        manifest_digest=row.octets(0, size_min=DIGEST_SIZE, size_max=DIGEST_SIZE),
+        generation=row.integer(1),
+        approvals=_read_approvals(row.items(2, size_max=APPROVALS_MAX), name),
+    )
+    row.close()
+    return following
+
+
+def _read_approvals(rows: Sequence[object], name: str) -> tuple[ApprovedUse, ...]:
+    return tuple(_read_approval(row, name) for row in rows)
 
 
 def _read_approval(row: object, name: str) -> ApprovedUse:

@@ -16,6 +16,7 @@ from m2me_agent.tre.orders import OrderBook, Orders
 from m2me_agent.tre.sequence_numbers import SequenceNumbers
 from m2me_agent.tre.state import Storage, TreState
 from m2me_agent.tre.tpm_device import TpmDevice
+from m2me_agent.tre.updates import Updates
 from m2me_agent.tre.vault import Vault
 
 
@@ -72,5 +73,13 @@ def wire(
             random_bytes=parts.random_bytes,
         ),
         mids=Mids(device=device, state=state, guard=guard, anchors=anchors, vault=vault, numbers=numbers),
+        updates=Updates(
+            device=device,
+            state=state,
+            guard=guard,
+            anchors=anchors,
+            vault=vault,
+            random_bytes=parts.random_bytes,
+        ),
         state=state,
     )

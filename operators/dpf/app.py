@@ -25,7 +25,7 @@ from edge.settings import SettingsError, load_settings
 from edge.signing_keys import SigningKeyError
 from messages.operator_token import OperatorSigner
 from operators.dpf.authorizations import AUTHORIZATION_BYTES_MAX, AuthorizationDesk
-from operators.dpf.counterparts import CredentialStatusSource, PvaValidations, ShoReceipts
+from operators.dpf.counterparts import CredentialStatusSource, PvaValidations, ShoReceipts, ShoUpdates
 from operators.dpf.device_state_store import DeviceStates
 from operators.dpf.device_states import StateDesk
 from operators.dpf.drafts import Drafts
@@ -36,6 +36,7 @@ from operators.dpf.results import ResultDesk
 from operators.dpf.schema import ledger
 from operators.dpf.settings import DpfSettings
 from operators.dpf.store import Store
+from operators.dpf.updates import UpdateDesk
 from operators.dpf.web.device import DEVICE_BODY_BYTES_MAX, device_app
 from operators.dpf.web.operator import OperatorDesks, operator_app
 from standards.pki import oids
@@ -109,20 +110,22 @@ def build(settings: DpfSettings) -> tuple[tuple[Listener, ...], tuple[Periodic, 
         pause=timedelta(seconds=settings.delivery_pause_s),
         chunk_bytes=settings.chunk_bytes,
     )
-    receipts = ReceiptDesk(
-        store=store,
-        operators=ShoReceipts(
-            {name: ShoOperatorClient(each.client()) for name, each in settings.shos.items()}
-        ),
-        trust=trust,
-    )
+    shos = {name: ShoOperatorClient(each.client()) for name, each in settings.shos.items()}
+    receipts = ReceiptDesk(store=store, operators=ShoReceipts(shos), trust=trust)
+    updates = UpdateDesk(store=store, owners=ShoUpdates(shos))
     anonymous = AnonymousRefusals()
     log = open_log(settings.audit_log, engine, ledger, clock=system_clock)
     device = Listener(
         name="device",
         host=settings.device.host,
         port=settings.device.port,
-        app=device_app(releases=releases, receipts=receipts, clock=system_clock, anonymous=anonymous),
+        app=device_app(
+            releases=releases,
+            receipts=receipts,
+            updates=updates,
+            clock=system_clock,
+            anonymous=anonymous,
+        ),
         tls=settings.device.tls(),
         body_bytes_max=DEVICE_BODY_BYTES_MAX,
     )

@@ -17,6 +17,7 @@ from operators.dpf.credential import PlatformCredential
 from operators.dpf.receipts import NotTakenError
 from operators.dpf.records import ReceiptRecord
 from operators.dpf.refusals import RefusalCode, RefusalError
+from operators.dpf.updates import UpdateQuestion
 from standards.pki.errors import PkiError
 from standards.pki.ocsp_answer import CertStatus
 
@@ -111,6 +112,38 @@ class ShoReceipts:
             logger("dpf").warning("receipt-not-taken", sho=receipt.sho, reason=str(error))
             refuses = isinstance(error, HttpError) and error.status < HTTPStatus.INTERNAL_SERVER_ERROR
             raise NotTakenError(receipt.sho, is_silent=not refuses) from None
+
+
+class ShoUpdates:
+    """Satisfies `operators.dpf.updates.Owners`."""
+
+    def __init__(self, clients: Mapping[str, ShoOperatorClient]) -> None:
+        """Ask the SHOs by their ids."""
+        self._clients = clients
+
+    def update_approvals(self, sho: str, question: UpdateQuestion) -> str:
+        """See `operators.dpf.updates.Owners`."""
+        client = self._clients.get(sho)
+        if client is None:
+            raise _no_answer(sho, "no address is configured for it")
+        try:
+            return client.update_approvals(
+                order_digest=question.order_digest,
+                manifest_digest=question.manifest_digest,
+                tre_nonce=question.tre_nonce,
+            )
+        except HttpError as error:
+            if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+                raise _no_answer(sho, str(error)) from None
+            raise RefusalError(RefusalCode.UPDATE_REFUSED, subject=f"SHO {sho}", reason=str(error)) from None
+        except (UnreachableError, ShoAnswerError) as error:
+            raise _no_answer(sho, str(error)) from None
+
+
+def _no_answer(sho: str, reason: str) -> RefusalError:
+    return RefusalError(
+        RefusalCode.SHO_UNAVAILABLE, subject=f"SHO {sho}", reason=reason, retry_after_s=RETRY_AFTER_S
+    )
 
 
 def _silent(pva: str, error: Exception) -> RefusalError:

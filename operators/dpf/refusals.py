@@ -65,6 +65,9 @@ class RefusalCode(StrEnum):
     RECEIPT_MISMATCH = "receipt-mismatch"
     RECEIPT_STATE_CHANGED = "receipt-state-changed"
     RECEIPT_CONFLICT = "receipt-conflict"
+    # updates
+    UPDATE_REFUSED = "update-refused"
+    SHO_UNAVAILABLE = "sho-unavailable"
 
 
 class RefusalError(RefusedError):
@@ -157,5 +160,11 @@ REFUSALS: Mapping[RefusalCode, RefusalRule] = {
     RefusalCode.RECEIPT_STATE_CHANGED: _rule(HTTPStatus.CONFLICT, f"{_APPROVED}: {_AGAIN}"),
     RefusalCode.RECEIPT_CONFLICT: _rule(
         HTTPStatus.CONFLICT, "nothing: another outcome of this package is on record"
+    ),
+    RefusalCode.UPDATE_REFUSED: _rule(
+        HTTPStatus.CONFLICT, "wait until the update is announced to this device; its owner says why it is not"
+    ),
+    RefusalCode.SHO_UNAVAILABLE: _rule(
+        HTTPStatus.SERVICE_UNAVAILABLE, "wait as Retry-After says, then ask again"
     ),
 }

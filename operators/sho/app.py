@@ -42,6 +42,7 @@ from operators.sho.settings import ShoSettings
 from operators.sho.store import Store
 from operators.sho.subscriber_secrets import SubscriberSecrets
 from operators.sho.subscriptions import AuthenticationCentre, NumberPlan, SubscriptionMaker
+from operators.sho.updates import UpdateDesk
 from operators.sho.upstream import (
     DirectRoute,
     DpfDeliveryPoint,
@@ -76,6 +77,7 @@ class Parts:
     store: Store
     anchors: tuple[x509.Certificate, ...]
     signer: OperatorSigner
+    policy_root: PolicyRoot
     maker: SubscriptionMaker
     drf: DrfOperatorClient
     pvas: Mapping[str, PvaOperatorClient]
@@ -134,12 +136,18 @@ def _parts(settings: ShoSettings, engine: sa.Engine) -> Parts:
     named = OperatorRole.of(chain[0])
     if named != OperatorRole(role="sho", id=settings.id):
         raise WiringError(f"subscription_key: its certificate is not that of the SHO {settings.id!r}")
+    policy_root = PolicyRoot(key=settings.policy_root.load())
+    if is_token_key(policy_root, key):
+        raise WiringError("policy_root and subscription_key are one key: make a second one (D14)")
+    if policy_root.key.curve.name != "secp256r1":
+        raise WiringError("policy_root: expected a key on P-256, which every TPM can load")
     subscribers = settings.subscribers
     return Parts(
         settings=settings,
         store=Store(engine, random_bytes=system_random),
         anchors=anchors,
         signer=OperatorSigner(key=key, chain=chain, issuer=settings.id),
+        policy_root=policy_root,
         maker=SubscriptionMaker(
             numbers=NumberPlan(mcc=subscribers.mcc, mnc=subscribers.mnc),
             secrets=SubscriberSecrets(key=subscribers.key(), random_bytes=system_random),
@@ -198,11 +206,6 @@ def _validation(parts: Parts) -> Validation:
 
 def _provisioning(parts: Parts, validation: Validation) -> Provisioning:
     settings = parts.settings
-    policy_root = PolicyRoot(key=settings.policy_root.load())
-    if is_token_key(policy_root, parts.signer.key):
-        raise WiringError("policy_root and subscription_key are one key: make a second one (D14)")
-    if policy_root.key.curve.name != "secp256r1":
-        raise WiringError("policy_root: expected a key on P-256, which every TPM can load")
     return Provisioning(
         store=parts.store,
         validation=validation,
@@ -210,7 +213,7 @@ def _provisioning(parts: Parts, validation: Validation) -> Provisioning:
         dpf=DpfDeliveryPoint(client=DpfOperatorClient(settings.dpf.client())),
         suppliers=[each.load() for each in settings.suppliers],
         signer=parts.signer,
-        policy_root=policy_root,
+        policy_root=parts.policy_root,
         maker=parts.maker,
         anchors=parts.anchors,
         random_bytes=system_random,
@@ -236,6 +239,13 @@ def _listeners(parts: Parts, registrar: Registrar, validation: Validation) -> tu
             signer=parts.signer,
             anchors=parts.anchors,
             late=timedelta(seconds=settings.receipt_late_s),
+        ),
+        updates=UpdateDesk(
+            store=parts.store,
+            pvas=PvaApprovals(clients=parts.pvas),
+            signer=parts.signer,
+            policy_root=parts.policy_root,
+            anchors=parts.anchors,
         ),
         authentication=AuthenticationCentre(
             store=parts.store,

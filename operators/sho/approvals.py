@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from messages.approval import USE_PACKAGE, USE_VAULT, StateApproval, Use, decode_approval
 from messages.errors import MessageError
 from messages.mid_package import ApprovedUse
+from messages.update_approvals import GENERATIONS_MIN
 from operators.sho.order_states import BoundOrder
 from operators.sho.refusals import RefusalCode, RefusalError
 from standards.pki import oids
@@ -105,6 +106,48 @@ def verify_approvals(
     for approval in approvals:
         _check_state(approval, result=result, ak_public=order.ak_public)  # 4
         _check_signature(approval, day_key=day_key, day_public=day_public)  # 5
+    return VerifiedApprovals(
+        approvals=tuple(approvals), encoded=offered.approvals, day_key=day_public, storage=storage
+    )
+
+
+def verify_next_approvals(
+    offered: OfferedApprovals,
+    *,
+    order: BoundOrder,
+    sho: str,
+    pva: str,
+    anchors: Sequence[x509.Certificate],
+    at: datetime,
+) -> VerifiedApprovals:
+    """Approvals of the vault in the state after an update, by the PVA that validated this order. Raises RefusalError.
+
+    What the registers will be, the PVA says; there is no result of that state to compare them with. They are for the vault
+    of this device and operator alone, for the counter of the published template, for one state, at values without a gap.
+    """
+    day_key = _day_key(offered.day_key_chain, pva=pva, anchors=anchors, at=at)
+    day_public = policy_key_public(day_key)
+    try:
+        storage = Public.decode(offered.storage_public)
+        check_storage_key(storage)
+        approvals = [decode_approval(each) for each in offered.approvals]
+    except (MessageError, Tpm2Error) as error:
+        raise _unacceptable(str(error)) from None
+    vault = Use(use=USE_VAULT, device_id=order.device_id, sho=sho, order_digest=None)
+    counters = [each.state.counter for each in approvals]
+    in_sequence = list(range(counters[0], counters[0] + max(len(counters), GENERATIONS_MIN)))
+    if counters != in_sequence or any(each.use != vault for each in approvals):
+        raise _unacceptable(
+            "uses: expected the vault of this device and operator, at values of the counter that follow one another"
+        )
+    first = approvals[0].state
+    for approval in approvals:
+        state = approval.state
+        if state.counter_name != GENERATION_COUNTER.written().name:
+            raise _unacceptable("counter: expected the generation counter of the template, got another index")
+        if (dict(state.pcr_selections), state.pcr_digest) != (dict(first.pcr_selections), first.pcr_digest):
+            raise _unacceptable("registers: expected one state, got several")
+        _check_signature(approval, day_key=day_key, day_public=day_public)
     return VerifiedApprovals(
         approvals=tuple(approvals), encoded=offered.approvals, day_key=day_public, storage=storage
     )

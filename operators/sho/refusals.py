@@ -37,6 +37,7 @@ class RefusalCode(StrEnum):
     RESULT_MISMATCH = "result-mismatch"
     RESULT_NOT_AFFIRMING = "result-not-affirming"
     APPROVAL_UNACCEPTABLE = "approval-unacceptable"
+    UPDATE_NOT_APPROVED = "update-not-approved"
     # receipts
     RECEIPT_MALFORMED = "receipt-malformed"
     RECEIPT_INVALID = "receipt-invalid"
@@ -116,6 +117,10 @@ REFUSALS: Mapping[RefusalCode, RefusalRule] = {
     RefusalCode.RESULT_MISMATCH: _rule(_FORBIDDEN, _PVA),
     RefusalCode.RESULT_NOT_AFFIRMING: _rule(
         _FORBIDDEN, "bring the platform back into the approved state and validate it again"
+    ),
+    RefusalCode.UPDATE_NOT_APPROVED: _rule(
+        HTTPStatus.CONFLICT,
+        "wait until the supplier has announced the update to this device, and its platform is affirmed; then ask again",
     ),
     RefusalCode.APPROVAL_UNACCEPTABLE: _rule(
         HTTPStatus.BAD_GATEWAY, "tell the PVA's operator; the order waits and is tried again"

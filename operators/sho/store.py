@@ -323,6 +323,13 @@ class Store(DeviceStates):
                 self.check_state(connection, taken.order_id, state)
             self._keep_receipt(connection, taken, at=at)
 
+    @repeated
+    def note_update(self, order_id: str, *, manifest_digest: bytes, approvals: int, at: datetime) -> None:
+        """See `operators.sho.updates.UpdateStore`."""
+        record = {"manifest_digest": manifest_digest.hex(), "approvals": approvals}
+        with transaction(self.engine) as connection:
+            self.audit(connection, "update-approved", order_id, record, at=at)
+
     # subscriptions
 
     def subscription_of(self, order_id: str) -> StoredSubscription | None:

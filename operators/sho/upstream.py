@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from clients.dpf import DpfAnswerError, DpfOperatorClient
 from clients.drf import DrfAnswerError, DrfOperatorClient
-from clients.pva import PvaAnswerError, PvaOperatorClient
+from clients.pva import Approvals, PvaAnswerError, PvaOperatorClient
 from edge.http_client import HttpError, UnreachableError
 from operators.sho.approvals import OfferedApprovals
 from operators.sho.refusals import PeerError
@@ -70,16 +70,33 @@ class PvaApprovals:
 
     def approvals(self, pva: str, *, result_id: str, order_digest: bytes) -> OfferedApprovals:
         """See `operators.sho.provisioning.ApprovalSource`."""
+        client = self._client(pva)
+        with _as_peer(f"PVA {pva}"):
+            return _offered(client.approvals(result_id=result_id, order_digest=order_digest))
+
+    def next_approvals(
+        self, pva: str, *, result_id: str, order_digest: bytes, manifest_digest: bytes
+    ) -> OfferedApprovals:
+        """See `operators.sho.updates.NextApprovalSource`."""
+        client = self._client(pva)
+        with _as_peer(f"PVA {pva}"):
+            return _offered(
+                client.update_approvals(
+                    result_id=result_id, order_digest=order_digest, manifest_digest=manifest_digest
+                )
+            )
+
+    def _client(self, pva: str) -> PvaOperatorClient:
         client = self.clients.get(pva)
         if client is None:
             raise PeerError(f"PVA {pva}", reason="it is none of this operator's PVAs")
-        with _as_peer(f"PVA {pva}"):
-            found = client.approvals(result_id=result_id, order_digest=order_digest)
-        return OfferedApprovals(
-            approvals=found.approvals,
-            day_key_chain=found.day_key_chain,
-            storage_public=found.storage_public,
-        )
+        return client
+
+
+def _offered(found: Approvals) -> OfferedApprovals:
+    return OfferedApprovals(
+        approvals=found.approvals, day_key_chain=found.day_key_chain, storage_public=found.storage_public
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -110,6 +110,28 @@ class DryRunBody(PolicyBody):
         return datetime.fromisoformat(self.since)
 
 
+SharePercent = Annotated[int, Field(ge=0, le=100)]
+
+
+class UpdateBody(Body):
+    """A supplier announces the update to a manifest, to a share of the devices of its models."""
+
+    manifest_digest: Digest
+    share_percent: SharePercent
+
+
+class ShareBody(Body):
+    """A supplier announces an update to more devices."""
+
+    share_percent: SharePercent
+
+
+class NextApprovalBody(ApprovalBody):
+    """An SHO asks for approvals of the state that an announced manifest describes, by a result of its own order."""
+
+    manifest_digest: Digest
+
+
 class SupplierBody(Body):
     """An administrator recognises a supplier; `root` is one PEM certificate.
 

@@ -27,10 +27,12 @@ from edge.refused import AnonymousRefusals, register_refusals
 from pva.approvals import ApprovalDesk
 from pva.explanation import ExplanationDesk
 from pva.manifest_approvals import ManifestApprovalDesk
+from pva.next_states import NextStateDesk
 from pva.policy_desk import PolicyDesk
 from pva.recognition import RecognisedSupplier, RecognitionDesk
 from pva.reissue import ReissueDesk
 from pva.requests import RequestDesk, RequestProgress, ValidationWish
+from pva.rollouts import RolloutDesk
 from pva.signed_requests import SignedRequestDesk, refusal_members
 from pva.watches import WatchDesk
 from pva.web.bodies import SupplierBody, ValidationBody
@@ -38,6 +40,7 @@ from pva.web.manifests import add_manifests
 from pva.web.policies import add_policies
 from pva.web.relying_parties import add_approvals, add_signed_requests
 from pva.web.results import add_explanations, add_results
+from pva.web.updates import add_next_approvals, add_rollouts
 from pva.web.watches import add_watches
 from standards.pki.fingerprints import certificate_sha256
 
@@ -59,6 +62,8 @@ class OperatorDesks:
     recognition: RecognitionDesk
     watches: WatchDesk
     manifests: ManifestApprovalDesk
+    rollouts: RolloutDesk
+    next_states: NextStateDesk
     explanations: ExplanationDesk
     policies: PolicyDesk
     results: ReissueDesk
@@ -86,6 +91,8 @@ def operator_app(
     add_policies(app, desks.policies, clock)
     add_results(app, desks.results, clock)
     add_watches(app, desks.watches, clock)
+    add_rollouts(app, desks.rollouts, clock)
+    add_next_approvals(app, desks.next_states, clock)
 
     def on_refusal(problem: Problem) -> None:
         caller = principal_or_none()

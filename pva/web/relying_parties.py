@@ -56,9 +56,7 @@ def add_approvals(app: Flask, desk: ApprovalDesk, clock: Clock) -> None:
             sho=current_principal().tenant,
             at=clock(),
         )
-        answer = jsonify(_approved(approved))
-        answer.headers["Cache-Control"] = "no-store"
-        return answer
+        return approved_answer(approved)
 
 
 def _caller() -> Caller:
@@ -86,9 +84,12 @@ def _relayed(progress: RelayedProgress) -> dict[str, Any]:
     return shown
 
 
-def _approved(approved: Approved) -> dict[str, Any]:
-    return {
-        "approvals": [encode_base64url(each) for each in approved.given.approvals],
-        "day_key_chain": [encode_base64url(each) for each in approved.given.day_key_chain],
-        "storage_public": encode_base64url(approved.storage_public),
-    }
+def approved_answer(approved: Approved) -> Response:
+    """What an SHO gets: approvals, the day key's certificates, and the storage key of the device."""
+    answer = jsonify(
+        approvals=[encode_base64url(each) for each in approved.given.approvals],
+        day_key_chain=[encode_base64url(each) for each in approved.given.day_key_chain],
+        storage_public=encode_base64url(approved.storage_public),
+    )
+    answer.headers["Cache-Control"] = "no-store"
+    return answer

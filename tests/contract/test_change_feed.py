@@ -112,7 +112,7 @@ class World:
             )
         )
         app.register_blueprint(certificate_routes(certification))
-        app.register_blueprint(status_routes(self.revocation, self.house.holds))
+        app.register_blueprint(status_routes(self.revocation, self.house.holds, self.house.renewals))
         register_problems(app, PROBLEMS)
         principals = PrincipalTable.load(folder / "principals.json", anchors=folder / "anchors.pem")
         enforce_access(app, principals=principals)

@@ -102,7 +102,7 @@ def test_n_of_m_contraindicated_results_ask_for_a_hold_once(life: Life) -> None:
     assert life.asked() == [(Act.HOLD, (second.id, first.id))]
     ask = life.told()
     assert ask.serial == first.result.pfc.serial
-    assert ask.issuer == first.issuing_ca
+    assert ask.issuer == first.credential.issuer
     life.validated(BAD)
     assert life.asked() == []
     assert life.world.store.audit_kinds().count("hold-asked") == 1

@@ -1,6 +1,5 @@
 """The PVA's two applications: routes, roles, schemas and problem documents."""
 
-import hashlib
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -15,20 +14,24 @@ from edge.http_protocol import PEER_CERTIFICATE
 from edge.principals import PrincipalTable, routes_of
 from edge.refused import AnonymousRefusals
 from messages.evidence import encode_evidence
+from pva.next_states import NextStateDesk
 from pva.recognition import RecognitionDesk
 from pva.refusals import REFUSALS, RefusalCode, RefusalError
+from pva.rollouts import RolloutDesk
+from pva.successors import ChainSuccessors
+from pva.update_store import UpdateStore
 from pva.watches import WatchDesk
 from pva.web.device import device_app
 from pva.web.operator import OperatorDesks, operator_app
 from standards.pki import oids
 from standards.rats.fields import encode_base64url
 from tests.contract.certificates import Certificates
+from tests.contract.test_pva_store import sqlite_engine
 from tests.fakes.attesting_device import measurements
-from tests.fakes.pki import NOW, Authority
+from tests.fakes.pki import NOW
 from tests.fakes.pva_watch_memory import MemoryWatches
-from tests.fakes.pva_world import World, reference_manifest
+from tests.fakes.pva_world import World
 from tests.fakes.relying_parties import ORDER, Askers
-from tests.unit.pva.test_recognition import pem
 
 CBOR = "application/cbor"
 RIM = "application/rim+cose"
@@ -55,6 +58,8 @@ class Service:
         self.peers = {name: client.public_bytes(_DER) for name, client in clients.items()}
         self.peers["nobody"] = certificates.client("nobody").public_bytes(_DER)
         table = PrincipalTable.load(folder / "principals.json", anchors=folder / "anchors.pem")
+        engine = sqlite_engine(folder)
+        updates = UpdateStore(engine, random_bytes=self.world.random_bytes)
         self.operator: Flask = operator_app(
             desks=OperatorDesks(
                 requests=self.world.desk,
@@ -72,6 +77,12 @@ class Service:
                     requests=self.world.desk,
                     random_bytes=self.world.random_bytes,
                     watches_max=2,
+                ),
+                rollouts=RolloutDesk(records=updates),
+                next_states=NextStateDesk(
+                    records=updates,
+                    successors=ChainSuccessors(chain_of=self.world.references.manifest_chain),
+                    day_key=self.world.approval_desk.day_key,
                 ),
             ),
             callers=self.world.store,
@@ -136,6 +147,7 @@ def test_routes_of_the_two_listeners_are_disjoint_and_declared(service: Service)
         ("GET", "/v1/results/<result_id>", ("sho", "dpf", "auditor")),
         ("GET", "/v1/results/<result_id>/explanation", ("sho", "dpf", "auditor")),
         ("GET", "/v1/suppliers", ("admin", "auditor", "es", "sho", "dpf")),
+        ("GET", "/v1/updates", ("admin", "auditor", "es", "sho", "dpf")),
         ("GET", "/v1/validation-requests/<request_id>", ("sho", "dpf", "ro-relay")),
         ("GET", "/v1/validations/<request_id>", ("sho",)),
         ("GET", "/v1/watches", ("sho",)),
@@ -150,6 +162,11 @@ def test_routes_of_the_two_listeners_are_disjoint_and_declared(service: Service)
         ("POST", "/v1/policies/check", ("sho", "es")),
         ("POST", "/v1/policies/dry-run", ("sho", "es")),
         ("POST", "/v1/suppliers", ("admin",)),
+        ("POST", "/v1/update-approvals", ("sho",)),
+        ("POST", "/v1/updates", ("es", "admin")),
+        ("POST", "/v1/updates/<digest>/pause", ("es", "admin")),
+        ("POST", "/v1/updates/<digest>/resume", ("es", "admin")),
+        ("POST", "/v1/updates/<digest>/share", ("es", "admin")),
         ("POST", "/v1/validation-requests", ("sho", "dpf", "ro-relay")),
         ("POST", "/v1/validations", ("sho",)),
         ("POST", "/v1/watches", ("sho",)),
@@ -282,6 +299,11 @@ def test_an_order_is_validated_only_for_a_signature(service: Service) -> None:
         ("/v1/validation-requests", {"request": "a" * 32_769}),
         ("/v1/validation-requests", {"request": "a.b.c", "more": 1}),
         ("/v1/approvals", {"result_id": "00"}),
+        ("/v1/update-approvals", {"result_id": "00", "order_digest": "0d" * 32}),
+        (
+            "/v1/update-approvals",
+            {"result_id": "00", "order_digest": "0d" * 32, "manifest_digest": "0d" * 32, "counter": 1},
+        ),
         ("/v1/approvals", {"result_id": "../1", "order_digest": "0d" * 32}),
         ("/v1/approvals", {"result_id": "00", "order_digest": "0d" * 31}),
         ("/v1/approvals", {"result_id": "00", "order_digest": "0d" * 32, "digest": "00" * 32}),
@@ -438,90 +460,3 @@ def test_every_route_serves_its_roles_and_nobody_else(service: Service, name: st
             assert response.status_code not in {401, 403}, (method, rule)
         else:
             assert response.status_code == (401 if name is None else 403), (method, rule)
-
-
-def test_an_admin_recognises_and_a_supplier_sends_its_manifest(service: Service) -> None:
-    root = Authority.root("new root").certificate
-    body = {
-        "supplier": "New",
-        "root": pem(root).decode(),
-        "models": {"m": "1.2.3"},
-        "ocsp_url": "http://127.0.0.1:8102/",
-    }
-    recognised = service.call("root", "POST", "/v1/suppliers", json=body)
-    assert recognised.status_code == 201
-    listed = service.call("watcher", "GET", "/v1/suppliers").get_json()["suppliers"]
-    assert [each["supplier"] for each in listed] == ["Acme", "New"]
-    next_release = reference_manifest(service.world.device, id="release-2", svn=4)
-    signed = service.world.sign(next_release)
-    imported = service.call("root", "POST", "/v1/manifests", data=signed, content_type=RIM)
-    assert imported.status_code == 201
-    assert imported.get_json()["id"] == "release-2"
-    everything = service.call("sho", "GET", "/v1/manifests").get_json()["manifests"]
-    assert {each["id"] for each in everything} == {"release-1", "release-2"}
-
-
-def test_a_manifest_is_checked_imported_approved_twice_read_and_retired(service: Service) -> None:
-    signed = service.world.sign(reference_manifest(service.world.device, id="release-2", svn=4))
-    checked = service.call("root", "POST", "/v1/manifest-checks", data=signed, content_type=RIM)
-    assert (checked.status_code, checked.get_json()["standing"]) == (200, "waiting")
-    assert len(service.call("root", "GET", "/v1/manifests").get_json()["manifests"]) == 1
-    digest = hashlib.sha256(signed).hexdigest()
-    service.call("root", "POST", "/v1/manifests", data=signed, content_type=RIM)
-    path = f"/v1/manifests/{digest}"
-    assert service.call("sho", "GET", path).data == signed
-    first = service.call("root", "POST", f"{path}/approvals", json={})
-    assert (first.get_json()["standing"], first.get_json()["approvals"][0]["by"]) == ("waiting", "root")
-    problem(service.call("root", "POST", f"{path}/approvals", json={}), RefusalCode.APPROVER_NOT_ANOTHER)
-    second = service.call("second", "POST", f"{path}/approvals", json={})
-    assert (second.status_code, second.get_json()["standing"]) == (200, "approved")
-    retired = service.call("second", "POST", f"{path}/retirement", json={"reason": "a flaw"})
-    assert retired.get_json()["standing"] == "retired"
-    assert retired.get_json()["retired"]["reason"] == "a flaw"
-
-
-@pytest.mark.negative
-def test_a_digest_that_is_none_is_not_found(service: Service) -> None:
-    for digest in ("x", "00", "00" * 32):
-        problem(service.call("root", "GET", f"/v1/manifests/{digest}"), RefusalCode.NOT_FOUND)
-    others = service.world.state.manifest_digest.hex()
-    problem(service.call("acme", "GET", f"/v1/manifests/{others}"), RefusalCode.NOT_FOUND)
-
-
-@pytest.mark.negative
-def test_a_supplier_speaks_only_for_itself(service: Service) -> None:
-    signed = service.world.sign(reference_manifest(service.world.device, id="release-2", svn=4))
-    refused = service.call("acme", "POST", "/v1/manifests", data=signed, content_type=RIM)
-    problem(refused, RefusalCode.MANIFEST_WRONG_VENDOR)
-    assert service.call("acme", "GET", "/v1/manifests").get_json() == {"manifests": []}
-    assert service.world.store.audit_kinds() == ("request-refused",)
-
-
-@pytest.mark.negative
-@pytest.mark.parametrize(
-    "changed",
-    [
-        {"ocsp_url": "https://127.0.0.1/"},
-        {"ocsp_url": "ldap://x"},
-        {"ocsp_url": ""},
-        {"models": "m"},
-        {"models": ["m"]},
-        {"models": {"m": "not an OID"}},
-        {"models": {"m": "1.2.3", "n": "1.2.3"}},
-        {"root": ""},
-    ],
-)
-def test_malformed_recognitions(service: Service, changed: dict[str, Any]) -> None:
-    body = {
-        "supplier": "New",
-        "root": "-----",
-        "models": {"m": "1.2.3"},
-        "ocsp_url": "http://127.0.0.1/",
-        **changed,
-    }
-    assert service.call("root", "POST", "/v1/suppliers", json=body).status_code == 422
-
-
-def test_every_refusal_has_its_rule() -> None:
-    assert set(REFUSALS) == set(RefusalCode)
-    assert all(rule.remedy and rule.status >= 400 for rule in REFUSALS.values())

@@ -64,6 +64,7 @@ class Service:
                 validation=self.world.validation,
                 states=self.world.states,
                 receipts=self.world.receipts,
+                updates=self.world.updates,
                 authentication=self.world.authentication,
                 bearer=bearer,
             ),
@@ -154,6 +155,7 @@ def test_routes_of_the_two_listeners_are_disjoint_and_declared(service: Service)
         ("POST", "/v1/registrations", ("drf",)),
         ("POST", "/v1/results", ("pva",)),
         ("POST", "/v1/state-events", ("pva",)),
+        ("POST", "/v1/update-approvals", ("dpf",)),
     ]
 
 

@@ -92,7 +92,7 @@ def test_in_another_state_neither_package_nor_vault_opens(world: TreWorld) -> No
     world.close()
     world.power_on()
     world.extend(4)
-    world.operations.mids.open_vault()
+    world.operations.open_vault()
     assert world.states() == ["BLOCKED"]
     assert isinstance(world.operations.mids.vault.closed["sho-1"], StateRefusedError)
     world.reboot()

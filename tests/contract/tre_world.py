@@ -85,7 +85,7 @@ class TreWorld:
         """Orderly shutdown, power off, power on, and the vault as the TRE opens it at its start."""
         self.close()
         self.power_on()
-        self.operations.mids.open_vault()
+        self.operations.open_vault()
 
     def close(self) -> None:
         """Orderly shutdown and power off."""

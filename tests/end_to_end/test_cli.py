@@ -244,7 +244,15 @@ def test_the_document_can_be_followed_word_for_word(reader: Reader, monkeypatch:
     manifest = next(answer for line, answer in answers.items() if line.startswith("manifest verify"))
     assert [event["scope"] for event in manifest["events"]].count("tre") == 1
     decided = [answer["outcome"] for line, answer in answers.items() if " approve " in line]
-    assert decided == ["waiting", "approved"]
+    assert decided == ["waiting", "approved"] * 2
+    announced = [answer for line, answer in answers.items() if line.startswith("update ")]
+    assert [(each["share_percent"], each["state"]) for each in announced] == [
+        (5, "running"),
+        (5, "paused"),
+        (5, "running"),
+        (100, "running"),
+        (100, "running"),
+    ]
     diff = next(answer for line, answer in answers.items() if line.startswith("manifest diff"))
     assert {row["kind"] for row in diff["differences"]} == {"release"}
     retired = next(answer for line, answer in answers.items() if line.startswith("manifest retire"))

@@ -31,6 +31,7 @@ from ca.key_algorithms import CaPrivateKey, KeyAlgorithm, generate_key
 from ca.manifests import Manifests
 from ca.profiles import Kind
 from ca.records import Authority, Batch, ManifestRecord
+from ca.renewal import Renewals
 from ca.revocation import Revocation
 from ca.revocation_lists import RevocationLists
 from ca.rollover import Rollover
@@ -43,6 +44,7 @@ from messages.batch import BATCH_TYPE, BatchDevice, BatchList
 from standards.pki.fingerprints import ca_id
 from standards.pki.jws import sign_jws
 from standards.rats.corim import Manifest, PlatformReference, sign_manifest
+from standards.rats.manifest import Predecessor
 from tests.fakes.enrolling_device import EnrollingDevice, TpmMaker
 
 NOW = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
@@ -280,6 +282,11 @@ class CaHouse:
         return Est(store=self.store, signing=self.signing, clock=self.clock)
 
     @property
+    def renewals(self) -> Renewals:
+        """The use cases that renew and supersede credentials."""
+        return Renewals(store=self.store, signing=self.signing, clock=self.clock, publish=self.lists.publish)
+
+    @property
     def enrollment(self) -> Enrollment:
         """The use cases of enrolment; one TPM maker is trusted."""
         return Enrollment(
@@ -306,11 +313,15 @@ class CaHouse:
         manifest_id: str = "gw/1",
         models: tuple[str, ...] = ("gw-1",),
         svn: int = 1,
+        follows: ManifestRecord | None = None,
+        until: datetime = NOW + timedelta(days=7),
     ) -> ManifestRecord:
-        """A manifest of the supplier, signed and accepted."""
-        signed = self.signer("manifest-signing", name).sign_manifest(
-            manifest_of(name, manifest_id=manifest_id, models=models, svn=svn)
-        )
+        """A manifest of the supplier, signed and accepted; `until` is when the state of the one before it is over."""
+        manifest = manifest_of(name, manifest_id=manifest_id, models=models, svn=svn)
+        if follows is not None:
+            before = Predecessor(id=follows.manifest_id, digest=follows.digest, until=until)
+            manifest = replace(manifest, predecessor=before, valid_from=self.clock())
+        signed = self.signer("manifest-signing", name).sign_manifest(manifest)
         return self.manifests.accept(signed, caller=supplier(name))
 
     def list_devices(

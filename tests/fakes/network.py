@@ -28,6 +28,7 @@ from messages.mid_package import (
 )
 from messages.operator_token import OperatorSigner
 from messages.order import ORDER_KIND, Order
+from messages.update_approvals import UPDATE_APPROVALS_KIND, UpdateApprovals
 from standards.aka.milenage import MilenageKey
 from standards.aka.vectors import AuthenticationVector, make_vector
 from standards.pki import oids
@@ -46,6 +47,8 @@ MID_KEY = MilenageKey(k=b"K of the MID....", opc=b"OPc of the MID..")
 IMSI = "001010000000001"
 PCID = "001019999999999"
 AMF = b"\x80\x00"
+NEXT_MANIFEST = b"\x4d" * 32
+"""Digest of the manifest that an update leads to."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -305,6 +308,28 @@ class Network:
         )
         instruction = replace(instruction, **changed)  # type: ignore[arg-type] # its members
         return (signer or self.sho).sign(instruction.claims(), typ=INSTRUCTION_KIND.typ)
+
+    def update_approvals(
+        self,
+        following: Target,
+        tre_nonce: bytes,
+        *,
+        approvals: Sequence[ApprovedUse] | None = None,
+        signer: OperatorSigner | None = None,
+        **changed: object,
+    ) -> str:
+        """For the vault in the state of `following`, at its value of the counter and the next two."""
+        use, state = self.use(following, vault=True), following.state
+        states = [replace(state, counter=state.counter + number) for number in range(3)]
+        made = UpdateApprovals(
+            sho=self.sho.issuer,
+            device_id=following.device_id,
+            tre_nonce=tre_nonce,
+            manifest_digest=NEXT_MANIFEST,
+            approvals=tuple(approvals or (self.approve(use, each) for each in states)),
+        )
+        made = replace(made, **changed)  # type: ignore[arg-type] # its members
+        return (signer or self.sho).sign(made.claims(), typ=UPDATE_APPROVALS_KIND.typ)
 
 
 def vector(key: MilenageKey, *, seq: int) -> AuthenticationVector:

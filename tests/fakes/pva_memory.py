@@ -308,9 +308,9 @@ class MemoryStore:
     def _ask_ca(self, result: SignedResult, *, at: datetime) -> None:
         if self.hold_rule is None:
             return
-        name = (result.issuing_ca, result.result.pfc.serial)
+        name = (result.credential.issuer, result.result.pfc.serial)
         of_credential = [
-            each for each in self.results.values() if (each.issuing_ca, each.result.pfc.serial) == name
+            each for each in self.results.values() if (each.credential.issuer, each.result.pfc.serial) == name
         ]
         outcomes = [
             Outcome(

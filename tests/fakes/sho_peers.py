@@ -184,6 +184,22 @@ class FakePva:
         )
         return replace(offered, **self.approval_changes)
 
+    def next_approvals(
+        self, pva: str, *, result_id: str, order_digest: bytes, manifest_digest: bytes
+    ) -> OfferedApprovals:
+        """The vault in the state after an update, at three values of the counter."""
+        self._reach()
+        assert (pva, result_id.partition("-")[0], len(order_digest)) == (self.id, "result", 32)
+        assert len(manifest_digest) == 32
+        vault = Use(use=USE_VAULT, device_id=self.keys.device.device_id, sho=SHO, order_digest=None)
+        signed = [self.approval(vault, COUNTER + more) for more in range(1, 4)]
+        offered = OfferedApprovals(
+            approvals=tuple(self.alter_approval(each).encode() for each in signed),
+            day_key_chain=(certificate_der(self.day_certificate),),
+            storage_public=self.keys.device.storage.encode(),
+        )
+        return replace(offered, **self.approval_changes)
+
     def approval(
         self, use: Use, counter: int, *, key: ec.EllipticCurvePrivateKey | None = None, **changed: Any
     ) -> StateApproval:

@@ -27,6 +27,7 @@ from operators.sho.subscriptions import (
     StoredSubscription,
     SubscriptionMaker,
 )
+from operators.sho.updates import UpdateDesk
 from operators.sho.validation import Pva, Validation
 from standards.pki import oids
 from standards.tpm2.constants import StructureTag
@@ -118,6 +119,13 @@ class World:
             random_bytes=self.random_bytes,
         )
         self.receipts = ReceiptDesk(store=self.store, signer=self.signer, anchors=self.anchors)
+        self.updates = UpdateDesk(
+            store=self.store,
+            pvas=self.pva,
+            signer=self.signer,
+            policy_root=self.policy_root,
+            anchors=self.anchors,
+        )
         self.authentication = AuthenticationCentre(
             store=self.store, maker=self.maker, random_bytes=self.random_bytes
         )
@@ -180,6 +188,12 @@ class World:
         order = self.validating()
         self.validation.take(self.pva.answer_all(), at=self.at)
         self.advance()
+        return self.order(order.id)
+
+    def active(self) -> OrderRecord:
+        """An order whose MID is in the device, as its TRE has signed."""
+        order = self.authorized()
+        self.receipts.take(self.message(order.id), at=self.at)
         return self.order(order.id)
 
     def order(self, order_id: str) -> OrderRecord:

@@ -20,7 +20,7 @@ from m2me_agent.tre.wiring import Parts, wire
 from messages.challenge import CHALLENGE_TYPE, Challenge
 from messages.enrollment import EnrollmentChallenge, EnrollmentResult
 from standards.pki import oids
-from standards.pki.extensions import HardwareModuleName, OperatorRole
+from standards.pki.extensions import ExpectedSystemState, HardwareModuleName, OperatorRole
 from standards.pki.jws import sign_jws
 from standards.tpm2.credential import make_credential
 from standards.tpm2.structures import Public
@@ -153,6 +153,7 @@ class Device:
         device_id: bytes | None = None,
         eku: x509.ObjectIdentifier = oids.EKU_PLATFORM_CREDENTIAL,
         validity: Validity = DEFAULT_VALIDITY,
+        expected_state: ExpectedSystemState | None = None,
     ) -> bytes:
         """An EnrollmentResult with a PfC; each part may be wrong."""
         return platform_credential(
@@ -161,6 +162,7 @@ class Device:
             device_id=self.device_id if device_id is None else device_id,
             eku=eku,
             validity=validity,
+            expected_state=expected_state,
         )
 
     def enroll(self) -> None:
@@ -189,8 +191,10 @@ def platform_credential(
     device_id: bytes,
     eku: x509.ObjectIdentifier = oids.EKU_PLATFORM_CREDENTIAL,
     validity: Validity = DEFAULT_VALIDITY,
+    expected_state: ExpectedSystemState | None = None,
 ) -> bytes:
-    """An EnrollmentResult with a PfC of `issuer`."""
+    """An EnrollmentResult with a PfC of `issuer`, which names a manifest where `expected_state` is given."""
+    named = [] if expected_state is None else [(expected_state.to_extension(), False)]
     module = HardwareModuleName(hw_type=oids.hw_type_of_model(1), serial=device_id)
     leaf = issuer.issue(
         "PfC",
@@ -199,6 +203,7 @@ def platform_credential(
         extensions=[
             (LEAF_USAGE, True),
             (x509.SubjectAlternativeName([module.to_general_name()]), False),
+            *named,
         ],
         validity=validity,
     )

@@ -39,6 +39,7 @@ from messages import (
     order,
     ownership,
     statement,
+    update_approvals,
     validation_request,
 )
 from messages.operator_token import TokenKind
@@ -70,6 +71,12 @@ ELSEWHERE: Final = frozenset(
         ("PVA", "POST", "/v1/manifest-checks"),
         ("PVA", "POST", "/v1/manifests/<digest>/approvals"),
         ("PVA", "POST", "/v1/manifests/<digest>/retirement"),
+        ("PVA", "POST", "/v1/updates"),
+        ("PVA", "GET", "/v1/updates"),
+        ("PVA", "POST", "/v1/updates/<digest>/share"),
+        ("PVA", "POST", "/v1/updates/<digest>/pause"),
+        ("PVA", "POST", "/v1/updates/<digest>/resume"),
+        ("PVA", "POST", "/v1/update-approvals"),
         ("PVA", "POST", "/v1/validations"),
         ("PVA", "GET", "/v1/validations/<request_id>"),
         ("PVA", "GET", "/v1/results/<result_id>/explanation"),
@@ -96,6 +103,7 @@ CLAIMS: Final[dict[str, tuple[ModuleType, str]]] = {
     "authorisation": (authorization, "Authorization"),
     "delivery": (delivery, "Delivery"),
     "instruction": (instruction, "Instruction"),
+    "update approvals": (update_approvals, "UpdateApprovals"),
     "ownership record": (ownership, "Ownership"),
 }
 MAPS: Final[dict[str, tuple[ModuleType, str, int]]] = {
@@ -170,6 +178,8 @@ def applications() -> dict[str, Flask]:
         log=None,
         authorizations=desk,
         manifests=desk,
+        rollouts=desk,
+        next_states=desk,
     )
     nobody = AnonymousRefusals()
     shared: dict[str, Any] = {"clock": desk, "anonymous": nobody}
@@ -188,7 +198,7 @@ def applications() -> dict[str, Flask]:
         "SHO operator": sho_operator(desk, **anonymous),
         "PVA device": pva_device(desk=desk, verifier=desk, **shared),
         "PVA operator": pva_operator(desks=desks, **anonymous),
-        "DPF device": dpf_device(releases=desk, receipts=desk, **shared),
+        "DPF device": dpf_device(releases=desk, receipts=desk, updates=desk, **shared),
         "DPF operator": dpf_operator(desks, **anonymous),
     }
 

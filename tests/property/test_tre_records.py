@@ -13,7 +13,13 @@ from m2me_agent.tre.operator_tokens import OperatorTokens
 from m2me_agent.tre.orders import OrderBook
 from m2me_agent.tre.sequence_numbers import SequenceNumbers
 from m2me_agent.tre.state import TreState
-from m2me_agent.tre.vault_record import Compartment, Installed, OpenCompartment, decode_compartment
+from m2me_agent.tre.vault_record import (
+    Compartment,
+    Installed,
+    NextState,
+    OpenCompartment,
+    decode_compartment,
+)
 from messages.encoding import encode_deterministic
 from messages.mid_package import ApprovedUse
 from tests.fakes.pki import Authority
@@ -39,6 +45,12 @@ ROWS = st.builds(
 APPROVALS = st.builds(
     ApprovedUse, approval=st.binary(min_size=1, max_size=9), delegation=st.binary(min_size=1, max_size=9)
 )
+NEXT_STATES = st.builds(
+    NextState,
+    manifest_digest=st.binary(min_size=32, max_size=32),
+    generation=st.integers(0, 1 << 40),
+    approvals=st.lists(APPROVALS, max_size=2).map(tuple),
+)
 COMPARTMENTS = st.builds(
     Compartment,
     sho=st.just("sho-1"),
@@ -48,6 +60,7 @@ COMPARTMENTS = st.builds(
     version=st.integers(0, 1 << 40),
     journal=st.lists(ROWS, max_size=2).map(tuple),
     approvals=st.lists(APPROVALS, max_size=2).map(tuple),
+    next_state=st.none() | NEXT_STATES,
 )
 OPEN = st.builds(
     OpenCompartment,

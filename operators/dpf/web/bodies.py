@@ -45,6 +45,15 @@ class DeliveryBody(Body):
         return tuple(_decoded(each) for each in self.pfc_chain)
 
 
+class UpdateBody(Body):
+    """A device asks for approvals of the state after an update; all of it in hexadecimal."""
+
+    device_id: DeviceId
+    order_digest: Digest
+    manifest_digest: Digest
+    tre_nonce: Digest
+
+
 class ResultBody(Body):
     """The PVA brings a signed result."""
 

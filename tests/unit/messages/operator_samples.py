@@ -16,6 +16,7 @@ from messages import (
     order,
     ownership,
     state_event,
+    update_approvals,
     validation_request,
 )
 from messages.approval import USE_PACKAGE, USE_VAULT, ApprovedState, StateApproval, Use
@@ -183,6 +184,15 @@ FOR_VAULT = Use(use=USE_VAULT, device_id=DEVICE_ID, sho=SHO, order_digest=None)
 APPROVAL = StateApproval(
     use=FOR_PACKAGE, state=STATE, day_key=DAY_KEY.public.encode(), signature=DAY_KEY.sign(b"a policy")
 )
+UPDATE_APPROVALS = update_approvals.UpdateApprovals(
+    sho=SHO,
+    device_id=DEVICE_ID,
+    tre_nonce=b"\x02" * 32,
+    manifest_digest=b"\x0a" * 32,
+    approvals=(
+        mid_package.ApprovedUse(approval=APPROVAL.encode(), delegation=DAY_KEY.sign(b"a delegation")),
+    ),
+)
 RECEIPT = Receipt(
     device_id=DEVICE_ID,
     order_digest=ORDER_DIGEST,
@@ -222,6 +232,7 @@ TOKENS = {
     "authorisation": Token(read=authorization.read_claims, value=AUTHORIZATION, issuer=SHO),
     "delivery": Token(read=delivery.read_claims, value=DELIVERY, issuer=DPF),
     "instruction": Token(read=instruction.read_claims, value=INSTRUCTION, issuer=SHO),
+    "update approvals": Token(read=update_approvals.read_claims, value=UPDATE_APPROVALS, issuer=SHO),
     "ownership": Token(read=ownership.read_claims, value=OWNERSHIP, issuer="acme"),
     "state event": Token(read=state_event.read_claims, value=STATE_EVENT, issuer="pva.example"),
     "package": Token(read=mid_package.read_claims, value=PACKAGE, issuer=SHO),

@@ -1,5 +1,6 @@
 """Settings of the PVA: what devices are asked to quote, and unknown keys."""
 
+import re
 from datetime import timedelta
 from pathlib import Path
 
@@ -82,6 +83,22 @@ def test_a_hold_takes_three_of_five_within_a_day_if_nothing_is_said(tmp_path: Pa
     read = settings(tmp_path, "")
     assert read.ca is None
     assert read.hold.rule() == HoldRule(contraindicated=3, of=5, within=timedelta(days=1))
+
+
+@pytest.mark.negative
+@pytest.mark.requirement("R24")
+@pytest.mark.parametrize(
+    "url",
+    ["http://sho.example", "https://user@sho.example", "https://sho.example?to=else", "sho.example", ""],
+)
+def test_a_callback_is_an_https_url_and_nothing_more(tmp_path: Path, url: str) -> None:
+    path = tmp_path / "pva.toml"
+    text = SETTINGS.format(more="")
+    assert 'url = "https://' in text
+    path.write_text(re.sub(r'url = "https://[^"]*"', f'url = "{url}"', text))
+    with pytest.raises(SettingsError) as caught:
+        load_settings(PvaSettings, path=path, environ={})
+    assert "url" in str(caught.value)
 
 
 @pytest.mark.negative

@@ -88,7 +88,7 @@ class World:
     def restart(self) -> None:
         """Start the TRE again: what is stored, and the TPM, survive."""
         self.device.start()
-        self.device.operations.mids.open_vault()
+        self.device.operations.open_vault()
 
     def agree(self) -> None:
         """Accept the present order, and consent to it."""

@@ -1,0 +1,109 @@
+"""Routes of the operator listener for updates: announcements by suppliers, approvals of next states for SHOs (R82).
+
+Rule: a supplier announces, widens and holds updates of its own; an SHO has the next state approved for itself alone.
+"""
+
+from http import HTTPStatus
+from typing import Any
+
+from flask import Flask, Response, jsonify
+
+from edge.bodies import json_body
+from edge.principals import current_principal, require
+from edge.process import Clock
+from pva.next_states import NextStateDesk
+from pva.refusals import RefusalCode, RefusalError
+from pva.rollouts import Rollout, RolloutDesk, RolloutState
+from pva.web.bodies import NextApprovalBody, ShareBody, UpdateBody
+from pva.web.relying_parties import approved_answer
+
+_DIGEST_DIGITS = 64
+
+
+def add_rollouts(app: Flask, desk: RolloutDesk, clock: Clock) -> None:
+    """Announce updates, look at them, widen, pause and resume them."""
+
+    @app.post("/v1/updates")
+    @require("es", "admin")
+    def announce_update() -> tuple[Response, int]:
+        body = json_body(UpdateBody)
+        made = desk.announce(
+            bytes.fromhex(body.manifest_digest), share_percent=body.share_percent, at=clock(), **_caller()
+        )
+        return jsonify(_rollout(made)), HTTPStatus.CREATED
+
+    @app.get("/v1/updates")
+    @require("admin", "auditor", "es", "sho", "dpf")
+    def list_updates() -> Response:
+        return jsonify(updates=[_rollout(each) for each in desk.rollouts(only_of=_caller()["only_of"])])
+
+    @app.post("/v1/updates/<digest>/share")
+    @require("es", "admin")
+    def widen_update(digest: str) -> Response:
+        body = json_body(ShareBody)
+        return jsonify(
+            _rollout(desk.widen(_digest(digest), share_percent=body.share_percent, at=clock(), **_caller()))
+        )
+
+    @app.post("/v1/updates/<digest>/pause")
+    @require("es", "admin")
+    def pause_update(digest: str) -> Response:
+        return jsonify(
+            _rollout(desk.set_state(_digest(digest), RolloutState.PAUSED, at=clock(), **_caller()))
+        )
+
+    @app.post("/v1/updates/<digest>/resume")
+    @require("es", "admin")
+    def resume_update(digest: str) -> Response:
+        return jsonify(
+            _rollout(desk.set_state(_digest(digest), RolloutState.RUNNING, at=clock(), **_caller()))
+        )
+
+
+def add_next_approvals(app: Flask, desk: NextStateDesk, clock: Clock) -> None:
+    """Have the state after an update approved."""
+
+    @app.post("/v1/update-approvals")
+    @require("sho")
+    def approve_next_state() -> Response:
+        body = json_body(NextApprovalBody)
+        return approved_answer(
+            desk.approve(
+                body.result_id,
+                order_digest=bytes.fromhex(body.order_digest),
+                manifest_digest=bytes.fromhex(body.manifest_digest),
+                sho=current_principal().tenant,
+                at=clock(),
+            )
+        )
+
+
+def _caller() -> dict[str, Any]:
+    """Who speaks, and for which supplier alone; an administrator speaks for all."""
+    caller = current_principal()
+    return {"by": caller.name, "only_of": caller.tenant if caller.role == "es" else None}
+
+
+def _digest(text: str) -> bytes:
+    try:
+        digest = bytes.fromhex(text) if len(text) == _DIGEST_DIGITS else None
+    except ValueError:
+        digest = None
+    if digest is None:
+        raise RefusalError(
+            RefusalCode.NOT_FOUND,
+            subject="digest of the manifest",
+            reason=f"expected {_DIGEST_DIGITS} hexadecimal digits",
+        )
+    return digest
+
+
+def _rollout(rollout: Rollout) -> dict[str, Any]:
+    return {
+        "manifest_digest": rollout.manifest_digest.hex(),
+        "supplier": rollout.supplier,
+        "share_percent": rollout.share_percent,
+        "state": rollout.state.value,
+        "announced_by": rollout.announced_by,
+        "announced_at": f"{rollout.announced_at:%Y-%m-%dT%H:%M:%SZ}",
+    }
