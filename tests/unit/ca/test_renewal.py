@@ -11,11 +11,12 @@ from cryptography import x509
 from ca.callers import Caller
 from ca.errors import ConflictError, NotFoundError, RefusedError
 from ca.lifecycle import Reason, Status
+from ca.names import crl_name
 from ca.records import Issued
 from ca.renewal import RenewalRequest
 from standards.pki.extensions import ExpectedSystemState, HardwareModuleName
 from standards.pki.fingerprints import spki_der
-from tests.fakes.ca import CaHouse, supplier
+from tests.fakes.ca import ADMIN, CaHouse, supplier
 from tests.fakes.enrolling_device import EnrollingDevice
 
 PVA = Caller(name="pva-1", role="pva", tenant="pva-1")
@@ -129,6 +130,29 @@ def test_the_old_one_is_superseded_when_its_window_is_closed_and_not_before(hous
     assert x509.load_der_x509_crl(listed.der).get_revoked_certificate_by_serial_number(before.serial)
     assert house.renewals.supersede_due() == 0
     assert house.audit_trail()[-1][0] == "certificate-revoked"
+
+
+@pytest.mark.requirement("R82")
+@pytest.mark.check("P12")
+def test_what_is_superseded_is_in_the_list_that_it_names(house: CaHouse) -> None:
+    ca_id = credentials(house)[0].ca_id
+    with house.store.reading() as records:
+        second = records.manifest("acme", "gw/2")
+    house.publish_manifest(manifest_id="gw/3", svn=3, follows=second)
+    house.lists.divide(ca_id, count=2, caller=ADMIN)
+    for _ in range(100):
+        world = house.copy()
+        made = world.renewals.renew(request(world), caller=PVA)
+        if made.crl_partition == 1:
+            break
+    world.clock.advance(minutes=1)
+    world.renewals.renew(request(world, "gw/3", serial=made.serial), caller=PVA)
+    world.clock.advance(days=8)
+    assert world.renewals.supersede_due() == 2
+    before, between, _ = credentials(world)
+    assert (before.crl_partition, between.crl_partition) == (0, 1)
+    lists = [x509.load_der_x509_crl(world.lists.published(crl_name(ca_id, each)).der) for each in (0, 1)]
+    assert [[each.serial_number for each in crl] for crl in lists] == [[before.serial], [between.serial]]
 
 
 @pytest.mark.requirement("R82")
