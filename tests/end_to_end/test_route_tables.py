@@ -29,7 +29,7 @@ from ca.settings import CaSettings
 from edge.database import engine_for
 from edge.http_client import ClientTls, HttpClient, HttpError, UnreachableError, client_context
 from edge.http_server import Listener
-from edge.keys import load_private_key
+from edge.keys import load_any_private_key
 from edge.principals import NOT_REGISTERED, ROLES, routes_of
 from edge.process import system_random
 from edge.refused import AnonymousRefusals
@@ -444,7 +444,7 @@ def test_no_two_roles_share_a_key(scene: Scene) -> None:
         passphrase = next(
             folder / "passphrase" for folder in file.parents if (folder / "passphrase").exists()
         )
-        key = load_private_key(file, passphrase_file=passphrase)
+        key = load_any_private_key(file, passphrase_file=passphrase)
         owners.setdefault(spki_sha256(key.public_key()), set()).add(role)
     for name in ("passphrase", "subscriber-key"):  # what opens keys and stores
         for file in scene.site.state.rglob(name):
