@@ -18,7 +18,7 @@ from cli.commands.issuing_cas import issuing_ca
 from cli.commands.keys import key
 from cli.commands.manifests import manifest
 from cli.commands.policies import policy
-from cli.commands.results import result
+from cli.commands.result_bundles import result
 from cli.commands.runtime_policies import runtime_policy
 from cli.commands.suppliers import supplier
 from cli.commands.validations import validation

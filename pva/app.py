@@ -31,6 +31,7 @@ from pva.approval_store import ApprovalStore
 from pva.approvals import ApprovalDesk, DayKey
 from pva.credential_status import CredentialStatusSource
 from pva.explanation import ExplanationDesk
+from pva.exporting import ExportDesk
 from pva.outbox_store import OutboxStore
 from pva.policy_desk import PolicyDesk
 from pva.policy_store import PolicyStore
@@ -164,6 +165,7 @@ def build_service(settings: PvaSettings) -> PvaService:
         recognition=RecognitionDesk(store=references, policy=policy),
         explanations=ExplanationDesk(records=records, references=references, anchors=anchors),
         policies=PolicyDesk(records=policies),
+        exports=ExportDesk(records=records),
         results=ReissueDesk(
             records=records, anchors=anchors, key=keys["result_key"].key, chain=keys["result_key"].chain
         ),

@@ -56,13 +56,14 @@ class ReferenceManifest:
     """A manifest as imported: its content, the SHA-256 of its signed form, and what its supplier may certify.
 
     `permitted_models` is the name of a model -> hwType of its devices, as recognised now; `runtime` the policy of what may
-    run on the device that is judged, where its supplier gave one.
+    run on the device that is judged, where its supplier gave one; `imported_at` when this PVA took it.
     """
 
     manifest: Manifest
     digest: bytes
     permitted_models: Mapping[str, str]
     runtime: VerifiedRuntimePolicy | None = None
+    imported_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

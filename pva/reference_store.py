@@ -159,7 +159,10 @@ class ReferenceStore:
                 reason="the stored bytes are not those that its digest names",
             )
         return ReferenceManifest(
-            manifest=verified.manifest, digest=digest, permitted_models=dict(row["permitted"])
+            manifest=verified.manifest,
+            digest=digest,
+            permitted_models=dict(row["permitted"]),
+            imported_at=row["imported_at"],
         )
 
     def known_manifests(

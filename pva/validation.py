@@ -34,9 +34,10 @@ from pva.credential import (
     judge_status,
     validate_credential,
 )
+from pva.grounds import Circumstances, Grounds
 from pva.narrowing import PolicyInForce, narrowed
 from pva.policy import AppraisalPolicy
-from pva.policy_facts import PolicyFacts, policy_facts
+from pva.policy_facts import policy_facts
 from pva.quote import PlatformQuote, verify_platform_quote
 from pva.refusals import RefusalCode, RefusalError
 from pva.requests import RelyingParty, ValidationRequest
@@ -64,14 +65,6 @@ class Policies(Protocol):
 
     def in_force(self, party: RelyingParty, *, supplier: str) -> Sequence[PolicyInForce]:
         """Those of the operator that asks, and those of the device's supplier, as they are in force now."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Grounds:
-    """What a result stands on: the evidence as it came, and the facts that policies judged."""
-
-    evidence: bytes
-    facts: PolicyFacts
 
 
 class ValidationStore(Protocol):
@@ -157,7 +150,8 @@ class Verifier:
             # so that evidence which somebody held back never looks like a clock that went back
             history = self.store.device_history(challenge.device_id)
             credential = self._validate_credential(message, challenge=challenge, at=at)  # 3
-            good_until = judge_status(self.status_of(credential, at), credential=credential, at=at)
+            status = self.status_of(credential, at)
+            good_until = judge_status(status, credential=credential, at=at)
             quote = verify_platform_quote(message, challenge=challenge, credential=credential)  # 4
             attempt.authenticated = True
             boot = replay_logs(message, quote=quote)  # 5
@@ -186,7 +180,23 @@ class Verifier:
             )
             self.store.record_result(  # 8
                 result,
-                grounds=Grounds(evidence=body, facts=facts),
+                grounds=Grounds(
+                    evidence=body,
+                    facts=facts,
+                    parts=Circumstances(
+                        at=at,
+                        request=request,
+                        supplier=credential.supplier,
+                        manifest_imported_at=None if reference is None else reference.imported_at,
+                        status=status.raw,
+                        history=history,
+                        policy=self.policy,
+                        policies=policies,
+                        runtime=runtime,
+                        runtime_policy=_applied(reference),
+                    ).parts(),
+                    runtime_policy=None if reference is None else _signed_runtime(reference, runtime),
+                ),
                 history=advance(history, seen, accepted_svn=appraisal.accepted_svn),
                 expected_revision=None if history is None else history.revision,
                 at=at,
@@ -333,3 +343,15 @@ def _sighting(quote: PlatformQuote, *, credential: PlatformCredential, at: datet
         credential_not_before=credential.certificate.not_valid_before_utc,
         at=at,
     )
+
+
+def _applied(reference: ReferenceManifest | None) -> bytes | None:
+    """Digest of the runtime policy that judges the device."""
+    return None if reference is None or reference.runtime is None else reference.runtime.digest
+
+
+def _signed_runtime(reference: ReferenceManifest, runtime: RuntimePolicies) -> tuple[bytes, bytes] | None:
+    """Digest and signed form of that policy, where it is known."""
+    digest = _applied(reference)
+    signed = None if digest is None else runtime.signed.get(digest)
+    return None if digest is None or signed is None else (digest, signed)

@@ -24,6 +24,7 @@ from edge.process import Clock
 from edge.refused import AnonymousRefusals, register_refusals
 from pva.approvals import ApprovalDesk
 from pva.explanation import ExplanationDesk
+from pva.exporting import ExportDesk
 from pva.policy_desk import PolicyDesk
 from pva.recognition import ImportedManifest, RecognisedSupplier, RecognitionDesk
 from pva.reissue import ReissueDesk
@@ -32,7 +33,7 @@ from pva.signed_requests import SignedRequestDesk, refusal_members
 from pva.web.bodies import SupplierBody, ValidationBody
 from pva.web.policies import add_policies
 from pva.web.relying_parties import add_approvals, add_signed_requests
-from pva.web.results import add_explanations, add_results
+from pva.web.results import add_explanations, add_exports, add_results
 from standards.pki.fingerprints import certificate_sha256
 
 MANIFEST_CONTENT_TYPE = "application/rim+cose"
@@ -57,6 +58,7 @@ class OperatorDesks:
     explanations: ExplanationDesk
     policies: PolicyDesk
     results: ReissueDesk
+    exports: ExportDesk
 
 
 def operator_app(
@@ -76,6 +78,7 @@ def operator_app(
     add_explanations(app, desks.explanations, clock)
     add_policies(app, desks.policies, clock)
     add_results(app, desks.results, clock)
+    add_exports(app, desks.exports, clock)
 
     def on_refusal(problem: Problem) -> None:
         caller = principal_or_none()

@@ -7,6 +7,8 @@ import pytest
 
 from messages.evidence import encode_evidence
 from pva.explanation import Reader
+from pva.recheck import recheck
+from pva.refusals import RefusalCode, RefusalError
 from pva.requests import RequestState
 from pva.result_store import delete_what_is_due
 from pva.store import EVIDENCE_LIFE
@@ -16,6 +18,7 @@ from tests.fakes.credentials import hw_type
 from tests.fakes.pki import NOW
 from tests.fakes.pva_memory import MemoryStore
 from tests.fakes.pva_world import TENANT, World, reference_manifest
+from tests.fakes.real_status import signed_status
 
 __all__ = ["postgresql", "world"]
 
@@ -93,3 +96,22 @@ def test_known_manifests_are_those_of_the_model_the_named_one_first(world: World
     assert known(hw_type(), first=world.state.manifest_digest) == ["release-1", "release-5", "release-4"]
     assert known(hw_type(), most=1) == ["release-5"]
     assert known("1.2.3.4") == []
+
+
+@pytest.mark.requirement("R95")
+def test_a_bundle_out_of_the_store_shows_what_its_result_says(world: World) -> None:
+    world.responder = signed_status(world.supplier)
+    world.validate(world.answer())
+    world.device = world.device.later()
+    signed = world.validate(world.answer())
+    reader = Reader(role="sho", tenant=TENANT)
+    bundle = world.export_desk.bundle(signed.id, reader=reader, at=NOW)
+    assert recheck(bundle, anchors=[world.operators.certificate]) == signed.result
+    for stranger in (Reader(role="sho", tenant="sho-2"), Reader(role="es", tenant="Acme")):
+        with pytest.raises(RefusalError) as caught:
+            world.export_desk.bundle(signed.id, reader=stranger, at=NOW)
+        assert caught.value.code is RefusalCode.NOT_FOUND
+    delete_what_is_due(records_of(world), at=NOW + EVIDENCE_LIFE)
+    with pytest.raises(RefusalError) as caught:
+        world.export_desk.bundle(signed.id, reader=reader, at=NOW)
+    assert caught.value.code is RefusalCode.NOT_EXPORTABLE

@@ -21,6 +21,7 @@ from pva import schema
 from pva.approval_store import ApprovalStore
 from pva.approvals import GivenApprovals
 from pva.continuity import advance
+from pva.grounds import Grounds
 from pva.outbox_store import OutboxStore
 from pva.policy_facts import PolicyFacts
 from pva.policy_store import PolicyStore
@@ -30,7 +31,6 @@ from pva.requests import RelyingParty, RequestState
 from pva.result_store import ResultStore
 from pva.store import UNAUTHENTICATED_REFUSALS_MAX, Store
 from pva.store_rows import history_of, row_of_history, row_of_request, row_of_result
-from pva.validation import Grounds
 from standards.rats.errors import RatsError
 from tests.contract.postgresql import postgresql
 from tests.fakes.attesting_device import AttestingDevice, measurements
@@ -43,7 +43,7 @@ from tests.fakes.relying_parties import DPF, ORDER, RELAY, SHO, RelyingParties
 __all__ = ["postgresql"]
 CALLBACKS = frozenset({"sho-1", "dpf-1"})
 FACTS = PolicyFacts(device={}, device_id="", action="validate", manifest={}, context={})
-GROUNDS = Grounds(evidence=b"evidence", facts=FACTS)
+GROUNDS = Grounds(evidence=b"evidence", facts=FACTS, parts={})
 MIGRATIONS = Path(__file__).parents[2] / "pva" / "migrations"
 
 

@@ -1,15 +1,19 @@
 """The PVA's stores in memory: they satisfy the ports, and the contract tests hold them to the same behaviour."""
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
+from edge.ledger import encode_record, leaf_hash
 from messages.reliance import permits_release
 from pva.appraisal import ReferenceManifest
 from pva.approvals import ApprovalFacts, GivenApprovals, OrderApproval, ProvenState
 from pva.continuity import DeviceHistory
 from pva.explanation import SEES_ALL, Reader, RequestOnRecord, ResultOnRecord
+from pva.exporting import ExportableResult
+from pva.grounds import Grounds
 from pva.narrowing import PolicyInForce
 from pva.policy_desk import OWNERS, Owner, PastVerdict, PolicyState, StoredPolicy, refuse_step
 from pva.pushing import PostedResult
@@ -18,7 +22,6 @@ from pva.refusals import RefusalCode, RefusalError
 from pva.requests import RecordedRefusal, RelyingParty, RequestProgress, RequestState, ValidationRequest
 from pva.result import SignedResult
 from pva.store import AUTHENTICATED_REFUSALS_MAX, EVIDENCE_LIFE, UNAUTHENTICATED_REFUSALS_MAX
-from pva.validation import Grounds
 from standards.rats.corim import Manifest, verify_manifest
 
 
@@ -40,6 +43,8 @@ class MemoryStore:
     given: dict[str, GivenApprovals] = field(default_factory=dict)
     evidence: dict[str, tuple[bytes, datetime]] = field(default_factory=dict)
     facts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    grounds: dict[str, tuple[Grounds, bytes, bytes]] = field(default_factory=dict)
+    manifests: Callable[[bytes], bytes | None] | None = None
     policies_of: dict[tuple[Owner, bytes], StoredPolicy] = field(default_factory=dict)
 
     def add_request(
@@ -150,6 +155,38 @@ class MemoryStore:
             self.audit.append("evidence-deleted")
         return len(due)
 
+    def _append_leaf(self, result: SignedResult, *, grounds: Grounds, at: datetime) -> None:
+        record = encode_record(
+            kind="validation-result",
+            subject=result.result.device_id,
+            record={**result.audit_record(), "parts": grounds.digests()},
+            at=at,
+        )
+        self.grounds[result.id] = grounds, record, hashlib.sha256(result.id.encode()).digest()
+
+    def exportable(self, some_id: str, *, reader: Reader) -> ExportableResult | None:
+        """See `pva.exporting.ExportRecords`."""
+        read = self.request_on_record(some_id, reader=reader, at=datetime.max.replace(tzinfo=UTC))
+        if read is None or read.result is None:
+            return None
+        result = self.results[read.request_id]
+        grounds, record, salt = self.grounds[result.id]
+        named = result.result.manifest
+        return ExportableResult(
+            token=result.token,
+            evidence=read.result.evidence,
+            parts=grounds.parts,
+            manifest=None if named is None or self.manifests is None else self.manifests(named.digest),
+            runtime_policy=None if grounds.runtime_policy is None else grounds.runtime_policy[1],
+            leaf_hash=leaf_hash(salt=salt, record=record),
+            record=record,
+            salt=salt,
+        )
+
+    def policy_texts(self, digests: Sequence[bytes]) -> Sequence[str]:
+        """See `pva.exporting.ExportRecords`."""
+        return sorted({each.text for (_, digest), each in self.policies_of.items() if digest in digests})
+
     def in_force(self, party: RelyingParty, *, supplier: str) -> Sequence[PolicyInForce]:
         """See `pva.validation.Policies`."""
         owners = {Owner(role="es", tenant=supplier), Owner(role=party.role, tenant=party.tenant)}
@@ -252,6 +289,7 @@ class MemoryStore:
         self.revisions[result.id] = history.revision
         self.evidence[result.id] = grounds.evidence, at + EVIDENCE_LIFE
         self.facts[result.id] = grounds.facts.to_json()
+        self._append_leaf(result, grounds=grounds, at=at)
         for audience in self.callbacks & set(result.result.audience):
             posted = PostedResult(
                 result_id=result.id,
@@ -407,6 +445,10 @@ class MemoryReferences:
         """See `pva.recognition.RecognitionStore`."""
         return tuple(sorted(self.by_digest.values(), key=lambda each: (each.imported_at, each.digest)))
 
+    def signed_manifest(self, digest: bytes) -> bytes | None:
+        """The signed form of a manifest."""
+        return self.by_digest[digest].signed if digest in self.by_digest else None
+
     def reference_manifest(self, digest: bytes) -> ReferenceManifest | None:
         """See `pva.validation.References`."""
         held = self.by_digest.get(digest)
@@ -414,7 +456,12 @@ class MemoryReferences:
             return None
         supplier = self.by_name[held.supplier]
         verified = verify_manifest(held.signed, anchors=[supplier.root], at=held.imported_at)
-        return ReferenceManifest(manifest=verified.manifest, digest=digest, permitted_models=supplier.models)
+        return ReferenceManifest(
+            manifest=verified.manifest,
+            digest=digest,
+            permitted_models=supplier.models,
+            imported_at=held.imported_at,
+        )
 
     def known_manifests(
         self, *, supplier: str, hw_type: str, first: bytes | None, count_max: int

@@ -70,6 +70,7 @@ ELSEWHERE: Final = frozenset(
         ("PVA", "GET", "/v1/validations/<request_id>"),
         ("PVA", "GET", "/v1/results/<result_id>/explanation"),
         ("PVA", "GET", "/v1/results/<result_id>"),
+        ("PVA", "GET", "/v1/results/<result_id>/bundle"),
         ("PVA", "GET", "/v1/policies"),
         ("PVA", "GET", "/v1/policies/<digest>"),
         ("PVA", "POST", "/v1/policies"),
@@ -158,6 +159,7 @@ def applications() -> dict[str, Flask]:
         explanations=desk,
         policies=desk,
         results=desk,
+        exports=desk,
         bearer=desk,
     )
     nobody = AnonymousRefusals()

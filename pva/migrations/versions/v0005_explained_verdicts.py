@@ -45,6 +45,21 @@ def _create_policies() -> None:
     )
     op.create_index("ix_result_facts_supplier", "result_facts", ["supplier"])
     op.create_table(
+        "result_grounds",
+        sa.Column("result_id", sa.String(64), nullable=False),
+        sa.Column("parts", sa.JSON(), nullable=False),
+        sa.Column("runtime_policy", sa.LargeBinary(32), nullable=True),
+        sa.Column("leaf_hash", sa.LargeBinary(32), nullable=False),
+        sa.ForeignKeyConstraint(["result_id"], ["results.id"], name="fk_result_grounds_result_id_results"),
+        sa.PrimaryKeyConstraint("result_id", name="pk_result_grounds"),
+    )
+    op.create_table(
+        "runtime_policies",
+        sa.Column("digest", sa.LargeBinary(32), nullable=False),
+        sa.Column("signed", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("digest", name="pk_runtime_policies"),
+    )
+    op.create_table(
         "policies",
         sa.Column("role", sa.String(16), nullable=False),
         sa.Column("owner", sa.String(128), nullable=False),
