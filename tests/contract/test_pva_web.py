@@ -65,6 +65,7 @@ class Service:
                 manifests=self.world.manifest_desk,
                 policies=self.world.policy_desk,
                 results=self.world.reissue_desk,
+                exports=self.world.export_desk,
                 watches=WatchDesk(
                     store=MemoryWatches(
                         store=self.world.store, callbacks=frozenset(), event_life=timedelta(days=1)
@@ -134,6 +135,7 @@ def test_routes_of_the_two_listeners_are_disjoint_and_declared(service: Service)
         ("GET", "/v1/policies", ("sho", "es", "auditor")),
         ("GET", "/v1/policies/<digest>", ("sho", "es", "auditor")),
         ("GET", "/v1/results/<result_id>", ("sho", "dpf", "auditor")),
+        ("GET", "/v1/results/<result_id>/bundle", ("sho", "dpf", "auditor")),
         ("GET", "/v1/results/<result_id>/explanation", ("sho", "dpf", "auditor")),
         ("GET", "/v1/suppliers", ("admin", "auditor", "es", "sho", "dpf")),
         ("GET", "/v1/validation-requests/<request_id>", ("sho", "dpf", "ro-relay")),
