@@ -135,13 +135,7 @@ def build_service(settings: PvaSettings) -> PvaService:
     """Build everything that the settings describe; serves nothing yet."""
     engine = engine_for(settings.database)
     migrate(engine, MIGRATIONS)
-    store = Store(
-        engine,
-        random_bytes=system_random,
-        callbacks=frozenset(settings.callbacks),
-        evidence_life=timedelta(days=settings.evidence_days),
-        hold_rule=None if settings.ca is None else settings.hold.rule(),
-    )
+    store = _store(settings, engine)
     records = ResultStore(engine, random_bytes=system_random)
     policies = PolicyStore(engine, random_bytes=system_random)
     references = ReferenceStore(engine, random_bytes=system_random)
@@ -205,6 +199,16 @@ def build_service(settings: PvaSettings) -> PvaService:
             *watching.periodic,
             *log_work(settings.audit_log, log),
         ),
+    )
+
+
+def _store(settings: PvaSettings, engine: sa.Engine) -> Store:
+    return Store(
+        engine,
+        random_bytes=system_random,
+        callbacks=frozenset(settings.callbacks),
+        evidence_life=timedelta(days=settings.evidence_days),
+        hold_rule=None if settings.ca is None else settings.hold.rule(),
     )
 
 

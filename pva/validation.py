@@ -25,7 +25,7 @@ from edge.process import logger
 from messages.challenge import CHALLENGE_BYTES_MAX, CHALLENGE_TYPE, RECOVERY, Challenge, read_claims
 from messages.errors import MessageError
 from messages.evidence import EvidenceMessage, decode_evidence
-from pva.appraisal import ReferenceManifest, appraise, for_recovery
+from pva.appraisal import Appraisal, ReferenceManifest, appraise, for_recovery
 from pva.boot_events import BootEvents, replay_logs
 from pva.continuity import DeviceHistory, Sighting, advance, identity_conflict
 from pva.credential import PlatformCredential, Supplier, judge_status
@@ -35,7 +35,7 @@ from pva.known import Known
 from pva.manifest_chain import ManifestChain
 from pva.narrowing import PolicyInForce, narrowed
 from pva.policy import AppraisalPolicy, PolicyVariants
-from pva.policy_facts import policy_facts
+from pva.policy_facts import PolicyFacts, policy_facts
 from pva.quote import PlatformQuote, verify_platform_quote
 from pva.reference_choice import check_named, choose_reference
 from pva.refusals import RefusalCode, RefusalError
@@ -177,19 +177,12 @@ class Verifier:
             reference = _allowing(reference, runtime=runtime, credential=credential)
             _refuse_missing_log(boot, reference=reference)
             policies = self.policies.in_force(request.party, supplier=credential.supplier.name)
-            policy = self.judging.including(
-                runtime_policies=runtime.digests, policies=tuple(sorted(each.digest for each in policies))
-            )
+            policy = self._policy(runtime, policies=policies)
             baseline = appraise(  # 6
                 quote, boot=boot, reference=reference, history=history, seen=seen, policy=policy
             )
             facts = policy_facts(baseline, boot=boot, credential=credential, history=history, request=request)
-            if (
-                challenge.purpose == RECOVERY
-            ):  # what a hold stands on is the baseline's, and so is what ends it (D6)
-                appraisal = for_recovery(baseline)
-            else:
-                appraisal = narrowed(baseline, facts=facts, policies=policies)
+            appraisal = _final(baseline, challenge=challenge, facts=facts, policies=policies)
             result = sign_result(  # 7
                 appraisal,
                 challenge=challenge,
@@ -224,6 +217,11 @@ class Verifier:
             )
         self.announce(result)
         return result
+
+    def _policy(self, runtime: RuntimePolicies, *, policies: Sequence[PolicyInForce]) -> AppraisalPolicy:
+        """The baseline with all that judges beside it, by digest."""
+        digests = tuple(sorted(each.digest for each in policies))
+        return self.judging.including(runtime_policies=runtime.digests, policies=digests)
 
     def _own_challenge(self, token: str, *, at: datetime) -> Challenge:
         """The challenge, once proven to be one that this PVA signed; its time is not judged here."""
@@ -341,6 +339,15 @@ def _allowing(
     """The same, with the policy of what may run on the model of the device."""
     allowed = runtime.of(supplier=credential.supplier.name, hw_type=credential.hw_type)
     return None if reference is None else replace(reference, runtime=allowed)
+
+
+def _final(
+    baseline: Appraisal, *, challenge: Challenge, facts: PolicyFacts, policies: Sequence[PolicyInForce]
+) -> Appraisal:
+    """The verdict after the policies; what a hold stands on is the baseline's, and so is what ends it (D6)."""
+    if challenge.purpose == RECOVERY:
+        return for_recovery(baseline)
+    return narrowed(baseline, facts=facts, policies=policies)
 
 
 def _refuse_missing_log(boot: BootEvents, *, reference: ReferenceManifest | None) -> None:
