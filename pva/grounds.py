@@ -7,7 +7,7 @@ was; so a verdict can be computed again without this PVA, and a part that was ch
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Final, Self
@@ -17,6 +17,7 @@ from cryptography import x509
 from messages.runtime_policy import VerifiedRuntimePolicy
 from pva.continuity import DeviceHistory, ImaProgress, Sighting
 from pva.credential import Supplier
+from pva.known import Kept
 from pva.manifest_chain import ChainedManifest, ManifestChain
 from pva.manifest_records import ManifestApproval, Retirement
 from pva.narrowing import PolicyInForce
@@ -71,21 +72,8 @@ class Circumstances:
 
     def parts(self) -> Mapping[str, bytes]:
         """Every part in its encoding."""
-        supplier, policy, chain = self.supplier, self.policy, self.chain
-        recognition = {
-            "name": supplier.name,
-            "root": _hex(certificate_der(supplier.root)),
-            "models": sorted(supplier.models.items()),
-            "ocsp_url": supplier.ocsp_url,
-        }
-        baseline = {
-            "pcr_selections": {str(bank): pcrs for bank, pcrs in policy.pcr_selections.items()},
-            "clock_grace_s": int(policy.clock_grace.total_seconds()),
-            "result_life_s": int(policy.result_life.total_seconds()),
-            "ima": policy.ima,
-            "runtime_policies": [_hex(each) for each in self.runtime.digests],
-            "runtime_policy": None if self.applied is None else _hex(self.applied.digest),
-        }
+        chain = self.chain
+        applied = None if self.applied is None else self.applied.digest
         held = {
             "links": [] if chain is None else [_link(each) for each in chain.links],
             "permitted_models": [] if chain is None else sorted(chain.permitted_models.items()),
@@ -97,11 +85,11 @@ class Circumstances:
             {
                 TIME: _encoded(self.at.isoformat()),
                 REQUEST: _encoded(_request(self.request)),
-                RECOGNITION: _encoded(recognition),
+                RECOGNITION: _recognition(self.supplier),
                 STATUS: self.status,
                 CHAIN: _encoded(held),
                 HISTORY: _encoded(None if self.history is None else _history(self.history)),
-                POLICY: _encoded(baseline),
+                POLICY: _policy(self.policy, self.runtime.digests, applied),
                 POLICIES: _encoded(owned),
             }
         )
@@ -208,6 +196,45 @@ def read_policy(part: bytes) -> tuple[AppraisalPolicy, tuple[bytes, ...], bytes 
 def read_policies(part: bytes) -> list[tuple[str, str, bytes]]:
     """Role, owner and digest of each policy that judged. Raises ValueError."""
     return [(each["role"], each["owner"], each["digest"]) for each in _decoded(part)]
+
+
+_ENCODED_MAX = 256
+_recognitions: Kept[str, tuple[Supplier, bytes]] = Kept(weight_max=_ENCODED_MAX)
+_policies: Kept[tuple[bytes, tuple[bytes, ...], bytes | None], bytes] = Kept(weight_max=_ENCODED_MAX)
+"""Encodings of what is the same in many validations, by their content."""
+
+
+def _recognition(supplier: Supplier) -> bytes:
+    held = _recognitions.get(supplier.name)
+    if held is not None and held[0] == supplier:
+        return held[1]
+    value = {
+        "name": supplier.name,
+        "root": _hex(certificate_der(supplier.root)),
+        "models": sorted(supplier.models.items()),
+        "ocsp_url": supplier.ocsp_url,
+    }
+    part = _encoded(value)
+    _recognitions.put(supplier.name, (replace(supplier, models=dict(supplier.models)), part))
+    return part
+
+
+def _policy(policy: AppraisalPolicy, runtime: tuple[bytes, ...], applied: bytes | None) -> bytes:
+    key = policy.digest, runtime, applied
+    held = _policies.get(key)
+    if held is not None:
+        return held
+    value = {
+        "pcr_selections": {str(bank): pcrs for bank, pcrs in policy.pcr_selections.items()},
+        "clock_grace_s": int(policy.clock_grace.total_seconds()),
+        "result_life_s": int(policy.result_life.total_seconds()),
+        "ima": policy.ima,
+        "runtime_policies": [_hex(each) for each in runtime],
+        "runtime_policy": None if applied is None else _hex(applied),
+    }
+    part = _encoded(value)
+    _policies.put(key, part)
+    return part
 
 
 def _request(request: ValidationRequest) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from pva.recheck import Rechecked, recheck
 from pva.result import SignedResult
 from standards.pki.crl import Revocation, RevocationReason
 from tests.fakes.attesting_device import AttestingDevice
+from tests.fakes.credentials import MODEL
 from tests.fakes.pki import NOW
 from tests.fakes.pva_world import TENANT, World, reference_manifest
 from tests.fakes.real_status import signed_status
@@ -119,3 +120,17 @@ def test_what_a_verifier_knew_is_no_part_of_a_bundle() -> None:
     assert again(world, bundle).result == signed.result
     changed = parts[EVIDENCE][:-1] + bytes([parts[EVIDENCE][-1] ^ 1])
     assert fault(world, encode_bundle({**parts, EVIDENCE: changed})) == EVIDENCE
+
+
+def test_what_an_administrator_changed_is_in_the_next_bundle() -> None:
+    """What is encoded once for many validations is encoded again when it is another."""
+    world = World()
+    world.responder = signed_status(world.supplier)
+    before = decode_bundle(bundle_of(world, world.validate(world.answer())))
+    world.recognise(world.supplier, models=(MODEL, "hex"))
+    world.device = world.device.later()
+    signed = world.validate(world.answer())
+    after = bundle_of(world, signed)
+    assert b"hex" in decode_bundle(after)["chain"]
+    assert before["recognition"] != decode_bundle(after)["recognition"]
+    assert again(world, after).result == signed.result
