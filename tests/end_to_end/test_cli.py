@@ -82,6 +82,8 @@ class Reader:
         (self.folder / "gateway.efi").write_bytes(image(unified()).data)
         row = f"{self.words['DEVICE_ID']},gateway-3,sn-1"
         (self.folder / "devices.csv").write_text(f"device_id,model,serial\n{row}\n")
+        others = f"{'ab' * 32},gateway-3,sn-2"
+        (self.folder / "more-devices.csv").write_text(f"device_id,model,serial\n{others}\n")
 
     def type(self, line: str) -> dict[str, Any]:
         """Type one command of the document; its answer."""
@@ -141,6 +143,8 @@ class Reader:
 
     def _after_batch_import(self, answer: dict[str, Any]) -> None:
         assert answer["devices"] == 1
+        if answer["batch"] != "2031-07":  # the others are not here
+            return
         self.power_on(self.scene.release())
         enrolled = self.scene.devices[DEVICE].agent("enroll")
         assert enrolled.status == 0, enrolled
