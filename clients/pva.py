@@ -176,6 +176,11 @@ class PvaOperatorClient:
         path = f"/v1/results/{quote(some_id, safe='')}?profile={quote(profile, safe='')}"
         return fields_of(self._http.get_json(path), "result").text("result", size_max=TOKEN_MAX)
 
+    def export_result(self, some_id: str) -> bytes:
+        """A result with all that it stands on, as one file (sho and dpf their own, auditor)."""
+        path = f"/v1/results/{quote(some_id, safe='')}/bundle"
+        return self._http.get(path, accept="application/json").body
+
     def check_policy(self, text: str) -> CheckedPolicy:
         """What is wrong with a policy (sho, es); nothing is stored."""
         return read_checked(fields_of(self._http.post_json("/v1/policies/check", {"text": text}), "check"))

@@ -26,7 +26,7 @@ from edge.serialization import repeated
 from edge.settings import Settings, SettingsPath
 from standards.merkle.checkpoint import Checkpoint, VerifierKey, check_name, sign_checkpoint
 from standards.merkle.tiles import TILE_WIDTH, TileNodes, encode_entries, grown_tiles, width_at
-from standards.merkle.tree import EMPTY_ROOT, HASH_SIZE, leaf_digest, tree_root
+from standards.merkle.tree import EMPTY_ROOT, HASH_SIZE, inclusion_proof, leaf_digest, tree_root
 
 BATCH: Final = 1024
 """Leaves that one transaction puts in order at most."""
@@ -64,6 +64,15 @@ class LogSigner:
     def verifier(self) -> VerifierKey:
         """What others verify its checkpoints with."""
         return VerifierKey(name=self.name, public_key=self.key.public_key())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeafProof:
+    """That a leaf is in the log: its index, the digests of its inclusion proof, and the signed checkpoint."""
+
+    index: int
+    proof: tuple[bytes, ...]
+    note: str
 
 
 class AuditLog:
@@ -144,6 +153,19 @@ class AuditLog:
         with transaction(self._engine, write=False) as connection:
             row = connection.execute(query).mappings().first()
             return None if row is None else LedgerEntry(**row)
+
+    def prove(self, leaf_hash: bytes) -> LeafProof | None:
+        """That a leaf is in the tree that was signed last; None while it has no place in it."""
+        table, checkpoints = self._ledger.table, self._ledger.checkpoints
+        place = sa.select(table.c.log_index).where(table.c.leaf_hash == leaf_hash)
+        newest = sa.select(checkpoints).order_by(checkpoints.c.size.desc()).limit(1)
+        with transaction(self._engine, write=False) as connection:
+            index = connection.execute(place).scalar()
+            signed = connection.execute(newest).first()
+            if index is None or signed is None or index >= signed.size:
+                return None
+            nodes = TileNodes(lambda level, number: self._tile(connection, level, number))
+            return LeafProof(index=index, proof=inclusion_proof(index, signed.size, nodes), note=signed.note)
 
     def _last(self, connection: sa.Connection) -> Checkpoint | None:
         table = self._ledger.checkpoints

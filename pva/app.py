@@ -39,6 +39,7 @@ from pva.approval_store import ApprovalStore
 from pva.approvals import ApprovalDesk, DayKey
 from pva.credential_status import CredentialStatusSource
 from pva.explanation import ExplanationDesk
+from pva.exporting import ExportDesk
 from pva.known import Known
 from pva.manifest_approvals import ManifestApprovalDesk
 from pva.next_states import NextStateDesk
@@ -191,6 +192,7 @@ def build_service(settings: PvaSettings) -> PvaService:
         explanations=ExplanationDesk(records=records, references=references, anchors=anchors),
         manifests=ManifestApprovalDesk(records=references, needed=settings.manifest_approvals),
         policies=PolicyDesk(records=policies),
+        exports=ExportDesk(records=records, log=log),
         results=ReissueDesk(
             records=records, anchors=anchors, key=keys["result_key"].key, chain=keys["result_key"].chain
         ),

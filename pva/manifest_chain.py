@@ -32,6 +32,7 @@ from datetime import datetime
 from enum import IntEnum, unique
 from typing import Protocol, Self
 
+from pva.manifest_records import ManifestApproval, Retirement
 from pva.refusals import RefusalCode, RefusalError
 from standards.rats.corim import Manifest
 
@@ -189,13 +190,26 @@ class Validity:
 class ChainedManifest:
     """A manifest of a chain: its content, the SHA-256 of its signed form, and what administrators said of it.
 
-    `approved` once enough of them approved it; a retired one stays approved.
+    `imported_at` is when its signature was verified first, `approved_at` when enough administrators had approved it, None
+    before; `approvals` are theirs. A retired one stays approved.
     """
 
     manifest: Manifest
     digest: bytes
-    approved: bool
-    retired: bool
+    imported_at: datetime
+    approvals: tuple[ManifestApproval, ...] = ()
+    approved_at: datetime | None = None
+    retirement: Retirement | None = None
+
+    @property
+    def approved(self) -> bool:
+        """Whether it counts."""
+        return self.approved_at is not None
+
+    @property
+    def retired(self) -> bool:
+        """Whether it was withdrawn."""
+        return self.retirement is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

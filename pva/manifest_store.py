@@ -22,7 +22,7 @@ from pva.manifest_chain import LINE_MAX, ChainedManifest, ManifestChain
 from pva.manifest_records import ImportedManifest, ManifestApproval, Retirement
 from pva.recognition import check_record, no_such_manifest
 from pva.refusals import RefusalCode, RefusalError
-from standards.rats.corim import read_unverified
+from standards.rats.corim import VerifiedManifest, read_unverified
 
 
 class ManifestStore:
@@ -135,11 +135,16 @@ class ManifestStore:
                 rows.append(row)
                 following = query.where(table.c.succeeds == row["digest"])
                 row = connection.execute(following).mappings().first()
+            approvals = _approvals(connection, [each["digest"] for each in rows])
         if not rows:
             return None
         return ManifestChain(
             links=tuple(
-                _link(row, before=rows[number - 1] if number else None, known=self._known)
+                _link(
+                    row,
+                    verified=_verified(row, before=rows[number - 1] if number else None, known=self._known),
+                    approvals=approvals.get(row["digest"], ()),
+                )
                 for number, row in enumerate(rows)
             ),
             permitted_models=dict(rows[0]["permitted"]),
@@ -164,8 +169,8 @@ class ManifestStore:
         )
 
 
-def _link(row: sa.RowMapping, *, before: sa.RowMapping | None, known: KnownManifests) -> ChainedManifest:
-    """A row as a link of a chain, verified anew."""
+def _verified(row: sa.RowMapping, *, before: sa.RowMapping | None, known: KnownManifests) -> VerifiedManifest:
+    """The manifest of a row, verified anew, that follows the one before it."""
     verified = known.verified(row["signed"], root=row["root"], at=row["imported_at"])
     predecessor = verified.manifest.predecessor
     follows = before is None or (
@@ -179,29 +184,54 @@ def _link(row: sa.RowMapping, *, before: sa.RowMapping | None, known: KnownManif
             subject=f"manifest {row['manifest_id']!r}",
             reason="the stored bytes are not those that its digest names, or not of a successor",
         )
+    return verified
+
+
+def _link(
+    row: sa.RowMapping, *, verified: VerifiedManifest, approvals: tuple[ManifestApproval, ...]
+) -> ChainedManifest:
+    """A row as a link of a chain."""
     return ChainedManifest(
         manifest=verified.manifest,
         digest=verified.digest,
-        approved=row["approved_at"] is not None,
-        retired=row["retired_at"] is not None,
+        imported_at=row["imported_at"],
+        approvals=approvals,
+        approved_at=row["approved_at"],
+        retirement=_retirement(row),
     )
 
 
-def _records(connection: sa.Connection, *, digest: bytes | None = None) -> tuple[ImportedManifest, ...]:
-    table, given = schema.manifests, schema.manifest_approvals
-    query = sa.select(table).order_by(table.c.imported_at, table.c.digest)
-    approvals = sa.select(given).order_by(given.c.approved_at, given.c.approver)
-    if digest is not None:
-        query, approvals = query.where(table.c.digest == digest), approvals.where(given.c.digest == digest)
-    by_digest: dict[bytes, list[ManifestApproval]] = {}
-    for row in connection.execute(approvals).mappings():
-        by_digest.setdefault(row["digest"], []).append(
-            ManifestApproval(
-                approver=row["approver"], key_sha256=row["key_sha256"], approved_at=row["approved_at"]
-            )
+def _retirement(row: sa.RowMapping) -> Retirement | None:
+    if row["retired_at"] is None:
+        return None
+    return Retirement(by=row["retired_by"], at=row["retired_at"], reason=row["retired_reason"])
+
+
+def _approvals(
+    connection: sa.Connection, digests: Sequence[bytes] | None
+) -> Mapping[bytes, tuple[ManifestApproval, ...]]:
+    """The approvals of these manifests, or of all, by digest, oldest first."""
+    given = schema.manifest_approvals
+    query = sa.select(given).order_by(given.c.approved_at, given.c.approver)
+    if digests is not None:
+        query = query.where(given.c.digest.in_(digests))
+    by_digest: dict[bytes, tuple[ManifestApproval, ...]] = {}
+    for row in connection.execute(query).mappings():
+        approval = ManifestApproval(
+            approver=row["approver"], key_sha256=row["key_sha256"], approved_at=row["approved_at"]
         )
+        by_digest[row["digest"]] = (*by_digest.get(row["digest"], ()), approval)
+    return by_digest
+
+
+def _records(connection: sa.Connection, *, digest: bytes | None = None) -> tuple[ImportedManifest, ...]:
+    table = schema.manifests
+    query = sa.select(table).order_by(table.c.imported_at, table.c.digest)
+    if digest is not None:
+        query = query.where(table.c.digest == digest)
+    approvals = _approvals(connection, None if digest is None else [digest])
     return tuple(
-        _record_of(row, approvals=tuple(by_digest.get(row["digest"], ())))
+        _record_of(row, approvals=approvals.get(row["digest"], ()))
         for row in connection.execute(query).mappings()
     )
 
@@ -215,7 +245,6 @@ def _record(connection: sa.Connection, digest: bytes) -> ImportedManifest:
 
 def _record_of(row: sa.RowMapping, *, approvals: tuple[ManifestApproval, ...]) -> ImportedManifest:
     manifest = read_unverified(row["signed"])  # what it says is shown, and verified anew where it counts
-    retired = row["retired_at"] is not None
     return ImportedManifest(
         digest=row["digest"],
         id=row["manifest_id"],
@@ -232,7 +261,5 @@ def _record_of(row: sa.RowMapping, *, approvals: tuple[ManifestApproval, ...]) -
         imported_at=row["imported_at"],
         approvals=approvals,
         approved_at=row["approved_at"],
-        retirement=Retirement(by=row["retired_by"], at=row["retired_at"], reason=row["retired_reason"])
-        if retired
-        else None,
+        retirement=_retirement(row),
     )

@@ -75,6 +75,7 @@ class RefusalCode(StrEnum):
     REQUEST_CONFLICT = "request-conflict"
     ENCRYPTION_KEY_UNACCEPTABLE = "encryption-key-unacceptable"
     PROFILE_NOT_OFFERED = "profile-not-offered"
+    NOT_EXPORTABLE = "not-exportable"
     # policies
     POLICY_FAULTY = "policy-faulty"
     POLICY_STATE = "policy-state"
@@ -316,6 +317,10 @@ REFUSALS: Mapping[RefusalCode, RefusalRule] = {
     ),
     RefusalCode.PROFILE_NOT_OFFERED: RefusalRule(
         status=HTTPStatus.BAD_REQUEST, remedy="ask for the profile ietf (the default) or deployed"
+    ),
+    RefusalCode.NOT_EXPORTABLE: RefusalRule(
+        status=HTTPStatus.GONE,
+        remedy="export a result while its evidence is kept (the PVA's setting evidence_days)",
     ),
     RefusalCode.POLICY_FAULTY: RefusalRule(
         status=HTTPStatus.UNPROCESSABLE_ENTITY,

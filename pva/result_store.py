@@ -4,7 +4,10 @@ Rule: every query is scoped by the reader. Evidence lies in a table of its own a
 signed result with its findings, and the audit leaf with the digest of the evidence, stay.
 """
 
+import base64
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -14,13 +17,14 @@ from edge.process import RandomBytes
 from edge.serialization import repeated
 from pva import schema
 from pva.explanation import SEES_ALL, Reader, RequestOnRecord, ResultOnRecord
+from pva.exporting import ExportableResult
 from pva.store_rows import refusal_of, state_of_request
 
 DELETED_AT_ONCE_MAX = 500
 
 
 class ResultStore:
-    """Satisfies `pva.explanation.ValidationRecords`; deletes evidence."""
+    """Satisfies `pva.explanation.ValidationRecords` and `pva.exporting.ExportRecords`; deletes evidence."""
 
     def __init__(self, engine: sa.Engine, *, random_bytes: RandomBytes) -> None:
         """Work on an engine whose schema is migrated; `random_bytes` salts audit leaves."""
@@ -49,6 +53,51 @@ class ResultStore:
                 supplier=row["supplier"],
                 hw_type=row["hw_type"],
             )
+
+    def exportable(self, some_id: str, *, reader: Reader) -> ExportableResult | None:
+        """See `pva.exporting.ExportRecords`."""
+        grounds, ledger = schema.result_grounds, schema.ledger.table
+        query = _readable(some_id, reader=reader).add_columns(
+            grounds.c.parts,
+            grounds.c.leaf_hash,
+            ledger.c.record,
+            ledger.c.salt,
+            schema.runtime_policies.c.signed,
+        )
+        query = (
+            query.outerjoin(grounds, grounds.c.result_id == schema.results.c.id)
+            .outerjoin(ledger, ledger.c.leaf_hash == grounds.c.leaf_hash)
+            .outerjoin(schema.runtime_policies, schema.runtime_policies.c.digest == grounds.c.runtime_policy)
+        )
+        with transaction(self._engine, write=False) as connection:
+            row = connection.execute(query).mappings().first()
+            if row is None or row["token"] is None:
+                return None
+            return ExportableResult(
+                token=row["token"],
+                evidence=row["body"],
+                parts=None
+                if row["parts"] is None
+                else {name: base64.b64decode(part) for name, part in row["parts"].items()},
+                runtime_policy=row["signed"],
+                leaf_hash=row["leaf_hash"],
+                record=row["record"],
+                salt=row["salt"],
+            )
+
+    def signed_manifests(self, digests: Sequence[bytes]) -> Mapping[bytes, bytes]:
+        """See `pva.exporting.ExportRecords`."""
+        table = schema.manifests
+        query = sa.select(table.c.digest, table.c.signed).where(table.c.digest.in_(digests))
+        with transaction(self._engine, write=False) as connection:
+            return {row.digest: row.signed for row in connection.execute(query)}
+
+    def policy_texts(self, digests: Sequence[bytes]) -> Sequence[str]:
+        """See `pva.exporting.ExportRecords`."""
+        table = schema.policies
+        query = sa.select(table.c.text).where(table.c.digest.in_(digests)).distinct()
+        with transaction(self._engine, write=False) as connection:
+            return tuple(connection.execute(query).scalars())
 
     @repeated
     def delete_evidence(self, *, at: datetime) -> int:
@@ -87,7 +136,7 @@ def delete_what_is_due(store: ResultStore, *, at: datetime) -> None:
         continue
 
 
-def _readable(some_id: str, *, reader: Reader) -> sa.Select[tuple[object, ...]]:
+def _readable(some_id: str, *, reader: Reader) -> sa.Select[Any]:
     """The request with this id or with the result of this id, with all that is on record of it."""
     requests, results, devices = schema.validation_requests, schema.results, schema.devices
     query = (

@@ -6,7 +6,7 @@ in force would look like one that is. Which policies are in force is part of the
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from messages.errors import MessageError
@@ -22,9 +22,14 @@ class RuntimePolicyError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuntimePolicies:
-    """Policies in force, by supplier and hwType."""
+    """Policies in force, by supplier and hwType.
+
+    `others` are the digests of those in force whose content is not here, `signed` the signed form of each by its digest.
+    """
 
     by_model: Mapping[tuple[str, str], VerifiedRuntimePolicy]
+    others: tuple[bytes, ...] = ()
+    signed: Mapping[bytes, bytes] = field(default_factory=dict)
 
     def of(self, *, supplier: str, hw_type: str) -> VerifiedRuntimePolicy | None:
         """The policy of a model of device, None where the supplier gave none."""
@@ -33,7 +38,7 @@ class RuntimePolicies:
     @property
     def digests(self) -> tuple[bytes, ...]:
         """The names of all policies in force."""
-        return tuple(sorted({each.digest for each in self.by_model.values()}))
+        return tuple(sorted({each.digest for each in self.by_model.values()} | set(self.others)))
 
 
 NO_RUNTIME_POLICIES = RuntimePolicies(by_model={})
@@ -49,6 +54,7 @@ def check_runtime_policies(
 ) -> RuntimePolicies:
     """The policies of these files (name -> signed policy). Raises RuntimePolicyError with a sentence."""
     by_model: dict[tuple[str, str], VerifiedRuntimePolicy] = {}
+    forms: dict[bytes, bytes] = {}
     for name, data in signed.items():
         try:
             verified = verify_runtime_policy(data, anchors=[each.root for each in suppliers], at=at)
@@ -60,7 +66,8 @@ def check_runtime_policies(
                     f"runtime policy {name}: expected one policy for each model, got another"
                 )
             by_model[place] = verified
-    return RuntimePolicies(by_model=by_model)
+        forms[verified.digest] = data
+    return RuntimePolicies(by_model=by_model, signed=forms)
 
 
 def _places(

@@ -160,6 +160,23 @@ result_facts = sa.Table(
     sa.Column("facts", sa.JSON, nullable=False),
 )
 
+# what a verdict can be computed again from, beside the evidence; `leaf_hash` names its audit leaf
+result_grounds = sa.Table(
+    "result_grounds",
+    metadata,
+    sa.Column("result_id", sa.String(64), sa.ForeignKey("results.id"), primary_key=True),
+    sa.Column("parts", sa.JSON, nullable=False),
+    sa.Column("runtime_policy", sa.LargeBinary(32), nullable=True),
+    sa.Column("leaf_hash", sa.LargeBinary(32), nullable=False),
+)
+
+runtime_policies = sa.Table(
+    "runtime_policies",
+    metadata,
+    sa.Column("digest", sa.LargeBinary(32), primary_key=True),
+    sa.Column("signed", sa.LargeBinary, nullable=False),
+)
+
 policies = sa.Table(
     "policies",
     metadata,

@@ -4,6 +4,7 @@ Rule: one method, one transaction; what is decided on the content of the store i
 keys or under the writer's lock, and the audit leaf is written in the same transaction.
 """
 
+import base64
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,6 +18,7 @@ from edge.process import RandomBytes
 from edge.serialization import repeated
 from pva import schema
 from pva.continuity import DeviceHistory
+from pva.grounds import Grounds
 from pva.holding import HoldRule
 from pva.refusals import RefusalCode, RefusalError
 from pva.renewal_store import note_renewal
@@ -32,7 +34,6 @@ from pva.store_rows import (
     row_of_result,
     state_of_request,
 )
-from pva.validation import Grounds
 
 UNAUTHENTICATED_REFUSALS_MAX = 16
 AUTHENTICATED_REFUSALS_MAX = 64
@@ -189,27 +190,16 @@ class Store:
                 connection.execute(
                     sa.insert(schema.results).values(**row_of_result(result, revision=history.revision))
                 )
-                connection.execute(
-                    sa.insert(schema.evidence).values(
-                        result_id=result.id, body=grounds.evidence, kept_until=at + self._evidence_life
-                    )
-                )
-                connection.execute(
-                    sa.insert(schema.result_facts).values(
-                        result_id=result.id,
-                        supplier=history.last.supplier,
-                        facts=grounds.facts.to_json(),
-                    )
-                )
-                self._post(connection, result, at=at)
                 note_renewal(connection, result, at=at)
-                self._audit(
+                leaf = self._audit(
                     connection,
                     kind="validation-result",
                     subject=result.result.device_id,
-                    record=result.audit_record(),
+                    record={**result.audit_record(), "parts": grounds.digests()},
                     at=at,
                 )
+                self._keep_grounds(connection, result, grounds=grounds, leaf=leaf, at=at)
+                self._post(connection, result, at=at)
                 self._ask_ca(connection, result, at=at)
                 connection.execute(
                     sa.update(schema.watches)
@@ -337,6 +327,39 @@ class Store:
         if noted is None:
             connection.execute(sa.insert(table).values(request_id=request_id, relay=relay))
 
+    def _keep_grounds(
+        self, connection: sa.Connection, result: SignedResult, *, grounds: Grounds, leaf: bytes, at: datetime
+    ) -> None:
+        """What the result stands on: evidence for its time, the rest as long as the result."""
+        kept_until = at + self._evidence_life
+        connection.execute(
+            sa.insert(schema.evidence).values(
+                result_id=result.id, body=grounds.evidence, kept_until=kept_until
+            )
+        )
+        facts = grounds.facts.to_json()
+        supplier = facts["device"].get("supplier", "")
+        connection.execute(
+            sa.insert(schema.result_facts).values(result_id=result.id, supplier=supplier, facts=facts)
+        )
+        runtime = grounds.runtime_policy
+        if runtime is not None:
+            self._keep_runtime_policy(connection, *runtime)
+        connection.execute(
+            sa.insert(schema.result_grounds).values(
+                result_id=result.id,
+                parts={name: base64.b64encode(part).decode() for name, part in grounds.parts.items()},
+                runtime_policy=None if runtime is None else runtime[0],
+                leaf_hash=leaf,
+            )
+        )
+
+    def _keep_runtime_policy(self, connection: sa.Connection, digest: bytes, signed: bytes) -> None:
+        """Once for all results that it judged."""
+        table = schema.runtime_policies
+        if connection.scalar(sa.select(table.c.digest).where(table.c.digest == digest)) is None:
+            connection.execute(sa.insert(table).values(digest=digest, signed=signed))
+
     def _post(self, connection: sa.Connection, result: SignedResult, *, at: datetime) -> None:
         """Put a result into the outbox of every member of its audience that has a callback (R81, R95)."""
         for audience in sorted(self._callbacks & set(result.result.audience)):
@@ -414,8 +437,8 @@ class Store:
 
     def _audit(
         self, connection: sa.Connection, *, kind: str, subject: str, record: Mapping[str, Any], at: datetime
-    ) -> None:
-        schema.ledger.append(
+    ) -> bytes:
+        return schema.ledger.append(
             connection,
             kind=kind,
             subject=subject,

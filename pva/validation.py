@@ -25,10 +25,11 @@ from edge.process import logger
 from messages.challenge import CHALLENGE_BYTES_MAX, CHALLENGE_TYPE, RECOVERY, Challenge, read_claims
 from messages.errors import MessageError
 from messages.evidence import EvidenceMessage, decode_evidence
-from pva.appraisal import ReferenceManifest, appraise, for_recovery
+from pva.appraisal import Appraisal, ReferenceManifest, appraise, for_recovery
 from pva.boot_events import BootEvents, replay_logs
 from pva.continuity import DeviceHistory, Sighting, advance, identity_conflict
 from pva.credential import PlatformCredential, Supplier, judge_status
+from pva.grounds import Circumstances, Grounds
 from pva.ima_findings import ima_progress
 from pva.known import Known
 from pva.manifest_chain import ManifestChain
@@ -64,14 +65,6 @@ class Policies(Protocol):
 
     def in_force(self, party: RelyingParty, *, supplier: str) -> Sequence[PolicyInForce]:
         """Those of the operator that asks, and those of the device's supplier, as they are in force now."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Grounds:
-    """What a result stands on: the evidence as it came, and the facts that policies judged."""
-
-    evidence: bytes
-    facts: PolicyFacts
 
 
 class ValidationStore(Protocol):
@@ -177,24 +170,19 @@ class Verifier:
             boot = replay_logs(message, quote=quote, known=self.known.logs, ima_start=start)  # 5
             seen = _sighting(quote, credential=credential, at=at)
             self._refuse_disputed(seen, history=history)
-            reference = self._reference(
-                quote, boot=boot, credential=credential, history=history, runtime=runtime, at=at
+            chain = self.references.manifest_chain(credential.expected_state.manifest_digest)
+            reference = _reference(
+                quote, boot=boot, credential=credential, chain=chain, history=history, at=at
             )
+            reference = _allowing(reference, runtime=runtime, credential=credential)
             _refuse_missing_log(boot, reference=reference)
             policies = self.policies.in_force(request.party, supplier=credential.supplier.name)
-            policy = self.judging.including(
-                runtime_policies=runtime.digests, policies=tuple(sorted(each.digest for each in policies))
-            )
+            policy = self._policy(runtime, policies=policies)
             baseline = appraise(  # 6
                 quote, boot=boot, reference=reference, history=history, seen=seen, policy=policy
             )
             facts = policy_facts(baseline, boot=boot, credential=credential, history=history, request=request)
-            if (
-                challenge.purpose == RECOVERY
-            ):  # what a hold stands on is the baseline's, and so is what ends it (D6)
-                appraisal = for_recovery(baseline)
-            else:
-                appraisal = narrowed(baseline, facts=facts, policies=policies)
+            appraisal = _final(baseline, challenge=challenge, facts=facts, policies=policies)
             result = sign_result(  # 7
                 appraisal,
                 challenge=challenge,
@@ -203,9 +191,21 @@ class Verifier:
                 evidence_digest=hashlib.sha256(body).digest(),
                 signer=self.signer,
             )
+            under = Circumstances(
+                at=at,
+                request=request,
+                supplier=credential.supplier,
+                chain=chain,
+                status=status.raw,
+                history=history,
+                policy=self.policy,
+                policies=policies,
+                runtime=runtime,
+                applied=None if reference is None else reference.runtime,
+            )
             self.store.record_result(  # 8
                 result,
-                grounds=Grounds(evidence=body, facts=facts),
+                grounds=Grounds.of(under, evidence=body, facts=facts),
                 history=advance(
                     history,
                     seen,
@@ -217,6 +217,11 @@ class Verifier:
             )
         self.announce(result)
         return result
+
+    def _policy(self, runtime: RuntimePolicies, *, policies: Sequence[PolicyInForce]) -> AppraisalPolicy:
+        """The baseline with all that judges beside it, by digest."""
+        digests = tuple(sorted(each.digest for each in policies))
+        return self.judging.including(runtime_policies=runtime.digests, policies=digests)
 
     def _own_challenge(self, token: str, *, at: datetime) -> Challenge:
         """The challenge, once proven to be one that this PVA signed; its time is not judged here."""
@@ -290,24 +295,6 @@ class Verifier:
                 RefusalCode.IDENTITY_CONFLICT, subject=f"device {seen.device_id}", reason=conflict
             )
 
-    def _reference(
-        self,
-        quote: PlatformQuote,
-        *,
-        boot: BootEvents,
-        credential: PlatformCredential,
-        history: DeviceHistory | None,
-        runtime: RuntimePolicies,
-        at: datetime,
-    ) -> ReferenceManifest | None:
-        """The manifest to judge by: the one that the credential names or a successor, never a rolled back one (A29)."""
-        svn_highest = None if history is None else history.svn_highest
-        held = self.references.manifest_chain(credential.expected_state.manifest_digest)
-        chain = check_named(credential, chain=held, svn_highest=svn_highest)
-        reference = choose_reference(quote, boot=boot, chain=chain, svn_highest=svn_highest, at=at)
-        allowed = runtime.of(supplier=credential.supplier.name, hw_type=credential.hw_type)
-        return None if reference is None else replace(reference, runtime=allowed)
-
     @contextmanager
     def _refusals_recorded(self, challenge: Challenge, *, at: datetime) -> Iterator[_Attempt]:
         """Put whatever ends this try on the record of its request; any exception is a refusal (A24)."""
@@ -329,6 +316,38 @@ class Verifier:
                 challenge.request_id, malfunction, authenticated=attempt.authenticated, at=at
             )
             raise
+
+
+def _reference(
+    quote: PlatformQuote,
+    *,
+    boot: BootEvents,
+    credential: PlatformCredential,
+    chain: ManifestChain | None,
+    history: DeviceHistory | None,
+    at: datetime,
+) -> ReferenceManifest | None:
+    """The manifest to judge by: the one that the credential names or a successor, never a rolled back one (A29)."""
+    svn_highest = None if history is None else history.svn_highest
+    named = check_named(credential, chain=chain, svn_highest=svn_highest)
+    return choose_reference(quote, boot=boot, chain=named, svn_highest=svn_highest, at=at)
+
+
+def _allowing(
+    reference: ReferenceManifest | None, *, runtime: RuntimePolicies, credential: PlatformCredential
+) -> ReferenceManifest | None:
+    """The same, with the policy of what may run on the model of the device."""
+    allowed = runtime.of(supplier=credential.supplier.name, hw_type=credential.hw_type)
+    return None if reference is None else replace(reference, runtime=allowed)
+
+
+def _final(
+    baseline: Appraisal, *, challenge: Challenge, facts: PolicyFacts, policies: Sequence[PolicyInForce]
+) -> Appraisal:
+    """The verdict after the policies; what a hold stands on is the baseline's, and so is what ends it (D6)."""
+    if challenge.purpose == RECOVERY:
+        return for_recovery(baseline)
+    return narrowed(baseline, facts=facts, policies=policies)
 
 
 def _refuse_missing_log(boot: BootEvents, *, reference: ReferenceManifest | None) -> None:

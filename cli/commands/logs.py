@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import click
 from rich.console import Console
@@ -13,13 +13,12 @@ from cli.commands.naming import Sha256
 from cli.failures import refused
 from cli.files import file_in, out_option, read_file, write_file
 from cli.invocation import Invocation, Section, pass_invocation
+from cli.verifier_key import read_verifier_key
 from edge.keys import create_log_key, create_passphrase
 from edge.ledger import LedgerError, verify_entry
 from edge.log_verification import check_records, prove_leaf, verify_log
 from standards.merkle.checkpoint import NOTE_BYTES_MAX, VerifierKey, check_name
 from standards.merkle.tree import MerkleError
-
-_KEY_BYTES_MAX: Final = 1024
 
 
 @click.group(cls=Section)
@@ -84,7 +83,7 @@ def verify(
 
     SERVICE is ca or pva (by the settings), or the https URL of an operator listener.
     """
-    key = _read_key(verifier_key)
+    key = read_verifier_key(verifier_key)
     seen = None if known is None else read_file(known, bytes_max=NOTE_BYTES_MAX)
     reader = invocation.audit_log(service)
     with Progress(console=Console(stderr=True), transient=True, disable=invocation.output == "json") as bar:
@@ -152,7 +151,7 @@ def show(invocation: Invocation, *, service: str, first: int) -> None:
 @pass_invocation
 def prove(invocation: Invocation, *, service: str, verifier_key: Path, leaf: str) -> None:
     """Show that one leaf is under the log's signed root, and its record (admin, auditor)."""
-    key = _read_key(verifier_key)
+    key = read_verifier_key(verifier_key)
     try:
         entry, checkpoint = prove_leaf(invocation.audit_log(service), key, bytes.fromhex(leaf))
     except (MerkleError, LedgerError) as error:
@@ -167,18 +166,6 @@ def prove(invocation: Invocation, *, service: str, verifier_key: Path, leaf: str
         "record": "erased" if entry.record is None else entry.record.decode("utf-8", "replace"),
     }
     invocation.answer(Answer(outcome="proven", members=members))
-
-
-def _read_key(path: Path) -> VerifierKey:
-    try:
-        return VerifierKey.parse(read_file(path, bytes_max=_KEY_BYTES_MAX).decode("utf-8", "replace"))
-    except MerkleError as error:
-        raise refused(
-            "verifier-key",
-            subject=str(path),
-            reason=str(error),
-            remedy="get the key from whoever runs the log",
-        ) from None
 
 
 def _not_proven(key: VerifierKey, error: Exception) -> Exception:

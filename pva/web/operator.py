@@ -26,6 +26,7 @@ from edge.process import Clock
 from edge.refused import AnonymousRefusals, register_refusals
 from pva.approvals import ApprovalDesk
 from pva.explanation import ExplanationDesk
+from pva.exporting import ExportDesk
 from pva.manifest_approvals import ManifestApprovalDesk
 from pva.next_states import NextStateDesk
 from pva.policy_desk import PolicyDesk
@@ -39,7 +40,7 @@ from pva.web.bodies import SupplierBody, ValidationBody
 from pva.web.manifests import add_manifests
 from pva.web.policies import add_policies
 from pva.web.relying_parties import add_approvals, add_signed_requests
-from pva.web.results import add_explanations, add_results
+from pva.web.results import add_explanations, add_exports, add_results
 from pva.web.updates import add_next_approvals, add_rollouts
 from pva.web.watches import add_watches
 from standards.pki.fingerprints import certificate_sha256
@@ -67,6 +68,7 @@ class OperatorDesks:
     explanations: ExplanationDesk
     policies: PolicyDesk
     results: ReissueDesk
+    exports: ExportDesk
     log: AuditLog | None = None
 
 
@@ -90,6 +92,7 @@ def operator_app(
     add_explanations(app, desks.explanations, clock)
     add_policies(app, desks.policies, clock)
     add_results(app, desks.results, clock)
+    add_exports(app, desks.exports, clock)
     add_watches(app, desks.watches, clock)
     add_rollouts(app, desks.rollouts, clock)
     add_next_approvals(app, desks.next_states, clock)

@@ -12,6 +12,7 @@ from flask import Flask, Response, jsonify, request
 from edge.principals import current_principal, require
 from edge.process import Clock
 from pva.explanation import Explanation, ExplanationDesk, Reader
+from pva.exporting import ExportDesk
 from pva.findings import finding_rule
 from pva.nearest import NearestManifest, manifest_name
 from pva.reissue import ReissueDesk
@@ -43,6 +44,20 @@ def add_results(app: Flask, desk: ReissueDesk, clock: Clock) -> None:
         profile = request.args.get("profile", "ietf")
         token = desk.result(result_id, profile=profile, reader=reader, at=clock())
         answer = jsonify(result=token, profile=profile)
+        answer.headers["Cache-Control"] = "no-store"
+        return answer
+
+
+def add_exports(app: Flask, desk: ExportDesk, clock: Clock) -> None:
+    """A result with all that it stands on."""
+
+    @app.get("/v1/results/<result_id>/bundle")
+    @require("sho", "dpf", "auditor")
+    def export_result(result_id: str) -> Response:
+        caller = current_principal()
+        reader = Reader(role=caller.role, tenant=caller.tenant)
+        bundle = desk.bundle(result_id, reader=reader, at=clock())
+        answer = Response(bundle, content_type="application/json")
         answer.headers["Cache-Control"] = "no-store"
         return answer
 

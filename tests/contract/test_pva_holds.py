@@ -148,7 +148,7 @@ def test_a_bad_signature_a_malfunction_silence_and_refusals_ask_nothing(life: Li
     for _ in range(HOLD_RULE.contraindicated):
         message = life.evidence(BAD)
         life.world.policy, policy = None, life.world.policy  # type: ignore[assignment]  # the PVA fails on this
-        with pytest.raises(AttributeError):
+        with pytest.raises(TypeError):
             life.world.verifier.validate_platform(encode_evidence(message), at=life.now)
         life.world.policy = policy
     life.now += timedelta(minutes=20)

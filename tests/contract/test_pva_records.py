@@ -5,23 +5,45 @@ from typing import Any
 
 import pytest
 
+from edge.audit_log import AuditLog, LogSigner
 from messages.evidence import encode_evidence
+from pva import schema
+from pva.bundles import AUDIT_LEAF, LOG_PROOF, RecheckError, decode_bundle
 from pva.explanation import Reader
+from pva.recheck import recheck
+from pva.refusals import RefusalCode, RefusalError
 from pva.requests import RequestState
 from pva.result_store import delete_what_is_due
 from pva.store import EVIDENCE_LIFE
 from tests.contract.postgresql import postgresql
-from tests.contract.test_pva_store import refusal, world
+from tests.contract.test_pva_store import AuditedStore, refusal, world
 from tests.fakes.credentials import hw_type
 from tests.fakes.pki import NOW
+from tests.fakes.pva_log import NAME, MemoryLog
 from tests.fakes.pva_memory import MemoryStore
 from tests.fakes.pva_world import TENANT, World, reference_manifest
+from tests.fakes.real_status import signed_status
 
 __all__ = ["postgresql", "world"]
+LOG = MemoryLog()
 
 
 def records_of(world: World) -> Any:
     return world.records or world.store
+
+
+def into_the_log(world: World, leaf: bytes) -> None:
+    """Give every leaf of the store its place, and sign."""
+    if isinstance(world.store, AuditedStore):
+        signer = LogSigner(name=NAME, key=LOG.key)
+        log = AuditLog(world.store.engine, schema.ledger, signer=signer, clock=lambda: NOW)
+        assert log.prove(leaf) is None
+        log.sequence_all()
+        assert log.prove(bytes(32)) is None
+        world.log = log
+    else:
+        world.log = MemoryLog()
+        world.log.place(leaf)
 
 
 @pytest.mark.requirement("R69")
@@ -93,3 +115,31 @@ def test_known_manifests_are_those_of_the_model_the_named_one_first(world: World
     assert known(hw_type(), first=world.state.manifest_digest) == ["release-1", "release-5", "release-4"]
     assert known(hw_type(), most=1) == ["release-5"]
     assert known("1.2.3.4") == []
+
+
+@pytest.mark.requirement("R95")
+def test_a_bundle_out_of_the_store_shows_what_its_result_says(world: World) -> None:
+    world.responder = signed_status(world.supplier)
+    world.validate(world.answer())
+    world.device = world.device.later()
+    signed = world.validate(world.answer())
+    reader = Reader(role="sho", tenant=TENANT)
+    waiting = world.export_desk.bundle(signed.id, reader=reader, at=NOW)
+    assert recheck(waiting, anchors=[world.operators.certificate]).result == signed.result
+    with pytest.raises(RecheckError) as unproven:
+        recheck(waiting, anchors=[world.operators.certificate], log_key=LOG.verifier)
+    assert unproven.value.part == LOG_PROOF
+    into_the_log(world, decode_bundle(waiting)[AUDIT_LEAF])
+    bundle = world.export_desk.bundle(signed.id, reader=reader, at=NOW)
+    proven = recheck(bundle, anchors=[world.operators.certificate], log_key=LOG.verifier)
+    assert proven.result == signed.result
+    assert proven.log is not None
+    assert proven.log.origin == NAME
+    for stranger in (Reader(role="sho", tenant="sho-2"), Reader(role="es", tenant="Acme")):
+        with pytest.raises(RefusalError) as caught:
+            world.export_desk.bundle(signed.id, reader=stranger, at=NOW)
+        assert caught.value.code is RefusalCode.NOT_FOUND
+    delete_what_is_due(records_of(world), at=NOW + EVIDENCE_LIFE)
+    with pytest.raises(RefusalError) as caught:
+        world.export_desk.bundle(signed.id, reader=reader, at=NOW)
+    assert caught.value.code is RefusalCode.NOT_EXPORTABLE

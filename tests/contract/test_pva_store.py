@@ -21,6 +21,7 @@ from pva import schema
 from pva.approval_store import ApprovalStore
 from pva.approvals import GivenApprovals
 from pva.continuity import ImaProgress, advance
+from pva.grounds import Grounds
 from pva.holding import HoldRule
 from pva.outbox_store import OutboxStore
 from pva.policy_facts import PolicyFacts
@@ -32,7 +33,6 @@ from pva.result_store import ResultStore
 from pva.status_ask_store import StatusAskOutbox
 from pva.store import UNAUTHENTICATED_REFUSALS_MAX, Store
 from pva.store_rows import history_of, row_of_history, row_of_request, row_of_result
-from pva.validation import Grounds
 from tests.contract.postgresql import postgresql
 from tests.fakes.attesting_device import AttestingDevice, measurements
 from tests.fakes.credentials import FakeSupplier
@@ -45,7 +45,7 @@ __all__ = ["postgresql"]
 CALLBACKS = frozenset({"sho-1", "dpf-1"})
 HOLD_RULE = HoldRule(contraindicated=2, of=3, within=timedelta(hours=1))
 FACTS = PolicyFacts(device={}, device_id="", action="validate", manifest={}, context={})
-GROUNDS = Grounds(evidence=b"evidence", facts=FACTS)
+GROUNDS = Grounds(evidence=b"evidence", facts=FACTS, parts={})
 MIGRATIONS = Path(__file__).parents[2] / "pva" / "migrations"
 
 

@@ -1,6 +1,5 @@
 """The PVA's two applications: routes, roles, schemas and problem documents."""
 
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,6 @@ from standards.pki import oids
 from standards.rats.fields import encode_base64url
 from tests.contract.certificates import Certificates
 from tests.contract.test_pva_store import sqlite_engine
-from tests.fakes.attesting_device import measurements
 from tests.fakes.pki import NOW
 from tests.fakes.pva_watch_memory import MemoryWatches
 from tests.fakes.pva_world import World
@@ -70,6 +68,7 @@ class Service:
                 manifests=self.world.manifest_desk,
                 policies=self.world.policy_desk,
                 results=self.world.reissue_desk,
+                exports=self.world.export_desk,
                 watches=WatchDesk(
                     store=MemoryWatches(
                         store=self.world.store, callbacks=frozenset(), event_life=timedelta(days=1)
@@ -145,6 +144,7 @@ def test_routes_of_the_two_listeners_are_disjoint_and_declared(service: Service)
         ("GET", "/v1/policies", ("sho", "es", "auditor")),
         ("GET", "/v1/policies/<digest>", ("sho", "es", "auditor")),
         ("GET", "/v1/results/<result_id>", ("sho", "dpf", "auditor")),
+        ("GET", "/v1/results/<result_id>/bundle", ("sho", "dpf", "auditor")),
         ("GET", "/v1/results/<result_id>/explanation", ("sho", "dpf", "auditor")),
         ("GET", "/v1/suppliers", ("admin", "auditor", "es", "sho", "dpf")),
         ("GET", "/v1/updates", ("admin", "auditor", "es", "sho", "dpf")),
@@ -393,47 +393,6 @@ def test_purposes_that_are_not_offered(service: Service) -> None:
         problem(response, RefusalCode.PURPOSE_NOT_OFFERED)
     response = service.call("sho", "POST", "/v1/validations", json=wish(service, purpose="recovery"))
     assert response.status_code == 201
-
-
-@pytest.mark.requirement("R69")
-def test_a_result_is_explained_to_who_asked_and_to_the_auditor(service: Service) -> None:
-    asked = service.call("sho", "POST", "/v1/validations", json=wish(service)).get_json()["request_id"]
-    service.world.device = replace(service.world.device, boot=tuple(measurements(kernel=b"another kernel")))
-    message = service.world.answer()
-    service.from_device("/v1/evidence", data=encode_evidence(message), content_type=CBOR)
-    result = service.world.store.results[asked]
-    for name in ("sho", "watcher"):
-        response = service.call(name, "GET", f"/v1/results/{result.id}/explanation")
-        assert response.status_code == 200
-        assert response.headers["Cache-Control"] == "no-store"
-        told = response.get_json()
-        assert (told["request_id"], told["status"]) == (asked, "contraindicated")
-        assert told["nearest"]["sentence"].startswith("release 1.0.0 (svn 3) with kernel vmlinuz")
-        kernel = next(each for each in told["findings"] if each["code"] == "kernel-mismatch")
-        assert kernel["cause"]["register"] == 9
-        assert (kernel["claim"], kernel["value"]) == ("executables", 96)
-    members = {"scope", "code", "subject", "reason", "expected", "measured", "event", "cause", "remedy"}
-    assert members < set(kernel)
-
-
-@pytest.mark.parametrize("profile", ["", "?profile=ietf", "?profile=deployed"])
-def test_a_result_is_fetched_in_its_profile_by_who_may_read_it(service: Service, profile: str) -> None:
-    asked = service.call("sho", "POST", "/v1/validations", json=wish(service)).get_json()["request_id"]
-    result = service.world.validate(service.world.answer())
-    for name, some_id in (("sho", asked), ("watcher", result.id)):
-        fetched = service.call(name, "GET", f"/v1/results/{some_id}{profile}")
-        assert fetched.status_code == 200
-        assert (fetched.get_json()["result"] == result.token) == (profile != "?profile=deployed")
-    problem(service.call("sho", "GET", f"/v1/results/{asked}?profile=x"), RefusalCode.PROFILE_NOT_OFFERED)
-    foreign = service.world.ask(at=NOW)
-    problem(service.call("sho", "GET", f"/v1/results/{foreign}{profile}"), RefusalCode.NOT_FOUND)
-
-
-@pytest.mark.negative
-def test_a_result_of_another_tenant_is_not_explained(service: Service) -> None:
-    foreign = service.world.validate(service.world.answer())
-    refused = service.call("sho", "GET", f"/v1/results/{foreign.id}/explanation")
-    problem(refused, RefusalCode.NOT_FOUND)
 
 
 @pytest.mark.negative

@@ -1,14 +1,18 @@
 """The PVA's stores in memory: they satisfy the ports, and the contract tests hold them to the same behaviour."""
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
+from edge.ledger import encode_record, leaf_hash
 from messages.reliance import permits_release
 from pva.approvals import ApprovalFacts, GivenApprovals, OrderApproval, ProvenState
 from pva.continuity import DeviceHistory
 from pva.explanation import SEES_ALL, Reader, RequestOnRecord, ResultOnRecord
+from pva.exporting import ExportableResult
+from pva.grounds import Grounds
 from pva.holding import HoldRule, Outcome, next_ask
 from pva.narrowing import PolicyInForce
 from pva.policy_desk import OWNERS, Owner, PastVerdict, PolicyState, StoredPolicy, refuse_step
@@ -18,7 +22,6 @@ from pva.requests import RecordedRefusal, RelyingParty, RequestProgress, Request
 from pva.result import SignedResult
 from pva.status_asks import StatusAsk
 from pva.store import AUTHENTICATED_REFUSALS_MAX, EVIDENCE_LIFE, UNAUTHENTICATED_REFUSALS_MAX
-from pva.validation import Grounds
 
 
 @dataclass
@@ -81,6 +84,8 @@ class MemoryStore:
     given: dict[str, GivenApprovals] = field(default_factory=dict)
     evidence: dict[str, tuple[bytes, datetime]] = field(default_factory=dict)
     facts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    grounds: dict[str, tuple[Grounds, datetime]] = field(default_factory=dict)
+    manifests: Callable[[bytes], bytes | None] | None = None
     policies_of: dict[tuple[Owner, bytes], StoredPolicy] = field(default_factory=dict)
 
     def add_request(
@@ -191,6 +196,39 @@ class MemoryStore:
             self.audit.append("evidence-deleted")
         return len(due)
 
+    def exportable(self, some_id: str, *, reader: Reader) -> ExportableResult | None:
+        """See `pva.exporting.ExportRecords`."""
+        read = self.request_on_record(some_id, reader=reader, at=datetime.max.replace(tzinfo=UTC))
+        if read is None or read.result is None:
+            return None
+        result = self.results[read.request_id]
+        grounds, at = self.grounds[result.id]
+        salt = hashlib.sha256(result.id.encode()).digest()
+        record = encode_record(
+            kind="validation-result",
+            subject=result.result.device_id,
+            record={**result.audit_record(), "parts": grounds.digests()},
+            at=at,
+        )
+        return ExportableResult(
+            token=result.token,
+            evidence=read.result.evidence,
+            parts=grounds.parts,
+            runtime_policy=None if grounds.runtime_policy is None else grounds.runtime_policy[1],
+            leaf_hash=leaf_hash(salt=salt, record=record),
+            record=record,
+            salt=salt,
+        )
+
+    def signed_manifests(self, digests: Sequence[bytes]) -> Mapping[bytes, bytes]:
+        """See `pva.exporting.ExportRecords`."""
+        held = {} if self.manifests is None else {each: self.manifests(each) for each in digests}
+        return {digest: signed for digest, signed in held.items() if signed is not None}
+
+    def policy_texts(self, digests: Sequence[bytes]) -> Sequence[str]:
+        """See `pva.exporting.ExportRecords`."""
+        return sorted({each.text for (_, digest), each in self.policies_of.items() if digest in digests})
+
     def in_force(self, party: RelyingParty, *, supplier: str) -> Sequence[PolicyInForce]:
         """See `pva.validation.Policies`."""
         owners = {Owner(role="es", tenant=supplier), Owner(role=party.role, tenant=party.tenant)}
@@ -293,6 +331,7 @@ class MemoryStore:
         self.revisions[result.id] = history.revision
         self.evidence[result.id] = grounds.evidence, at + EVIDENCE_LIFE
         self.facts[result.id] = grounds.facts.to_json()
+        self.grounds[result.id] = grounds, at
         for audience in self.callbacks & set(result.result.audience):
             posted = PostedResult(
                 result_id=result.id,

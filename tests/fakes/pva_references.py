@@ -59,6 +59,10 @@ class MemoryReferences:
             raise no_such_manifest(digest)
         return self.by_digest[digest]
 
+    def signed_manifest(self, digest: bytes) -> bytes | None:
+        """The signed form of a manifest."""
+        return self.by_digest[digest].signed if digest in self.by_digest else None
+
     def manifest_chain(self, digest: bytes) -> ManifestChain | None:
         """See `pva.validation.References`."""
         links: list[ImportedManifest] = []
@@ -83,8 +87,10 @@ class MemoryReferences:
         return ChainedManifest(
             manifest=verified.manifest,
             digest=held.digest,
-            approved=held.approved_at is not None,
-            retired=held.retirement is not None,
+            imported_at=held.imported_at,
+            approvals=held.approvals,
+            approved_at=held.approved_at,
+            retirement=held.retirement,
         )
 
     def known_manifests(

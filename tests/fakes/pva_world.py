@@ -13,6 +13,7 @@ from messages.evidence import EvidenceMessage, encode_evidence
 from pva.approvals import ApprovalDesk, DayKey
 from pva.credential import PlatformCredential
 from pva.explanation import ExplanationDesk
+from pva.exporting import ExportDesk
 from pva.manifest_approvals import Administrator, ManifestApprovalDesk
 from pva.policy import AppraisalPolicy
 from pva.policy_desk import PolicyDesk
@@ -22,7 +23,7 @@ from pva.reissue import ReissueDesk
 from pva.requests import ChallengeSigner, RequestDesk, ValidationWish
 from pva.result import ResultSigner, SignedResult
 from pva.signed_requests import SignedRequestDesk
-from pva.validation import Verifier
+from pva.validation import StatusSource, Verifier
 from standards.boot_log.replay import replay
 from standards.pki import oids
 from standards.pki.crl import Revocation
@@ -104,6 +105,8 @@ class World:
     records: Any = None
     asks: Any = None
     policies: Any = None
+    log: Any = None
+    responder: StatusSource | None = None
     announced: list[SignedResult] = field(default_factory=list)
     status: CertStatus | RefusalError | None = None
     policy: AppraisalPolicy = POLICY
@@ -115,6 +118,8 @@ class World:
         self.challenge_certificate = self.certified(self.challenge_key, oids.EKU_CHALLENGE)
         self.result_certificate = self.certified(self.result_key, oids.EKU_ATTESTATION_RESULT)
         self.approval_certificate = self.certified(self.approval_key, oids.EKU_STATE_APPROVAL)
+        if isinstance(self.store, MemoryStore) and isinstance(self.references, MemoryReferences):
+            self.store.manifests = self.references.signed_manifest
         self.recognition = RecognitionDesk(store=self.references, policy=self.policy)
         self.recognise(self.supplier)
         self.signed_manifest = self.sign(reference_manifest(self.device))
@@ -179,6 +184,11 @@ class World:
             key=self.result_key,
             chain=[self.result_certificate],
         )
+
+    @property
+    def export_desk(self) -> ExportDesk:
+        """The use case of exports."""
+        return ExportDesk(records=self.records or self.store, log=self.log)
 
     @property
     def policy_desk(self) -> PolicyDesk:
@@ -252,7 +262,8 @@ class World:
 
     def status_of(self, credential: PlatformCredential, at: datetime) -> CertStatus:
         """What the supplier's responder says; good unless a test has set `status`."""
-        del credential
+        if self.responder is not None:
+            return self.responder(credential, at)
         if isinstance(self.status, RefusalError):
             raise self.status
         return self.status or good(at)

@@ -18,6 +18,7 @@ OF_OPERATORS_ONLY = frozenset(
         RefusalCode.NOT_FOUND,
         RefusalCode.RECORD_ALTERED,
         RefusalCode.PROFILE_NOT_OFFERED,
+        RefusalCode.NOT_EXPORTABLE,
         RefusalCode.POLICY_FAULTY,
         RefusalCode.POLICY_STATE,
         RefusalCode.TOO_MANY_POLICIES,

@@ -14,6 +14,7 @@ from pva.manifest_chain import (
     Window,
     check_succession,
 )
+from pva.manifest_records import Retirement
 from pva.refusals import RefusalCode, RefusalError
 from standards.rats.manifest import Predecessor
 from tests.fakes.credentials import MODEL, hw_type
@@ -122,7 +123,11 @@ def link(number: int, **changed: Any) -> ChainedManifest:
         predecessor=before if number > 1 else None,
     )
     return ChainedManifest(
-        manifest=replace(manifest, **changed), digest=digest(number), approved=approved, retired=retired
+        manifest=replace(manifest, **changed),
+        digest=digest(number),
+        imported_at=START,
+        approved_at=START if approved else None,
+        retirement=Retirement(by="admin", at=START, reason="a fault") if retired else None,
     )
 
 
