@@ -193,9 +193,7 @@ def build_service(settings: PvaSettings) -> PvaService:
         manifests=ManifestApprovalDesk(records=references, needed=settings.manifest_approvals),
         policies=PolicyDesk(records=policies),
         exports=ExportDesk(records=records, log=log),
-        results=ReissueDesk(
-            records=records, anchors=anchors, key=keys["result_key"].key, chain=keys["result_key"].chain
-        ),
+        results=_reissues(records, anchors, signing=keys["result_key"]),
         rollouts=RolloutDesk(records=updates),
         next_states=_next_states(updates, references, day_key=day_key),
     )
@@ -253,6 +251,12 @@ def _policy_now(policy: AppraisalPolicy, runtime_policies: RuntimePolicyFiles) -
     """Gives the digest of the policy that judges IMA lists now."""
     judging = PolicyVariants(policy)
     return lambda: judging.including(runtime_policies=runtime_policies().digests).digest
+
+
+def _reissues(
+    records: ResultStore, anchors: Sequence[x509.Certificate], *, signing: _SigningKey
+) -> ReissueDesk:
+    return ReissueDesk(records=records, anchors=anchors, key=signing.key, chain=signing.chain)
 
 
 def _retention(records: ResultStore) -> Periodic:

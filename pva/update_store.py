@@ -231,8 +231,12 @@ def _last_look(connection: sa.Connection, device_id: str) -> LastLook | None:
 
 def _reach(connection: sa.Connection, device_id: str, *, key: bytes) -> int:
     table = schema.next_approvals
+    # bytes have no max() on PostgreSQL; big-endian numbers are in the order of their bytes
     found = connection.scalar(
-        sa.select(sa.func.max(table.c.last)).where(table.c.device_id == device_id, table.c.state_key != key)
+        sa.select(table.c.last)
+        .where(table.c.device_id == device_id, table.c.state_key != key)
+        .order_by(table.c.last.desc())
+        .limit(1)
     )
     return 0 if found is None else int.from_bytes(found, "big")
 

@@ -15,6 +15,7 @@ from messages.approval import USE_VAULT, StateApproval, decode_approval
 from pva.approval_store import ApprovalStore
 from pva.approvals import Approved, DayKey
 from pva.next_states import NextFacts, NextStateDesk
+from pva.policy_store import PolicyStore
 from pva.reference_store import ReferenceStore
 from pva.refusals import RefusalCode, RefusalError
 from pva.renewal_store import RenewalStore
@@ -117,6 +118,7 @@ def updating(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Updatin
         store=AuditedStore(engine),
         references=ReferenceStore(engine, random_bytes=system_random),
         approvals=ApprovalStore(engine, random_bytes=system_random),
+        policies=PolicyStore(engine, random_bytes=system_random),
     )
     yield Updating(
         world=world,

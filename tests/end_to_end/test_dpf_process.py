@@ -333,6 +333,7 @@ def test_the_listeners_share_no_route(site: Site) -> None:
         ("GET", "/v1/authorizations/<authorization_id>", ("sho",)),
         ("POST", "/v1/authorizations", ("sho",)),
         ("POST", "/v1/results", ("pva",)),
+        ("POST", "/v1/state-events", ("pva",)),
     ]
 
 
