@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from standards.pki.ocsp_answer import StatusKind
 from tests.conformance.ocsp_service import LONG, pem
 from tests.conformance.test_ocsp_judges import World
 from tests.fakes.pki import p256
@@ -33,6 +34,9 @@ def nginx(world: World) -> Iterator[int]:
     key = p256()
     leaf = world.line.issue("device", key=key.public_key(), serial=STAPLED, validity=LONG)
     world.ca.tell(world.line, serial=STAPLED)
+    # it asks once, and not again for minutes after an answer that it cannot use
+    world.certificates["device"] = leaf
+    world.until(lambda: world.status("device") is StatusKind.GOOD)
     (folder / "tls.pem").write_text(pem(leaf) + pem(world.line.certificate))
     (folder / "tls.key").touch(mode=0o600)
     (folder / "tls.key").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
