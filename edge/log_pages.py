@@ -110,28 +110,24 @@ def _read_hash(text: str) -> bytes:
 
 
 def _missing(subject: str, reason: str, remedy: str) -> ProblemError:
-    return ProblemError(
-        Problem(
-            status=HTTPStatus.NOT_FOUND,
-            type="log-not-found",
-            title="Not Found",
-            detail=reason,
-            subject=subject,
-            reason="log-not-found",
-            remedy=remedy,
-        )
-    )
+    return _refused(HTTPStatus.NOT_FOUND, "log-not-found", subject=subject, detail=reason, remedy=remedy)
 
 
 def _malformed(subject: str, reason: str, remedy: str) -> ProblemError:
+    return _refused(
+        HTTPStatus.BAD_REQUEST, "log-path-malformed", subject=subject, detail=reason, remedy=remedy
+    )
+
+
+def _refused(status: HTTPStatus, code: str, *, subject: str, detail: str, remedy: str) -> ProblemError:
     return ProblemError(
         Problem(
-            status=HTTPStatus.BAD_REQUEST,
-            type="log-path-malformed",
-            title="Bad Request",
-            detail=reason,
+            status=status,
+            type=code,
+            title=status.phrase,
+            detail=detail,
             subject=subject,
-            reason="log-path-malformed",
+            reason=code,
             remedy=remedy,
         )
     )
