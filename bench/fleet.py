@@ -5,7 +5,7 @@ import tracemalloc
 from dataclasses import dataclass, replace
 
 from messages.evidence import encode_evidence
-from pva.known import CREDENTIALS_MAX, KEYS_MAX, Known
+from pva.appraisal.known import CREDENTIALS_MAX, KEYS_MAX, Known
 from tests.fakes.attesting_device import AttestingDevice
 from tests.fakes.pki import NOW
 from tests.fakes.pva_world import World

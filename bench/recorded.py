@@ -13,13 +13,13 @@ from pathlib import Path
 
 from messages.evidence import CertifiedStructure, EvidenceMessage, decode_evidence, encode_evidence
 from messages.runtime_policy import RuntimePolicy, VerifiedRuntimePolicy
-from pva.appraisal import Appraisal, ReferenceManifest, appraise
-from pva.boot_events import registers_alone, replay_boot_log
-from pva.continuity import Sighting
-from pva.known import Known
-from pva.manifest_chain import Validity
-from pva.policy import AppraisalPolicy
-from pva.quote import PlatformQuote
+from pva.appraisal.appraisal import Appraisal, ReferenceManifest, appraise
+from pva.appraisal.boot_events import registers_alone, replay_boot_log
+from pva.appraisal.continuity import Sighting
+from pva.appraisal.known import Known
+from pva.appraisal.manifest_chain import Validity
+from pva.appraisal.policy import AppraisalPolicy
+from pva.appraisal.quote import PlatformQuote
 from standards.boot_log.algorithms import SHA256
 from standards.ima.decode import decode_binary_list
 from standards.ima.decode_text import decode_text_list

@@ -24,10 +24,10 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from bench.fleet import fleet_growth
 from bench.recorded import VARIABLE, Recorded, RecordedList, list_of, self_made, vectors_of
 from messages.evidence import encode_evidence
-from pva.boot_events import BootEvents, registers_alone
-from pva.ima_findings import ima_findings
-from pva.ima_log import replay_ima_log
-from pva.known import IssuedChallenges, Known
+from pva.appraisal.boot_events import BootEvents, registers_alone
+from pva.appraisal.ima_findings import ima_findings
+from pva.appraisal.ima_log import replay_ima_log
+from pva.appraisal.known import IssuedChallenges, Known
 from standards.boot_log import algorithms
 from standards.ima.replay import Replayed
 from tests.fakes.attesting_device import AttestingDevice

@@ -67,7 +67,7 @@ class ChangedVerdict:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyTrial:
-    """What a policy would have changed; see `pva.policy_desk.DryRun` for the counts."""
+    """What a policy would have changed; see `pva.policies.desk.DryRun` for the counts."""
 
     digest: str
     judged: int

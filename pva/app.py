@@ -35,41 +35,41 @@ from edge.signing_keys import SigningKeyError, SigningKeySettings
 from edge.upstream_settings import UpstreamSettings
 from messages.evidence import EVIDENCE_BYTES_MAX
 from messages.operator_token import OperatorSigner
-from pva.approval_store import ApprovalStore
-from pva.approvals import ApprovalDesk, DayKey
+from pva.appraisal.known import Known
+from pva.appraisal.policy import AppraisalPolicy, PolicyVariants
+from pva.appraisal.runtime_policies import RuntimePolicies, RuntimePolicyError, check_runtime_policies
 from pva.credential_status import CredentialStatusSource
-from pva.explanation import ExplanationDesk
-from pva.exporting import ExportDesk
-from pva.known import Known
-from pva.manifest_approvals import ManifestApprovalDesk
-from pva.next_states import NextStateDesk
-from pva.outbox_store import OutboxStore
-from pva.policy import AppraisalPolicy, PolicyVariants
-from pva.policy_desk import PolicyDesk
-from pva.policy_store import PolicyStore
+from pva.manifests.approvals import ManifestApprovalDesk
+from pva.manifests.recognition import RecognitionDesk
+from pva.policies.desk import PolicyDesk
 from pva.pushing import LOOK_INTERVAL_S, Courier, PostedResult, PostRoom
-from pva.recognition import RecognitionDesk
-from pva.reference_store import ReferenceStore
-from pva.reissue import ReissueDesk
-from pva.renewal_store import RenewalStore
-from pva.renewals import PendingRenewal, Renew, RenewalCourier
+from pva.recheck.exporting import ExportDesk
 from pva.requests import ChallengeSigner, RequestDesk
-from pva.result import ResultSigner
-from pva.result_store import ResultStore, delete_what_is_due
-from pva.rollouts import RolloutDesk
-from pva.runtime_policies import RuntimePolicies, RuntimePolicyError, check_runtime_policies
+from pva.results.explanation import ExplanationDesk
+from pva.results.reissue import ReissueDesk
+from pva.results.result import ResultSigner
 from pva.runtime_policy_files import RuntimePolicyFiles
-from pva.schema import ledger
 from pva.settings import PvaSettings
 from pva.signed_requests import SignedRequestDesk
-from pva.status_ask_store import StatusAskOutbox
-from pva.status_asks import CA, StatusAsk, StatusAsker
-from pva.store import Store
-from pva.successors import ChainSuccessors
-from pva.update_store import UpdateStore
+from pva.store.approvals import ApprovalStore
+from pva.store.outbox import OutboxStore
+from pva.store.policies import PolicyStore
+from pva.store.references import ReferenceStore
+from pva.store.renewals import RenewalStore
+from pva.store.results import ResultStore, delete_what_is_due
+from pva.store.status_asks import StatusAskOutbox
+from pva.store.tables import ledger
+from pva.store.updates import UpdateStore
+from pva.store.validations import Store
+from pva.store.watches import EventOutbox, PostedEvent, WatchStore
+from pva.updates.approvals import ApprovalDesk, DayKey
+from pva.updates.next_states import NextStateDesk
+from pva.updates.renewals import PendingRenewal, Renew, RenewalCourier
+from pva.updates.rollouts import RolloutDesk
+from pva.updates.successors import ChainSuccessors
 from pva.validation import Verifier
-from pva.watch_store import EventOutbox, PostedEvent, WatchStore
-from pva.watches import WatchDesk, WatchKeeper
+from pva.watching.status_asks import CA, StatusAsk, StatusAsker
+from pva.watching.watches import WatchDesk, WatchKeeper
 from pva.web.device import device_app
 from pva.web.operator import CallerRefusals, OperatorDesks, operator_app
 from standards.pki import oids

@@ -10,7 +10,7 @@ from threading import Lock
 from clients.ocsp import OcspClient
 from edge.http_client import HttpError, UnreachableError
 from edge.process import Clock, RandomBytes
-from pva.credential import PlatformCredential
+from pva.appraisal.credential import PlatformCredential
 from pva.refusals import RefusalCode, RefusalError
 from standards.pki.errors import PkiError
 from standards.pki.ocsp_answer import CertStatus

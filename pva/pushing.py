@@ -1,6 +1,6 @@
 """Use case: what was posted goes to its addressee, until it is taken or out of time (R81, R95).
 
-Results go to the relying parties that the settings have a callback for, asks about status to the CA (`pva.status_asks`).
+Results go to the relying parties that the settings have a callback for, asks about status to the CA (`pva.watching.status_asks`).
 
 Rule: a message is posted in the transaction that records what it tells, and carried beside: no addressee delays a
 device's answer, nor another addressee. A delivery is claimed by one statement before it is tried, so that of several processes on one
@@ -19,7 +19,7 @@ from typing import Final, Generic, Protocol, TypeVar
 
 from edge.http_client import HttpError, UnreachableError
 from edge.process import Clock, logger
-from pva.result import SignedResult
+from pva.results.result import SignedResult
 
 PAUSE_FIRST: Final = timedelta(seconds=1)
 PAUSE_MAX: Final = timedelta(seconds=60)

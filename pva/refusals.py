@@ -2,7 +2,7 @@
 
 Rule: a refusal is for input that is malformed, forged, replayed or asked for by the wrong party, and for
 platforms whose credential no longer speaks for them. Nothing is signed and no state changes. An authentic
-platform in a bad state is never refused: it gets a signed result with findings (`pva.findings`).
+platform in a bad state is never refused: it gets a signed result with findings (`pva.appraisal.findings`).
 """
 
 from collections.abc import Mapping

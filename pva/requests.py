@@ -30,8 +30,8 @@ from messages.challenge import (
     read_claims,
 )
 from messages.errors import MessageError
-from pva.continuity import DeviceHistory
-from pva.known import IssuedChallenges
+from pva.appraisal.continuity import DeviceHistory
+from pva.appraisal.known import IssuedChallenges
 from pva.refusals import RefusalCode, RefusalError
 from standards.pki.jws import sign_jws
 

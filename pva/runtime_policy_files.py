@@ -10,8 +10,8 @@ from pathlib import Path
 
 from edge.process import logger
 from messages.runtime_policy import RUNTIME_POLICY_BYTES_MAX
+from pva.appraisal.runtime_policies import RuntimePolicies, RuntimePolicyError
 from pva.refusals import RefusalCode, RefusalError
-from pva.runtime_policies import RuntimePolicies, RuntimePolicyError
 
 _Stamp = tuple[int, int, int]
 

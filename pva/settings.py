@@ -22,8 +22,8 @@ from edge.settings import Settings, SettingsPath
 from edge.signing_keys import SigningKeySettings
 from edge.upstream_settings import UpstreamSettings
 from messages.pcr import PCR_INDEX_MAX, PcrSelections
-from pva.holding import HoldRule
-from pva.policy import FORBIDDEN_PCRS, AppraisalPolicy
+from pva.appraisal.policy import FORBIDDEN_PCRS, AppraisalPolicy
+from pva.watching.holding import HoldRule
 from standards.boot_log.algorithms import BANKS_BY_NAME, SHA1, SHA256
 
 DUAL = 2

@@ -25,23 +25,23 @@ from edge.process import logger
 from messages.challenge import CHALLENGE_BYTES_MAX, CHALLENGE_TYPE, RECOVERY, Challenge, read_claims
 from messages.errors import MessageError
 from messages.evidence import EvidenceMessage, decode_evidence
-from pva.appraisal import Appraisal, ReferenceManifest, appraise, for_recovery
-from pva.boot_events import BootEvents, replay_logs
-from pva.continuity import DeviceHistory, Sighting, advance, identity_conflict
-from pva.credential import PlatformCredential, Supplier, judge_status
-from pva.grounds import Circumstances, Grounds
-from pva.ima_findings import ima_progress
-from pva.known import Known
-from pva.manifest_chain import ManifestChain
-from pva.narrowing import PolicyInForce, narrowed
-from pva.policy import AppraisalPolicy, PolicyVariants
-from pva.policy_facts import PolicyFacts, policy_facts
-from pva.quote import PlatformQuote, verify_platform_quote
-from pva.reference_choice import check_named, choose_reference
+from pva.appraisal.appraisal import Appraisal, ReferenceManifest, appraise, for_recovery
+from pva.appraisal.boot_events import BootEvents, replay_logs
+from pva.appraisal.continuity import DeviceHistory, Sighting, advance, identity_conflict
+from pva.appraisal.credential import PlatformCredential, Supplier, judge_status
+from pva.appraisal.ima_findings import ima_progress
+from pva.appraisal.known import Known
+from pva.appraisal.manifest_chain import ManifestChain
+from pva.appraisal.policy import AppraisalPolicy, PolicyVariants
+from pva.appraisal.quote import PlatformQuote, verify_platform_quote
+from pva.appraisal.reference_choice import check_named, choose_reference
+from pva.appraisal.runtime_policies import RuntimePolicies, no_runtime_policies
+from pva.policies.facts import PolicyFacts, policy_facts
+from pva.policies.narrowing import PolicyInForce, narrowed
 from pva.refusals import RefusalCode, RefusalError
 from pva.requests import RelyingParty, ValidationRequest
-from pva.result import ResultSigner, SignedResult, sign_result
-from pva.runtime_policies import RuntimePolicies, no_runtime_policies
+from pva.results.grounds import Circumstances, Grounds
+from pva.results.result import ResultSigner, SignedResult, sign_result
 from standards.ima.replay import Replayed
 from standards.pki import oids
 from standards.pki.errors import PkiError

@@ -11,8 +11,8 @@ from cli.failures import EXIT_NEGATIVE, refused
 from cli.files import file_in, out_option, read_certificates, read_file, write_file
 from cli.invocation import Invocation, pass_invocation
 from cli.verifier_key import read_verifier_key
-from pva.bundles import BUNDLE_BYTES_MAX, RecheckError, decode_bundle
-from pva.recheck import Rechecked, recheck
+from pva.recheck.bundles import BUNDLE_BYTES_MAX, RecheckError, decode_bundle
+from pva.recheck.recheck import Rechecked, recheck
 from standards.rats.ar4si import Tier
 
 __all__ = ["result"]

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_vali
 
 from messages.challenge import AUDIENCE_MAX
 from messages.operator_token import TOKEN_BYTES_MAX
-from pva.policy_language import POLICY_BYTES_MAX
+from pva.policies.language import POLICY_BYTES_MAX
 from standards.rats.fields import encode_base64url
 
 NONCE_BYTES = 32

@@ -13,9 +13,9 @@ from flask import Flask, Response, jsonify
 from edge.bodies import binary_body, json_body
 from edge.principals import current_key_sha256, current_principal, require
 from edge.process import Clock
-from pva.manifest_approvals import Administrator, ManifestApprovalDesk
-from pva.manifest_records import ImportedManifest
-from pva.recognition import RecognitionDesk
+from pva.appraisal.manifest_records import ImportedManifest
+from pva.manifests.approvals import Administrator, ManifestApprovalDesk
+from pva.manifests.recognition import RecognitionDesk
 from pva.refusals import RefusalCode, RefusalError
 from pva.web.bodies import RetirementBody
 from standards.rats.corim import MANIFEST_BYTES_MAX, RIM_COSE

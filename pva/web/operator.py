@@ -24,18 +24,18 @@ from edge.principals import (
 from edge.problem_document import Problem
 from edge.process import Clock
 from edge.refused import AnonymousRefusals, register_refusals
-from pva.approvals import ApprovalDesk
-from pva.explanation import ExplanationDesk
-from pva.exporting import ExportDesk
-from pva.manifest_approvals import ManifestApprovalDesk
-from pva.next_states import NextStateDesk
-from pva.policy_desk import PolicyDesk
-from pva.recognition import RecognisedSupplier, RecognitionDesk
-from pva.reissue import ReissueDesk
+from pva.manifests.approvals import ManifestApprovalDesk
+from pva.manifests.recognition import RecognisedSupplier, RecognitionDesk
+from pva.policies.desk import PolicyDesk
+from pva.recheck.exporting import ExportDesk
 from pva.requests import RequestDesk, RequestProgress, ValidationWish
-from pva.rollouts import RolloutDesk
+from pva.results.explanation import ExplanationDesk
+from pva.results.reissue import ReissueDesk
 from pva.signed_requests import SignedRequestDesk, refusal_members
-from pva.watches import WatchDesk
+from pva.updates.approvals import ApprovalDesk
+from pva.updates.next_states import NextStateDesk
+from pva.updates.rollouts import RolloutDesk
+from pva.watching.watches import WatchDesk
 from pva.web.bodies import SupplierBody, ValidationBody
 from pva.web.manifests import add_manifests
 from pva.web.policies import add_policies

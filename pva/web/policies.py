@@ -12,8 +12,8 @@ from flask import Flask, Response, jsonify
 from edge.bodies import json_body
 from edge.principals import current_principal, require
 from edge.process import Clock
-from pva.policy_desk import DryRun, Owner, PolicyDesk, StoredPolicy
-from pva.policy_language import Policy, PolicyFaultsError, read_policy
+from pva.policies.desk import DryRun, Owner, PolicyDesk, StoredPolicy
+from pva.policies.language import Policy, PolicyFaultsError, read_policy
 from pva.refusals import RefusalCode, RefusalError
 from pva.web.bodies import DryRunBody, PolicyBody
 

@@ -12,9 +12,9 @@ from flask import Flask, Response, jsonify
 from edge.bodies import json_body
 from edge.principals import current_principal, require
 from edge.process import Clock
-from pva.approvals import ApprovalDesk, Approved
 from pva.requests import RequestProgress
 from pva.signed_requests import RELAY, Caller, RelayedProgress, SignedRequestDesk, refusal_members
+from pva.updates.approvals import ApprovalDesk, Approved
 from pva.web.bodies import ApprovalBody, SignedRequestBody
 from standards.rats.fields import encode_base64url
 

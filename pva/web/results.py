@@ -11,11 +11,11 @@ from flask import Flask, Response, jsonify, request
 
 from edge.principals import current_principal, require
 from edge.process import Clock
-from pva.explanation import Explanation, ExplanationDesk, Reader
-from pva.exporting import ExportDesk
-from pva.findings import finding_rule
-from pva.nearest import NearestManifest, manifest_name
-from pva.reissue import ReissueDesk
+from pva.appraisal.findings import finding_rule
+from pva.appraisal.nearest import NearestManifest, manifest_name
+from pva.recheck.exporting import ExportDesk
+from pva.results.explanation import Explanation, ExplanationDesk, Reader
+from pva.results.reissue import ReissueDesk
 from pva.signed_requests import refusal_members
 from standards.rats.ear import AttestationResult, Finding
 

@@ -11,9 +11,9 @@ from flask import Flask, Response, jsonify
 from edge.bodies import json_body
 from edge.principals import current_principal, require
 from edge.process import Clock
-from pva.next_states import NextStateDesk
 from pva.refusals import RefusalCode, RefusalError
-from pva.rollouts import Rollout, RolloutDesk, RolloutState
+from pva.updates.next_states import NextStateDesk
+from pva.updates.rollouts import Rollout, RolloutDesk, RolloutState
 from pva.web.bodies import NextApprovalBody, ShareBody, UpdateBody
 from pva.web.relying_parties import approved_answer
 

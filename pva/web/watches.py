@@ -9,8 +9,8 @@ from flask import Flask, Response, jsonify
 from edge.bodies import json_body
 from edge.principals import current_principal, require
 from edge.process import Clock
-from pva.watches import WatchDesk
-from pva.watching import Watch, WatchTerms
+from pva.watching.watches import WatchDesk
+from pva.watching.watching import Watch, WatchTerms
 from pva.web.bodies import WatchBody
 
 

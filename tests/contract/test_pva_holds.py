@@ -9,10 +9,10 @@ import pytest
 
 from messages.evidence import EvidenceMessage, encode_evidence
 from messages.reliance import permits_release
-from pva.holding import Act
 from pva.refusals import RefusalCode, RefusalError
-from pva.result import SignedResult
-from pva.status_asks import CA, StatusAsk
+from pva.results.result import SignedResult
+from pva.watching.holding import Act
+from pva.watching.status_asks import CA, StatusAsk
 from standards.pki.crl import Revocation, RevocationReason
 from tests.contract.postgresql import postgresql
 from tests.contract.test_pva_store import HOLD_RULE, world

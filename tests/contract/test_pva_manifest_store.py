@@ -13,10 +13,10 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from edge.database import engine_for, migrate, transaction
 from edge.process import system_random
-from pva import schema
-from pva.manifest_records import Standing
-from pva.reference_store import ReferenceStore
+from pva.appraisal.manifest_records import Standing
 from pva.refusals import RefusalCode, RefusalError
+from pva.store import tables
+from pva.store.references import ReferenceStore
 from standards.rats.errors import RatsError
 from standards.rats.manifest import Predecessor
 from tests.contract.postgresql import postgresql
@@ -136,7 +136,7 @@ def test_a_manifest_that_somebody_changed_in_the_database_affirms_nobody(tmp_pat
     flipped = world.signed_manifest[:-1] + bytes([world.signed_manifest[-1] ^ 1])
     for altered, expected in ((flipped, RatsError), (other, RefusalError)):
         with transaction(engine) as connection:
-            connection.execute(sa.update(schema.manifests).values(signed=altered))
+            connection.execute(sa.update(tables.manifests).values(signed=altered))
         with pytest.raises(expected):
             references.manifest_chain(world.state.manifest_digest)
     engine.dispose()
@@ -148,7 +148,7 @@ def test_a_successor_that_somebody_made_one_in_the_database_affirms_nobody(tmp_p
     references = ReferenceStore(engine, random_bytes=system_random)
     world = World(store=AuditedStore(engine), references=references)
     other = world.publish(world.sign(reference_manifest(world.device, id="other")))
-    table = schema.manifests
+    table = tables.manifests
     with transaction(engine) as connection:
         connection.execute(
             sa.update(table)
@@ -175,7 +175,7 @@ def test_manifests_of_an_earlier_version_wait_for_approval(tmp_path: Path) -> No
     supplier = world.recognition.suppliers()[0]
     with transaction(engine) as connection:
         connection.execute(
-            sa.insert(schema.suppliers).values(
+            sa.insert(tables.suppliers).values(
                 name="Acme",
                 root=supplier.root.public_bytes(Encoding.DER),
                 root_sha256=bytes(32),
@@ -186,7 +186,7 @@ def test_manifests_of_an_earlier_version_wait_for_approval(tmp_path: Path) -> No
             )
         )
         connection.execute(
-            sa.insert(schema.manifests).values(
+            sa.insert(tables.manifests).values(
                 digest=held.digest,
                 supplier="Acme",
                 manifest_id=held.id,

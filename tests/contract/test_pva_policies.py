@@ -8,10 +8,10 @@ import pytest
 import sqlalchemy as sa
 
 from edge.database import transaction
-from pva import schema
-from pva.policy_desk import ACTIVE_MAX, STORED_MAX, Owner, PolicyState, StoredPolicy
+from pva.policies.desk import ACTIVE_MAX, STORED_MAX, Owner, PolicyState, StoredPolicy
 from pva.refusals import RefusalCode, RefusalError
 from pva.requests import RelyingParty
+from pva.store import tables
 from tests.contract.postgresql import postgresql
 from tests.contract.test_pva_store import world
 from tests.fakes.pki import NOW
@@ -151,7 +151,7 @@ def test_a_text_that_somebody_changed_judges_nobody(world: World) -> None:
     policy = activate(world, add(world, written()))
     message = world.answer()
     with transaction(world.store.engine) as connection:
-        connection.execute(sa.update(schema.policies).values(text=written(condition="false && true")))
+        connection.execute(sa.update(tables.policies).values(text=written(condition="false && true")))
     with pytest.raises(RefusalError) as caught:
         world.validate(message)
     assert caught.value.code is RefusalCode.MALFUNCTION

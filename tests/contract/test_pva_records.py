@@ -7,14 +7,14 @@ import pytest
 
 from edge.audit_log import AuditLog, LogSigner
 from messages.evidence import encode_evidence
-from pva import schema
-from pva.bundles import AUDIT_LEAF, LOG_PROOF, RecheckError, decode_bundle
-from pva.explanation import Reader
-from pva.recheck import recheck
+from pva.recheck.bundles import AUDIT_LEAF, LOG_PROOF, RecheckError, decode_bundle
+from pva.recheck.recheck import recheck
 from pva.refusals import RefusalCode, RefusalError
 from pva.requests import RequestState
-from pva.result_store import delete_what_is_due
-from pva.store import EVIDENCE_LIFE
+from pva.results.explanation import Reader
+from pva.store import tables
+from pva.store.results import delete_what_is_due
+from pva.store.validations import EVIDENCE_LIFE
 from tests.contract.postgresql import postgresql
 from tests.contract.test_pva_store import AuditedStore, refusal, world
 from tests.fakes.credentials import hw_type
@@ -36,7 +36,7 @@ def into_the_log(world: World, leaf: bytes) -> None:
     """Give every leaf of the store its place, and sign."""
     if isinstance(world.store, AuditedStore):
         signer = LogSigner(name=NAME, key=LOG.key)
-        log = AuditLog(world.store.engine, schema.ledger, signer=signer, clock=lambda: NOW)
+        log = AuditLog(world.store.engine, tables.ledger, signer=signer, clock=lambda: NOW)
         assert log.prove(leaf) is None
         log.sequence_all()
         assert log.prove(bytes(32)) is None

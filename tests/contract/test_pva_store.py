@@ -17,22 +17,22 @@ from edge.ledger import verify_entry
 from edge.process import system_random
 from messages.evidence import encode_evidence
 from messages.validation_request import VALIDATION_REQUEST_OF_SHO
-from pva import schema
-from pva.approval_store import ApprovalStore
-from pva.approvals import GivenApprovals
-from pva.continuity import ImaProgress, advance
-from pva.grounds import Grounds
-from pva.holding import HoldRule
-from pva.outbox_store import OutboxStore
-from pva.policy_facts import PolicyFacts
-from pva.policy_store import PolicyStore
-from pva.reference_store import ReferenceStore
+from pva.appraisal.continuity import ImaProgress, advance
+from pva.policies.facts import PolicyFacts
 from pva.refusals import RefusalCode, RefusalError
 from pva.requests import RelyingParty, RequestState
-from pva.result_store import ResultStore
-from pva.status_ask_store import StatusAskOutbox
-from pva.store import UNAUTHENTICATED_REFUSALS_MAX, Store
-from pva.store_rows import history_of, row_of_history, row_of_request, row_of_result
+from pva.results.grounds import Grounds
+from pva.store import tables
+from pva.store.approvals import ApprovalStore
+from pva.store.outbox import OutboxStore
+from pva.store.policies import PolicyStore
+from pva.store.references import ReferenceStore
+from pva.store.results import ResultStore
+from pva.store.rows import history_of, row_of_history, row_of_request, row_of_result
+from pva.store.status_asks import StatusAskOutbox
+from pva.store.validations import UNAUTHENTICATED_REFUSALS_MAX, Store
+from pva.updates.approvals import GivenApprovals
+from pva.watching.holding import HoldRule
 from tests.contract.postgresql import postgresql
 from tests.fakes.attesting_device import AttestingDevice, measurements
 from tests.fakes.credentials import FakeSupplier
@@ -60,7 +60,7 @@ class AuditedStore(Store):
     def audit_kinds(self) -> tuple[str, ...]:
         """Kinds of the audit leaves so far; each one must match its record."""
         with transaction(self.engine, write=False) as connection:
-            entries = schema.ledger.entries(connection)
+            entries = tables.ledger.entries(connection)
         return tuple(verify_entry(entry)["kind"] for entry in entries)
 
 
@@ -357,7 +357,7 @@ def test_the_audit_leaf_of_a_signed_request_holds_the_token(world: World) -> Non
     token = parties.token()
     world.signed_desk.submit(token, caller=RELAY, at=NOW)
     with transaction(world.store.engine, write=False) as connection:
-        *_, entry = schema.ledger.entries(connection)
+        *_, entry = tables.ledger.entries(connection)
     record = verify_entry(entry)["record"]
     assert (record["token"], record["tenant"], record["relay"]) == (token, "sho-1", "ro-1")
 
@@ -401,7 +401,7 @@ def test_results_of_an_older_schema_stay(tmp_path: Path) -> None:
         for table, row in (("validation_requests", request), ("results", row_of_result(result, revision=1))):
             known = sa.Table(table, sa.MetaData(), autoload_with=connection)
             values = {name: value for name, value in row.items() if name in known.c}
-            connection.execute(sa.insert(schema.metadata.tables[table]).values(**values))
+            connection.execute(sa.insert(tables.metadata.tables[table]).values(**values))
     migrate(engine, MIGRATIONS)
     store = Store(engine, random_bytes=system_random)
     progress = store.progress(request_id, role="sho", tenant=TENANT, at=NOW)
@@ -452,7 +452,7 @@ def test_of_many_at_once_one_redeems_a_challenge(world: World) -> None:
 
 def test_migrations_make_exactly_the_schema(tmp_path: Path) -> None:
     engine = sqlite_engine(tmp_path)
-    assert schema_differences(engine, schema.metadata) == []
+    assert schema_differences(engine, tables.metadata) == []
     migrate(engine, MIGRATIONS)
     engine.dispose()
 

@@ -12,17 +12,17 @@ import pytest
 from edge.http_client import HttpError, UnreachableError
 from edge.process import system_random
 from messages.approval import USE_VAULT, StateApproval, decode_approval
-from pva.approval_store import ApprovalStore
-from pva.approvals import Approved, DayKey
-from pva.next_states import NextFacts, NextStateDesk
-from pva.policy_store import PolicyStore
-from pva.reference_store import ReferenceStore
 from pva.refusals import RefusalCode, RefusalError
-from pva.renewal_store import RenewalStore
-from pva.renewals import PendingRenewal, RenewalCourier
-from pva.rollouts import Rollout, RolloutDesk, RolloutState, in_share
-from pva.successors import ChainSuccessors
-from pva.update_store import UpdateStore
+from pva.store.approvals import ApprovalStore
+from pva.store.policies import PolicyStore
+from pva.store.references import ReferenceStore
+from pva.store.renewals import RenewalStore
+from pva.store.updates import UpdateStore
+from pva.updates.approvals import Approved, DayKey
+from pva.updates.next_states import NextFacts, NextStateDesk
+from pva.updates.renewals import PendingRenewal, RenewalCourier
+from pva.updates.rollouts import Rollout, RolloutDesk, RolloutState, in_share
+from pva.updates.successors import ChainSuccessors
 from standards.pki.fingerprints import ca_id
 from standards.rats.manifest import Predecessor
 from standards.tpm2.policy import pcr_digest

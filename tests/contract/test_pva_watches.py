@@ -13,10 +13,10 @@ from messages.operator_token import OperatorSigner, verify_operator_token
 from messages.state_event import STATE_EVENT_KIND, PlatformState, StateEvent, check_addressed, read_claims
 from pva.pushing import Courier
 from pva.refusals import RefusalCode, RefusalError
-from pva.status_asks import CA
-from pva.watch_store import EventOutbox, PostedEvent, WatchStore
-from pva.watches import LEASE_LIFE, WatchDesk, WatchKeeper
-from pva.watching import WatchTerms
+from pva.store.watches import EventOutbox, PostedEvent, WatchStore
+from pva.watching.status_asks import CA
+from pva.watching.watches import LEASE_LIFE, WatchDesk, WatchKeeper
+from pva.watching.watching import WatchTerms
 from tests.contract.postgresql import postgresql
 from tests.contract.test_pva_store import CALLBACKS, world
 from tests.fakes.attesting_device import measurements

@@ -13,13 +13,13 @@ from edge.http_protocol import PEER_CERTIFICATE
 from edge.principals import PrincipalTable, routes_of
 from edge.refused import AnonymousRefusals
 from messages.evidence import encode_evidence
-from pva.next_states import NextStateDesk
-from pva.recognition import RecognitionDesk
+from pva.manifests.recognition import RecognitionDesk
 from pva.refusals import REFUSALS, RefusalCode, RefusalError
-from pva.rollouts import RolloutDesk
-from pva.successors import ChainSuccessors
-from pva.update_store import UpdateStore
-from pva.watches import WatchDesk
+from pva.store.updates import UpdateStore
+from pva.updates.next_states import NextStateDesk
+from pva.updates.rollouts import RolloutDesk
+from pva.updates.successors import ChainSuccessors
+from pva.watching.watches import WatchDesk
 from pva.web.device import device_app
 from pva.web.operator import OperatorDesks, operator_app
 from standards.pki import oids

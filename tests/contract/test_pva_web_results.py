@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from messages.evidence import encode_evidence
-from pva.bundles import EVIDENCE, decode_bundle
+from pva.recheck.bundles import EVIDENCE, decode_bundle
 from pva.refusals import RefusalCode
 from tests.contract.test_pva_web import CBOR, Service, problem, service, wish
 from tests.fakes.attesting_device import measurements

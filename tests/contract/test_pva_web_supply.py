@@ -10,7 +10,7 @@ from pva.refusals import REFUSALS, RefusalCode
 from tests.contract.test_pva_web import Service, problem, service
 from tests.fakes.pki import Authority
 from tests.fakes.pva_world import reference_manifest
-from tests.unit.pva.test_recognition import pem
+from tests.unit.pva.manifests.test_recognition import pem
 
 RIM = "application/rim+cose"
 _DER = Encoding.DER

@@ -10,8 +10,8 @@ from ca.issuance import issue
 from ca.profiles import Kind
 from ca.records import Authority
 from ca.template import Issuer, Places, Template
-from pva.credential import Supplier, validate_credential
-from pva.recognition import RecognitionDesk
+from pva.appraisal.credential import Supplier, validate_credential
+from pva.manifests.recognition import RecognitionDesk
 from pva.refusals import RefusalCode, RefusalError
 from standards.pki import oids
 from standards.pki.extensions import ExpectedSystemState, HardwareModuleName

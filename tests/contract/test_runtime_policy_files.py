@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from pva.appraisal.runtime_policies import RuntimePolicies, RuntimePolicyError
 from pva.refusals import RefusalCode, RefusalError
-from pva.runtime_policies import RuntimePolicies, RuntimePolicyError
 from pva.runtime_policy_files import RuntimePolicyFiles
 from tests.fakes.credentials import hw_type
-from tests.unit.pva.test_runtime_policies import RUNTIME, SUPPLIER, in_force, signed
+from tests.unit.pva.appraisal.test_runtime_policies import RUNTIME, SUPPLIER, in_force, signed
 
 
 def replace_file(path: Path, content: bytes) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from pva.credential import Supplier
+from pva.appraisal.credential import Supplier
 from standards.pki import oids
 from standards.pki.extensions import ExpectedSystemState, HardwareModuleName
 from standards.pki.fingerprints import certificate_der

@@ -15,7 +15,7 @@ NAME: Final = "pva-1.example.net/log"
 
 @dataclass
 class MemoryLog:
-    """Satisfies `pva.exporting.LeafProver`."""
+    """Satisfies `pva.recheck.exporting.LeafProver`."""
 
     key: Ed25519PrivateKey = field(
         default_factory=lambda: Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
@@ -33,7 +33,7 @@ class MemoryLog:
         self.leaves = [*others[: among // 2], leaf_hash, *others[among // 2 :]]
 
     def prove(self, leaf_hash: bytes) -> LeafProof | None:
-        """See `pva.exporting.LeafProver`."""
+        """See `pva.recheck.exporting.LeafProver`."""
         if leaf_hash not in self.leaves:
             return None
         tiles = grown_tiles(0, [leaf_digest(each) for each in self.leaves], lambda _level, _number: b"")

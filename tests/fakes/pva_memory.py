@@ -8,20 +8,20 @@ from typing import Any
 
 from edge.ledger import encode_record, leaf_hash
 from messages.reliance import permits_release
-from pva.approvals import ApprovalFacts, GivenApprovals, OrderApproval, ProvenState
-from pva.continuity import DeviceHistory
-from pva.explanation import SEES_ALL, Reader, RequestOnRecord, ResultOnRecord
-from pva.exporting import ExportableResult
-from pva.grounds import Grounds
-from pva.holding import HoldRule, Outcome, next_ask
-from pva.narrowing import PolicyInForce
-from pva.policy_desk import OWNERS, Owner, PastVerdict, PolicyState, StoredPolicy, refuse_step
+from pva.appraisal.continuity import DeviceHistory
+from pva.policies.desk import OWNERS, Owner, PastVerdict, PolicyState, StoredPolicy, refuse_step
+from pva.policies.narrowing import PolicyInForce
 from pva.pushing import PostedResult
+from pva.recheck.exporting import ExportableResult
 from pva.refusals import RefusalCode, RefusalError
 from pva.requests import RecordedRefusal, RelyingParty, RequestProgress, RequestState, ValidationRequest
-from pva.result import SignedResult
-from pva.status_asks import StatusAsk
-from pva.store import AUTHENTICATED_REFUSALS_MAX, EVIDENCE_LIFE, UNAUTHENTICATED_REFUSALS_MAX
+from pva.results.explanation import SEES_ALL, Reader, RequestOnRecord, ResultOnRecord
+from pva.results.grounds import Grounds
+from pva.results.result import SignedResult
+from pva.store.validations import AUTHENTICATED_REFUSALS_MAX, EVIDENCE_LIFE, UNAUTHENTICATED_REFUSALS_MAX
+from pva.updates.approvals import ApprovalFacts, GivenApprovals, OrderApproval, ProvenState
+from pva.watching.holding import HoldRule, Outcome, next_ask
+from pva.watching.status_asks import StatusAsk
 
 
 @dataclass
@@ -56,7 +56,7 @@ class MemoryAsks:
             self.asked[posted.issuer, posted.serial] = (known, posted.asked_at, True)
 
     def drop(self, ask: StatusAsk) -> None:
-        """See `pva.status_asks.StatusAskStore`."""
+        """See `pva.watching.status_asks.StatusAskStore`."""
         self.asked.pop((ask.issuer, ask.serial), None)
 
     def _known(self, ask: StatusAsk) -> StatusAsk | None:
@@ -159,7 +159,7 @@ class MemoryStore:
         )
 
     def request_on_record(self, some_id: str, *, reader: Reader, at: datetime) -> RequestOnRecord | None:
-        """See `pva.explanation.ValidationRecords`."""
+        """See `pva.results.explanation.ValidationRecords`."""
         request = next((each for each in self.requests.values() if self._is(each, some_id)), None)
         own = (reader.role, reader.tenant)
         if request is None or (reader.role != SEES_ALL and (request.party.role, request.tenant) != own):
@@ -188,7 +188,7 @@ class MemoryStore:
         return request.id == some_id or (result is not None and result.id == some_id)
 
     def delete_evidence(self, *, at: datetime) -> int:
-        """See `pva.result_store.ResultStore`."""
+        """See `pva.store.results.ResultStore`."""
         due = [each for each, (_, until) in self.evidence.items() if until <= at]
         for each in due:
             del self.evidence[each]
@@ -197,7 +197,7 @@ class MemoryStore:
         return len(due)
 
     def exportable(self, some_id: str, *, reader: Reader) -> ExportableResult | None:
-        """See `pva.exporting.ExportRecords`."""
+        """See `pva.recheck.exporting.ExportRecords`."""
         read = self.request_on_record(some_id, reader=reader, at=datetime.max.replace(tzinfo=UTC))
         if read is None or read.result is None:
             return None
@@ -221,12 +221,12 @@ class MemoryStore:
         )
 
     def signed_manifests(self, digests: Sequence[bytes]) -> Mapping[bytes, bytes]:
-        """See `pva.exporting.ExportRecords`."""
+        """See `pva.recheck.exporting.ExportRecords`."""
         held = {} if self.manifests is None else {each: self.manifests(each) for each in digests}
         return {digest: signed for digest, signed in held.items() if signed is not None}
 
     def policy_texts(self, digests: Sequence[bytes]) -> Sequence[str]:
-        """See `pva.exporting.ExportRecords`."""
+        """See `pva.recheck.exporting.ExportRecords`."""
         return sorted({each.text for (_, digest), each in self.policies_of.items() if digest in digests})
 
     def in_force(self, party: RelyingParty, *, supplier: str) -> Sequence[PolicyInForce]:
@@ -239,7 +239,7 @@ class MemoryStore:
         )
 
     def add_policy(self, policy: StoredPolicy, *, stored_max: int) -> StoredPolicy:
-        """See `pva.policy_desk.PolicyRecords`."""
+        """See `pva.policies.desk.PolicyRecords`."""
         known = self.policies_of.get((policy.owner, policy.digest))
         if known is not None:
             return known
@@ -250,13 +250,13 @@ class MemoryStore:
         return policy
 
     def policies(self, owner: Owner | None) -> Sequence[StoredPolicy]:
-        """See `pva.policy_desk.PolicyRecords`."""
+        """See `pva.policies.desk.PolicyRecords`."""
         return tuple(each for (whose, _), each in self.policies_of.items() if owner in (None, whose))
 
     def change_state(
         self, owner: Owner, digest: bytes, *, to: PolicyState, by: str, at: datetime
     ) -> StoredPolicy | None:
-        """See `pva.policy_desk.PolicyRecords`."""
+        """See `pva.policies.desk.PolicyRecords`."""
         known = self.policies_of.get((owner, digest))
         if known is None:
             return None
@@ -268,7 +268,7 @@ class MemoryStore:
         return changed
 
     def past_verdicts(self, owner: Owner, *, since: datetime, count_max: int) -> Sequence[PastVerdict]:
-        """See `pva.policy_desk.PolicyRecords`."""
+        """See `pva.policies.desk.PolicyRecords`."""
         found = [
             PastVerdict(
                 result_id=each.id,
@@ -393,7 +393,7 @@ class MemoryStore:
         self.audit.append("validation-refused")
 
     def record_caller_refusal(self, *, caller: str, route: str, code: str, detail: str, at: datetime) -> None:
-        """See `pva.store.Store`."""
+        """See `pva.store.validations.Store`."""
         del caller, route, code, detail, at
         self.audit.append("request-refused")
 
@@ -428,7 +428,7 @@ class MemoryStore:
         self.posted.pop((posted.result_id, posted.audience), None)
 
     def approval_facts(self, result_id: str, *, sho: str) -> ApprovalFacts | None:
-        """See `pva.approvals.ApprovalRecords`."""
+        """See `pva.updates.approvals.ApprovalRecords`."""
         result = next((each for each in self.results.values() if each.id == result_id), None)
         request = None if result is None else self.requests[result.request_id]
         if result is None or request is None or (request.party.role, request.tenant) != ("sho", sho):
@@ -461,7 +461,7 @@ class MemoryStore:
     def record_approvals(
         self, given: GivenApprovals, *, facts: ApprovalFacts, sho: str, at: datetime
     ) -> GivenApprovals:
-        """See `pva.approvals.ApprovalRecords`."""
+        """See `pva.updates.approvals.ApprovalRecords`."""
         del at
         now = self.approval_facts(facts.result_id, sho=sho)
         if now is not None and now.given is not None:

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from pva.known import KnownManifests
-from pva.manifest_approvals import approved
-from pva.manifest_chain import LINE_MAX, ChainedManifest, ManifestChain
-from pva.manifest_records import ImportedManifest, ManifestApproval, Retirement
-from pva.recognition import RecognisedSupplier, check_record, no_such_manifest
+from pva.appraisal.known import KnownManifests
+from pva.appraisal.manifest_chain import LINE_MAX, ChainedManifest, ManifestChain
+from pva.appraisal.manifest_records import ImportedManifest, ManifestApproval, Retirement
+from pva.manifests.approvals import approved
+from pva.manifests.recognition import RecognisedSupplier, check_record, no_such_manifest
 from pva.refusals import RefusalCode, RefusalError
 from standards.pki.fingerprints import certificate_der
 from standards.rats.corim import Manifest
@@ -22,11 +22,11 @@ class MemoryReferences:
     known: KnownManifests = field(default_factory=KnownManifests)
 
     def suppliers(self) -> Sequence[RecognisedSupplier]:
-        """See `pva.recognition.RecognitionStore`."""
+        """See `pva.manifests.recognition.RecognitionStore`."""
         return tuple(self.by_name[name] for name in sorted(self.by_name))
 
     def save_supplier(self, supplier: RecognisedSupplier) -> None:
-        """See `pva.recognition.RecognitionStore`."""
+        """See `pva.manifests.recognition.RecognitionStore`."""
         for other in self.by_name.values():
             same = (other.name == supplier.name, other.root == supplier.root)
             if any(same) and not all(same):
@@ -34,21 +34,21 @@ class MemoryReferences:
         self.by_name[supplier.name] = supplier
 
     def add_manifest(self, manifest: ImportedManifest) -> None:
-        """See `pva.recognition.RecognitionStore`."""
+        """See `pva.manifests.recognition.RecognitionStore`."""
         if check_record(manifest, held=self.manifests()):
             self.by_digest[manifest.digest] = manifest
 
     def manifests(self) -> Sequence[ImportedManifest]:
-        """See `pva.recognition.RecognitionStore`."""
+        """See `pva.manifests.recognition.RecognitionStore`."""
         return tuple(sorted(self.by_digest.values(), key=lambda each: (each.imported_at, each.digest)))
 
     def approve_manifest(self, digest: bytes, approval: ManifestApproval, *, needed: int) -> ImportedManifest:
-        """See `pva.manifest_approvals.ManifestRecords`."""
+        """See `pva.manifests.approvals.ManifestRecords`."""
         self.by_digest[digest] = approved(self._held(digest), approval, needed=needed)
         return self.by_digest[digest]
 
     def retire_manifest(self, digest: bytes, retirement: Retirement) -> ImportedManifest:
-        """See `pva.manifest_approvals.ManifestRecords`."""
+        """See `pva.manifests.approvals.ManifestRecords`."""
         held = self._held(digest)
         if held.retirement is None:
             self.by_digest[digest] = replace(held, retirement=retirement)
@@ -96,7 +96,7 @@ class MemoryReferences:
     def known_manifests(
         self, *, supplier: str, hw_type: str, first: bytes | None, count_max: int
     ) -> Sequence[Manifest]:
-        """See `pva.explanation.KnownManifests`."""
+        """See `pva.results.explanation.KnownManifests`."""
         known = self.by_name[supplier]
         held = [
             each

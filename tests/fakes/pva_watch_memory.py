@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 from messages.reliance import permits_release
 from pva.refusals import RefusalCode, RefusalError
 from pva.requests import ValidationRequest
-from pva.watch_store import PostedEvent
-from pva.watches import SignedEvent
-from pva.watching import Watch, WatchAnswer
+from pva.store.watches import PostedEvent
+from pva.watching.watches import SignedEvent
+from pva.watching.watching import Watch, WatchAnswer
 from tests.fakes.pva_memory import MemoryStore
 
 
@@ -25,7 +25,7 @@ class MemoryWatches:
     posted: dict[tuple[str, str], tuple[PostedEvent, datetime]] = field(default_factory=dict)
 
     def add_watch(self, watch: Watch, *, watches_max: int) -> Watch:
-        """See `pva.watches.WatchStore`."""
+        """See `pva.watching.watches.WatchStore`."""
         own = self.watches(watch.operator)
         for each in own:
             if each.terms.device_id == watch.terms.device_id:
@@ -50,12 +50,12 @@ class MemoryWatches:
         return self.store.requests[request_id]
 
     def watches(self, operator: str) -> Sequence[Watch]:
-        """See `pva.watches.WatchStore`."""
+        """See `pva.watching.watches.WatchStore`."""
         own = [each for each in self.by_id.values() if each.operator == operator]
         return tuple(sorted(own, key=lambda each: (each.created_at, each.id)))
 
     def end_watch(self, watch_id: str, *, operator: str, by: str, at: datetime) -> bool:
-        """See `pva.watches.WatchStore`."""
+        """See `pva.watching.watches.WatchStore`."""
         del by, at
         known = self.by_id.get(watch_id)
         if known is None or known.operator != operator:
@@ -65,7 +65,7 @@ class MemoryWatches:
         return True
 
     def take_lease(self, name: str, *, holder: str, at: datetime, lasting: timedelta) -> bool:
-        """See `pva.watches.WatchStore`."""
+        """See `pva.watching.watches.WatchStore`."""
         del name
         if self.lease is not None and self.lease[0] != holder and self.lease[1] > at:
             return False
@@ -73,7 +73,7 @@ class MemoryWatches:
         return True
 
     def watches_to_look_at(self, *, at: datetime, limit: int) -> Sequence[tuple[Watch, WatchAnswer | None]]:
-        """See `pva.watches.WatchStore`."""
+        """See `pva.watching.watches.WatchStore`."""
         seen = [(each, self._answer(each)) for each in self.by_id.values()]
         return tuple((each, answer) for each, answer in seen if answer or each.look_at <= at)[:limit]
 
@@ -92,7 +92,7 @@ class MemoryWatches:
         event: SignedEvent | None,
         at: datetime,
     ) -> bool:
-        """See `pva.watches.WatchStore`."""
+        """See `pva.watching.watches.WatchStore`."""
         known = self.by_id.get(after.id)
         if known is None or known.revision != revision:
             return False

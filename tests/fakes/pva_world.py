@@ -10,19 +10,19 @@ from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 
 from messages.challenge import CHALLENGE_TYPE, Challenge, read_claims
 from messages.evidence import EvidenceMessage, encode_evidence
-from pva.approvals import ApprovalDesk, DayKey
-from pva.credential import PlatformCredential
-from pva.explanation import ExplanationDesk
-from pva.exporting import ExportDesk
-from pva.manifest_approvals import Administrator, ManifestApprovalDesk
-from pva.policy import AppraisalPolicy
-from pva.policy_desk import PolicyDesk
-from pva.recognition import RecognisedSupplier, RecognitionDesk
+from pva.appraisal.credential import PlatformCredential
+from pva.appraisal.policy import AppraisalPolicy
+from pva.manifests.approvals import Administrator, ManifestApprovalDesk
+from pva.manifests.recognition import RecognisedSupplier, RecognitionDesk
+from pva.policies.desk import PolicyDesk
+from pva.recheck.exporting import ExportDesk
 from pva.refusals import RefusalError
-from pva.reissue import ReissueDesk
 from pva.requests import ChallengeSigner, RequestDesk, ValidationWish
-from pva.result import ResultSigner, SignedResult
+from pva.results.explanation import ExplanationDesk
+from pva.results.reissue import ReissueDesk
+from pva.results.result import ResultSigner, SignedResult
 from pva.signed_requests import SignedRequestDesk
+from pva.updates.approvals import ApprovalDesk, DayKey
 from pva.validation import StatusSource, Verifier
 from standards.boot_log.replay import replay
 from standards.pki import oids

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from ocsp.delegates import DelegateDirectory
 from ocsp.responder import respond
-from pva.credential import PlatformCredential
+from pva.appraisal.credential import PlatformCredential
 from standards.pki.crl import Revocation
 from standards.pki.fingerprints import ca_id
 from standards.pki.ocsp import build_request

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from messages.operator_token import OperatorSigner
 from messages.validation_request import VALIDATION_REQUEST_OF_SHO, SignedRequest
-from pva.result import SignedResult
+from pva.results.result import SignedResult
 from pva.signed_requests import Caller
 from standards.pki import oids
 from standards.pki.extensions import OperatorRole

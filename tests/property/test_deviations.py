@@ -5,8 +5,8 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pva.boot_events import BootEvents
-from pva.deviations import deviation_findings
+from pva.appraisal.boot_events import BootEvents
+from pva.appraisal.deviations import deviation_findings
 from standards.boot_log.algorithms import BANKS, SHA256
 from standards.boot_log.encode import Measurement, build_event_log
 from standards.boot_log.events import EV_IPL
@@ -15,7 +15,7 @@ from standards.boot_log.replay import replay, reset_value
 from standards.rats.corim import PlatformReference, ReferenceEvent
 from standards.rats.ear import Finding
 from tests.fakes.pva_world import reference_manifest
-from tests.unit.pva.appraisals import GOOD
+from tests.unit.pva.appraisal.appraisals import GOOD
 
 PCR = 8
 TEXTS = st.lists(st.sampled_from(["set a=1", "linux /vmlinuz", "boot", "reboot"]), max_size=7)

@@ -5,14 +5,14 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pva.appraisal import Appraisal
-from pva.findings import FindingCode, Scope
-from pva.narrowing import PolicyInForce, narrowed
-from pva.policy_facts import PolicyFacts, facts_of_json
-from pva.policy_language import Fault, PolicyFaultsError, Statement, read_policy
+from pva.appraisal.appraisal import Appraisal
+from pva.appraisal.findings import FindingCode, Scope
+from pva.policies.facts import PolicyFacts, facts_of_json
+from pva.policies.language import Fault, PolicyFaultsError, Statement, read_policy
+from pva.policies.narrowing import PolicyInForce, narrowed
 from tests.fakes.attesting_device import measurements
 from tests.fakes.pva_world import World, reference_manifest
-from tests.unit.pva.appraisals import GOOD, appraised
+from tests.unit.pva.appraisal.appraisals import GOOD, appraised
 
 HEAD = '@id("rule")\n@reason("no")\nforbid (principal, action, resource)'
 GOOD_TEXT = f'// ours\n{HEAD} when {{ resource.svn < 3 && context.findings.contains("clock-not-safe") }};\n'

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from messages.evidence import encode_evidence
-from pva.continuity import DeviceHistory, Sighting, advance, changes
+from pva.appraisal.continuity import DeviceHistory, Sighting, advance, changes
 from pva.refusals import RefusalError
 from pva.settings import read_selections
 from standards.tpm2.structures import ClockInfo

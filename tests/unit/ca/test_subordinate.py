@@ -9,7 +9,7 @@ from ca.errors import ConflictError, InvalidInputError, NotFoundError
 from ca.profiles import OPERATOR_ROLES, Kind
 from ca.records import Authority, EstEnrollment, EstState
 from messages.enrollment import EnrollmentResult
-from pva.credential import Supplier, validate_credential
+from pva.appraisal.credential import Supplier, validate_credential
 from standards.pki import oids
 from standards.pki.crl import verify_crl
 from standards.pki.fingerprints import ca_id, certificate_der, spki_sha256

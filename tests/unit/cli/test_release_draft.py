@@ -8,8 +8,8 @@ import pytest
 from cli.manifest_description import ManifestDescription, manifest_of
 from cli.release_draft import Release, draft_release
 from edge.settings import load_settings
-from pva.manifests import check_manifest
-from pva.policy import AppraisalPolicy
+from pva.appraisal.policy import AppraisalPolicy
+from pva.manifests.content import check_manifest
 from standards.boot_log.algorithms import SHA256, SHA384
 from standards.boot_log.errors import BootLogError
 from tests.fakes.credentials import FakeSupplier

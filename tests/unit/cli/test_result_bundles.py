@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from pva.bundles import decode_bundle
-from pva.explanation import Reader
+from pva.recheck.bundles import decode_bundle
+from pva.results.explanation import Reader
 from tests.fakes.attesting_device import measurements
 from tests.fakes.pki import NOW
 from tests.fakes.pva_log import NAME, MemoryLog

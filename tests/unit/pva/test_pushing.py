@@ -7,7 +7,7 @@ import pytest
 
 from edge.http_client import HttpError, UnreachableError
 from pva.pushing import PAUSE_MAX, Courier, PostedResult, PostRoom, pause_after
-from pva.result import SignedResult
+from pva.results.result import SignedResult
 from tests.fakes.pki import NOW
 from tests.fakes.pva_memory import MemoryStore
 from tests.fakes.pva_world import World

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from edge.settings import SettingsError, load_settings
-from pva.holding import HoldRule
 from pva.settings import PvaSettings, read_selections
+from pva.watching.holding import HoldRule
 
 SETTINGS = """
 issuer = "pva-1"

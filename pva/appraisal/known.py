@@ -1,0 +1,277 @@
+"""What this process computed before from the same bytes: bounded, content-addressed, pure.
+
+Rule: only results that depend on nothing but the bytes of their key are kept, and never a verdict: what a log replays
+to, what a public area says, that a chain leads to an anchor. What can change (validity at a time, status, recognition,
+the quote) is judged at each use. Nothing here grows with the number of devices: what was used least recently goes.
+"""
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from threading import Lock
+from typing import Generic, TypeVar
+
+from cryptography import x509
+
+from messages.challenge import Challenge
+from pva.appraisal.credential import PlatformCredential, Supplier, validate_credential
+from standards.boot_log.decode import decode_event_log
+from standards.boot_log.events import EventLog
+from standards.boot_log.measured import kernel_command_line
+from standards.boot_log.replay import replay
+from standards.pki.ocsp_answer import CertStatus
+from standards.rats.corim import VerifiedManifest, verify_manifest
+from standards.tpm2.key_checks import AttestationKey, accept_ak
+from standards.tpm2.structures import Public
+
+LOG_BYTES_MAX = 1 << 24
+"""Bytes of boot logs whose replay is kept, together; their values take a few times that."""
+MANIFEST_BYTES_MAX = 1 << 23
+"""Bytes of signed manifests whose content is kept, together."""
+CREDENTIALS_MAX = 4096
+KEYS_MAX = 4096
+CHALLENGES_MAX = 16_384
+PATHS_MAX = 64
+_LENGTH = 8
+
+Key = TypeVar("Key", bound=Hashable)
+Value = TypeVar("Value")
+
+
+class Kept(Generic[Key, Value]):
+    """Values by key, up to a total weight; safe to use from several threads."""
+
+    def __init__(self, *, weight_max: int) -> None:
+        """Hold at most `weight_max` together; a value that weighs more than a quarter of it is not held."""
+        self._weight_max = weight_max
+        self._weight = 0
+        self._values: OrderedDict[Key, tuple[Value, int]] = OrderedDict()
+        self._lock = Lock()
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def get(self, key: Key) -> Value | None:
+        """The value of a key, which counts as used now."""
+        with self._lock:
+            held = self._values.get(key)
+            if held is None:
+                return None
+            self._values.move_to_end(key)
+            return held[0]
+
+    def put(self, key: Key, value: Value, *, weight: int = 1) -> None:
+        """Hold a value in place of what was held under this key."""
+        self.drop(key)
+        if 4 * weight > self._weight_max:
+            return
+        with self._lock:
+            self._values[key] = (value, weight)
+            self._weight += weight
+            while self._weight > self._weight_max:
+                _, (_, gone) = self._values.popitem(last=False)
+                self._weight -= gone
+
+    def drop(self, key: Key) -> None:
+        """Forget a key."""
+        with self._lock:
+            held = self._values.pop(key, None)
+            self._weight -= 0 if held is None else held[1]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplayedLog:
+    """A decoded boot log and the PCR values that it leads to (bank -> index -> value); no word on any quote.
+
+    `command_lines`, by bank, is the text that the log calls the kernel's command line, where a digest covers it.
+    """
+
+    log: EventLog
+    values: Mapping[int, Mapping[int, bytes]]
+    command_lines: Mapping[int, str | None]
+
+
+def replay_log(data: bytes, *, banks: Sequence[int]) -> ReplayedLog:
+    """Decode a log and replay it in those of the banks that it has digests for. Raises BootLogError: malformed."""
+    log = decode_event_log(data)
+    listed = [bank for bank in banks if bank in log.algorithms]
+    return ReplayedLog(
+        log=log,
+        values={bank: replay(log, bank=bank) for bank in listed},
+        command_lines={bank: kernel_command_line(log, bank=bank) for bank in listed},
+    )
+
+
+class KnownLogs:
+    """Replays of boot logs, by SHA-256 of the log and the banks: a fleet boots the same few logs."""
+
+    def __init__(self) -> None:
+        """Know nothing yet."""
+        self._kept: Kept[tuple[bytes, tuple[int, ...]], ReplayedLog] = Kept(weight_max=LOG_BYTES_MAX)
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def replayed(self, data: bytes, *, banks: tuple[int, ...]) -> ReplayedLog:
+        """As `replay_log`."""
+        key = (hashlib.sha256(data).digest(), banks)
+        known = self._kept.get(key)
+        if known is None:
+            known = replay_log(data, banks=banks)
+            self._kept.put(key, known, weight=len(data))
+        return known
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _KnownCredential:
+    """`status` is that under which the path was proven, None until it is told; both ends of the window belong to it."""
+
+    credential: PlatformCredential
+    suppliers: tuple[Supplier, ...]
+    valid_from: datetime
+    valid_to: datetime
+    status: tuple[object, object] | None = None
+
+
+class KnownCredentials:
+    """Platform Credentials whose path is proven, by the digest of their chain.
+
+    A path is proven again when the recognised suppliers are others, a certificate of it is out of its time, the
+    credential is wanted for another device, or its status is another one than when it was proven.
+    """
+
+    def __init__(self) -> None:
+        """Know nothing yet."""
+        self._kept: Kept[bytes, _KnownCredential] = Kept(weight_max=CREDENTIALS_MAX)
+
+    def validate(
+        self, chain: Sequence[bytes], *, suppliers: Sequence[Supplier], device_id: str, at: datetime
+    ) -> PlatformCredential:
+        """As `validate_credential`."""
+        key, now = _chain_digest(chain), tuple(suppliers)
+        known = self._kept.get(key)
+        if (
+            known is not None
+            and known.valid_from <= at <= known.valid_to
+            and known.credential.device_id == device_id
+            and known.suppliers == now
+        ):
+            return known.credential
+        credential = validate_credential(chain, suppliers=now, device_id=device_id, at=at)
+        valid_from, valid_to = _window(credential.path)
+        self._kept.put(
+            key,
+            _KnownCredential(credential=credential, suppliers=now, valid_from=valid_from, valid_to=valid_to),
+        )
+        return credential
+
+    def note_status(self, chain: Sequence[bytes], status: CertStatus) -> None:
+        """Forget the path where its status changed since it was proven."""
+        key, now = _chain_digest(chain), (status.kind, status.revocation)
+        known = self._kept.get(key)
+        if known is None or known.status == now:
+            return
+        if known.status is not None:
+            self._kept.drop(key)
+            return
+        self._kept.put(
+            key,
+            _KnownCredential(
+                credential=known.credential,
+                suppliers=known.suppliers,
+                valid_from=known.valid_from,
+                valid_to=known.valid_to,
+                status=now,
+            ),
+        )
+
+
+class KnownKeys:
+    """AKs that passed their checks, by TPMT_PUBLIC. Whose they are is for the Platform Credential to say."""
+
+    def __init__(self) -> None:
+        """Know nothing yet."""
+        self._kept: Kept[bytes, AttestationKey] = Kept(weight_max=KEYS_MAX)
+
+    def accepted(self, public: bytes) -> AttestationKey:
+        """The AK of this public area. Raises Tpm2Error, also for one that was refused before."""
+        known = self._kept.get(public)
+        if known is None:
+            known = accept_ak(Public.decode(public))
+            self._kept.put(public, known)
+        return known
+
+
+class KnownManifests:
+    """Signed manifests that were verified, by their bytes, the root that they were verified under, and the time of that."""
+
+    def __init__(self) -> None:
+        """Know nothing yet."""
+        self._kept: Kept[tuple[bytes, bytes, datetime], VerifiedManifest] = Kept(
+            weight_max=MANIFEST_BYTES_MAX
+        )
+
+    def verified(self, signed: bytes, *, root: bytes, at: datetime) -> VerifiedManifest:
+        """As `verify_manifest` with the one anchor `root` (DER)."""
+        key = (hashlib.sha256(signed).digest(), root, at)
+        known = self._kept.get(key)
+        if known is None:
+            known = verify_manifest(signed, anchors=[x509.load_der_x509_certificate(root)], at=at)
+            self._kept.put(key, known, weight=len(signed))
+        return known
+
+
+class IssuedChallenges:
+    """Challenges that this process signed itself: the very same token needs no signature to be believed.
+
+    Nothing depends on it: a token that is not found here, of another process or from before a restart, is verified.
+    """
+
+    def __init__(self) -> None:
+        """Know nothing yet."""
+        self._tokens: Kept[bytes, Challenge] = Kept(weight_max=CHALLENGES_MAX)
+        self._windows: Kept[str, tuple[datetime, datetime]] = Kept(weight_max=PATHS_MAX)
+
+    def note_token(self, token: str, challenge: Challenge) -> None:
+        """Remember a token of this process's own."""
+        self._tokens.put(_token_digest(token), challenge)
+
+    def note_path(self, token: str, path: Sequence[x509.Certificate]) -> None:
+        """Remember the times within which the signer of such tokens, named in their header, has a valid path."""
+        self._windows.put(token.partition(".")[0], _window(path))
+
+    def find(self, token: str, *, at: datetime) -> Challenge | None:
+        """The challenge of a token that was signed here, by a signer whose path is proven and in time."""
+        window = self._windows.get(token.partition(".")[0])
+        if window is None or not window[0] <= at <= window[1]:
+            return None
+        return self._tokens.get(_token_digest(token))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """Everything that a verifier may know already."""
+
+    logs: KnownLogs = field(default_factory=KnownLogs)
+    credentials: KnownCredentials = field(default_factory=KnownCredentials)
+    keys: KnownKeys = field(default_factory=KnownKeys)
+    challenges: IssuedChallenges = field(default_factory=IssuedChallenges)
+
+
+def _window(path: Sequence[x509.Certificate]) -> tuple[datetime, datetime]:
+    """When every certificate of a path is in its time."""
+    return max(each.not_valid_before_utc for each in path), min(each.not_valid_after_utc for each in path)
+
+
+def _chain_digest(chain: Sequence[bytes]) -> bytes:
+    digest = hashlib.sha256()
+    for each in chain:
+        digest.update(len(each).to_bytes(_LENGTH, "big"))
+        digest.update(each)
+    return digest.digest()
+
+
+def _token_digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()

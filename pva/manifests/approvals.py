@@ -1,0 +1,86 @@
+"""Use case: manifests between import and retirement, under dual control (D7).
+
+Rule: a manifest counts only after enough administrators approved the very same digest within 24 hours: different
+principals with different keys. Retiring takes one administrator and a reason: it can only make this PVA trust less.
+
+NOT known here: who pressed the button when an administrator's certificate was issued. The table of principals knows
+issuer and key of each; whether one of the two approvers operated that issuer stands in the CA's audit log.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from pva.appraisal.manifest_records import ImportedManifest, ManifestApproval, Retirement, Standing
+from pva.refusals import RefusalCode, RefusalError
+
+APPROVAL_LIFE = timedelta(hours=24)
+"""How long an approval waits for the others."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Administrator:
+    """Who approves: the principal's name, and the SHA-256 of the key of his certificate (DER SPKI) in hex."""
+
+    name: str
+    key_sha256: str
+
+
+class ManifestRecords(Protocol):
+    """What this use case needs of a store; each call is one transaction with its audit leaf."""
+
+    def approve_manifest(self, digest: bytes, approval: ManifestApproval, *, needed: int) -> ImportedManifest:
+        """Apply `approved` to the record. Raises RefusalError (its reasons, NOT_FOUND)."""
+
+    def retire_manifest(self, digest: bytes, retirement: Retirement) -> ImportedManifest:
+        """Retire a manifest; one that is retired already stays as it is. Raises RefusalError (NOT_FOUND)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ManifestApprovalDesk:
+    """The use case; `needed` administrators approve a manifest."""
+
+    records: ManifestRecords
+    needed: int
+
+    def approve(self, digest: bytes, *, by: Administrator, at: datetime) -> ImportedManifest:
+        """Approve a manifest by its digest.
+
+        Raises RefusalError: no such manifest, retired, or this administrator or this key approved it already.
+        """
+        approval = ManifestApproval(approver=by.name, key_sha256=by.key_sha256, approved_at=at)
+        return self.records.approve_manifest(digest, approval, needed=self.needed)
+
+    def retire(self, digest: bytes, *, reason: str, by: str, at: datetime) -> ImportedManifest:
+        """Withdraw a manifest: from now on it affirms nobody. Raises RefusalError: no such manifest."""
+        return self.records.retire_manifest(digest, Retirement(by=by, at=at, reason=reason))
+
+
+def approved(record: ImportedManifest, approval: ManifestApproval, *, needed: int) -> ImportedManifest:
+    """The record with one more approval; it counts when the young ones of different people and keys are enough.
+
+    An approval that waited too long is replaced by a new one of the same administrator.
+
+    Raises RefusalError: retired, or the same administrator or key approved it within `APPROVAL_LIFE`.
+    """
+    if record.standing is Standing.RETIRED:
+        raise RefusalError(
+            RefusalCode.MANIFEST_RETIRED,
+            subject=f"manifest {record.id!r}",
+            reason="it was retired, and cannot be approved any more",
+        )
+    if record.standing is Standing.APPROVED:
+        return record
+    young = tuple(
+        each for each in record.approvals if approval.approved_at - each.approved_at <= APPROVAL_LIFE
+    )
+    for each in young:
+        if approval.approver == each.approver or approval.key_sha256 == each.key_sha256:
+            raise RefusalError(
+                RefusalCode.APPROVER_NOT_ANOTHER,
+                subject=f"manifest {record.id!r}",
+                reason=f"{each.approver!r} approved it at {each.approved_at:%Y-%m-%dT%H:%M:%SZ}",
+            )
+    approvals = (*young, approval)
+    enough = len(approvals) >= needed
+    return replace(record, approvals=approvals, approved_at=approval.approved_at if enough else None)

@@ -1,0 +1,1 @@
+"""The PVA's store on SQLAlchemy, a file a subject: each satisfies the ports of the use cases of its name."""

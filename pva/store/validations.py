@@ -1,0 +1,458 @@
+"""The PVA's store on SQLAlchemy: satisfies the ports that the use cases declare.
+
+Rule: one method, one transaction; what is decided on the content of the store is decided inside it, on unique
+keys or under the writer's lock, and the audit leaf is written in the same transaction.
+"""
+
+import base64
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+
+from edge.database import transaction
+from edge.ledger import SALT_BYTES
+from edge.process import RandomBytes
+from edge.serialization import repeated
+from pva.appraisal.continuity import DeviceHistory
+from pva.refusals import RefusalCode, RefusalError
+from pva.requests import RequestProgress, ValidationRequest
+from pva.results.grounds import Grounds
+from pva.results.result import SignedResult
+from pva.store import tables
+from pva.store.renewals import note_renewal
+from pva.store.rows import (
+    history_of,
+    refusal_of,
+    request_of,
+    row_of_history,
+    row_of_request,
+    row_of_result,
+    state_of_request,
+)
+from pva.store.status_asks import post_ask
+from pva.watching.holding import HoldRule
+
+UNAUTHENTICATED_REFUSALS_MAX = 16
+AUTHENTICATED_REFUSALS_MAX = 64
+"""Refused tries kept a request; more are only counted by the web layer, so that a flood costs no storage."""
+
+EVIDENCE_LIFE = timedelta(days=30)
+"""How long evidence is kept where no setting says otherwise."""
+
+REDEEMED_KEPT = timedelta(hours=1)
+"""How long a redeemed challenge outlives its expiry: past any plausible step of this machine's clock."""
+
+
+class Store:
+    """Requests, challenges, results, refusals and device histories."""
+
+    def __init__(
+        self,
+        engine: sa.Engine,
+        *,
+        random_bytes: RandomBytes,
+        callbacks: frozenset[str] = frozenset(),
+        evidence_life: timedelta = EVIDENCE_LIFE,
+        hold_rule: HoldRule | None = None,
+    ) -> None:
+        """Work on an engine whose schema is migrated.
+
+        `random_bytes` salts audit leaves; results are to be pushed to the audience members in `callbacks`; evidence
+        may be deleted after `evidence_life`; by `hold_rule` the CA is asked to hold credentials (None: there is no CA
+        to ask).
+        """
+        self._engine = engine
+        self._evidence_life = evidence_life
+        self._random_bytes = random_bytes
+        self._callbacks = callbacks
+        self._hold_rule = hold_rule
+
+    # requests
+
+    def add_request(
+        self, request: ValidationRequest, *, pending_max: int, relay: str | None = None
+    ) -> ValidationRequest:
+        """See `pva.requests.RequestStore`."""
+        try:
+            return self._add_request(request, pending_max=pending_max, relay=relay)
+        except IntegrityError:  # the same one came twice at once: now it is on record
+            return self._add_request(request, pending_max=pending_max, relay=relay)
+
+    @repeated
+    def _add_request(
+        self, request: ValidationRequest, *, pending_max: int, relay: str | None
+    ) -> ValidationRequest:
+        with transaction(self._engine) as connection:
+            known = self._same_request(connection, request)
+            if known is None:
+                self._insert_request(connection, request, pending_max=pending_max, relay=relay)
+            if relay is not None:
+                self._note_relay(connection, (known or request).id, relay)
+        return known or request
+
+    def oldest_of_each(self, device_id: str, *, at: datetime) -> Sequence[ValidationRequest]:
+        """See `pva.requests.RequestStore`."""
+        table = tables.validation_requests
+        query = (
+            _open_requests(at).where(table.c.device_id == device_id).order_by(table.c.created_at, table.c.id)
+        )
+        with transaction(self._engine, write=False) as connection:
+            waiting = [request_of(row) for row in connection.execute(query).mappings()]
+        oldest: dict[tuple[str, str, str], ValidationRequest] = {}
+        for each in waiting:
+            oldest.setdefault((each.party.role, each.party.tenant, each.purpose), each)
+        return tuple(oldest.values())
+
+    def open_request(self, request_id: str, *, at: datetime) -> ValidationRequest | None:
+        """See `pva.validation.ValidationStore`."""
+        return self._one_request(_open_requests(at).where(tables.validation_requests.c.id == request_id))
+
+    def progress(self, request_id: str, *, role: str, tenant: str, at: datetime) -> RequestProgress | None:
+        """See `pva.requests.RequestStore`."""
+        table = tables.validation_requests
+        own = sa.select(table).where(table.c.id == request_id, table.c.role == role, table.c.tenant == tenant)
+        return self._progress(own, at=at)
+
+    def relayed_progress(self, request_id: str, *, relay: str, at: datetime) -> RequestProgress | None:
+        """See `pva.requests.RequestStore`."""
+        table, relays = tables.validation_requests, tables.request_relays
+        handed_in = sa.exists().where(relays.c.request_id == table.c.id, relays.c.relay == relay)
+        return self._progress(sa.select(table).where(table.c.id == request_id, handed_in), at=at)
+
+    def _progress(self, query: sa.Select[Any], *, at: datetime) -> RequestProgress | None:
+        results, refusals = tables.results, tables.refusals
+        with transaction(self._engine, write=False) as connection:
+            row = connection.execute(query).mappings().first()
+            if row is None:
+                return None
+            answer = connection.execute(
+                sa.select(results.c.token, results.c.passes).where(results.c.request_id == row["id"])
+            ).first()
+            refused = connection.execute(
+                sa.select(refusals).where(refusals.c.request_id == row["id"]).order_by(refusals.c.number)
+            ).mappings()
+            return RequestProgress(
+                request=request_of(row),
+                state=state_of_request(row["expires_at"], answered=answer is not None, at=at),
+                result=None if answer is None else answer.token,
+                passes=None if answer is None else bool(answer.passes),
+                refusals=tuple(refusal_of(each) for each in refused),
+            )
+
+    # validations
+
+    @repeated
+    def redeem(self, digest: bytes, *, expires_at: datetime, at: datetime) -> bool:
+        """See `pva.validation.ValidationStore`."""
+        table = tables.redeemed_challenges
+        try:
+            with transaction(self._engine) as connection:
+                connection.execute(
+                    sa.insert(table).values(digest=digest, redeemed_at=at, expires_at=expires_at)
+                )
+                connection.execute(sa.delete(table).where(table.c.expires_at < at - REDEEMED_KEPT))
+        except IntegrityError:
+            return False
+        return True
+
+    def device_history(self, device_id: str) -> DeviceHistory | None:
+        """See `pva.validation.ValidationStore`."""
+        table = tables.devices
+        with transaction(self._engine, write=False) as connection:
+            row = (
+                connection.execute(sa.select(table).where(table.c.device_id == device_id)).mappings().first()
+            )
+        return None if row is None else history_of(row)
+
+    def holder_of_ak(self, ak_name: bytes) -> str | None:
+        """See `pva.validation.ValidationStore`."""
+        table = tables.devices
+        with transaction(self._engine, write=False) as connection:
+            return connection.scalar(sa.select(table.c.device_id).where(table.c.ak_name == ak_name))
+
+    @repeated
+    def record_result(
+        self,
+        result: SignedResult,
+        *,
+        grounds: Grounds,
+        history: DeviceHistory,
+        expected_revision: int | None,
+        at: datetime,
+    ) -> None:
+        """See `pva.validation.ValidationStore`."""
+        try:
+            with transaction(self._engine) as connection:
+                self._save_history(connection, history, expected_revision=expected_revision)
+                connection.execute(
+                    sa.insert(tables.results).values(**row_of_result(result, revision=history.revision))
+                )
+                note_renewal(connection, result, at=at)
+                leaf = self._audit(
+                    connection,
+                    kind="validation-result",
+                    subject=result.result.device_id,
+                    record={**result.audit_record(), "parts": grounds.digests()},
+                    at=at,
+                )
+                self._keep_grounds(connection, result, grounds=grounds, leaf=leaf, at=at)
+                self._post(connection, result, at=at)
+                self._ask_ca(connection, result, at=at)
+                connection.execute(
+                    sa.update(tables.watches)
+                    .where(tables.watches.c.request_id == result.request_id)
+                    .values(look_at=at)
+                )
+        except IntegrityError:
+            raise RefusalError(
+                RefusalCode.CONCURRENT_VALIDATION,
+                subject=f"device {result.result.device_id}",
+                reason="another validation recorded a result or this AK at the same moment",
+                retry_after_s=1,
+            ) from None
+
+    @repeated
+    def record_refusal(
+        self, request_id: str, refusal: RefusalError, *, authenticated: bool, at: datetime
+    ) -> None:
+        """See `pva.validation.ValidationStore`."""
+        table = tables.refusals
+        with transaction(self._engine) as connection:
+            count = connection.scalar(
+                sa.select(sa.func.count())
+                .select_from(table)
+                .where(table.c.request_id == request_id, table.c.authenticated == authenticated)
+            )
+            device_id = connection.scalar(
+                sa.select(tables.validation_requests.c.device_id).where(
+                    tables.validation_requests.c.id == request_id
+                )
+            )
+            if device_id is None or (count or 0) >= _refusals_max(authenticated=authenticated):
+                return
+            told = {
+                "code": refusal.code.value,
+                "subject": refusal.subject[:500],
+                "reason": refusal.reason[:2000],
+                "remedy": refusal.remedy,
+            }
+            connection.execute(
+                sa.insert(table).values(request_id=request_id, at=at, authenticated=authenticated, **told)
+            )
+            self._audit(
+                connection,
+                kind="validation-refused",
+                subject=device_id,
+                record={"request_id": request_id, "authenticated": int(authenticated), **told},
+                at=at,
+            )
+
+    @repeated
+    def record_caller_refusal(self, *, caller: str, route: str, code: str, detail: str, at: datetime) -> None:
+        """Audit leaf for a request of an authenticated caller that was refused (not a device's)."""
+        with transaction(self._engine) as connection:
+            self._audit(
+                connection,
+                kind="request-refused",
+                subject=caller[:200],
+                record={"route": route[:200], "code": code, "detail": detail[:2000]},
+                at=at,
+            )
+
+    def _same_request(
+        self, connection: sa.Connection, request: ValidationRequest
+    ) -> ValidationRequest | None:
+        """The request on record with the same `jti` of the same party; another content of it is refused."""
+        if request.origin is None:
+            return None
+        table = tables.validation_requests
+        row = (
+            connection.execute(
+                sa.select(table).where(
+                    table.c.role == request.party.role,
+                    table.c.tenant == request.party.tenant,
+                    table.c.jti == request.origin.jti,
+                )
+            )
+            .mappings()
+            .first()
+        )
+        if row is None:
+            return None
+        if row["content"] != request.origin.content:
+            raise RefusalError(
+                RefusalCode.REQUEST_CONFLICT,
+                subject=f"validation request {request.origin.jti!r}",
+                reason="its signer used this id for another request before",
+            )
+        return request_of(row)
+
+    def _insert_request(
+        self, connection: sa.Connection, request: ValidationRequest, *, pending_max: int, relay: str | None
+    ) -> None:
+        self._refuse_reused_nonce(connection, request)
+        if self._pending_count(connection, request) >= pending_max:
+            raise RefusalError(
+                RefusalCode.TOO_MANY_REQUESTS,
+                subject=f"device {request.device_id}",
+                reason=f"{pending_max} validations of this device are pending already",
+            )
+        connection.execute(sa.insert(tables.validation_requests).values(**row_of_request(request)))
+        self._audit(
+            connection,
+            kind="validation-requested",
+            subject=request.device_id,
+            record={
+                "request_id": request.id,
+                "role": request.party.role,
+                "tenant": request.party.tenant,
+                "requester": request.party.name,
+                "relay": relay,
+                "purpose": request.purpose,
+                "audience": list(request.audience),
+                "order_digest": None if request.order_digest is None else request.order_digest.hex(),
+                "token": None if request.origin is None else request.origin.token,
+            },
+            at=request.created_at,
+        )
+
+    def _note_relay(self, connection: sa.Connection, request_id: str, relay: str) -> None:
+        table = tables.request_relays
+        noted = connection.scalar(
+            sa.select(table.c.relay).where(table.c.request_id == request_id, table.c.relay == relay)
+        )
+        if noted is None:
+            connection.execute(sa.insert(table).values(request_id=request_id, relay=relay))
+
+    def _keep_grounds(
+        self, connection: sa.Connection, result: SignedResult, *, grounds: Grounds, leaf: bytes, at: datetime
+    ) -> None:
+        """What the result stands on: evidence for its time, the rest as long as the result."""
+        kept_until = at + self._evidence_life
+        connection.execute(
+            sa.insert(tables.evidence).values(
+                result_id=result.id, body=grounds.evidence, kept_until=kept_until
+            )
+        )
+        facts = grounds.facts.to_json()
+        supplier = facts["device"].get("supplier", "")
+        connection.execute(
+            sa.insert(tables.result_facts).values(result_id=result.id, supplier=supplier, facts=facts)
+        )
+        runtime = grounds.runtime_policy
+        if runtime is not None:
+            self._keep_runtime_policy(connection, *runtime)
+        connection.execute(
+            sa.insert(tables.result_grounds).values(
+                result_id=result.id,
+                parts={name: base64.b64encode(part).decode() for name, part in grounds.parts.items()},
+                runtime_policy=None if runtime is None else runtime[0],
+                leaf_hash=leaf,
+            )
+        )
+
+    def _keep_runtime_policy(self, connection: sa.Connection, digest: bytes, signed: bytes) -> None:
+        """Once for all results that it judged."""
+        table = tables.runtime_policies
+        if connection.scalar(sa.select(table.c.digest).where(table.c.digest == digest)) is None:
+            connection.execute(sa.insert(table).values(digest=digest, signed=signed))
+
+    def _post(self, connection: sa.Connection, result: SignedResult, *, at: datetime) -> None:
+        """Put a result into the outbox of every member of its audience that has a callback (R81, R95)."""
+        for audience in sorted(self._callbacks & set(result.result.audience)):
+            connection.execute(
+                sa.insert(tables.result_deliveries).values(
+                    result_id=result.id, audience=audience, next_at=at, tries=0
+                )
+            )
+
+    def _ask_ca(self, connection: sa.Connection, result: SignedResult, *, at: datetime) -> None:
+        """Post what this result makes the PVA ask of the CA, with an audit leaf."""
+        if self._hold_rule is None:
+            return
+        ask = post_ask(connection, result, rule=self._hold_rule, at=at)
+        if ask is not None:
+            self._audit(
+                connection,
+                kind=f"{ask.act.value}-asked",
+                subject=result.result.device_id,
+                record={
+                    "issuer": result.credential.issuer,
+                    "serial": f"{result.result.pfc.serial:x}",
+                    "results": list(ask.results),
+                },
+                at=at,
+            )
+
+    def _save_history(
+        self, connection: sa.Connection, history: DeviceHistory, *, expected_revision: int | None
+    ) -> None:
+        table = tables.devices
+        row = row_of_history(history)
+        if expected_revision is None:
+            connection.execute(sa.insert(table).values(**row))
+            return
+        changed = connection.execute(
+            sa.update(table)
+            .where(table.c.device_id == row["device_id"], table.c.revision == expected_revision)
+            .values(**row)
+        )
+        if changed.rowcount != 1:
+            raise RefusalError(
+                RefusalCode.CONCURRENT_VALIDATION,
+                subject=f"device {history.last.device_id}",
+                reason="another validation of this device was recorded meanwhile",
+                retry_after_s=1,
+            )
+
+    def _refuse_reused_nonce(self, connection: sa.Connection, request: ValidationRequest) -> None:
+        table = tables.validation_requests
+        used = connection.scalar(
+            sa.select(table.c.id).where(
+                table.c.tenant == request.party.tenant, table.c.rp_nonce == request.rp_nonce
+            )
+        )
+        if used is not None:
+            raise RefusalError(
+                RefusalCode.NONCE_REUSED,
+                subject="nonce of the validation request",
+                reason="the caller used this nonce in an earlier request",
+            )
+
+    def _pending_count(self, connection: sa.Connection, request: ValidationRequest) -> int:
+        pending = _open_requests(request.created_at).where(
+            tables.validation_requests.c.device_id == request.device_id,
+            tables.validation_requests.c.role == request.party.role,
+            tables.validation_requests.c.tenant == request.party.tenant,
+        )
+        return connection.scalar(sa.select(sa.func.count()).select_from(pending.subquery())) or 0
+
+    def _one_request(self, query: sa.Select[Any]) -> ValidationRequest | None:
+        with transaction(self._engine, write=False) as connection:
+            row = connection.execute(query).mappings().first()
+        return None if row is None else request_of(row)
+
+    def _audit(
+        self, connection: sa.Connection, *, kind: str, subject: str, record: Mapping[str, Any], at: datetime
+    ) -> bytes:
+        return tables.ledger.append(
+            connection,
+            kind=kind,
+            subject=subject,
+            record=record,
+            at=at,
+            salt=self._random_bytes(SALT_BYTES),
+        )
+
+
+def _open_requests(at: datetime) -> sa.Select[Any]:
+    table = tables.validation_requests
+    has_result = sa.exists().where(tables.results.c.request_id == table.c.id)
+    return sa.select(table).where(table.c.expires_at > at, ~has_result)
+
+
+def _refusals_max(*, authenticated: bool) -> int:
+    return AUTHENTICATED_REFUSALS_MAX if authenticated else UNAUTHENTICATED_REFUSALS_MAX
