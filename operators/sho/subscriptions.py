@@ -18,7 +18,8 @@ from edge.process import RandomBytes
 from operators.sho.refusals import RefusalCode, RefusalError
 from operators.sho.subscriber_secrets import SubscriberSecrets
 from standards.aka.errors import AkaError, SequenceError
-from standards.aka.milenage import AMF_SIZE, KEY_SIZE, RAND_SIZE, MilenageKey
+from standards.aka.functions import AMF_SIZE, RAND_SIZE
+from standards.aka.milenage import KEY_SIZE, MilenageKey
 from standards.aka.sequence import HomeSequence
 from standards.aka.vectors import AuthenticationVector, make_vector, verify_auts
 
