@@ -138,6 +138,12 @@ class RollbackError(VaultError):
     code = "rollback"
 
 
+class PolicyError(TreError):
+    """A MID that would widen what the device allows, or that does not keep to its own policy."""
+
+    code = "policy-refused"
+
+
 class InstructionError(TreError):
     """An instruction that is not the owner's, answers no open receipt, or was followed before."""
 

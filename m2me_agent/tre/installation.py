@@ -20,6 +20,7 @@ from m2me_agent.tre.errors import (
     ApprovalError,
     MalformedError,
     PackageError,
+    PolicyError,
     SealedObjectError,
     StateError,
     StateRefusedError,
@@ -30,6 +31,7 @@ from m2me_agent.tre.errors import (
 from m2me_agent.tre.exchanges import ExchangeGuard
 from m2me_agent.tre.lifecycle import MidEvent, MidState, after
 from m2me_agent.tre.mid_content import known_content
+from m2me_agent.tre.mid_rules import Rules, check_operators
 from m2me_agent.tre.operator_tokens import OperatorTokens
 from m2me_agent.tre.orders import Consent, OrderBook
 from m2me_agent.tre.receipts import not_validated, shown, sign_receipt
@@ -40,9 +42,9 @@ from m2me_agent.tre.vault_record import Installed, OpenCompartment
 from messages.approval import USE_PACKAGE, Use
 from messages.errors import MessageError
 from messages.instruction import TRE_NONCE_SIZE
+from messages.mid_content import MidContent
 from messages.mid_package import (
     ApprovedUse,
-    MidContent,
     PackageHeader,
     decrypt_content,
     package_digest,
@@ -58,10 +60,11 @@ STATE_REFUSED: Final = "state-refused"
 STORAGE: Final = "storage"
 REPLAYED: Final = "replayed"
 CONTENT_REFUSED: Final = "content-refused"
+POLICY_REFUSED: Final = "policy-refused"
 
 
 class InstallationError(Exception):
-    """A step ended the installation; `code` is one of the six above, `detail` is for people and holds no secret."""
+    """A step ended the installation; `code` is one of the seven above, `detail` is for people and holds no secret."""
 
     def __init__(self, code: str, detail: str) -> None:
         super().__init__(f"{code}: {detail}")
@@ -100,6 +103,7 @@ class Installation:
     anchors: Anchors
     orders: OrderBook
     vault: Vault
+    rules: Rules
     random_bytes: Callable[[int], bytes]
 
     def install(self, *, package: str, delivery: str, content: bytes) -> bytes:
@@ -165,7 +169,7 @@ class Installation:
         generation = _generation(keys)
         content_key = _open_seal(seal, keys, generation=generation)
         # 7 decrypt and decode
-        content = _decrypted(delivered, content_key)
+        content = _decrypted(delivered, content_key, rules=self.rules)
         # 8 the compartment: vault key, file, counter
         row = self._new_row(delivered, generation=generation)
         self._keep(row, content, seal, keys, access=access)
@@ -209,6 +213,9 @@ class Installation:
                 raise InstallationError(REPLAYED, "this order or package was installed before")
             if row.mid_id == header.mid_id:
                 raise InstallationError(CONTENT_REFUSED, "a MID of this id is here already")
+        owners = frozenset(each.unverified.sho for each in self.vault.compartments(access))
+        with _failing(POLICY_REFUSED, PolicyError):
+            check_operators(owners | {header.sho}, self.rules)
 
     def _checked_seal(self, header: PackageHeader, access: KeyAccess) -> CheckedSeal:
         use = Use(
@@ -330,11 +337,11 @@ def _open_seal(seal: CheckedSeal, keys: UnlockedKeys, *, generation: int) -> byt
         return keys.unseal_package(seal.blob.public, private, permit=permit)
 
 
-def _decrypted(delivered: Delivered, key: bytes) -> MidContent:
+def _decrypted(delivered: Delivered, key: bytes, *, rules: Rules) -> MidContent:
     header = delivered.header
-    with _failing(CONTENT_REFUSED, MessageError):
+    with _failing(CONTENT_REFUSED, MessageError), _failing(POLICY_REFUSED, PolicyError):
         clear = decrypt_content(delivered.unverified_content, key=key, header=header)
-        return known_content(clear, mid_id=header.mid_id)
+        return known_content(clear, mid_id=header.mid_id, rules=rules)
 
 
 def _grown(

@@ -68,6 +68,12 @@ class Vault:
             for row in found.unverified.journal:
                 yield found.unverified.sho, row
 
+    def open_compartments(self, access: KeyAccess) -> tuple[OpenCompartment, ...]:
+        """What is open under this storage key, by slots; no file is read."""
+        name = access.keys.storage.name
+        held = (each for each in self._open.values() if each.visible.storage_key_name == name)
+        return tuple(sorted(held, key=lambda each: each.visible.slot))
+
     def opened(self, sho: str) -> OpenCompartment | None:
         """An operator's compartment, if it is open."""
         return self._open.get(sho)
@@ -268,6 +274,38 @@ class Vault:
             raise
         self._open[sho] = newest
 
+    def check(self, sho: str, keys: UnlockedKeys) -> None:
+        """See that an open compartment is stored as it is held here, and that nothing older was put in its place (R33).
+
+        Raises VaultError, RollbackError, StateError: the compartment is closed from now on, and `closed` says why.
+        TpmDeviceError: nothing is known, and nothing has changed.
+        """
+        opened = self._open[sho]
+        slot = opened.visible.slot
+        counter = keys.read_vault_counter(slot)
+        try:
+            self._check_stored(opened, counter=counter)
+        except TreError as error:
+            self._open.pop(sho)
+            self.closed[sho] = error
+            logger("tre").warning("compartment closed", refused=error.code, subject=sho, reason=error.reason)
+            raise
+
+    def _check_stored(self, opened: OpenCompartment, *, counter: int) -> None:
+        visible = opened.visible
+        content = self.storage.read(_name(visible.slot))
+        if content is None:
+            raise _altered(visible.sho, "its file is gone")
+        found = decode_compartment(content, name=_name(visible.slot))
+        if found.unverified.version != counter:
+            raise RollbackError(
+                subject=f"compartment of {visible.sho}",
+                reason=f"expected version {counter}, got {found.unverified.version}",
+                remedy="restore the newest file; an older one is never taken",
+            )
+        if found.open(opened.key) != opened:
+            raise _altered(visible.sho, "its file is not the one that is open")
+
     def _read_again(self, slot: int, keys: UnlockedKeys, *, key: bytes) -> None:
         content = self.storage.read(_name(slot))
         if content is not None:
@@ -298,6 +336,14 @@ def _name(slot: int) -> str:
 def _counters(permits: Sequence[Permit], *, like: Permit) -> set[int]:
     """At which values of the counter there are permits for the registers of one."""
     return {each.approval.state.counter for each in permits if is_same_boot(like, each)}
+
+
+def _altered(sho: str, reason: str) -> VaultError:
+    return VaultError(
+        subject=f"compartment of {sho}",
+        reason=reason,
+        remedy="restore the newest file; else have the operator order the subscription anew",
+    )
 
 
 def _without_approval(sho: str) -> StateRefusedError:

@@ -10,6 +10,7 @@ from m2me_agent.tre.connectivity import ConnectivityUse
 from m2me_agent.tre.enrollment import Enrollment
 from m2me_agent.tre.exchanges import ExchangeGuard
 from m2me_agent.tre.installation import Installation
+from m2me_agent.tre.mid_rules import FULL_RULES, Rules
 from m2me_agent.tre.mids import Mids
 from m2me_agent.tre.operations import Operations
 from m2me_agent.tre.orders import OrderBook, Orders
@@ -17,6 +18,7 @@ from m2me_agent.tre.sequence_numbers import SequenceNumbers
 from m2me_agent.tre.state import Storage, TreState
 from m2me_agent.tre.tpm_device import TpmDevice
 from m2me_agent.tre.updates import Updates
+from m2me_agent.tre.usim_selection import UsimSelection
 from m2me_agent.tre.vault import Vault
 
 
@@ -39,6 +41,7 @@ def wire(
     ima_log: BootLogFile | None,
     purposes: frozenset[str],
     ownership: str | None,
+    rules: Rules = FULL_RULES,
 ) -> Operations:
     """All use cases over one vault, one order book and one memory of sequence numbers."""
     device, state, guard, anchors = parts.device, parts.state, parts.guard, parts.anchors
@@ -70,9 +73,19 @@ def wire(
             anchors=anchors,
             orders=book,
             vault=vault,
+            rules=rules,
             random_bytes=parts.random_bytes,
         ),
-        mids=Mids(device=device, state=state, guard=guard, anchors=anchors, vault=vault, numbers=numbers),
+        mids=Mids(
+            device=device,
+            state=state,
+            guard=guard,
+            anchors=anchors,
+            vault=vault,
+            numbers=numbers,
+            rules=rules,
+            selection=UsimSelection(storage=parts.storage),
+        ),
         updates=Updates(
             device=device,
             state=state,

@@ -35,7 +35,9 @@ from messages import (
     delivery,
     discovery,
     instruction,
+    mid_content,
     mid_package,
+    mid_policy,
     order,
     ownership,
     statement,
@@ -106,11 +108,16 @@ CLAIMS: Final[dict[str, tuple[ModuleType, str]]] = {
     "instruction": (instruction, "Instruction"),
     "update approvals": (update_approvals, "UpdateApprovals"),
     "ownership record": (ownership, "Ownership"),
+    "device policy": (mid_policy, "DevicePolicy"),
+}
+BY_SUPPLIERS: Final = {
+    "ownership record": ownership.OWNERSHIP_TYPE,
+    "device policy": mid_policy.DEVICE_POLICY_TYPE,
 }
 MAPS: Final[dict[str, tuple[ModuleType, str, int]]] = {
     "authorized-parts": (dpf_client, "authorize", 0),
-    "content": (mid_package, "MidContent", 0),
-    "application": (mid_package, "MidContent", 1),
+    "content": (mid_content, "MidContent", 0),
+    "application": (mid_content, "MidContent", 1),
     "approval": (approval, "StateApproval", 0),
     "statement": (statement, "SignedStatement", 0),
     "receipt": (statement, "Receipt", 0),
@@ -127,6 +134,7 @@ OUTCOMES: Final = frozenset(
         installation.STORAGE,
         installation.REPLAYED,
         installation.CONTENT_REFUSED,
+        installation.POLICY_REFUSED,
     }
 )
 _ROUTE = re.compile(r"(GET|POST|PUT) +(/[^\s,`)?]+)")
@@ -288,7 +296,7 @@ def test_kinds_of_token_are_those_of_the_messages() -> None:
     assert set(kinds) == set(CLAIMS)
     for kind, (module, _) in CLAIMS.items():
         types = {value.typ for value in vars(module).values() if isinstance(value, TokenKind)}
-        assert kinds[kind] == (types or {ownership.OWNERSHIP_TYPE}), kind
+        assert kinds[kind] == (types or {BY_SUPPLIERS[kind]}), kind
 
 
 @pytest.mark.parametrize("name", MAPS)

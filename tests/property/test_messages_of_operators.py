@@ -12,7 +12,8 @@ from messages.attachment import nai_of, read_nai
 from messages.device_code import device_code, read_device_code
 from messages.encoding import encode_deterministic
 from messages.errors import MessageError
-from messages.mid_package import decode_content, decrypt_content
+from messages.mid_content import decode_content
+from messages.mid_package import decrypt_content
 from messages.operator_token import verify_operator_token
 from messages.order import ORDER_KIND
 from messages.reliance import verify_result
