@@ -34,10 +34,12 @@ from messages import (
     connectivity,
     delivery,
     discovery,
+    erasure,
     instruction,
     mid_package,
     order,
     ownership,
+    registry,
     statement,
     update_approvals,
     validation_request,
@@ -104,6 +106,7 @@ CLAIMS: Final[dict[str, tuple[ModuleType, str]]] = {
     "authorisation": (authorization, "Authorization"),
     "delivery": (delivery, "Delivery"),
     "instruction": (instruction, "Instruction"),
+    "registry query": (registry, "RegistryQuery"),
     "update approvals": (update_approvals, "UpdateApprovals"),
     "ownership record": (ownership, "Ownership"),
 }
@@ -114,6 +117,10 @@ MAPS: Final[dict[str, tuple[ModuleType, str, int]]] = {
     "approval": (approval, "StateApproval", 0),
     "statement": (statement, "SignedStatement", 0),
     "receipt": (statement, "Receipt", 0),
+    "registry": (registry, "RegistryReport", 0),
+    "registry-entry": (registry, "_entry", 0),
+    "transition": (registry, "encode_transition", 0),
+    "erasure": (erasure, "Erasure", 0),
     "receipt-message": (sho_client, "receipt", 0),
 }
 """Name of a map in the document -> where it is encoded, and as which of the maps there, the outermost first."""
