@@ -21,6 +21,7 @@ from pydantic import Field, ValidationError
 from edge.browser_requests import refuse_other_origins
 from edge.http_protocol import PEER_CERTIFICATE
 from edge.problem_document import Problem, ProblemError
+from edge.request_notes import request_notes
 from edge.settings import Settings
 from standards.pki.fingerprints import UNREADABLE
 
@@ -175,9 +176,11 @@ def enforce_access(app: Flask, *, principals: PrincipalTable | None = None) -> N
     def check() -> None:
         if request.endpoint is None:
             return  # 404 and 405 are answered without asking who it is
-        roles = declared[request.endpoint]
+        roles, notes = declared[request.endpoint], request_notes()
+        notes.route = None if request.url_rule is None else request.url_rule.rule
         if principals is not None and set(roles) & ROLES:
-            g.pva_principal = _admitted(principals, roles)
+            admitted = g.pva_principal = _admitted(principals, roles)
+            notes.role, notes.tenant = admitted.role, admitted.tenant
             refuse_other_origins()
 
     app.before_request(check)
