@@ -11,12 +11,11 @@ from typing import Final
 
 from messages.binding import PVA_STATEMENT, extra_data
 from messages.encoding import decode_fields, encode_deterministic
-from messages.errors import MessageError, refusal
+from messages.errors import MessageError
 from messages.evidence import ATTEST_SIZE_MAX, PUBLIC_SIZE_MAX, SIGNATURE_SIZE_MAX
 from messages.instruction import TRE_NONCE_SIZE
 from messages.order import DIGEST_SIZE, ID_MAX
 from messages.pcr import PcrSelections
-from standards.rats.fields import Fields
 from standards.tpm2.attestation import check_qualified_signer, verify_attestation
 from standards.tpm2.constants import StructureTag
 from standards.tpm2.errors import Tpm2Error
@@ -28,8 +27,6 @@ INSTALLED: Final = "installed"
 RECEIPT_BODY_BYTES_MAX: Final = 2_048
 STATEMENT_BYTES_MAX: Final = 8_192
 DETAIL_MAX: Final = 500
-CODE_MAX: Final = 64
-ANOMALIES_MAX: Final = 8
 
 
 class StateChangedError(MessageError):
@@ -37,18 +34,10 @@ class StateChangedError(MessageError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Anomaly:
-    """A MID of the same owner that was found altered, or older than its counter, and is BLOCKED for it (R33)."""
-
-    mid_id: str
-    code: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
     """What came of a package. `outcome` is "installed" or a stable code of the failure; `detail` for people.
 
-    `tre_nonce` is fresh: the owner's instruction about this MID answers it. `anomalies` are of MIDs that the owner has here.
+    `tre_nonce` is fresh: the owner's instruction about this MID answers it.
     """
 
     device_id: str
@@ -58,7 +47,6 @@ class Receipt:
     outcome: str
     detail: str
     tre_nonce: bytes
-    anomalies: tuple[Anomaly, ...] = ()
 
     @property
     def installed(self) -> bool:
@@ -77,7 +65,6 @@ class Receipt:
                 6: self.outcome,
                 7: self.detail or "-",
                 8: self.tre_nonce,
-                9: [[each.mid_id, each.code] for each in self.anomalies],
             }
         )
 
@@ -92,21 +79,12 @@ def decode_receipt(body: bytes) -> Receipt:
         order_digest=fields.octets(3, size_min=DIGEST_SIZE, size_max=DIGEST_SIZE),
         package_digest=fields.octets(4, size_min=DIGEST_SIZE, size_max=DIGEST_SIZE),
         mid_id=fields.text(5, size_max=ID_MAX),
-        outcome=fields.text(6, size_max=CODE_MAX),
+        outcome=fields.text(6, size_max=64),
         detail=fields.text(7, size_max=DETAIL_MAX),
         tre_nonce=fields.octets(8, size_min=TRE_NONCE_SIZE, size_max=TRE_NONCE_SIZE),
-        anomalies=tuple(_read_anomaly(row) for row in fields.items(9, size_max=ANOMALIES_MAX)),
     )
     fields.close()
     return receipt
-
-
-def _read_anomaly(row: object) -> Anomaly:
-    what = "receipt.9"
-    fields = Fields(dict(enumerate(row)) if isinstance(row, list) else row, what=what, refusal=refusal)
-    anomaly = Anomaly(mid_id=fields.text(0, size_max=ID_MAX), code=fields.text(1, size_max=CODE_MAX))
-    fields.close()
-    return anomaly
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from m2me_agent.tre.anchors import Anchors
-from m2me_agent.tre.anomalies import Anomalies
 from m2me_agent.tre.approvals import permit_at, read_permits, read_policy_key
 from m2me_agent.tre.enrollment import identity, key_access
 from m2me_agent.tre.errors import (
@@ -104,7 +103,6 @@ class Installation:
     anchors: Anchors
     orders: OrderBook
     vault: Vault
-    anomalies: Anomalies
     rules: Rules
     random_bytes: Callable[[int], bytes]
 
@@ -144,7 +142,6 @@ class Installation:
                 outcome=outcome,
                 detail=shown(detail),
                 tre_nonce=nonce,
-                anomalies=self.anomalies.of(delivered.header.sho),
             )
             return sign_receipt(receipt, keys, header=delivered.header, access=access, selections=selections)
 

@@ -11,9 +11,8 @@ from itertools import chain
 from typing import Any
 
 from m2me_agent.tre.anchors import Anchors
-from m2me_agent.tre.anomalies import Anomalies
 from m2me_agent.tre.enrollment import identity, key_access
-from m2me_agent.tre.errors import InstructionError, MidError, StateError, TreError, VaultError
+from m2me_agent.tre.errors import InstructionError, MidError
 from m2me_agent.tre.exchanges import ExchangeGuard
 from m2me_agent.tre.lifecycle import MidEvent, MidState, after
 from m2me_agent.tre.mid_content import application_of, functions_of
@@ -25,7 +24,7 @@ from m2me_agent.tre.tpm_device import TpmDevice
 from m2me_agent.tre.usim import NetworkChallenge, answer
 from m2me_agent.tre.usim_selection import Chosen, UsimSelection
 from m2me_agent.tre.vault import Vault
-from m2me_agent.tre.vault_record import Compartment, Installed, OpenCompartment
+from m2me_agent.tre.vault_record import Installed, OpenCompartment
 from messages.errors import MessageError
 from messages.instruction import ACTIVATE
 from messages.mid_content import USIM, MidContent, NetworkApplication, decode_content
@@ -45,7 +44,6 @@ class Mids:
     guard: ExchangeGuard
     anchors: Anchors
     vault: Vault
-    anomalies: Anomalies
     numbers: SequenceNumbers
     rules: Rules
     selection: UsimSelection
@@ -59,10 +57,6 @@ class Mids:
         access = key_access(self.state, self.device)
         with self.device.unlock(access) as keys:
             self.vault.open_all(keys, access=access, device_id=identity(access.keys.ek).hex())
-        for found in self.vault.compartments(access):
-            error = self.vault.closed.get(found.unverified.sho)
-            if isinstance(error, VaultError):
-                self._remember(error, found.unverified)
 
     def instruct(self, token: str) -> Installed:
         """Follow the owner's instruction: the row of the MID, as it is durable now.
@@ -118,7 +112,7 @@ class Mids:
         # 2 still as it was stored, where its policy or the device's has that checked
         content = _content(opened, mid_id)
         if rules_of_mid(content.policy, self.rules).is_checked_each_session:
-            self._check_integrity(opened)
+            self._check_integrity(opened.visible.sho)
         # 3 an application of it, allowed here today, and the one that serves its access
         check_content(content, self.rules)
         found = _application(content, application)
@@ -199,16 +193,9 @@ class Mids:
         rows = chain((row for _, row in self._open_rows()), (row for _, row in self.vault.journal(access)))
         return next((row.state == MidState.ACTIVE for row in rows if row.mid_id == mid_id), False)
 
-    def _check_integrity(self, opened: OpenCompartment) -> None:
+    def _check_integrity(self, sho: str) -> None:
         with self.device.unlock(key_access(self.state, self.device)) as keys:
-            try:
-                self.vault.check(opened.visible.sho, keys)
-            except (VaultError, StateError) as error:
-                self._remember(error, opened.visible)
-                raise
-
-    def _remember(self, error: TreError, visible: Compartment) -> None:
-        self.anomalies.keep(visible.sho, [row.mid_id for row in visible.journal], code=error.code)
+            self.vault.check(sho, keys)
 
     def _find(self, mid_id: str) -> tuple[OpenCompartment, Installed]:
         for opened, row in self._open_rows():

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from m2me_agent.tre.anchors import Anchors
-from m2me_agent.tre.anomalies import Anomalies
 from m2me_agent.tre.attestation import Attestation
 from m2me_agent.tre.boot_log import BootLogFile
 from m2me_agent.tre.connectivity import ConnectivityUse
@@ -48,7 +47,6 @@ def wire(
     device, state, guard, anchors = parts.device, parts.state, parts.guard, parts.anchors
     vault = Vault(storage=parts.storage, random_bytes=parts.random_bytes)
     book, numbers = OrderBook(parts.storage), SequenceNumbers(parts.storage)
-    anomalies = Anomalies(storage=parts.storage)
     return Operations(
         enrollment=Enrollment(
             device=device, state=state, guard=guard, anchors=anchors, random_bytes=parts.random_bytes
@@ -75,7 +73,6 @@ def wire(
             anchors=anchors,
             orders=book,
             vault=vault,
-            anomalies=anomalies,
             rules=rules,
             random_bytes=parts.random_bytes,
         ),
@@ -85,7 +82,6 @@ def wire(
             guard=guard,
             anchors=anchors,
             vault=vault,
-            anomalies=anomalies,
             numbers=numbers,
             rules=rules,
             selection=UsimSelection(storage=parts.storage),

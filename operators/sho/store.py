@@ -396,8 +396,6 @@ class Store(DeviceStates):
             "instructed": int(taken.answer.instruction is not None),
         }
         self.audit(connection, "receipt-taken", taken.order_id, record, at=at)
-        for each in taken.receipt.anomalies:
-            self.audit(connection, "mid-blocked", each.mid_id, {"code": each.code}, at=at)
 
     def _one_request(self, query: sa.Select[Any]) -> ValidationRequest | None:
         with transaction(self.engine, write=False) as connection:

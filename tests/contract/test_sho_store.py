@@ -16,7 +16,6 @@ from edge.database import engine_for, migrate, transaction
 from edge.ledger import verify_entry
 from edge.process import system_random
 from messages.device_code import device_code
-from messages.statement import Anomaly
 from operators.sho.advance import Engine, Rounds
 from operators.sho.app import MIGRATIONS
 from operators.sho.order_states import OrderState
@@ -203,16 +202,6 @@ def test_what_has_changed_meanwhile_is_not_overwritten(world: World) -> None:
     assert not world.store.add_request(late, before=OrderState.REGISTERED, at=world.at)
     assert world.state(order.id) is OrderState.VALIDATING
     assert [each.id for each in world.store.due(at=world.at, limit=5)] == [order.id]
-
-
-@pytest.mark.requirement("R33")
-def test_a_mid_that_was_found_altered_is_in_the_audit_once(world: World) -> None:
-    order = world.authorized()
-    told = world.receipt(order.id, anomalies=(Anomaly(mid_id="mid-of-before", code="rollback"),))
-    message = world.message(order.id, world.statement(order.id, told))
-    for _ in range(2):
-        world.receipts.take(message, at=world.at)
-    assert world.leaves("mid-of-before") == ["mid-blocked"]
 
 
 @pytest.mark.negative

@@ -282,8 +282,6 @@ class MemoryStore:
             return
         self.receipts[taken.digest] = taken.answer
         self._leaf("receipt-taken", taken.order_id)
-        for each in taken.receipt.anomalies:
-            self._leaf("mid-blocked", each.mid_id)
 
     def _leaf(self, kind: str, subject: str) -> None:
         self.kinds.append((kind, subject))

@@ -22,7 +22,7 @@ from messages import (
     validation_request,
 )
 from messages.approval import USE_PACKAGE, USE_VAULT, ApprovedState, StateApproval, Use
-from messages.statement import INSTALLED, Anomaly, Receipt, SignedStatement
+from messages.statement import INSTALLED, Receipt, SignedStatement
 from tests.unit.messages.samples import SHA256_BANK
 from tests.unit.standards.tpm2.attester import ecc_key
 
@@ -213,7 +213,6 @@ UPDATE_APPROVALS = update_approvals.UpdateApprovals(
     ),
 )
 RECEIPT = Receipt(
-    anomalies=(Anomaly(mid_id="mid-0", code="rollback"),),
     device_id=DEVICE_ID,
     order_digest=ORDER_DIGEST,
     package_digest=PACKAGE_DIGEST,

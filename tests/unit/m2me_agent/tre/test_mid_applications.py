@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from m2me_agent.tre.anomalies import Anomalies
 from m2me_agent.tre.errors import MidError, PolicyError, RollbackError, StateError, VaultError
 from m2me_agent.tre.mid_rules import FULL_RULES, MINIMAL_RULES, Rules
 from m2me_agent.tre.usim import NetworkChallenge
@@ -15,7 +14,6 @@ from m2me_agent.tre.usim_selection import UsimSelection
 from m2me_agent.tre_protocol import Operation, Request, decode_response, encode_request
 from messages.mid_content import MidContent, NetworkApplication
 from messages.mid_policy import MidPolicy
-from messages.statement import Anomaly
 from standards.aka.functions import AuthenticationFunctions
 from standards.aka.milenage import MilenageKey
 from standards.aka.sequence import sqn_of
@@ -266,46 +264,6 @@ def test_an_anomaly_blocks_the_mid_before_the_session(world: World, kind: str) -
     world.storage.records["vault-0"] = newest
     with pytest.raises(MidError, match="BLOCKED"):
         asked(world, IMSI, key=MID_KEY)
-    world.network.number = 2
-    told = Anomaly(mid_id="mid-1", code=expected.code)
-    assert world.brought().anomalies == (told,)
-    world.restart()
-    second_operator(world, number=3)
-    assert world.brought().anomalies == ()
-
-
-@pytest.mark.requirement("R33")
-@pytest.mark.negative
-def test_what_is_found_when_the_vault_opens_is_told_too(world: World) -> None:
-    receipt = world.installed(BUNDLE)
-    older = world.storage.records["vault-0"]
-    world.device.operations.mids.instruct(world.network.instruction(world.target, receipt.tre_nonce))
-    assert receipt.anomalies == ()
-    world.storage.records["vault-0"] = older
-    world.restart()
-    world.restart()
-    world.network.number = 2
-    failed = world.brought()
-    assert (failed.outcome, failed.anomalies) == ("storage", (Anomaly(mid_id="mid-1", code="rollback"),))
-
-
-@pytest.mark.negative
-def test_anomalies_that_cannot_be_understood_are_told(world: World) -> None:
-    for record in (b"", b"\xa1\x01\x81\x82\x61a\x61b", b"\xa1\x01\x81\x61a"):
-        world.storage.records["anomalies"] = record
-        with pytest.raises(StateError, match="anomalies"):
-            world.brought()
-
-
-@pytest.mark.requirement("R33")
-def test_anomalies_without_end_keep_the_newest(world: World) -> None:
-    anomalies = Anomalies(storage=world.storage)
-    for number in range(80):
-        anomalies.keep("sho-1", [f"mid-{number}"], code="vault")
-    before = dict(world.storage.records)
-    anomalies.keep("sho-1", ["mid-79"], code="vault")
-    assert world.storage.records == before
-    assert [each.mid_id for each in anomalies.of("sho-1")] == [f"mid-{number}" for number in range(72, 80)]
 
 
 @pytest.mark.requirement("R33")

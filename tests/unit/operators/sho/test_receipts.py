@@ -12,7 +12,6 @@ from messages.encoding import encode_deterministic
 from messages.instruction import ACTIVATE, INSTRUCTION_KIND, read_claims
 from messages.operator_token import verify_operator_token
 from messages.reliance import verify_result
-from messages.statement import Anomaly
 from operators.sho.order_states import OrderRecord, OrderState
 from operators.sho.receipts import ReceiptAnswer
 from operators.sho.refusals import RefusalCode, RefusalError
@@ -63,14 +62,6 @@ def test_a_receipt_opens_the_auc_and_only_then_the_user_is_told(world: World) ->
         "user-informed",
         "receipt-taken",
     ]
-
-
-@pytest.mark.requirement("R33")
-def test_a_mid_that_was_found_altered_is_on_the_owner_s_record(world: World) -> None:
-    order = world.authorized()
-    told = world.receipt(order.id, anomalies=(Anomaly(mid_id="mid-of-before", code="rollback"),))
-    take(world, world.message(order.id, world.statement(order.id, told)))
-    assert world.leaves("mid-of-before") == ["mid-blocked"]
 
 
 def test_the_answer_is_an_instruction_to_this_tre_about_this_mid(world: World) -> None:
