@@ -17,6 +17,7 @@ from edge.database import engine_for, migrate
 from edge.database_faults import DatabaseError
 from edge.http_server import ListenerError, serve
 from edge.keys import KeyFileError, load_private_key
+from edge.management import open_management
 from edge.octet_server import OctetListener
 from edge.periodic import Periodic
 from edge.process import Clock, configure_logging, system_clock
@@ -26,6 +27,7 @@ from ocsp.delegates import DelegateDirectory
 from ocsp.delegation import DelegateKeeper
 from ocsp.feed import FeedReader
 from ocsp.live_queue import LiveQueue
+from ocsp.observing import Limits, ResponderMetrics, responder_check
 from ocsp.responder import AnswerPolicy, answer
 from ocsp.responses import Answer
 from ocsp.settings import OcspSettings
@@ -49,12 +51,29 @@ def run(settings: OcspSettings) -> None:
     ca = CaStatusClient(settings.ca.client())
     keeper = DelegateKeeper(ca, store, key=key, clock=system_clock)
     reader = FeedReader(ca, store, clock=system_clock, heard_of=keeper.expect)
-    public = public_app(store, lambda: keeper.directory, policy=settings.policy(), clock=system_clock)
+    queue = live_queue(store)
+    public = public_app(
+        store, lambda: keeper.directory, policy=settings.policy(), clock=system_clock, queue=queue
+    )
+    management = open_management(settings, migrations=MIGRATIONS, clock=system_clock)
+    management.metrics.add(
+        ResponderMetrics(public.totals, waiting=lambda: queue.waiting, store=store, clock=system_clock)
+    )
+    management.add_check(
+        responder_check(
+            lambda: keeper.directory,
+            waiting=lambda: queue.waiting,
+            store=store,
+            limits=Limits(horizon=management.horizon, feed_age_max=settings.policy().feed_age_max),
+            clock=system_clock,
+        )
+    )
     listener = public_listener(public, host=settings.public.host, port=settings.public.port)
     serve(
         [listener],
         role=ROLE,
         profile=settings.profile,
+        management=management,
         periodic=(
             Periodic(
                 name="change-feed", interval_s=settings.feed_interval_s, work=functools.partial(_poll, reader)
@@ -67,7 +86,12 @@ def run(settings: OcspSettings) -> None:
 
 
 def public_app(
-    store: SqlStatusStore, directory: Callable[[], DelegateDirectory], *, policy: AnswerPolicy, clock: Clock
+    store: SqlStatusStore,
+    directory: Callable[[], DelegateDirectory],
+    *,
+    policy: AnswerPolicy,
+    clock: Clock,
+    queue: LiveQueue | None = None,
 ) -> PublicApp:
     """The public listener's application over `store`; `directory` gives the delegates of the moment."""
     signed = SignedAnswers()
@@ -77,10 +101,14 @@ def public_app(
             request, now=now, status_store=store, delegates=directory(), policy=policy, signed=signed
         )
 
-    # a store over a network would stop the event loop while it is asked
-    executor = None if store.local else ThreadPoolExecutor(STORE_WORKERS, thread_name_prefix="live")
     at_hand = AnswersAtHand(sign, store, directory=directory, policy=policy, revalidate=store.local)
-    return PublicApp(at_hand, LiveQueue(executor=executor), clock=clock)
+    return PublicApp(at_hand, queue or live_queue(store), clock=clock)
+
+
+def live_queue(store: SqlStatusStore) -> LiveQueue:
+    """Where answers wait to be made; a store over a network would stop the event loop while it is asked."""
+    executor = None if store.local else ThreadPoolExecutor(STORE_WORKERS, thread_name_prefix="live")
+    return LiveQueue(executor=executor)
 
 
 def public_listener(app: PublicApp, *, host: str, port: int) -> OctetListener:

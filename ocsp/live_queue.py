@@ -32,6 +32,11 @@ class LiveQueue:
         self._left = 0
         self._waiting: deque[tuple[asyncio.Future[Kept], Work]] = deque()
 
+    @property
+    def waiting(self) -> int:
+        """How many wait or are made outside of the loop."""
+        return len(self._waiting) + self._outside
+
     def submit(self, work: Work) -> Kept | asyncio.Future[Kept] | None:
         """What came of `work`, or where it will be; None when the line is full. Called on the event loop."""
         loop = self._loop or asyncio.get_running_loop()

@@ -15,6 +15,7 @@ from edge.database import engine_for, migrate
 from edge.database_faults import DatabaseError
 from edge.http_server import Listener, ListenerError, serve
 from edge.keys import KeyFileError
+from edge.management import Management, open_management
 from edge.periodic import Periodic
 from edge.principals import PrincipalTableError
 from edge.process import configure_logging, system_clock, system_random
@@ -37,6 +38,7 @@ from pva.composition import (
     policy_now,
     signing_keys,
 )
+from pva.counting import VerdictCounts
 from pva.couriers import courier_to_ca, couriers, open_post_room, renewals
 from pva.manifests.approvals import ManifestApprovalDesk
 from pva.manifests.recognition import RecognitionDesk
@@ -77,7 +79,13 @@ def main(config: Path) -> None:
         settings = load_settings(PvaSettings, path=config)
         configure_logging(role="pva", level=settings.log_level)
         service = build_service(settings)
-        serve(service.listeners, role="pva", profile=settings.profile, periodic=service.periodic)
+        serve(
+            service.listeners,
+            role="pva",
+            profile=settings.profile,
+            periodic=service.periodic,
+            management=service.management,
+        )
     except (
         SettingsError,
         DatabaseError,
@@ -96,10 +104,11 @@ def main(config: Path) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PvaService:
-    """What the process runs: its listeners, and the couriers beside them."""
+    """What the process runs: its listeners, the couriers beside them, and what is told of it."""
 
     listeners: tuple[Listener, ...]
     periodic: tuple[Periodic, ...]
+    management: Management
 
 
 def build_listeners(settings: PvaSettings) -> tuple[Listener, ...]:
@@ -129,6 +138,7 @@ def build_service(settings: PvaSettings) -> PvaService:
         known=known,
         ima_policy=policy_now(policy, runtime_policies) if settings.ima_incremental else None,
     )
+    management, counts = _told(settings)
     verifier = Verifier(
         store=store,
         references=references,
@@ -138,7 +148,8 @@ def build_service(settings: PvaSettings) -> PvaService:
         challenge_anchors=anchors,
         issuer=settings.issuer,
         signer=open_result_signer(settings, keys["result_key"]),
-        announce=post_room.announce,
+        announce=counts.before(post_room.announce),
+        redeemed=counts.redeemed,
         policies=policies,
         runtime_policies=runtime_policies,
         known=known,
@@ -151,9 +162,7 @@ def build_service(settings: PvaSettings) -> PvaService:
         requests=requests,
         signed_requests=SignedRequestDesk(requests=requests, anchors=anchors, issuer=settings.issuer),
         approvals=ApprovalDesk(
-            records=ApprovalStore(engine, random_bytes=system_random),
-            day_key=day_key,
-            anchors=anchors,
+            records=ApprovalStore(engine, random_bytes=system_random), day_key=day_key, anchors=anchors
         ),
         recognition=RecognitionDesk(store=references, policy=policy),
         log=log,
@@ -176,7 +185,13 @@ def build_service(settings: PvaSettings) -> PvaService:
             *renewals(settings, RenewalStore(engine, random_bytes=system_random)),
             *log_work(settings.audit_log, log),
         ),
+        management=management,
     )
+
+
+def _told(settings: PvaSettings) -> tuple[Management, VerdictCounts]:
+    management = open_management(settings, migrations=MIGRATIONS, clock=system_clock)
+    return management, VerdictCounts(management.metrics.registry)
 
 
 def _retention(records: ResultStore) -> Periodic:

@@ -1,4 +1,4 @@
-"""Routes of status: revocation, holds, renewal, lookup, and the feed that responders follow."""
+"""Routes of status: revocation, holds, suspensions, renewal, lookup, and the feed that responders follow."""
 
 from flask import Blueprint
 
@@ -9,15 +9,44 @@ from ca.profiles import Kind
 from ca.records import Issued, serial_text
 from ca.renewal import RenewalRequest, Renewals
 from ca.revocation import Revocation
+from ca.suspensions import Scope, Suspensions
 from ca.web import bodies
 from ca.web.answers import Answer, caller, number_of, serial_of
 from edge.bodies import json_body
-from edge.principals import require
+from edge.principals import current_key_sha256, require
 
 CHANGES_LIMIT = 500
 
 
-def status_routes(revocation: Revocation, holds: Holds, renewals: Renewals) -> Blueprint:
+def suspension_routes(suspensions: Suspensions) -> Blueprint:
+    """A supplier suspends what is his; only administrators lift it, two of them."""
+    routes = Blueprint("suspensions", __name__)
+
+    @routes.post("/v1/suspensions")
+    @require("es", "admin")
+    def suspend() -> Answer:
+        body = json_body(bodies.NewSuspension)
+        scope = Scope(supplier=body.supplier, model=body.model, batch=body.batch)
+        return bodies.suspension_body(suspensions.suspend(scope, reason=body.reason, caller=caller())), 201
+
+    @routes.get("/v1/suspensions")
+    @require("es", "admin", "auditor")
+    def list_suspensions() -> Answer:
+        found = suspensions.listed(caller=caller())
+        return {"suspensions": [bodies.suspension_body(each) for each in found]}, 200
+
+    @routes.post("/v1/suspensions/<suspension_id>/lifting")
+    @require("admin")
+    def lift(suspension_id: str) -> Answer:
+        made = suspensions.lift(suspension_id, caller=caller(), key_sha256=current_key_sha256())
+        return bodies.suspension_body(made), 200
+
+    return routes
+
+
+def status_routes(
+    revocation: Revocation, holds: Holds, renewals: Renewals, *, suspensions: Suspensions
+) -> Blueprint:
     """A certificate is named by its issuer and its serial number, never by the serial number alone."""
     routes = Blueprint("status", __name__)
 
@@ -55,7 +84,12 @@ def status_routes(revocation: Revocation, holds: Holds, renewals: Renewals) -> B
     @require("es", "admin")
     def show_platform_credential(ca_id: str, serial: str) -> Answer:
         found = _platform_credential(revocation, ca_id, serial, who=caller())
-        return {**bodies.issued_body(found), "hold": bodies.hold_body(holds.hold_of(found))}, 200
+        body = {
+            **bodies.issued_body(found),
+            "hold": bodies.hold_body(holds.hold_of(found)),
+            "suspensions": [bodies.suspension_body(each) for each in suspensions.of(found)],
+        }
+        return body, 200
 
     @routes.get("/v1/status-changes")
     @require("ocsp")
@@ -69,6 +103,8 @@ def status_routes(revocation: Revocation, holds: Holds, renewals: Renewals) -> B
             "changes": [bodies.change_body(each) for each in found],
             "next": last,
             "complete": complete,
+            # read after the changes: never older than the moment from which the reader is level with them
+            "suspensions": bodies.in_force_body(*suspensions.in_force()),
         }
         return body, 200
 

@@ -144,8 +144,12 @@ class PolicyError(TreError):
     code = "policy-refused"
 
 
+class KeyGoneError(VaultError):
+    """A compartment whose key the TPM does not have any more: nothing in it opens again."""
+
+
 class InstructionError(TreError):
-    """An instruction that is not the owner's, answers no open receipt, or was followed before."""
+    """An instruction that is not the owner's, answers no open receipt or report, or was followed before."""
 
     code = "instruction-refused"
 

@@ -36,9 +36,10 @@ from m2me_agent.tre.operator_tokens import OperatorTokens
 from m2me_agent.tre.orders import Consent, OrderBook
 from m2me_agent.tre.receipts import not_validated, shown, sign_receipt
 from m2me_agent.tre.state import TreState
+from m2me_agent.tre.tombstones import Graves, Tombstone
 from m2me_agent.tre.tpm_device import KeyAccess, Permit, TpmDevice, UnlockedKeys
 from m2me_agent.tre.vault import Vault, vault_use
-from m2me_agent.tre.vault_record import Installed, OpenCompartment
+from m2me_agent.tre.vault_record import Installed, OpenCompartment, transition
 from messages.approval import USE_PACKAGE, Use
 from messages.errors import MessageError
 from messages.instruction import TRE_NONCE_SIZE
@@ -52,7 +53,7 @@ from messages.mid_package import (
 from messages.statement import INSTALLED, Receipt
 from standards.tpm2.errors import Tpm2Error
 from standards.tpm2.import_blob import ImportBlob, check_import_public
-from standards.tpm2.structures import Public
+from standards.tpm2.structures import ClockInfo, Public
 
 PACKAGE_REFUSED: Final = "package-refused"
 ORDER_REFUSED: Final = "order-refused"
@@ -104,6 +105,7 @@ class Installation:
     orders: OrderBook
     vault: Vault
     rules: Rules
+    graves: Graves
     random_bytes: Callable[[int], bytes]
 
     def install(self, *, package: str, delivery: str, content: bytes) -> bytes:
@@ -213,9 +215,18 @@ class Installation:
                 raise InstallationError(REPLAYED, "this order or package was installed before")
             if row.mid_id == header.mid_id:
                 raise InstallationError(CONTENT_REFUSED, "a MID of this id is here already")
+        for tombstone in self._tombstones(access):
+            if tombstone.order_digest == header.order_digest or tombstone.mid_id == header.mid_id:
+                raise InstallationError(REPLAYED, "the MID of this order or id was erased here")
         owners = frozenset(each.unverified.sho for each in self.vault.compartments(access))
         with _failing(POLICY_REFUSED, PolicyError):
             check_operators(owners | {header.sho}, self.rules)
+
+    def _tombstones(self, access: KeyAccess) -> Iterator[Tombstone]:
+        for found in self.vault.compartments(access):
+            yield from found.unverified.tombstones
+        with _failing(STORAGE, StateError):
+            yield from (grave.tombstone for grave in self.graves.all())
 
     def _checked_seal(self, header: PackageHeader, access: KeyAccess) -> CheckedSeal:
         use = Use(
@@ -260,6 +271,7 @@ class Installation:
             state=after(MidState.RECEIVED, MidEvent.SEALED),
             generation=generation,
             tre_nonce=self.random_bytes(TRE_NONCE_SIZE),
+            version=delivered.header.version,
         )
 
     def _keep(
@@ -274,7 +286,8 @@ class Installation:
             _failing(STATE_REFUSED, StateRefusedError),
         ):
             before = self.vault.compartment_for(seal.vault.sho, keys, permit=now, access=access)
-            self.vault.replace(_grown(before, row, content, seal), keys)
+            clock = self.device.read_clock()
+            self.vault.replace(_grown(before, row, content, seal, clock=clock), keys)
 
 
 @contextmanager
@@ -345,12 +358,13 @@ def _decrypted(delivered: Delivered, key: bytes, *, rules: Rules) -> MidContent:
 
 
 def _grown(
-    before: OpenCompartment, row: Installed, content: MidContent, seal: CheckedSeal
+    before: OpenCompartment, row: Installed, content: MidContent, seal: CheckedSeal, *, clock: ClockInfo
 ) -> OpenCompartment:
     """The compartment with one more MID; the approvals that came with it take the place of the older ones."""
     journal = (*before.visible.journal, row)
+    made = transition(row.mid_id, event=MidEvent.SEALED, state=row.state, clock=clock)
     return replace(
         before,
-        visible=replace(before.visible, journal=journal, approvals=seal.lasting),
+        visible=replace(before.visible, journal=journal, approvals=seal.lasting).recorded(made),
         contents={**before.contents, row.mid_id: content.encode()},
     )

@@ -1,7 +1,7 @@
 """MIDs that are installed: what their owner says about them, and authenticating with them (R31, R36-R37, R55, R58).
 
-The rule: only the owner of a compartment instructs about its MIDs, once for each receipt; only an ACTIVE MID
-authenticates, with an algorithm that its policy lists. No answer here holds a key of a MID.
+The rule: only the owner of a compartment instructs about its MIDs, once for each nonce that it was given in a receipt or a
+report; only an ACTIVE MID authenticates, with an algorithm that its policy lists. No answer here holds a key of a MID.
 """
 
 import hmac
@@ -17,6 +17,7 @@ from m2me_agent.tre.exchanges import ExchangeGuard
 from m2me_agent.tre.lifecycle import MidEvent, MidState, after
 from m2me_agent.tre.mid_content import application_of, functions_of
 from m2me_agent.tre.mid_rules import Rules, check_content, rules_of_mid
+from m2me_agent.tre.nonces import OpenNonces
 from m2me_agent.tre.operator_tokens import OperatorTokens
 from m2me_agent.tre.sequence_numbers import SequenceNumbers
 from m2me_agent.tre.state import TreState
@@ -24,15 +25,23 @@ from m2me_agent.tre.tpm_device import TpmDevice
 from m2me_agent.tre.usim import NetworkChallenge, answer
 from m2me_agent.tre.usim_selection import Chosen, UsimSelection
 from m2me_agent.tre.vault import Vault
-from m2me_agent.tre.vault_record import Installed, OpenCompartment
+from m2me_agent.tre.vault_record import Installed, OpenCompartment, transition
 from messages.errors import MessageError
-from messages.instruction import ACTIVATE
+from messages.instruction import ACTIVATE, BLOCK, DEACTIVATE, UNBLOCK, Instruction
 from messages.mid_content import USIM, MidContent, NetworkApplication, decode_content
 from standards.aka.functions import AuthenticationFunctions
 from standards.aka.vectors import Resynchronisation
+from standards.tpm2.structures import ClockInfo
 
-_EVENTS = {ACTIVATE: MidEvent.ACTIVATE}
-"""What an instruction's action does to the MID."""
+_EVENTS = {
+    ACTIVATE: MidEvent.ACTIVATE,
+    DEACTIVATE: MidEvent.DEACTIVATE,
+    BLOCK: MidEvent.BLOCK,
+    UNBLOCK: MidEvent.UNBLOCK,
+}
+"""What an instruction's action does to the MID; `erase` is a use case of its own."""
+BLOCKED_BY_OWNER = "owner"
+"""Why a MID is blocked whose owner gave no reason."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +56,7 @@ class Mids:
     numbers: SequenceNumbers
     rules: Rules
     selection: UsimSelection
+    nonces: OpenNonces
 
     def open_vault(self) -> None:
         """Open every compartment that opens in the present state; the others are BLOCKED, with their reasons.
@@ -78,14 +88,21 @@ class Mids:
         opened, row = self._find(instruction.mid_id)
         if opened.visible.sho != instruction.sho:
             raise _refused("is not by the owner of the MID")
-        # 4 it answers the receipt of this MID
-        if not hmac.compare_digest(row.tre_nonce, instruction.tre_nonce):
-            raise _refused("answers no receipt of this MID")
-        # 5 once: the table knows no way back
-        changed = replace(row, state=after(row.state, _EVENTS[instruction.action]))
-        # 6 durable before the answer
+        # 4 it answers the receipt of this MID, or the newest report to its owner
+        is_first = hmac.compare_digest(row.tre_nonce, instruction.tre_nonce)
+        if not is_first and not self.nonces.spend(instruction.sho, instruction.tre_nonce):
+            raise _refused("answers no receipt of this MID, and no open report to its owner")
+        if instruction.action not in _EVENTS:
+            raise _refused(f"says {instruction.action}, which is an operation of its own")
+        # 5 the table has such a change, and a receipt is answered once
+        changed = _changed(row, instruction, is_first=is_first)
         with self.device.unlock(access) as keys:
-            self.vault.replace(replace(opened, visible=opened.visible.with_row(changed)), keys)
+            # 6 what was blocked comes back after another look: registers, key, file, version and content
+            if instruction.action == UNBLOCK:
+                opened = self.vault.look_again(instruction.sho, keys, access=access)
+                _content(opened, row.mid_id)
+            # 7 durable before the answer
+            self.vault.replace(_with_change(opened, changed, event=instruction.action, clock=clock), keys)
         if changed.state == MidState.ACTIVE:
             for each in _content(opened, changed.mid_id).applications:
                 self.selection.take_free(changed.mid_id, each, is_active=self._is_active)
@@ -163,7 +180,7 @@ class Mids:
         ]
 
     def rows(self) -> list[dict[str, Any]]:
-        """Id, owner, state and identities of every MID; no key. Raises NotEnrolledError, StateError, TpmDeviceError.
+        """Id, owner, order, state, why, and identities of every MID; no key. Raises NotEnrolledError, StateError, TpmDeviceError.
 
         A MID whose compartment is closed is BLOCKED, and its identities are not known.
         """
@@ -173,12 +190,20 @@ class Mids:
             opened = self.vault.opened(sho)
             state = after(row.state, MidEvent.INTEGRITY_FAILED)
             identities: list[str] = []
+            reason = "" if sho not in self.vault.closed else self.vault.closed[sho].code
             if opened is not None and row.mid_id in opened.contents:
-                state = row.state
+                state, reason = row.state, row.reason
                 content = _content(opened, row.mid_id)
                 identities = [application.identity for application in content.applications]
             shown.append(
-                {"mid_id": row.mid_id, "owner": sho, "state": state.value, "applications": identities}
+                {
+                    "mid_id": row.mid_id,
+                    "owner": sho,
+                    "state": state.value,
+                    "applications": identities,
+                    "order_digest": row.order_digest,
+                    "reason": reason,
+                }
             )
         return shown
 
@@ -215,6 +240,22 @@ class Mids:
         )
 
 
+def _changed(row: Installed, instruction: Instruction, *, is_first: bool) -> Installed:
+    """The row afterwards. Raises MidError, InstructionError."""
+    state = after(row.state, _EVENTS[instruction.action])
+    if is_first and row.is_answered:
+        raise _refused("answers a receipt that was answered before")
+    reason = (instruction.reason or BLOCKED_BY_OWNER) if state is MidState.BLOCKED else ""
+    return replace(row, state=state, is_answered=row.is_answered or is_first, reason=reason)
+
+
+def _with_change(
+    opened: OpenCompartment, changed: Installed, *, event: str, clock: ClockInfo
+) -> OpenCompartment:
+    made = transition(changed.mid_id, event=event, state=changed.state, clock=clock)
+    return replace(opened, visible=opened.visible.with_row(changed).recorded(made))
+
+
 def _content(opened: OpenCompartment, mid_id: str) -> MidContent:
     try:
         return decode_content(opened.contents[mid_id])
@@ -248,5 +289,5 @@ def _refused(reason: str) -> InstructionError:
     return InstructionError(
         subject="instruction",
         reason=reason,
-        remedy="have the owner of the MID answer its newest receipt",
+        remedy="have the owner of the MID ask this TRE for a report, and answer it",
     )

@@ -13,10 +13,12 @@ from m2me_agent.tre import answering
 from m2me_agent.tre.attestation import Attestation
 from m2me_agent.tre.connectivity import ConnectivityUse
 from m2me_agent.tre.enrollment import Enrollment, identity
+from m2me_agent.tre.erasure import Erasures
 from m2me_agent.tre.errors import TreError
 from m2me_agent.tre.installation import Installation
 from m2me_agent.tre.mids import Mids
 from m2me_agent.tre.orders import AcceptedOrder, Orders
+from m2me_agent.tre.registry import Registry
 from m2me_agent.tre.state import TreState
 from m2me_agent.tre.updates import Updates
 from m2me_agent.tre.usim import NetworkChallenge
@@ -38,6 +40,8 @@ class Operations:
     orders: Orders
     installation: Installation
     mids: Mids
+    registry: Registry
+    erasures: Erasures
     updates: Updates
     state: TreState
 
@@ -97,6 +101,10 @@ class Operations:
                 )
             case Operation.MIDS:
                 return {"mids": self.mids.rows()}
+            case Operation.REPORT:
+                return {"statement": self.registry.report(parameters["query"])}
+            case Operation.ERASE:
+                return {"statement": self.erasures.erase(parameters["instruction"])}
             case _:
                 return self._update(operation, parameters)
 
@@ -113,12 +121,13 @@ class Operations:
                 raise _not_here(operation)
 
     def open_vault(self) -> None:
-        """At start: open what opens in this state, and finish an update that a cut left unfinished.
+        """At start: open what opens in this state, and finish an update or an erasure that a cut left unfinished.
 
         Raises:
             NotEnrolledError, TpmDeviceError, StateError: nothing was opened.
         """
         self.mids.open_vault()
+        self.erasures.finish()
         self.updates.retire()
 
     def _status(self) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 The rule (D17): this TRE never asks what time it is. A signer's certificate is judged at the time at which the
 token says that it was made; a token has expired when it ended before the time that it is at least, as far as PVAs
-have told (see pva_time: no PVA alone raises it without bounds). An instruction has no times, it answers a nonce: its
+have told (see pva_time: no PVA alone raises it without bounds). An instruction has no times, it answers a nonce, and a
+registry query none, since anybody may hear its answer that could hear it before: their
 signer is judged at the known time, or at the beginning of its certificate where that is later.
 """
 
@@ -40,6 +41,7 @@ from messages.order import ORDER_KIND, Order
 from messages.order import read_claims as read_order
 from messages.ownership import OWNERSHIP_BYTES_MAX, OWNERSHIP_TYPE, Ownership
 from messages.ownership import read_claims as read_ownership
+from messages.registry import QUERY_KIND, RegistryQuery, read_query
 from messages.update_approvals import UPDATE_APPROVALS_KIND, UpdateApprovals
 from messages.update_approvals import read_claims as read_update_approvals
 from standards.pki import oids
@@ -90,6 +92,11 @@ class OperatorTokens:
         """An SHO's instruction; whether it answers an open nonce is the caller's check. AnchorError, MalformedError."""
         claims = self._claims(token, INSTRUCTION_KIND, at=self._undated(token))
         return _read(read_instruction, claims, "instruction")
+
+    def registry_query(self, token: str) -> RegistryQuery:
+        """An SHO's question about its MIDs. Raises AnchorError, MalformedError."""
+        claims = self._claims(token, QUERY_KIND, at=self._undated(token))
+        return _read(read_query, claims, "registry query")
 
     def update_approvals(self, token: str) -> UpdateApprovals:
         """An SHO's approvals for an update; whether they answer an open nonce, and what they open, is the caller's check.

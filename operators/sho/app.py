@@ -24,6 +24,7 @@ from edge.database import engine_for, migrate
 from edge.database_faults import DatabaseError
 from edge.http_server import Listener, ListenerError, serve
 from edge.keys import KeyFileError
+from edge.management import open_management
 from edge.periodic import Periodic
 from edge.principals import PrincipalTableError
 from edge.process import configure_logging, system_clock, system_random
@@ -94,7 +95,8 @@ def main(config: Path) -> None:
         settings = load_settings(ShoSettings, path=config)
         configure_logging(role="sho", level=settings.log_level)
         listeners, periodic = build(settings)
-        serve(listeners, role="sho", profile=settings.profile, periodic=periodic)
+        management = open_management(settings, migrations=MIGRATIONS, clock=system_clock)
+        serve(listeners, role="sho", profile=settings.profile, periodic=periodic, management=management)
     except (
         SettingsError,
         DatabaseError,

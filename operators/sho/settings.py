@@ -14,6 +14,7 @@ from edge.audit_log import AuditLogSettings
 from edge.database_faults import DatabaseUrl
 from edge.keys import load_private_key, read_passphrase
 from edge.listener_settings import OperatorListenerSettings, TlsListenerSettings
+from edge.management import ManagementSettings
 from edge.settings import Settings, SettingsPath
 from edge.signing_keys import SigningKeyError, SigningKeySettings
 from edge.upstream_settings import UpstreamSettings
@@ -174,6 +175,7 @@ class ShoSettings(Settings):
 
     profile: Literal["production", "lab"] = "production"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    management: ManagementSettings | None = None
     id: Id
     name: Text
     dpf_id: Id

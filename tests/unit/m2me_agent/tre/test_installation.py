@@ -52,7 +52,14 @@ def test_a_package_is_installed_once_and_its_receipt_is_a_quote(world: World) ->
     assert receipt.order_digest == world.network.order(world.target).digest
     assert world.tpm.counter_value == generation + 1
     assert world.device.operations.mids.rows() == [
-        {"mid_id": "mid-1", "owner": "sho-1", "state": "INACTIVE", "applications": ["001010000000001"]}
+        {
+            "mid_id": "mid-1",
+            "owner": "sho-1",
+            "order_digest": receipt.order_digest,
+            "state": "INACTIVE",
+            "reason": "",
+            "applications": ["001010000000001"],
+        }
     ]
 
 

@@ -67,7 +67,14 @@ def test_the_owners_answer_to_the_receipt_activates_the_mid_for_good(world: Worl
     assert ask(world, Operation.INSTRUCT, instruction=token) == {"mid_id": "mid-1", "state": "ACTIVE"}
     world.restart()
     assert ask(world, Operation.MIDS)["mids"] == [
-        {"mid_id": "mid-1", "owner": "sho-1", "state": "ACTIVE", "applications": [IMSI]}
+        {
+            "mid_id": "mid-1",
+            "owner": "sho-1",
+            "order_digest": receipt.order_digest,
+            "state": "ACTIVE",
+            "reason": "",
+            "applications": [IMSI],
+        }
     ]
 
 
