@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 from ca.bulk_issuance import PAGE_MAX
 from ca.proofs import PEM_CHARACTERS_MAX
 from ca.records import Authority, HoldRecord, Issued, Model, StatusChange, serial_text
+from edge.operations import QueryModel, WholeNumber
 from standards.pki.oids import POLICY_TRE_LEVELS
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=64)]
@@ -18,6 +19,7 @@ Word = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 CaId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 ResultId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 HOLD_RESULTS_MAX = 64
+CHANGES_LIMIT = 500
 Algorithm = Literal["p256", "p384", "rsa", "ml-dsa-65"]
 """What a CA's key may be (`key_algorithms.CA_KEYS`)."""
 _HOSTS_MAX = 16
@@ -157,6 +159,13 @@ class NewRevocation(Body):
 
     reason: Word
     issuer: CaId
+
+
+class ChangesQuery(QueryModel):
+    """Which page of the change feed: what is behind the sequence number `after`, `limit` rows at most."""
+
+    after: WholeNumber = 0
+    limit: WholeNumber = CHANGES_LIMIT
 
 
 class NewReissue(Body):

@@ -10,11 +10,10 @@ from ca.records import Issued, serial_text
 from ca.renewal import RenewalRequest, Renewals
 from ca.revocation import Revocation
 from ca.web import bodies
-from ca.web.answers import Answer, caller, number_of, serial_of
-from edge.bodies import json_body
+from ca.web.answer_models import IssuedAnswer, PlatformCredentialAnswer, StatusChangesAnswer
+from ca.web.answers import caller, serial_of
+from edge.operations import Told, answers, takes, takes_query
 from edge.principals import require
-
-CHANGES_LIMIT = 500
 
 
 def status_routes(revocation: Revocation, holds: Holds, renewals: Renewals) -> Blueprint:
@@ -23,16 +22,20 @@ def status_routes(revocation: Revocation, holds: Holds, renewals: Renewals) -> B
 
     @routes.post("/v1/platform-credentials/<serial>/revocation")
     @require("es", "admin")
-    def revoke_platform_credential(serial: str) -> Answer:
-        body = json_body(bodies.NewRevocation)
+    @takes(bodies.NewRevocation)
+    @answers(IssuedAnswer)
+    def revoke_platform_credential(body: bodies.NewRevocation, serial: str) -> Told:
+        """Revoke a Platform Credential."""
         found = _platform_credential(revocation, body.issuer, serial, who=caller())
         made = revocation.revoke(found.ca_id, found.serial, reason=body.reason, caller=caller())
-        return bodies.issued_body(made), 200
+        return bodies.issued_body(made)
 
     @routes.post("/v1/platform-credentials/<serial>/renewal")
     @require("pva")
-    def renew_platform_credential(serial: str) -> Answer:
-        body = json_body(bodies.NewRenewal)
+    @takes(bodies.NewRenewal)
+    @answers(IssuedAnswer)
+    def renew_platform_credential(body: bodies.NewRenewal, serial: str) -> Told:
+        """Issue the next Platform Credential of a device that was validated under another manifest."""
         made = renewals.renew(
             RenewalRequest(
                 ca_id=body.issuer,
@@ -42,35 +45,41 @@ def status_routes(revocation: Revocation, holds: Holds, renewals: Renewals) -> B
             ),
             caller=caller(),
         )
-        return bodies.issued_body(made), 200
+        return bodies.issued_body(made)
 
     @routes.post("/v1/certificates/<serial>/revocation")
     @require("es", "admin")
-    def revoke_certificate(serial: str) -> Answer:
-        body = json_body(bodies.NewRevocation)
+    @takes(bodies.NewRevocation)
+    @answers(IssuedAnswer)
+    def revoke_certificate(body: bodies.NewRevocation, serial: str) -> Told:
+        """Revoke a certificate of any kind."""
         made = revocation.revoke(body.issuer, serial_of(serial), reason=body.reason, caller=caller())
-        return bodies.issued_body(made), 200
+        return bodies.issued_body(made)
 
     @routes.get("/v1/platform-credentials/<ca_id>/<serial>")
     @require("es", "admin")
-    def show_platform_credential(ca_id: str, serial: str) -> Answer:
+    @answers(PlatformCredentialAnswer)
+    def show_platform_credential(ca_id: str, serial: str) -> Told:
+        """Show a Platform Credential with its status and hold."""
         found = _platform_credential(revocation, ca_id, serial, who=caller())
-        return {**bodies.issued_body(found), "hold": bodies.hold_body(holds.hold_of(found))}, 200
+        return {**bodies.issued_body(found), "hold": bodies.hold_body(holds.hold_of(found))}
 
     @routes.get("/v1/status-changes")
     @require("ocsp")
-    def status_changes() -> Answer:
-        after = number_of("after", default=0)
-        found, complete = revocation.changes(after=after, limit=number_of("limit", default=CHANGES_LIMIT))
+    @takes_query(bodies.ChangesQuery)
+    @answers(StatusChangesAnswer)
+    def status_changes(query: bodies.ChangesQuery) -> Told:
+        """The change feed: what happened to certificates behind a sequence number."""
+        after = query.after
+        found, complete = revocation.changes(after=after, limit=query.limit)
         last = found[-1].seq if found else after
         previous = revocation.change_at(after)
-        body = {
+        return {
             "previous": None if previous is None else bodies.change_body(previous),
             "changes": [bodies.change_body(each) for each in found],
             "next": last,
             "complete": complete,
         }
-        return body, 200
 
     _add_holds(routes, holds)
     return routes
@@ -79,23 +88,29 @@ def status_routes(revocation: Revocation, holds: Holds, renewals: Renewals) -> B
 def _add_holds(routes: Blueprint, holds: Holds) -> None:
     @routes.post("/v1/platform-credentials/<serial>/hold")
     @require("pva")
-    def hold_platform_credential(serial: str) -> Answer:
-        body = json_body(bodies.NewHold)
+    @takes(bodies.NewHold)
+    @answers(IssuedAnswer)
+    def hold_platform_credential(body: bodies.NewHold, serial: str) -> Told:
+        """Put a Platform Credential on hold, for attestation results."""
         made = holds.hold(body.issuer, serial_of(serial), results=body.results, caller=caller())
-        return bodies.issued_body(made), 200
+        return bodies.issued_body(made)
 
     @routes.post("/v1/platform-credentials/<serial>/recovery")
     @require("pva")
-    def note_recovery(serial: str) -> Answer:
-        body = json_body(bodies.NewRecovery)
+    @takes(bodies.NewRecovery)
+    @answers(IssuedAnswer)
+    def note_recovery(body: bodies.NewRecovery, serial: str) -> Told:
+        """Note the result that shows the device of a held credential good again; the hold stays."""
         made = holds.recover(body.issuer, serial_of(serial), result=body.result, caller=caller())
-        return bodies.issued_body(made), 200
+        return bodies.issued_body(made)
 
     @routes.post("/v1/platform-credentials/<serial>/release")
     @require("es")
-    def release_platform_credential(serial: str) -> Answer:
-        body = json_body(bodies.NewRelease)
-        return bodies.issued_body(holds.release(body.issuer, serial_of(serial), caller=caller())), 200
+    @takes(bodies.NewRelease)
+    @answers(IssuedAnswer)
+    def release_platform_credential(body: bodies.NewRelease, serial: str) -> Told:
+        """Release a held credential whose recovery was noted."""
+        return bodies.issued_body(holds.release(body.issuer, serial_of(serial), caller=caller()))
 
 
 def _platform_credential(revocation: Revocation, issuer: str, serial: str, *, who: Caller) -> Issued:
