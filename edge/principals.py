@@ -2,7 +2,8 @@
 
 A principal is a row (role, tenant, name) keyed by the issuer's certificate and the subject's public key,
 both as SHA-256 (D12): names inside certificates decide nothing. The one rule: a route without declared
-access does not start; a certificate without a row gets 403 with the two digests that would register it.
+access does not start; a certificate without a row gets 403 with the two digests that would register it. A browser with a
+certificate shows it for foreign pages too, so what these send changes nothing (`edge.browser_requests`).
 """
 
 import hashlib
@@ -17,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from flask import Flask, g, request
 from pydantic import Field, ValidationError
 
+from edge.browser_requests import refuse_other_origins
 from edge.http_protocol import PEER_CERTIFICATE
 from edge.problem_document import Problem, ProblemError
 from edge.request_notes import request_notes
@@ -179,6 +181,7 @@ def enforce_access(app: Flask, *, principals: PrincipalTable | None = None) -> N
         if principals is not None and set(roles) & ROLES:
             admitted = g.pva_principal = _admitted(principals, roles)
             notes.role, notes.tenant = admitted.role, admitted.tenant
+            refuse_other_origins()
 
     app.before_request(check)
 

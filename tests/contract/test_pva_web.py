@@ -133,7 +133,8 @@ def problem(response: TestResponse, code: RefusalCode) -> dict[str, Any]:
 
 
 def test_routes_of_the_two_listeners_are_disjoint_and_declared(service: Service) -> None:
-    device, operator = routes_of(service.device), routes_of(service.operator)
+    device = routes_of(service.device)
+    operator = [each for each in routes_of(service.operator) if each[1] not in {"/docs", "/openapi.json"}]
     assert device == [
         ("POST", "/v1/challenges", ("device",)),
         ("POST", "/v1/evidence", ("device",)),

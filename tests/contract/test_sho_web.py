@@ -142,7 +142,8 @@ def test_the_migrations_make_the_schema(service: Service) -> None:
 
 
 def test_routes_of_the_two_listeners_are_disjoint_and_declared(service: Service) -> None:
-    public, operator = routes_of(service.public), routes_of(service.operator)
+    public = routes_of(service.public)
+    operator = [each for each in routes_of(service.operator) if each[1] not in {"/docs", "/openapi.json"}]
     assert public == [
         ("GET", "/register", ("public",)),
         ("GET", "/v1/orders/<order_id>", ("public",)),

@@ -308,7 +308,7 @@ def test_malformed_requests_are_refused_by_name(site: Site) -> None:
     delivery = site.come()
     for query in ("", "?offset=-1", "?offset=01", "?offset=0&offset=1", "?offset=0&more=1"):
         path = f"/v1/deliveries/{delivery.delivery_id}/content{query}"
-        assert refused(lambda: http.get(path)) == (400, "malformed-offset")  # noqa: B023
+        assert refused(lambda: http.get(path)) == (400, "invalid-query")  # noqa: B023
     receipt = lambda: site.device.receipt(delivery.delivery_id, b"x" * 9_000)  # noqa: E731
     assert refused(receipt) == (413, "body-too-large")
     huge = lambda: site.dpf.operator_http("sho").post(  # noqa: E731
