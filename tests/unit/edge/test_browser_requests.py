@@ -1,7 +1,5 @@
 """What a page of another origin sends changes nothing, whosever certificate the browser shows for it."""
 
-from pathlib import Path
-
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 from flask import Flask
