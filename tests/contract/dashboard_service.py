@@ -81,11 +81,13 @@ class DashboardService:
         self, name: str, method: str, path: str, *, browser: Client | None = None, **options: Any
     ) -> TestResponse:
         """A request as somebody, by a browser of his own or by a fresh one."""
+        headers = {"Accept": "text/html,*/*;q=0.8", **options.pop("headers", {})}
         return (browser or self.browser()).open(
             path,
             method=method,
             base_url=f"https://{HOST}",
             buffered=True,
+            headers=headers,
             environ_overrides={PEER_CERTIFICATE: self.peers[name]},
             **options,
         )

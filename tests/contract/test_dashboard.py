@@ -166,6 +166,12 @@ def test_a_supplier_sees_its_own_manifests_updates_and_policies(service: Dashboa
         assert (policy in service.page(name, "/policies")) == (status == 200)
 
 
+def test_a_program_is_refused_as_at_the_api(service: DashboardService) -> None:
+    answer = service.call("first", "GET", "/devices", headers={"Accept": "*/*"})
+    assert answer.content_type == "application/problem+json"
+    assert answer.get_json()["reason"] == "role"
+
+
 def test_an_administrator_begins_at_what_waits_for_him(service: DashboardService) -> None:
     answer = service.call("second", "GET", "/")
     assert (answer.status_code, answer.location) == (303, "/approvals")

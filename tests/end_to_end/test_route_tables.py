@@ -50,6 +50,7 @@ from tests.end_to_end.lab_services import running_network
 
 Routes = dict[tuple[str, str], tuple[str, ...]]
 EVERYBODY = tuple(sorted(ROLES))
+PEOPLE = ("admin", "auditor", "dpf", "es", "sho")
 
 LOG: Routes = {
     ("GET", "/v1/log/checkpoint"): EVERYBODY,
@@ -144,6 +145,31 @@ TABLES: dict[tuple[str, str], Routes] = {
         ("POST", "/v1/watches/<watch_id>/end"): ("sho",),
         **LOG,
     },
+    ("pva", "dashboard"): {
+        ("GET", "/"): PEOPLE,
+        ("GET", "/approvals"): ("admin",),
+        ("GET", "/assets/<path:name>"): PEOPLE,
+        ("GET", "/devices"): ("auditor", "dpf", "es", "sho"),
+        ("GET", "/devices/<device_id>"): ("auditor", "dpf", "es", "sho"),
+        ("GET", "/log"): PEOPLE,
+        ("GET", "/log/records"): ("admin", "auditor"),
+        ("GET", "/log/records/<leaf_hash>"): ("admin", "auditor"),
+        ("GET", "/manifests"): PEOPLE,
+        ("GET", "/manifests/<digest>"): PEOPLE,
+        ("GET", "/policies"): ("auditor", "es", "sho"),
+        ("GET", "/policies/<digest>"): ("auditor", "es", "sho"),
+        ("GET", "/suppliers"): PEOPLE,
+        ("GET", "/updates"): PEOPLE,
+        ("GET", "/validations/<some_id>"): ("auditor", "dpf", "sho"),
+        ("POST", "/manifests/<digest>/approvals"): ("admin",),
+        ("POST", "/manifests/<digest>/retirement"): ("admin",),
+        ("POST", "/policies/<digest>/activate"): ("es", "sho"),
+        ("POST", "/policies/<digest>/retire"): ("es", "sho"),
+        ("POST", "/updates/<digest>"): ("admin", "es"),
+        ("POST", "/updates/<digest>/pause"): ("admin", "es"),
+        ("POST", "/updates/<digest>/resume"): ("admin", "es"),
+        ("POST", "/updates/<digest>/share"): ("admin", "es"),
+    },
     ("vno-1", "device"): {
         ("POST", "/v1/attach"): ("device",),
         ("POST", "/v1/attach/<session>"): ("device",),
@@ -217,8 +243,9 @@ ROUTES = [
     for (service, listener), routes in TABLES.items()
     for (method, rule), roles in routes.items()
 ]
-BEHIND_MUTUAL_TLS = [route for route in ROUTES if route.listener == "operator"]
-OPEN = [route for route in ROUTES if route.listener != "operator"]
+MUTUAL_TLS = ("operator", "dashboard")
+BEHIND_MUTUAL_TLS = [route for route in ROUTES if route.listener in MUTUAL_TLS]
+OPEN = [route for route in ROUTES if route.listener not in MUTUAL_TLS]
 """Where whoever comes proves himself by what he sends, or needs no proof."""
 NETWORK = ("vno-1", "icf-1", "ccif-1", "drf-1", "sho-1", "dpf-1")
 NOTHING_HERE = "nothing is served at this path"

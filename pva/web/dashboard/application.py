@@ -14,6 +14,7 @@ from edge.principals import PrincipalTable, enforce_access, require
 from edge.problems import OnRefusal
 from edge.process import Clock, RandomBytes
 from edge.refused import register_refusals
+from pva.refusals import RefusalCode, RefusalError
 from pva.web.dashboard.desks import DashboardDesks
 from pva.web.dashboard.devices import add_devices
 from pva.web.dashboard.forms import guard_forms
@@ -60,7 +61,14 @@ def dashboard_app(desks: DashboardDesks, around: DashboardSurroundings) -> Flask
 
 
 def _add_assets(app: Flask) -> None:
+    """Scripts, styles and licences: the files that are there when the process starts, and no other path."""
+    known = frozenset(path.relative_to(STATIC).as_posix() for path in STATIC.rglob("*") if path.is_file())
+
     @app.get("/assets/<path:name>")
     @require(*PEOPLE)
     def asset(name: str) -> Response:
+        if name not in known:
+            raise RefusalError(
+                RefusalCode.NOT_FOUND, subject="file of the pages", reason="there is none of this name"
+            )
         return send_from_directory(STATIC, name)

@@ -69,7 +69,7 @@ def frame_pages(app: Flask, *, issuer: str) -> None:
 
     @app.after_request
     def guard(response: Response) -> Response:
-        if response.content_type == CONTENT_TYPE:
+        if response.content_type == CONTENT_TYPE and _wants_page():
             response = _as_page(response)
         response.headers.update(HEADERS)
         response.headers.setdefault("Cache-Control", "no-store")
@@ -116,6 +116,11 @@ def digest_of(text: str, *, not_found: Callable[[], Exception], size: int = 32) 
     if len(found) != size:
         raise not_found()
     return found
+
+
+def _wants_page() -> bool:
+    """Whether a refusal is for a browser; a program is answered as at the API."""
+    return request.accept_mimetypes.best_match([CONTENT_TYPE, "text/html"]) == "text/html"
 
 
 def _as_page(response: Response) -> Response:

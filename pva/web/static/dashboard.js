@@ -101,6 +101,9 @@
     waits = setTimeout(draw, 100);
   }
 
+  // a part that is refused is asked for as a page, which says why
+  document.addEventListener("htmx:responseError", (event) => window.location.assign(event.detail.pathInfo.finalRequestPath));
+
   draw();
   document.addEventListener("htmx:afterSettle", draw);
   window.addEventListener("resize", drawSoon);
