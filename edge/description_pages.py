@@ -16,6 +16,8 @@ from edge.api_description import Api, describe, encode_description
 from edge.operations import JSON, answers_octets
 from edge.principals import ROLES, require
 
+DESCRIPTION_PATHS: Final = frozenset({"/docs", "/openapi.json"})
+"""Of every operator listener, and of no role in particular."""
 HTML: Final = "text/html; charset=utf-8"
 _EVERYBODY: Final = tuple(sorted(ROLES))
 _FOLDER: Final = Path(__file__).parent / "templates"

@@ -16,10 +16,11 @@ from urllib.parse import urlsplit
 from ca import bootstrap
 from ca.settings import CaSettings
 from edge.http_client import ClientTls, HttpClient
+from edge.keys import load_private_key
 from edge.settings import load_settings
 from lab.configuration import write_toml
 from lab.identities import ADMITTED, CLIENTS, DPF, PEOPLE, PVA_ISSUER, RECOGNISED, SHO
-from lab.keyring import make_log_key
+from lab.keyring import BrowserIdentity, make_log_key, write_browser_identity
 from lab.processes import Processes, python_command
 from lab.site import Site
 from ocsp import bootstrap as ocsp_bootstrap
@@ -27,6 +28,7 @@ from ocsp import bootstrap as ocsp_bootstrap
 LOOPBACK = "127.0.0.1"
 LISTENERS = (
     *("ca.public", "ca.device", "ca.operator", "ocsp.public", "pva.device", "pva.operator"),
+    "pva.dashboard",
     *("vno-1.device", "vno-1.gateway", "icf-1.operator", "ccif-1.operator", "drf-1.device", "drf-1.operator"),
     *("sho-1.public", "sho-1.operator", "dpf-1.device", "dpf-1.operator", "recorder.device"),
 )
@@ -143,6 +145,16 @@ class Services:
             },
         )
 
+    def write_browser_identity(self, name: str) -> BrowserIdentity:
+        """A person's certificate and key for a browser, under a password that is made for it."""
+        who = self.identity(name)
+        return write_browser_identity(
+            self.site.role(name) / "browser",
+            name,
+            certificate=who.certificate,
+            key=load_private_key(who.key, passphrase_file=who.passphrase_file),
+        )
+
     def start(self, role: str, module: str) -> None:
         """Start the process of a role from its settings file, and keep the addresses that it says."""
         command = python_command(module, "--config", str(self.site.role(role) / f"{role}.toml"))
@@ -200,6 +212,7 @@ class Services:
             "operators_root": self.operators_root,
             "device": self.server_side("pva", "device"),
             "operator": self.server_side("pva", "operator") | self.clients_of("pva"),
+            "dashboard": self.server_side("pva", "dashboard") | self.clients_of("pva"),
             "audit_log": self.audit_log("pva"),
             "challenge_key": signing["challenge"],
             "result_key": signing["attestation-result"],

@@ -9,6 +9,8 @@ from ca.web.descriptions import OPERATOR_API as CA_OPERATOR
 from ca.web.device import device_app as ca_device
 from ca.web.operator import operator_app as ca_operator
 from edge.api_description import Api
+from edge.description_pages import DESCRIPTION_PATHS
+from edge.principals import routes_of
 from edge.refused import AnonymousRefusals
 from operators.ccif.web import OPERATOR_API as CCIF_OPERATOR
 from operators.ccif.web import operator_app as ccif_operator
@@ -33,7 +35,7 @@ from pva.web.descriptions import OPERATOR_API as PVA_OPERATOR
 from pva.web.device import device_app as pva_device
 from pva.web.operator import operator_app as pva_operator
 
-ON_EVERY_OPERATOR_LISTENER = ("/docs", "/openapi.json", "/v1/log/")
+ON_EVERY_OPERATOR_LISTENER = (*DESCRIPTION_PATHS, "/v1/log/")
 """Beginnings of paths that belong to no role in particular."""
 APIS: dict[str, Api] = {
     "CA device": CA_DEVICE,
@@ -50,6 +52,11 @@ APIS: dict[str, Api] = {
     "DPF device": DPF_DEVICE,
     "DPF operator": DPF_OPERATOR,
 }
+
+
+def own_routes(app: Any) -> list[tuple[str, str, tuple[str, ...]]]:
+    """`routes_of` without the description, which every operator listener has."""
+    return [route for route in routes_of(app) if route[1] not in DESCRIPTION_PATHS]
 
 
 class Nobody:

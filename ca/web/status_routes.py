@@ -63,6 +63,43 @@ def status_routes(
     """A certificate is named by its issuer and its serial number, never by the serial number alone."""
     routes = Blueprint("status", __name__)
 
+    @routes.get("/v1/platform-credentials/<ca_id>/<serial>")
+    @require("es", "admin")
+    @answers(PlatformCredentialAnswer)
+    def show_platform_credential(ca_id: str, serial: str) -> Told:
+        """Show a Platform Credential with its status and hold."""
+        found = _platform_credential(revocation, ca_id, serial, who=caller())
+        return {
+            **bodies.issued_body(found),
+            "hold": bodies.hold_body(holds.hold_of(found)),
+            "suspensions": [bodies.suspension_body(each) for each in suspensions.of(found)],
+        }
+
+    @routes.get("/v1/status-changes")
+    @require("ocsp")
+    @takes_query(bodies.ChangesQuery)
+    @answers(StatusChangesAnswer)
+    def status_changes(query: bodies.ChangesQuery) -> Told:
+        """The change feed: what happened to certificates behind a sequence number."""
+        after = query.after
+        found, complete = revocation.changes(after=after, limit=query.limit)
+        last = found[-1].seq if found else after
+        previous = revocation.change_at(after)
+        return {
+            "previous": None if previous is None else bodies.change_body(previous),
+            "changes": [bodies.change_body(each) for each in found],
+            "next": last,
+            "complete": complete,
+            # read after the changes: never older than the moment from which the reader is level with them
+            "suspensions": bodies.in_force_body(*suspensions.in_force()),
+        }
+
+    _add_changes(routes, revocation, renewals)
+    _add_holds(routes, holds)
+    return routes
+
+
+def _add_changes(routes: Blueprint, revocation: Revocation, renewals: Renewals) -> None:
     @routes.post("/v1/platform-credentials/<serial>/revocation")
     @require("es", "admin")
     @takes(bodies.NewRevocation)
@@ -98,40 +135,6 @@ def status_routes(
         """Revoke a certificate of any kind."""
         made = revocation.revoke(body.issuer, serial_of(serial), reason=body.reason, caller=caller())
         return bodies.issued_body(made)
-
-    @routes.get("/v1/platform-credentials/<ca_id>/<serial>")
-    @require("es", "admin")
-    @answers(PlatformCredentialAnswer)
-    def show_platform_credential(ca_id: str, serial: str) -> Told:
-        """Show a Platform Credential with its status and hold."""
-        found = _platform_credential(revocation, ca_id, serial, who=caller())
-        return {
-            **bodies.issued_body(found),
-            "hold": bodies.hold_body(holds.hold_of(found)),
-            "suspensions": [bodies.suspension_body(each) for each in suspensions.of(found)],
-        }
-
-    @routes.get("/v1/status-changes")
-    @require("ocsp")
-    @takes_query(bodies.ChangesQuery)
-    @answers(StatusChangesAnswer)
-    def status_changes(query: bodies.ChangesQuery) -> Told:
-        """The change feed: what happened to certificates behind a sequence number."""
-        after = query.after
-        found, complete = revocation.changes(after=after, limit=query.limit)
-        last = found[-1].seq if found else after
-        previous = revocation.change_at(after)
-        return {
-            "previous": None if previous is None else bodies.change_body(previous),
-            "changes": [bodies.change_body(each) for each in found],
-            "next": last,
-            "complete": complete,
-            # read after the changes: never older than the moment from which the reader is level with them
-            "suspensions": bodies.in_force_body(*suspensions.in_force()),
-        }
-
-    _add_holds(routes, holds)
-    return routes
 
 
 def _add_holds(routes: Blueprint, holds: Holds) -> None:

@@ -6,6 +6,7 @@ from edge.principals import ROLES
 
 Routes = dict[tuple[str, str], tuple[str, ...]]
 EVERYBODY = tuple(sorted(ROLES))
+PEOPLE = ("admin", "auditor", "dpf", "es", "sho")
 
 LOG: Routes = {
     ("GET", "/v1/log/checkpoint"): EVERYBODY,
@@ -110,6 +111,31 @@ TABLES: dict[tuple[str, str], Routes] = {
         ("POST", "/v1/watches"): ("sho",),
         ("POST", "/v1/watches/<watch_id>/end"): ("sho",),
         **LOG,
+    },
+    ("pva", "dashboard"): {
+        ("GET", "/"): PEOPLE,
+        ("GET", "/approvals"): ("admin",),
+        ("GET", "/assets/<path:name>"): PEOPLE,
+        ("GET", "/devices"): ("auditor", "dpf", "es", "sho"),
+        ("GET", "/devices/<device_id>"): ("auditor", "dpf", "es", "sho"),
+        ("GET", "/log"): PEOPLE,
+        ("GET", "/log/records"): ("admin", "auditor"),
+        ("GET", "/log/records/<leaf_hash>"): ("admin", "auditor"),
+        ("GET", "/manifests"): PEOPLE,
+        ("GET", "/manifests/<digest>"): PEOPLE,
+        ("GET", "/policies"): ("auditor", "es", "sho"),
+        ("GET", "/policies/<digest>"): ("auditor", "es", "sho"),
+        ("GET", "/suppliers"): PEOPLE,
+        ("GET", "/updates"): PEOPLE,
+        ("GET", "/validations/<some_id>"): ("auditor", "dpf", "sho"),
+        ("POST", "/manifests/<digest>/approvals"): ("admin",),
+        ("POST", "/manifests/<digest>/retirement"): ("admin",),
+        ("POST", "/policies/<digest>/activate"): ("es", "sho"),
+        ("POST", "/policies/<digest>/retire"): ("es", "sho"),
+        ("POST", "/updates/<digest>"): ("admin", "es"),
+        ("POST", "/updates/<digest>/pause"): ("admin", "es"),
+        ("POST", "/updates/<digest>/resume"): ("admin", "es"),
+        ("POST", "/updates/<digest>/share"): ("admin", "es"),
     },
     ("vno-1", "device"): {
         ("POST", "/v1/attach"): ("device",),
