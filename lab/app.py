@@ -19,8 +19,10 @@ from edge.http_client import HttpError, UnreachableError
 from lab.demo import open_scene, play_demo, say_conditions
 from lab.fourteen_steps import open_network
 from lab.identities import AT_THE_DASHBOARD
+from lab.nodes import MissingToolError
 from lab.processes import ProcessError
 from lab.scene import Scene
+from lab.service_demo import play_service_demo
 from lab.story import (
     APPROVED,
     GOOD_DEVICE,
@@ -37,9 +39,16 @@ STATE = Path(".pva") / "lab"
 WIDTH = 150
 CERTIFICATE = b"-----BEGIN CERTIFICATE-----"
 HIDDEN = {"keys", "tpm-makers"}  # copies for the CA's own use
-FAILURES = (ProcessError, UnexpectedEndError, TpmMakerError, HttpError, UnreachableError)
+FAILURES = (
+    ProcessError,
+    UnexpectedEndError,
+    TpmMakerError,
+    MissingToolError,
+    HttpError,
+    UnreachableError,
+)
 
-DEMOS = {"update": play_update_demo}
+DEMOS = {"update": play_update_demo, "service": play_service_demo}
 """Demos beside the whole one, by their names."""
 
 _state = click.option(
@@ -60,7 +69,7 @@ def main() -> None:
 @_state
 @_software
 def demo(story: str | None, state: Path, software_tpm: bool) -> None:  # noqa: FBT001 - click hands options over by name
-    """Play the demo, or the one of an update."""
+    """Play the demo, or the one of an update or of a service of several nodes."""
     console = _console()
     play = play_demo if story is None else DEMOS[story]
     try:
