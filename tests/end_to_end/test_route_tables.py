@@ -173,7 +173,10 @@ TABLES: dict[tuple[str, str], Routes] = {
         ("POST", "/v1/orders"): ("public",),
     },
     ("sho-1", "operator"): {
+        ("GET", "/v1/orders/<order_id>/mid"): ("admin",),
         ("POST", "/v1/authentication-vectors"): ("vno",),
+        ("POST", "/v1/mid-steps"): ("dpf",),
+        ("POST", "/v1/orders/<order_id>/mid"): ("admin",),
         ("POST", "/v1/receipts"): ("dpf",),
         ("POST", "/v1/registrations"): ("drf",),
         ("POST", "/v1/results"): ("pva",),
@@ -186,6 +189,7 @@ TABLES: dict[tuple[str, str], Routes] = {
         ("GET", "/v1/deliveries/<delivery_id>/content"): ("device",),
         ("POST", "/v1/deliveries"): ("device",),
         ("POST", "/v1/deliveries/<delivery_id>/receipt"): ("device",),
+        ("POST", "/v1/mid-steps"): ("device",),
         ("POST", "/v1/update-approvals"): ("device",),
     },
     ("dpf-1", "operator"): {

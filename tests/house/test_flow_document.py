@@ -24,6 +24,7 @@ from clients import sho as sho_client
 from edge.principals import routes_of
 from edge.refused import AnonymousRefusals
 from m2me_agent.agent import cli as agent
+from m2me_agent.agent import session
 from m2me_agent.mmi import main as mmi
 from m2me_agent.tre import app as tre
 from m2me_agent.tre import errors, installation
@@ -124,7 +125,10 @@ MAPS: Final[dict[str, tuple[ModuleType, str, int]]] = {
     "receipt-message": (sho_client, "receipt", 0),
 }
 """Name of a map in the document -> where it is encoded, and as which of the maps there, the outermost first."""
-SETTINGS: Final[dict[str, type[BaseModel]]] = {"tre.toml": tre.TreSettings, "agent.toml": agent.AgentSettings}
+SETTINGS: Final[dict[str, type[BaseModel]]] = {
+    "tre.toml": tre.TreSettings,
+    "agent.toml": session.AgentSettings,
+}
 OUTCOMES: Final = frozenset(
     {
         statement.INSTALLED,
@@ -207,7 +211,7 @@ def applications() -> dict[str, Flask]:
         "SHO operator": sho_operator(desk, **anonymous),
         "PVA device": pva_device(desk=desk, verifier=desk, **shared),
         "PVA operator": pva_operator(desks=desks, **anonymous),
-        "DPF device": dpf_device(releases=desk, receipts=desk, updates=desk, **shared),
+        "DPF device": dpf_device(releases=desk, receipts=desk, updates=desk, lives=desk, **shared),
         "DPF operator": dpf_operator(desks, **anonymous),
     }
 

@@ -1,4 +1,4 @@
-"""The device listener: deliveries, content in chunks, receipts, approvals before an update (D12).
+"""The device listener: deliveries, content in chunks, receipts, approvals before an update, owners' words (D12).
 
 Rule: nothing here says who the caller is: the gate decides by what was validated, and what leaves opens in one TRE
 only. A device learns why it is refused.
@@ -15,15 +15,22 @@ from edge.problem_document import Problem, ProblemError
 from edge.process import Clock
 from edge.refused import RETRY_AFTER_DEFAULT_S, AnonymousRefusals, register_refusals
 from messages.statement import STATEMENT_BYTES_MAX
+from operators.dpf.lives import LifeDesk, StepQuestion
 from operators.dpf.receipts import ReceiptDesk
 from operators.dpf.records import DeliveryStatus
 from operators.dpf.release import ReleaseDesk
 from operators.dpf.updates import UpdateDesk, UpdateQuestion
-from operators.dpf.web.bodies import DELIVERY_BODY_BYTES_MAX, DeliveryBody, UpdateBody
+from operators.dpf.web.bodies import (
+    DELIVERY_BODY_BYTES_MAX,
+    STEP_BODY_BYTES_MAX,
+    DeliveryBody,
+    StepBody,
+    UpdateBody,
+)
 
 CBOR = "application/cbor"
 OCTETS = "application/octet-stream"
-DEVICE_BODY_BYTES_MAX = max(DELIVERY_BODY_BYTES_MAX, STATEMENT_BYTES_MAX)
+DEVICE_BODY_BYTES_MAX = max(DELIVERY_BODY_BYTES_MAX, STATEMENT_BYTES_MAX, STEP_BODY_BYTES_MAX)
 _OFFSET = re.compile(r"0|[1-9][0-9]{0,8}")
 
 
@@ -32,6 +39,7 @@ def device_app(
     releases: ReleaseDesk,
     receipts: ReceiptDesk,
     updates: UpdateDesk,
+    lives: LifeDesk,
     clock: Clock,
     anonymous: AnonymousRefusals,
 ) -> Flask:
@@ -40,6 +48,7 @@ def device_app(
     _add_deliveries(app, releases, clock)
     _add_receipts(app, receipts, clock)
     _add_updates(app, updates)
+    _add_lives(app, lives)
     register_refusals(app, on_refusal=anonymous.count)
     enforce_access(app)
     return app
@@ -107,6 +116,22 @@ def _add_updates(app: Flask, updates: UpdateDesk) -> None:
             tre_nonce=bytes.fromhex(body.tre_nonce),
         )
         return _private(jsonify(approvals=updates.approvals(question)))
+
+
+def _add_lives(app: Flask, lives: LifeDesk) -> None:
+    @app.post("/v1/mid-steps")
+    @device
+    def next_step() -> Response:
+        body = json_body(StepBody, bytes_max=STEP_BODY_BYTES_MAX)
+        step = lives.next_step(
+            StepQuestion(
+                device_id=body.device_id,
+                order_digest=bytes.fromhex(body.order_digest),
+                statement=body.said,
+            )
+        )
+        told = {"step": step.kind} | ({} if step.token is None else {"token": step.token})
+        return _private(jsonify(told))
 
 
 def _offset() -> int:
