@@ -18,6 +18,7 @@ from rich.console import Console
 from edge.http_client import HttpError, UnreachableError
 from lab.demo import open_scene, play_demo, say_conditions
 from lab.fourteen_steps import open_network
+from lab.life_demo import play_life_demo
 from lab.processes import ProcessError
 from lab.scene import Scene
 from lab.story import (
@@ -38,7 +39,7 @@ CERTIFICATE = b"-----BEGIN CERTIFICATE-----"
 HIDDEN = {"keys", "tpm-makers"}  # copies for the CA's own use
 FAILURES = (ProcessError, UnexpectedEndError, TpmMakerError, HttpError, UnreachableError)
 
-DEMOS = {"update": play_update_demo}
+DEMOS = {"life": play_life_demo, "update": play_update_demo}
 """Demos beside the whole one, by their names."""
 
 _state = click.option(
@@ -59,7 +60,7 @@ def main() -> None:
 @_state
 @_software
 def demo(story: str | None, state: Path, software_tpm: bool) -> None:  # noqa: FBT001 - click hands options over by name
-    """Play the demo, or the one of an update."""
+    """Play the demo, or one of the others."""
     console = _console()
     play = play_demo if story is None else DEMOS[story]
     try:
