@@ -361,34 +361,23 @@ class Vault:
     def check(self, sho: str, keys: UnlockedKeys) -> None:
         """See that an open compartment is stored as it is held here, and that nothing older was put in its place (R33).
 
-        Raises VaultError, RollbackError, StateError: the compartment is closed from now on, and `closed` says why.
-        TpmDeviceError: nothing is known, and nothing has changed.
+        Raises VaultError, RollbackError, StateError: what is held here stays open and is the newest, unless the counter
+        says otherwise; then the compartment is closed. TpmDeviceError: nothing is known.
         """
         opened = self._open[sho]
-        slot = opened.visible.slot
-        counter = keys.read_vault_counter(slot)
-        try:
-            self._check_stored(opened, counter=counter)
-        except TreError as error:
-            self._open.pop(sho)
-            self.closed[sho] = error
-            logger("tre").warning("compartment closed", refused=error.code, subject=sho, reason=error.reason)
-            raise
-
-    def _check_stored(self, opened: OpenCompartment, *, counter: int) -> None:
-        visible = opened.visible
+        visible, counter = opened.visible, keys.read_vault_counter(opened.visible.slot)
+        if visible.version != counter:
+            self.closed[sho] = error = _old(visible, counter=counter)
+            del self._open[sho]
+            raise error
         content = self.storage.read(_name(visible.slot))
         if content is None:
-            raise _altered(visible.sho, "its file is gone")
+            raise _altered(sho, "its file is gone")
         found = decode_compartment(content, name=_name(visible.slot))
         if found.unverified.version != counter:
-            raise RollbackError(
-                subject=f"compartment of {visible.sho}",
-                reason=f"expected version {counter}, got {found.unverified.version}",
-                remedy="restore the newest file; an older one is never taken",
-            )
+            raise _old(found.unverified, counter=counter)
         if found.open(opened.key) != opened:
-            raise _altered(visible.sho, "its file is not the one that is open")
+            raise _altered(sho, "its file is not the one that is open")
 
     def _read_again(self, slot: int, keys: UnlockedKeys, *, key: bytes, permit: Permit | None = None) -> None:
         content = self.storage.read(_name(slot))
@@ -426,6 +415,14 @@ def _name(slot: int) -> str:
 def _counters(permits: Sequence[Permit], *, like: Permit) -> set[int]:
     """At which values of the counter there are permits for the registers of one."""
     return {each.approval.state.counter for each in permits if is_same_boot(like, each)}
+
+
+def _old(visible: Compartment, *, counter: int) -> RollbackError:
+    return RollbackError(
+        subject=f"compartment of {visible.sho}",
+        reason=f"expected version {counter}, got {visible.version}",
+        remedy="restore the newest file; an older one is never taken",
+    )
 
 
 def _altered(sho: str, reason: str) -> VaultError:
