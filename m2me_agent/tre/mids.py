@@ -122,11 +122,12 @@ class Mids:
     def rows(self) -> list[dict[str, Any]]:
         """Id, owner, state and identities of every MID; no key. Raises NotEnrolledError, StateError, TpmDeviceError.
 
-        A MID whose compartment is closed is BLOCKED, and its identities are not known.
+        A MID whose compartment is closed is BLOCKED, and its identities are not known. One in a file that cannot be read
+        is not shown: what it is cannot be known.
         """
         access = key_access(self.state, self.device)
         shown = []
-        for sho, row in self.vault.journal(access):
+        for sho, row in self.vault.readable_journal(access):
             opened = self.vault.opened(sho)
             state = after(row.state, MidEvent.INTEGRITY_FAILED)
             identities: list[str] = []
@@ -141,7 +142,7 @@ class Mids:
 
     def _find(self, mid_id: str) -> tuple[OpenCompartment, Installed]:
         access = key_access(self.state, self.device)
-        for sho, row in self.vault.journal(access):
+        for sho, row in self.vault.readable_journal(access):
             if row.mid_id != mid_id:
                 continue
             opened = self.vault.opened(sho)
@@ -157,6 +158,8 @@ class Mids:
             for authentic in opened.visible.journal:
                 if authentic.mid_id == mid_id:
                     return opened, authentic
+        for unread in self.vault.unreadable.values():
+            raise unread  # it may be in there
         raise MidError(
             subject=f"MID {mid_id}", reason="is not in this TRE", remedy="name a MID that is installed"
         )
