@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 
 from m2me_agent.tre.enrollment import key_access
-from messages.mid_package import MidContent, NetworkApplication
+from messages.mid_content import MidContent, NetworkApplication
 from standards.pki import oids
 from tests.contract.tpm_devices import REPOSITORY, manufacture_software, manufacture_swtpm, running
 from tests.contract.tre_world import ROOT, TreWorld
