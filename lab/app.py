@@ -19,6 +19,7 @@ from edge.http_client import HttpError, UnreachableError
 from lab.demo import open_scene, play_demo, say_conditions
 from lab.fourteen_steps import open_network
 from lab.identities import AT_THE_DASHBOARD
+from lab.life_demo import play_life_demo
 from lab.nodes import MissingToolError
 from lab.processes import ProcessError
 from lab.scene import Scene
@@ -48,7 +49,7 @@ FAILURES = (
     UnreachableError,
 )
 
-DEMOS = {"update": play_update_demo, "service": play_service_demo}
+DEMOS = {"life": play_life_demo, "service": play_service_demo, "update": play_update_demo}
 """Demos beside the whole one, by their names."""
 
 _state = click.option(
@@ -69,7 +70,7 @@ def main() -> None:
 @_state
 @_software
 def demo(story: str | None, state: Path, software_tpm: bool) -> None:  # noqa: FBT001 - click hands options over by name
-    """Play the demo, or the one of an update or of a service of several nodes."""
+    """Play the demo, or one of the others."""
     console = _console()
     play = play_demo if story is None else DEMOS[story]
     try:
