@@ -18,6 +18,7 @@ from rich.console import Console
 from edge.http_client import HttpError, UnreachableError
 from lab.demo import open_scene, play_demo, say_conditions
 from lab.fourteen_steps import open_network
+from lab.hostile_agent_demo import play_hostile_agent
 from lab.processes import ProcessError
 from lab.scene import Scene
 from lab.story import (
@@ -30,15 +31,16 @@ from lab.story import (
 )
 from lab.tpms import TpmMakerError
 from lab.update_demo import play_update_demo
+from m2me_agent.agent.errors import AgentError
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 STATE = Path(".pva") / "lab"
 WIDTH = 150
 CERTIFICATE = b"-----BEGIN CERTIFICATE-----"
 HIDDEN = {"keys", "tpm-makers"}  # copies for the CA's own use
-FAILURES = (ProcessError, UnexpectedEndError, TpmMakerError, HttpError, UnreachableError)
+FAILURES = (ProcessError, UnexpectedEndError, TpmMakerError, HttpError, UnreachableError, AgentError)
 
-DEMOS = {"update": play_update_demo}
+DEMOS = {"hostile-agent": play_hostile_agent, "update": play_update_demo}
 """Demos beside the whole one, by their names."""
 
 _state = click.option(
@@ -59,7 +61,7 @@ def main() -> None:
 @_state
 @_software
 def demo(story: str | None, state: Path, software_tpm: bool) -> None:  # noqa: FBT001 - click hands options over by name
-    """Play the demo, or the one of an update."""
+    """Play the demo, or the one of an update or of the hostile agent."""
     console = _console()
     play = play_demo if story is None else DEMOS[story]
     try:
