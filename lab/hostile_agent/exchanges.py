@@ -4,7 +4,7 @@ Rule: the service is the real one, and its word counts: what it refuses, it name
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from lab.hostile_agent.hands import Hands
@@ -20,6 +20,7 @@ from m2me_agent.tre_protocol import Operation, Refusal
 from messages.attachment import nai_of
 from messages.enrollment import EnrollmentRequest
 from messages.errors import MessageError
+from messages.evidence import decode_evidence
 from standards.pki.errors import DecodeError
 from standards.pki.lenient_certificate import decode_lenient
 
@@ -53,15 +54,13 @@ class Exchanges:
     def evidence(self) -> Exchange:
         """A question of the operator, the PVA's challenge, and evidence."""
         said = self.asked(Operation.ATTEST, challenge_token=self._challenge())
-        return Exchange(said=said, submit=self.judge_evidence)
+        return Exchange(said=said, submit=self.judge_evidence, means=_testified)
 
     def judge_evidence(self, said: Said) -> str:
-        """The PVA's word."""
-        answer = code_of(lambda: None if isinstance(said["evidence"], bytes) else said["evidence"].encode())
-        if answer:
-            return answer
-        found = self.scene.submit(said["evidence"])
-        return "" if isinstance(found, str) else found.code
+        """The PVA's word: a verdict is one, too."""
+        if not isinstance(said["evidence"], bytes):
+            return NOT_ENCODED
+        return code_of(lambda: self.traveller.pva().submit(said["evidence"]))
 
     def enrolment_request(self) -> Exchange:
         """The TRE's keys, as it names them to the CA."""
@@ -185,3 +184,12 @@ def _certificate(octets: bytes) -> bytes:
         return decode_lenient(octets).der
     except DecodeError:
         return octets
+
+
+def _testified(said: Said) -> object:
+    """What evidence is about: not how often a certificate is sent along, nor what a log tells beside its digests."""
+    try:
+        message = decode_evidence(said["evidence"])
+    except MessageError:
+        return None
+    return replace(message, boot_log=b"", pfc_chain=()), frozenset(message.pfc_chain)

@@ -95,7 +95,7 @@ class Outward:
         is_other = kind in (Kind.ALTER, Kind.SPLICE, Kind.REORDER)
         if not code and is_other and exchange.means(handed) != exchange.means(exchange.said):
             self.tally.violated(self._cell(kind), f"{alteration.what}: was taken")
-        for fault in self.watch.faults(is_answered=True):
+        for fault in self.watch.faults(is_answered=not code):
             self.tally.violated(self._cell(kind), f"{alteration.what}: {fault}")
             self.watch.look_again()
 

@@ -198,6 +198,10 @@ class Stages:
         """The owner's approvals of the state after an update."""
         digest = announced_update(self.scene, signed_before=self.signed)
         hands, exchanges = victim.hands, victim.exchanges
+        for party in (victim, other):  # the owner approves for the counter that the PVA has seen last
+            seen = party.exchanges.evidence()
+            if seen.submit(seen.said):
+                raise UnexpectedEndError(f"{party.name}: its evidence was refused")
         theirs = other.exchanges.update_question(SHO, other.traveller.dpf(), manifest_digest=digest)
         if theirs.submit(theirs.said):
             raise UnexpectedEndError(f"{other.name}: its owner's approvals were not taken")

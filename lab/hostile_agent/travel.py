@@ -4,6 +4,7 @@ Rule: nothing of the agent is copied: its use cases are given another port to th
 else as its command would give it. So an attack is upon what an agent really carries.
 """
 
+import ssl
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -91,6 +92,8 @@ class Traveller:
     patience_s: float = PATIENCE_S
     events: list[str] = field(default_factory=list)
     _urls: Mapping[str, Any] = field(init=False)
+    _clients: dict[str, HttpClient] = field(default_factory=dict)
+    _context: ssl.SSLContext | None = None
 
     def __post_init__(self) -> None:
         """Read what the agent is configured with."""
@@ -136,10 +139,15 @@ class Traveller:
         return BearerServices(drf_url=self._urls["drf_url"], tls=self._tls(), timeout_s=TIMEOUT_S)
 
     def _http(self, url: str) -> HttpClient:
-        return HttpClient(url, tls=self._tls() if url.startswith("https:") else None, timeout_s=TIMEOUT_S)
+        """One client a service: a connection is kept, as an agent keeps it."""
+        if url not in self._clients:
+            tls = self._tls() if url.startswith("https:") else None
+            self._clients[url] = HttpClient(url, tls=tls, timeout_s=TIMEOUT_S)
+        return self._clients[url]
 
-    def _tls(self) -> Any:
-        return client_context(ClientTls(anchors=Path(self._urls["tls_root"])))
+    def _tls(self) -> ssl.SSLContext:
+        self._context = self._context or client_context(ClientTls(anchors=Path(self._urls["tls_root"])))
+        return self._context
 
     def _heard(self, step: int, event: str, **details: str | int) -> None:
         self.events.append(f"{step} {event}")
