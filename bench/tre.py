@@ -18,7 +18,8 @@ from functools import partial
 from pathlib import Path
 
 from m2me_agent.tre.enrollment import key_access
-from messages.mid_package import MidContent, NetworkApplication
+from messages.mid_content import MidContent, NetworkApplication
+from messages.mid_policy import MidPolicy
 from standards.pki import oids
 from tests.contract.tpm_devices import REPOSITORY, manufacture_software, manufacture_swtpm, running
 from tests.contract.tre_world import ROOT, TreWorld
@@ -170,13 +171,16 @@ def _parcel(world: Counted, *, lasting: bool) -> Parcel:
     network, target = world.network, world.target
     usim = NetworkApplication(
         kind="usim",
+        access="cellular",
         identity=f"{network.number:015d}",
         public_identities=(),
         algorithm="milenage",
         k=MID_KEY.k,
         opc=MID_KEY.opc,
     )
-    content = MidContent(mid_id=f"mid-{network.number}", applications=(usim,), algorithms=("milenage",))
+    content = MidContent(
+        mid_id=f"mid-{network.number}", applications=(usim,), policy=MidPolicy(algorithms=("milenage",))
+    )
     approvals = list(network.approvals(target))
     if lasting:
         later = target.at(target.state.counter + 2).state
