@@ -19,6 +19,7 @@ from pydantic import Field, ValidationError
 
 from edge.http_protocol import PEER_CERTIFICATE
 from edge.problem_document import Problem, ProblemError
+from edge.rate_limits import RateLimit
 from edge.settings import Settings
 from standards.pki.fingerprints import UNREADABLE
 
@@ -78,11 +79,20 @@ class PrincipalTable:
     file that the listener verifies clients against, with every CA that issues to them directly.
     """
 
-    def __init__(self, path: Path, *, anchors: Path, is_revoked: IsRevoked | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        anchors: Path,
+        is_revoked: IsRevoked | None = None,
+        limit: RateLimit | None = None,
+    ) -> None:
         """Read both files; raises PrincipalTableError.
 
-        `is_revoked(certificate, issuer)` is asked at every request, by a service that can know.
+        `is_revoked(certificate, issuer)` is asked at every request, by a service that can know. `limit` is for each
+        principal, over all routes.
         """
+        self._limit = limit
         self._path = path
         self._is_revoked = is_revoked
         self._issuers = _load_issuers(anchors)
@@ -92,9 +102,16 @@ class PrincipalTable:
         self._current()
 
     @classmethod
-    def load(cls, path: Path, *, anchors: Path, is_revoked: IsRevoked | None = None) -> "PrincipalTable":
+    def load(
+        cls,
+        path: Path,
+        *,
+        anchors: Path,
+        is_revoked: IsRevoked | None = None,
+        limit: RateLimit | None = None,
+    ) -> "PrincipalTable":
         """Table from the files `path` (JSON) and `anchors` (PEM)."""
-        return cls(path, anchors=anchors, is_revoked=is_revoked)
+        return cls(path, anchors=anchors, is_revoked=is_revoked, limit=limit)
 
     def principal_of(self, certificate_der: bytes) -> Principal:
         """Principal of a certificate that the TLS handshake has verified.
@@ -115,6 +132,11 @@ class PrincipalTable:
         if self._is_revoked is not None and self._is_revoked(certificate, issuer):
             raise ProblemError(_revoked(principal))
         return principal
+
+    def count_request(self, principal: Principal) -> None:
+        """Count a request of somebody admitted. Raises ProblemError (429) when there were too many."""
+        if self._limit is not None:
+            self._limit.spend(f"{principal.role}:{principal.tenant}:{principal.name}")
 
     def _current(self) -> Mapping[tuple[str, str], Principal]:
         with self._lock:
@@ -226,6 +248,7 @@ def _admitted(principals: PrincipalTable, roles: tuple[str, ...]) -> Principal:
             )
         )
     principal = principals.principal_of(certificate)
+    principals.count_request(principal)
     if principal.role not in roles:
         g.pva_principal = principal  # known, so the refusal is on record under this name
         raise ProblemError(
