@@ -160,10 +160,10 @@ def transaction(engine: sa.Engine, *, write: bool = True) -> Iterator[sa.Connect
         yield connection
 
 
-def point_reader(
+def row_reader(
     engine: sa.Engine, query: sa.Select[Any]
-) -> Callable[[Mapping[str, object]], Sequence[Any] | None]:
-    """Ask `query`, which finds at most one row, again and again, with other values for its `bindparam`s.
+) -> Callable[[Mapping[str, object]], Sequence[Sequence[Any]]]:
+    """Ask `query`, which finds a few rows, again and again, with other values for its `bindparam`s.
 
     The one exception to the rule above, for hot paths: on a SQLite file the question goes to a connection of its
     own that cannot write, without the ceremony of a transaction, which costs thirty times as much; one SELECT sees
@@ -172,9 +172,9 @@ def point_reader(
     """
     if engine.dialect.name != "sqlite" or engine.url.database in {None, "", ":memory:"}:
 
-        def ask_in_transaction(values: Mapping[str, object]) -> Sequence[Any] | None:
+        def ask_in_transaction(values: Mapping[str, object]) -> Sequence[Sequence[Any]]:
             with transaction(engine, write=False) as connection:
-                return connection.execute(query, dict(values)).one_or_none()
+                return connection.execute(query, dict(values)).all()
 
         return ask_in_transaction
     compiled = query.compile(engine)
@@ -186,13 +186,13 @@ def point_reader(
     cursor.execute("PRAGMA query_only=ON")
     lock = threading.Lock()
 
-    def ask(values: Mapping[str, object]) -> Sequence[Any] | None:
+    def ask(values: Mapping[str, object]) -> Sequence[Sequence[Any]]:
         with lock:
             # all of it: a question that is not read to its end would keep the store's old state
             found: list[Sequence[Any]] = cursor.execute(
                 text, tuple(map(values.__getitem__, names))
             ).fetchall()
-        return found[0] if found else None
+        return found
 
     return ask
 

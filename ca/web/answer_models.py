@@ -187,10 +187,38 @@ class HoldAnswer(AnswerModel):
     recovered_at: Moment | None
 
 
+class LiftingApprovalAnswer(AnswerModel):
+    """An administrator's word that a suspension is to be lifted."""
+
+    by: str
+    at: Moment | None
+
+
+class SuspensionAnswer(AnswerModel):
+    """What is suspended (`model` and `batch` null: all of the supplier), and how far its lifting is."""
+
+    id: str
+    supplier: str
+    model: str | None
+    batch: str | None
+    reason: str
+    suspended_by: str
+    suspended_at: Moment | None
+    approvals: list[LiftingApprovalAnswer]
+    lifted_at: Moment | None
+
+
+class SuspensionsAnswer(AnswerModel):
+    """Suspensions."""
+
+    suspensions: list[SuspensionAnswer]
+
+
 class PlatformCredentialAnswer(IssuedAnswer):
-    """A Platform Credential with its hold, if it is under one."""
+    """A Platform Credential with its hold, if it is under one, and the suspensions that cover it."""
 
     hold: HoldAnswer | None
+    suspensions: list[SuspensionAnswer]
 
 
 class StatusChangeAnswer(AnswerModel):
@@ -204,6 +232,25 @@ class StatusChangeAnswer(AnswerModel):
     revoked_at: Moment | None
     not_after: Moment | None
     version: int
+    model: str | None
+    batch: str | None
+
+
+class SuspendedScopeAnswer(AnswerModel):
+    """What responders hold: certificates of these CAs, of the model and the batch where they are named."""
+
+    id: str
+    issuers: list[Id]
+    model: str | None
+    batch: str | None
+    since: Moment | None
+
+
+class InForceAnswer(AnswerModel):
+    """All that is suspended; `version` grows with every change of it."""
+
+    version: int
+    in_force: list[SuspendedScopeAnswer]
 
 
 class StatusChangesAnswer(AnswerModel):
@@ -213,3 +260,4 @@ class StatusChangesAnswer(AnswerModel):
     changes: list[StatusChangeAnswer]
     next: int
     complete: bool
+    suspensions: InForceAnswer

@@ -1,5 +1,6 @@
 """JSON bodies of the operator listener: what may be asked, and how answers are worded."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, Self
 
@@ -10,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 from ca.bulk_issuance import PAGE_MAX
 from ca.proofs import PEM_CHARACTERS_MAX
 from ca.records import Authority, HoldRecord, Issued, Model, StatusChange, serial_text
+from ca.suspensions import InForce, Suspension
 from edge.operations import QueryModel, WholeNumber
 from standards.pki.oids import POLICY_TRE_LEVELS
 
@@ -126,6 +128,15 @@ class NewDelegate(Body):
 
     issuer: CaId
     csr: Pem
+
+
+class NewSuspension(Body):
+    """What is suspended, and why: all of a supplier, or one of his models or batches."""
+
+    supplier: Name
+    model: Name | None = None
+    batch: Name | None = None
+    reason: Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"^[^\x00-\x1f\x7f]+$")]
 
 
 class NewHold(Body):
@@ -289,4 +300,38 @@ def change_body(change: StatusChange) -> dict[str, Any]:
         "revoked_at": moment(revoked),
         "not_after": moment(change.not_after),
         "version": change.version,
+        "model": change.model,
+        "batch": change.batch,
+    }
+
+
+def in_force_body(version: int, found: Sequence[InForce]) -> dict[str, Any]:
+    """All that is suspended, as responders need it."""
+    return {
+        "version": version,
+        "in_force": [
+            {
+                "id": each.id,
+                "issuers": list(each.issuers),
+                "model": each.model,
+                "batch": each.batch,
+                "since": moment(each.since),
+            }
+            for each in found
+        ],
+    }
+
+
+def suspension_body(found: Suspension) -> dict[str, Any]:
+    """A suspension and how far its lifting is."""
+    return {
+        "id": found.id,
+        "supplier": found.scope.supplier,
+        "model": found.scope.model,
+        "batch": found.scope.batch,
+        "reason": found.reason,
+        "suspended_by": found.suspended_by,
+        "suspended_at": moment(found.suspended_at),
+        "approvals": [{"by": each.approver, "at": moment(each.approved_at)} for each in found.approvals],
+        "lifted_at": moment(found.lifted_at),
     }

@@ -22,6 +22,7 @@ OPERATOR_API = Api(
         ),
         "device_id": _DEVICE,
         "feed": PathParameter(description="id of the batch feed", pattern=r"^[0-9a-f]{1,64}$"),
+        "suspension_id": PathParameter(description="id of the suspension", pattern=r"^[0-9a-f]{64}$"),
         "number": PathParameter(description="number of the chunk, the first is 0", pattern=r"^[0-9]{1,18}$"),
     },
     refusals=tuple(

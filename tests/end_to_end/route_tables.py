@@ -6,6 +6,7 @@ from edge.principals import ROLES
 
 Routes = dict[tuple[str, str], tuple[str, ...]]
 EVERYBODY = tuple(sorted(ROLES))
+PEOPLE = ("admin", "auditor", "dpf", "es", "sho")
 
 LOG: Routes = {
     ("GET", "/v1/log/checkpoint"): EVERYBODY,
@@ -38,6 +39,9 @@ TABLES: dict[tuple[str, str], Routes] = {
         ("GET", "/v1/issuing-cas"): ("admin", "es", "ocsp", "pva"),
         ("GET", "/v1/platform-credentials/<ca_id>/<serial>"): ("admin", "es"),
         ("GET", "/v1/status-changes"): ("ocsp",),
+        ("GET", "/v1/suspensions"): ("admin", "auditor", "es"),
+        ("POST", "/v1/suspensions"): ("admin", "es"),
+        ("POST", "/v1/suspensions/<suspension_id>/lifting"): ("admin",),
         ("GET", "/v1/batch-feeds/<feed>"): ("es",),
         ("POST", "/v1/batch-feeds"): ("es",),
         ("POST", "/v1/batch-feeds/<feed>/chunks/<number>"): ("es",),
@@ -107,6 +111,31 @@ TABLES: dict[tuple[str, str], Routes] = {
         ("POST", "/v1/watches"): ("sho",),
         ("POST", "/v1/watches/<watch_id>/end"): ("sho",),
         **LOG,
+    },
+    ("pva", "dashboard"): {
+        ("GET", "/"): PEOPLE,
+        ("GET", "/approvals"): ("admin",),
+        ("GET", "/assets/<path:name>"): PEOPLE,
+        ("GET", "/devices"): ("auditor", "dpf", "es", "sho"),
+        ("GET", "/devices/<device_id>"): ("auditor", "dpf", "es", "sho"),
+        ("GET", "/log"): PEOPLE,
+        ("GET", "/log/records"): ("admin", "auditor"),
+        ("GET", "/log/records/<leaf_hash>"): ("admin", "auditor"),
+        ("GET", "/manifests"): PEOPLE,
+        ("GET", "/manifests/<digest>"): PEOPLE,
+        ("GET", "/policies"): ("auditor", "es", "sho"),
+        ("GET", "/policies/<digest>"): ("auditor", "es", "sho"),
+        ("GET", "/suppliers"): PEOPLE,
+        ("GET", "/updates"): PEOPLE,
+        ("GET", "/validations/<some_id>"): ("auditor", "dpf", "sho"),
+        ("POST", "/manifests/<digest>/approvals"): ("admin",),
+        ("POST", "/manifests/<digest>/retirement"): ("admin",),
+        ("POST", "/policies/<digest>/activate"): ("es", "sho"),
+        ("POST", "/policies/<digest>/retire"): ("es", "sho"),
+        ("POST", "/updates/<digest>"): ("admin", "es"),
+        ("POST", "/updates/<digest>/pause"): ("admin", "es"),
+        ("POST", "/updates/<digest>/resume"): ("admin", "es"),
+        ("POST", "/updates/<digest>/share"): ("admin", "es"),
     },
     ("vno-1", "device"): {
         ("POST", "/v1/attach"): ("device",),

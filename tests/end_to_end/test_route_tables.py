@@ -49,8 +49,9 @@ from tests.contract.certificates import Certificates
 from tests.end_to_end.lab_services import running_network
 from tests.end_to_end.route_tables import EVERYBODY, ROUTES, TABLES, Route
 
-BEHIND_MUTUAL_TLS = [route for route in ROUTES if route.listener == "operator"]
-OPEN = [route for route in ROUTES if route.listener != "operator"]
+MUTUAL_TLS = ("operator", "dashboard")
+BEHIND_MUTUAL_TLS = [route for route in ROUTES if route.listener in MUTUAL_TLS]
+OPEN = [route for route in ROUTES if route.listener not in MUTUAL_TLS]
 """Where whoever comes proves himself by what he sends, or needs no proof."""
 NETWORK = ("vno-1", "icf-1", "ccif-1", "drf-1", "sho-1", "dpf-1")
 NOTHING_HERE = "nothing is served at this path"

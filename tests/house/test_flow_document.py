@@ -32,10 +32,14 @@ from messages import (
     connectivity,
     delivery,
     discovery,
+    erasure,
     instruction,
+    mid_content,
     mid_package,
+    mid_policy,
     order,
     ownership,
+    registry,
     statement,
     update_approvals,
     validation_request,
@@ -92,16 +96,26 @@ CLAIMS: Final[dict[str, tuple[ModuleType, str]]] = {
     "authorisation": (authorization, "Authorization"),
     "delivery": (delivery, "Delivery"),
     "instruction": (instruction, "Instruction"),
+    "registry query": (registry, "RegistryQuery"),
     "update approvals": (update_approvals, "UpdateApprovals"),
     "ownership record": (ownership, "Ownership"),
+    "device policy": (mid_policy, "DevicePolicy"),
+}
+BY_SUPPLIERS: Final = {
+    "ownership record": ownership.OWNERSHIP_TYPE,
+    "device policy": mid_policy.DEVICE_POLICY_TYPE,
 }
 MAPS: Final[dict[str, tuple[ModuleType, str, int]]] = {
     "authorized-parts": (dpf_client, "authorize", 0),
-    "content": (mid_package, "MidContent", 0),
-    "application": (mid_package, "MidContent", 1),
+    "content": (mid_content, "MidContent", 0),
+    "application": (mid_content, "MidContent", 1),
     "approval": (approval, "StateApproval", 0),
     "statement": (statement, "SignedStatement", 0),
     "receipt": (statement, "Receipt", 0),
+    "registry": (registry, "RegistryReport", 0),
+    "registry-entry": (registry, "_entry", 0),
+    "transition": (registry, "encode_transition", 0),
+    "erasure": (erasure, "Erasure", 0),
     "receipt-message": (sho_client, "receipt", 0),
 }
 """Name of a map in the document -> where it is encoded, and as which of the maps there, the outermost first."""
@@ -115,6 +129,7 @@ OUTCOMES: Final = frozenset(
         installation.STORAGE,
         installation.REPLAYED,
         installation.CONTENT_REFUSED,
+        installation.POLICY_REFUSED,
     }
 )
 _ROUTE = re.compile(r"(GET|POST|PUT) +(/[^\s,`)?]+)")
@@ -236,7 +251,7 @@ def test_kinds_of_token_are_those_of_the_messages() -> None:
     assert set(kinds) == set(CLAIMS)
     for kind, (module, _) in CLAIMS.items():
         types = {value.typ for value in vars(module).values() if isinstance(value, TokenKind)}
-        assert kinds[kind] == (types or {ownership.OWNERSHIP_TYPE}), kind
+        assert kinds[kind] == (types or {BY_SUPPLIERS[kind]}), kind
 
 
 @pytest.mark.parametrize("name", MAPS)

@@ -59,6 +59,9 @@ ACCESS = {
     "POST /v1/platform-credentials/<serial>/release": "es",
     "POST /v1/certificates/<serial>/revocation": "admin es",
     "GET /v1/status-changes": "ocsp",
+    "GET /v1/suspensions": "admin auditor es",
+    "POST /v1/suspensions": "admin es",
+    "POST /v1/suspensions/<suspension_id>/lifting": "admin",
     "POST /v1/platform-credentials/<serial>/renewal": "pva",
 }
 """The whole table: a route that is not in it fails the test."""
@@ -112,6 +115,7 @@ class Desk:
                 manifests=house.manifests,
                 revocation=house.revocation,
                 holds=house.holds,
+                suspensions=house.suspensions,
                 lists=house.lists,
                 rollover=house.rollover,
                 est=house.est,
