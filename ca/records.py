@@ -246,7 +246,10 @@ class LineCredential:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatusChange:
-    """One row of the feed: status of one certificate of an issuing CA; `seq` grows without gaps in time."""
+    """One row of the feed: status of one certificate of an issuing CA; `seq` grows without gaps in time.
+
+    `model` and `batch` are those of the device of a Platform Credential.
+    """
 
     seq: int
     ca_id: str
@@ -256,6 +259,8 @@ class StatusChange:
     changed_at: datetime
     not_after: datetime
     version: int
+    model: str | None = None
+    batch: str | None = None
 
 
 class EstState(StrEnum):

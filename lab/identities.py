@@ -12,6 +12,9 @@ RELAY = "ro-1"
 STAFF = "staff-1"
 """Somebody who works for the SHO."""
 
+AUDITOR = "auditor"
+"""Who reads every tenant's results and the records of the audit log, in the dashboard."""
+
 RECOGNISED = "supplier-1"
 """The supplier that PVA, SHO and DPF recognise; its CA is told of devices that were updated."""
 
@@ -28,6 +31,7 @@ CLIENTS: Mapping[str, tuple[str, str]] = {
     DRF: ("drf", DRF),
     DPF: ("dpf", DPF),
     RELAY: ("ro-relay", RELAY),
+    AUDITOR: ("auditor", ""),
     STAFF: ("admin", SHO),
 }
 """Identity -> role and tenant; the first administrator's is made with the CA."""
@@ -35,10 +39,13 @@ CLIENTS: Mapping[str, tuple[str, str]] = {
 PEOPLE = ("admin", "admin-2", "sho-1", "supplier-1", "supplier-2")
 """Those who administer from a command line."""
 
+AT_THE_DASHBOARD = ("sho-1", "auditor", "supplier-1", "admin", "admin-2")
+"""Those who look with a browser."""
+
 _FIRST_JOURNEY = (*PEOPLE, "ocsp")
 ADMITTED: Mapping[str, tuple[str, ...]] = {
     "ca": (*_FIRST_JOURNEY, "pva"),
-    "pva": (*_FIRST_JOURNEY, DPF, RELAY),
+    "pva": (*_FIRST_JOURNEY, DPF, RELAY, AUDITOR),
     ICF: (VNO, CCIF),
     CCIF: ("supplier-1",),
     DRF: (ICF, SHO),

@@ -138,6 +138,12 @@ class RollbackError(VaultError):
     code = "rollback"
 
 
+class PolicyError(TreError):
+    """A MID that would widen what the device allows, or that does not keep to its own policy."""
+
+    code = "policy-refused"
+
+
 class KeyGoneError(VaultError):
     """A compartment whose key the TPM does not have any more: nothing in it opens again."""
 

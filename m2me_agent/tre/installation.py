@@ -20,6 +20,7 @@ from m2me_agent.tre.errors import (
     ApprovalError,
     MalformedError,
     PackageError,
+    PolicyError,
     SealedObjectError,
     StateError,
     StateRefusedError,
@@ -30,6 +31,7 @@ from m2me_agent.tre.errors import (
 from m2me_agent.tre.exchanges import ExchangeGuard
 from m2me_agent.tre.lifecycle import MidEvent, MidState, after
 from m2me_agent.tre.mid_content import known_content
+from m2me_agent.tre.mid_rules import Rules, check_operators
 from m2me_agent.tre.operator_tokens import OperatorTokens
 from m2me_agent.tre.orders import Consent, OrderBook
 from m2me_agent.tre.receipts import not_validated, shown, sign_receipt
@@ -41,9 +43,9 @@ from m2me_agent.tre.vault_record import Installed, OpenCompartment, transition
 from messages.approval import USE_PACKAGE, Use
 from messages.errors import MessageError
 from messages.instruction import TRE_NONCE_SIZE
+from messages.mid_content import MidContent
 from messages.mid_package import (
     ApprovedUse,
-    MidContent,
     PackageHeader,
     decrypt_content,
     package_digest,
@@ -59,10 +61,11 @@ STATE_REFUSED: Final = "state-refused"
 STORAGE: Final = "storage"
 REPLAYED: Final = "replayed"
 CONTENT_REFUSED: Final = "content-refused"
+POLICY_REFUSED: Final = "policy-refused"
 
 
 class InstallationError(Exception):
-    """A step ended the installation; `code` is one of the six above, `detail` is for people and holds no secret."""
+    """A step ended the installation; `code` is one of the seven above, `detail` is for people and holds no secret."""
 
     def __init__(self, code: str, detail: str) -> None:
         super().__init__(f"{code}: {detail}")
@@ -101,6 +104,7 @@ class Installation:
     anchors: Anchors
     orders: OrderBook
     vault: Vault
+    rules: Rules
     graves: Graves
     random_bytes: Callable[[int], bytes]
 
@@ -167,7 +171,7 @@ class Installation:
         generation = _generation(keys)
         content_key = _open_seal(seal, keys, generation=generation)
         # 7 decrypt and decode
-        content = _decrypted(delivered, content_key)
+        content = _decrypted(delivered, content_key, rules=self.rules)
         # 8 the compartment: vault key, file, counter
         row = self._new_row(delivered, generation=generation)
         self._keep(row, content, seal, keys, access=access)
@@ -214,6 +218,9 @@ class Installation:
         for tombstone in self._tombstones(access):
             if tombstone.order_digest == header.order_digest or tombstone.mid_id == header.mid_id:
                 raise InstallationError(REPLAYED, "the MID of this order or id was erased here")
+        owners = frozenset(each.unverified.sho for each in self.vault.compartments(access))
+        with _failing(POLICY_REFUSED, PolicyError):
+            check_operators(owners | {header.sho}, self.rules)
 
     def _tombstones(self, access: KeyAccess) -> Iterator[Tombstone]:
         for found in self.vault.compartments(access):
@@ -343,11 +350,11 @@ def _open_seal(seal: CheckedSeal, keys: UnlockedKeys, *, generation: int) -> byt
         return keys.unseal_package(seal.blob.public, private, permit=permit)
 
 
-def _decrypted(delivered: Delivered, key: bytes) -> MidContent:
+def _decrypted(delivered: Delivered, key: bytes, *, rules: Rules) -> MidContent:
     header = delivered.header
-    with _failing(CONTENT_REFUSED, MessageError):
+    with _failing(CONTENT_REFUSED, MessageError), _failing(POLICY_REFUSED, PolicyError):
         clear = decrypt_content(delivered.unverified_content, key=key, header=header)
-        return known_content(clear, mid_id=header.mid_id)
+        return known_content(clear, mid_id=header.mid_id, rules=rules)
 
 
 def _grown(

@@ -5,27 +5,32 @@ report; only an ACTIVE MID authenticates, with an algorithm that its policy list
 """
 
 import hmac
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any
 
+from edge.process import logger
 from m2me_agent.tre.anchors import Anchors
 from m2me_agent.tre.enrollment import identity, key_access
-from m2me_agent.tre.errors import InstructionError, MidError
+from m2me_agent.tre.errors import InstructionError, MidError, StateError, VaultError
 from m2me_agent.tre.exchanges import ExchangeGuard
 from m2me_agent.tre.lifecycle import MidEvent, MidState, after
-from m2me_agent.tre.mid_content import application_of
+from m2me_agent.tre.mid_content import application_of, functions_of
+from m2me_agent.tre.mid_rules import Rules, check_content, rules_of_mid
 from m2me_agent.tre.nonces import OpenNonces
 from m2me_agent.tre.operator_tokens import OperatorTokens
 from m2me_agent.tre.sequence_numbers import SequenceNumbers
 from m2me_agent.tre.state import TreState
-from m2me_agent.tre.tpm_device import TpmDevice
+from m2me_agent.tre.tpm_device import TpmDevice, UnlockedKeys
 from m2me_agent.tre.usim import NetworkChallenge, answer
+from m2me_agent.tre.usim_selection import Chosen, UsimSelection
 from m2me_agent.tre.vault import Vault
 from m2me_agent.tre.vault_record import Installed, OpenCompartment, transition
 from messages.errors import MessageError
 from messages.instruction import ACTIVATE, BLOCK, DEACTIVATE, UNBLOCK, Instruction
-from messages.mid_package import MidContent, decode_content
+from messages.mid_content import USIM, MidContent, NetworkApplication, decode_content
+from standards.aka.functions import AuthenticationFunctions
 from standards.aka.vectors import Resynchronisation
 from standards.tpm2.structures import ClockInfo
 
@@ -50,6 +55,8 @@ class Mids:
     anchors: Anchors
     vault: Vault
     numbers: SequenceNumbers
+    rules: Rules
+    selection: UsimSelection
     nonces: OpenNonces
 
     def open_vault(self) -> None:
@@ -97,6 +104,9 @@ class Mids:
                 _content(opened, row.mid_id)
             # 7 durable before the answer
             self.vault.replace(_with_change(opened, changed, event=instruction.action, clock=clock), keys)
+        if changed.state == MidState.ACTIVE:
+            for each in _content(opened, changed.mid_id).applications:
+                self.selection.take_free(changed.mid_id, each, is_active=self._is_active)
         return changed
 
     def authenticate(
@@ -105,8 +115,9 @@ class Mids:
         """`res`, `ck` and `ik`, or `auts`, for one application (IMSI or IMPI) of an active MID.
 
         Raises:
-            MidError: no such MID or application, or it is not active. NetworkError: the network does not know K.
-            StateError: the sequence number cannot be remembered; nothing was answered.
+            MidError: no such MID or application, it is not active, or another USIM serves this kind of access.
+            PolicyError: the device's policy no longer allows it. NetworkError: the network does not know K.
+            StateError, TpmDeviceError: the MID cannot be checked, or its number not be remembered; nothing was answered.
         """
         # 1 an active MID in an open compartment
         opened, row = self._find(mid_id)
@@ -116,25 +127,58 @@ class Mids:
                 reason=f"expected {MidState.ACTIVE}, got {row.state}",
                 remedy="have its owner activate it",
             )
-        # 2 an application of it, with an algorithm that its policy lists
-        found = application_of(_content(opened, mid_id), application)
-        if found is None:
-            raise MidError(
-                subject=f"application of MID {mid_id}",
-                reason="there is none of this identity whose algorithm the MID's policy lists",
-                remedy="name an application that the MID has",
-            )
-        # 3 the network first; the number is remembered before the answer
+        # 2 still as it was stored, where its policy or the device's has that checked
+        content = _content(opened, mid_id)
+        if rules_of_mid(content.policy, self.rules).is_checked_each_session:
+            self._check_integrity(opened.visible.sho)
+        # 3 an application of it, allowed here today, and the one that serves its access
+        check_content(content, self.rules)
+        found = _application(content, application)
+        self.selection.take_free(mid_id, found, is_active=self._is_active)
+        self.selection.check_serves(mid_id, found)
+        # 4 the network first; the number is remembered before the answer
         answered = answer(
             challenge,
-            k=found.k,
-            opc=found.opc,
+            key=_functions(found),
             subject=f"mid/{mid_id}/{found.identity}",
             numbers=self.numbers,
         )
         if isinstance(answered, Resynchronisation):
             return {"auts": answered.auts}
         return {"res": answered.res, "ck": answered.ck, "ik": answered.ik}
+
+    def select(self, *, mid_id: str, application: str) -> NetworkApplication:
+        """Let this USIM of an active MID serve its kind of access: a person at the device wants it (R17).
+
+        Raises MidError for another MID or application, StateError, NotEnrolledError.
+        """
+        opened, row = self._find(mid_id)
+        if row.state != MidState.ACTIVE:
+            raise MidError(
+                subject=f"MID {mid_id}",
+                reason=f"expected {MidState.ACTIVE}, got {row.state}",
+                remedy="select a USIM of an active MID",
+            )
+        found = _application(_content(opened, mid_id), application)
+        self.selection.select(mid_id, found)
+        return found
+
+    def usims(self) -> list[dict[str, Any]]:
+        """The USIMs of active MIDs, each with its access and whether it serves that; no key. Raises as `rows`."""
+        chosen = self.selection.all()
+        return [
+            {
+                "mid_id": row.mid_id,
+                "owner": opened.visible.sho,
+                "application": each.identity,
+                "access": each.access,
+                "serves": chosen.get(each.access) == Chosen(mid_id=row.mid_id, identity=each.identity),
+            }
+            for opened, row in self._open_rows()
+            if row.state == MidState.ACTIVE
+            for each in _content(opened, row.mid_id).applications
+            if each.kind == USIM
+        ]
 
     def rows(self) -> list[dict[str, Any]]:
         """Id, owner, order, state, why, and identities of every MID; no key. Raises NotEnrolledError, StateError, TpmDeviceError.
@@ -164,13 +208,48 @@ class Mids:
             )
         return shown
 
-    def _find(self, mid_id: str) -> tuple[OpenCompartment, Installed]:
+    def _open_rows(self) -> Iterator[tuple[OpenCompartment, Installed]]:
+        """What is inside the encryption's seal, and counts; whatever became of the files meanwhile."""
+        for opened in self.vault.open_compartments(key_access(self.state, self.device)):
+            yield from ((opened, row) for row in opened.visible.journal)
+
+    def _is_active(self, mid_id: str) -> bool:
+        """Whether a MID is active, or was when its compartment closed: it keeps its place."""
         access = key_access(self.state, self.device)
-        for sho, row in self.vault.journal(access):
-            if row.mid_id != mid_id:
+        rows = chain((row for _, row in self._open_rows()), (row for _, row in self.vault.journal(access)))
+        return next((row.state == MidState.ACTIVE for row in rows if row.mid_id == mid_id), False)
+
+    def _check_integrity(self, sho: str) -> None:
+        """Look at what is stored; where it is not what is held here, every MID of the compartment is BLOCKED, durably.
+
+        What is held is authentic and the newest, and takes the place of what was found; its owner reads of it in the next
+        report, and no MID comes back without its word. Raises VaultError, StateError: it was blocked. TpmDeviceError.
+        """
+        clock = self.device.read_clock()
+        with self.device.unlock(key_access(self.state, self.device)) as keys:
+            try:
+                self.vault.check(sho, keys)
+            except (VaultError, StateError) as error:
+                logger("tre").warning("MIDs blocked", refused=error.code, subject=sho, reason=error.reason)
+                self._block_all(sho, keys, reason=f"integrity: {error.code}", clock=clock)
+                raise
+
+    def _block_all(self, sho: str, keys: UnlockedKeys, *, reason: str, clock: ClockInfo) -> None:
+        opened = self.vault.opened(sho)
+        for row in () if opened is None else opened.visible.journal:
+            current = self.vault.opened(sho)
+            if row.state == MidState.BLOCKED or current is None:
                 continue
-            opened = self.vault.opened(sho)
-            if opened is None:
+            event = MidEvent.INTEGRITY_FAILED
+            changed = replace(row, state=after(row.state, event), reason=reason)
+            self.vault.replace(_with_change(current, changed, event=event, clock=clock), keys)
+
+    def _find(self, mid_id: str) -> tuple[OpenCompartment, Installed]:
+        for opened, row in self._open_rows():
+            if row.mid_id == mid_id:
+                return opened, row
+        for sho, row in self.vault.journal(key_access(self.state, self.device)):
+            if row.mid_id == mid_id:
                 closed = self.vault.closed.get(sho)
                 reason = "its compartment is closed" if closed is None else closed.reason
                 raise MidError(
@@ -178,10 +257,6 @@ class Mids:
                     reason=f"{MidState.BLOCKED}: {reason}",
                     remedy="bring the device into an approved state and start the TRE again",
                 )
-            # the row inside the encryption's seal counts, not the one that was read
-            for authentic in opened.visible.journal:
-                if authentic.mid_id == mid_id:
-                    return opened, authentic
         raise MidError(
             subject=f"MID {mid_id}", reason="is not in this TRE", remedy="name a MID that is installed"
         )
@@ -209,6 +284,26 @@ def _content(opened: OpenCompartment, mid_id: str) -> MidContent:
     except (KeyError, MessageError):
         raise MidError(
             subject=f"MID {mid_id}", reason="its content cannot be read", remedy="order the subscription anew"
+        ) from None
+
+
+def _application(content: MidContent, identity: str) -> NetworkApplication:
+    found = application_of(content, identity)
+    if found is None:
+        raise MidError(
+            subject=f"application of MID {content.mid_id}",
+            reason="there is none of this identity whose algorithm the MID's policy lists",
+            remedy="name an application that the MID has",
+        )
+    return found
+
+
+def _functions(application: NetworkApplication) -> AuthenticationFunctions:
+    try:
+        return functions_of(application)
+    except MessageError as error:
+        raise MidError(
+            subject="application of the MID", reason=str(error), remedy="order the subscription anew"
         ) from None
 
 

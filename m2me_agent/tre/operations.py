@@ -159,6 +159,7 @@ class MmiOperations:
     """Everything that the person at the device may ask of this TRE."""
 
     orders: Orders
+    mids: Mids
 
     def answer(self, payload: bytes) -> bytes:
         """The response to the payload of one frame; for any bytes, without raising."""
@@ -168,6 +169,10 @@ class MmiOperations:
         match operation:
             case Operation.PENDING:
                 return {"orders": [_shown(order) for order in self.orders.pending()]}
+            case Operation.USIMS:
+                return {"usims": self.mids.usims()}
+            case Operation.SELECT:
+                return {"access": self.mids.select(**parameters).access}
             case Operation.CONSENT:
                 self.orders.consent(parameters["order_digest"])
             case Operation.REFUSE:

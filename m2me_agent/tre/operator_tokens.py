@@ -30,6 +30,12 @@ from messages.instruction import INSTRUCTION_KIND, Instruction
 from messages.instruction import read_claims as read_instruction
 from messages.mid_package import PACKAGE_KIND, PackageHeader
 from messages.mid_package import read_claims as read_package
+from messages.mid_policy import (
+    DEVICE_POLICY_BYTES_MAX,
+    DEVICE_POLICY_TYPE,
+    DevicePolicy,
+    read_device_policy,
+)
 from messages.operator_token import TOKEN_BYTES_MAX, TokenKind, verify_operator_token
 from messages.order import ORDER_KIND, Order
 from messages.order import read_claims as read_order
@@ -102,18 +108,31 @@ class OperatorTokens:
 
     def ownership(self, token: str) -> Ownership:
         """The supplier's ownership record, under the ES root. Raises AnchorError, MalformedError."""
+        what = "ownership record"
+        claims = self._supplier_claims(token, OWNERSHIP_TYPE, bytes_max=OWNERSHIP_BYTES_MAX, what=what)
+        return _read(read_ownership, claims, what)
+
+    def device_policy(self, token: str) -> DevicePolicy:
+        """The supplier's policy for the whole device, under the ES root (R45). Raises AnchorError, MalformedError."""
+        what = "device policy"
+        claims = self._supplier_claims(
+            token, DEVICE_POLICY_TYPE, bytes_max=DEVICE_POLICY_BYTES_MAX, what=what
+        )
+        return _read(read_device_policy, claims, what)
+
+    def _supplier_claims(self, token: str, typ: str, *, bytes_max: int, what: str) -> dict[str, Any]:
         try:
             verified = verify_jws(
                 token,
                 anchors=self.anchors.es_roots,
                 eku=oids.EKU_BATCH_SIGNING,
-                typ=OWNERSHIP_TYPE,
+                typ=typ,
                 at=_issued_at(token),
-                bytes_max=OWNERSHIP_BYTES_MAX,
+                bytes_max=bytes_max,
             )
         except PkiError as error:
-            raise _untrusted("ownership record", str(error)) from error
-        return _read(read_ownership, verified.claims, "ownership record")
+            raise _untrusted(what, str(error)) from error
+        return verified.claims
 
     def _undated(self, token: str) -> datetime:
         begins_at = _signer_begins_at(token)

@@ -79,6 +79,12 @@ class Vault:
             for row in found.unverified.journal:
                 yield found.unverified.sho, row
 
+    def open_compartments(self, access: KeyAccess) -> tuple[OpenCompartment, ...]:
+        """What is open under this storage key, by slots; no file is read."""
+        name = access.keys.storage.name
+        held = (each for each in self._open.values() if each.visible.storage_key_name == name)
+        return tuple(sorted(held, key=lambda each: each.visible.slot))
+
     def opened(self, sho: str) -> OpenCompartment | None:
         """An operator's compartment, if it is open."""
         return self._open.get(sho)
@@ -352,6 +358,27 @@ class Vault:
             raise
         self._open[sho] = newest
 
+    def check(self, sho: str, keys: UnlockedKeys) -> None:
+        """See that an open compartment is stored as it is held here, and that nothing older was put in its place (R33).
+
+        Raises VaultError, RollbackError, StateError: what is held here stays open and is the newest, unless the counter
+        says otherwise; then the compartment is closed. TpmDeviceError: nothing is known.
+        """
+        opened = self._open[sho]
+        visible, counter = opened.visible, keys.read_vault_counter(opened.visible.slot)
+        if visible.version != counter:
+            self.closed[sho] = error = _old(visible, counter=counter)
+            del self._open[sho]
+            raise error
+        content = self.storage.read(_name(visible.slot))
+        if content is None:
+            raise _altered(sho, "its file is gone")
+        found = decode_compartment(content, name=_name(visible.slot))
+        if found.unverified.version != counter:
+            raise _old(found.unverified, counter=counter)
+        if found.open(opened.key) != opened:
+            raise _altered(sho, "its file is not the one that is open")
+
     def _read_again(self, slot: int, keys: UnlockedKeys, *, key: bytes, permit: Permit | None = None) -> None:
         content = self.storage.read(_name(slot))
         if content is not None:
@@ -388,6 +415,22 @@ def _name(slot: int) -> str:
 def _counters(permits: Sequence[Permit], *, like: Permit) -> set[int]:
     """At which values of the counter there are permits for the registers of one."""
     return {each.approval.state.counter for each in permits if is_same_boot(like, each)}
+
+
+def _old(visible: Compartment, *, counter: int) -> RollbackError:
+    return RollbackError(
+        subject=f"compartment of {visible.sho}",
+        reason=f"expected version {counter}, got {visible.version}",
+        remedy="restore the newest file; an older one is never taken",
+    )
+
+
+def _altered(sho: str, reason: str) -> VaultError:
+    return VaultError(
+        subject=f"compartment of {sho}",
+        reason=reason,
+        remedy="restore the newest file; else have the operator order the subscription anew",
+    )
 
 
 def _without_approval(sho: str) -> StateRefusedError:

@@ -17,6 +17,7 @@ from edge.database import engine_for, migrate
 from edge.database_faults import DatabaseError
 from edge.http_server import Listener, ListenerError, serve
 from edge.keys import KeyFileError
+from edge.management import open_management
 from edge.periodic import Periodic
 from edge.principals import PrincipalTableError
 from edge.process import configure_logging, system_clock, system_random
@@ -63,7 +64,8 @@ def main(config: Path) -> None:
         settings = load_settings(DpfSettings, path=config)
         configure_logging(role=ROLE, level=settings.log_level)
         listeners, periodic = build(settings)
-        serve(listeners, role=ROLE, profile=settings.profile, periodic=periodic)
+        management = open_management(settings, migrations=MIGRATIONS, clock=system_clock)
+        serve(listeners, role=ROLE, profile=settings.profile, periodic=periodic, management=management)
     except (
         SettingsError,
         DatabaseError,

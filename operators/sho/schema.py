@@ -1,6 +1,6 @@
 """Tables of the SHO's store (D13): one metadata, one Alembic history in `operators/sho/migrations`.
 
-Rule: what must happen at most once stands under a unique key here: an idempotency key, the subscription of an order,
+Rule: what must happen at most once stands under a unique key here: an idempotency key, the USIM of an order for an access,
 an order's digest, a nonce, a receipt. K, OPc and the name of a subscriber are there sealed, never in clear.
 """
 
@@ -57,11 +57,13 @@ subscriptions = sa.Table(
     metadata,
     sa.Column("number", _NUMBER, primary_key=True),
     sa.Column("imsi", sa.String(15), nullable=False, unique=True),
-    sa.Column("order_id", sa.String(64), sa.ForeignKey("orders.id"), nullable=False, unique=True),
+    sa.Column("order_id", sa.String(64), sa.ForeignKey("orders.id"), nullable=False),
+    sa.Column("access", sa.String(16), nullable=False),
     sa.Column("sealed", sa.LargeBinary, nullable=False),
     sa.Column("active", sa.Boolean, nullable=False),
     sa.Column("seq", sa.BigInteger, nullable=False),
     sa.Column("ind", sa.BigInteger, nullable=False),
+    sa.UniqueConstraint("order_id", "access", name="uq_subscriptions_order_id_access"),
     sqlite_autoincrement=True,
 )
 

@@ -162,18 +162,19 @@ class Store(Lives):
                 return False
             table = schema.subscriptions
             number = (connection.scalar(sa.select(sa.func.max(table.c.number))) or 0) + 1
-            made = binding.subscription(number)
-            connection.execute(
-                sa.insert(table).values(
-                    number=number,
-                    imsi=made.imsi,
-                    order_id=order_id,
-                    sealed=made.sealed,
-                    active=False,
-                    seq=0,
-                    ind=0,
+            for at_number, made in enumerate(binding.subscriptions(number), start=number):
+                connection.execute(
+                    sa.insert(table).values(
+                        number=at_number,
+                        imsi=made.imsi,
+                        order_id=order_id,
+                        access=made.access,
+                        sealed=made.sealed,
+                        active=False,
+                        seq=0,
+                        ind=0,
+                    )
                 )
-            )
             for other in replaced:
                 self._replace(connection, other, by=order_id, at=at)
             return True
@@ -333,12 +334,12 @@ class Store(Lives):
 
     # subscriptions
 
-    def subscription_of(self, order_id: str) -> StoredSubscription | None:
+    def subscriptions_of(self, order_id: str) -> tuple[StoredSubscription, ...]:
         """See `operators.sho.provisioning.ProvisioningStore`."""
+        table = schema.subscriptions
+        query = _subscriptions().where(table.c.order_id == order_id).order_by(table.c.number)
         with transaction(self.engine, write=False) as connection:
-            here = schema.subscriptions.c.order_id == order_id
-            row = connection.execute(_subscriptions().where(here)).mappings().first()
-        return None if row is None else subscription_of(row)
+            return tuple(subscription_of(row) for row in connection.execute(query).mappings())
 
     @repeated
     def take_sequence(

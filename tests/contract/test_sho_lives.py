@@ -128,9 +128,8 @@ def test_the_auc_closes_with_the_proof_and_not_before(voice: TreVoice) -> None:
     assert voice.ask(voice.proof(made)).kind is StepKind.DONE
     assert not is_served(voice)
     assert voice.world.state(voice.order.id) is OrderState.ERASED
-    subscription: StoredSubscription | None = voice.world.store.subscription_of(voice.order.id)
-    assert subscription is not None
-    assert not subscription.active
+    subscriptions: tuple[StoredSubscription, ...] = voice.world.store.subscriptions_of(voice.order.id)
+    assert [each.active for each in subscriptions] == [False]
     assert voice.world.store.informed(voice.order.id)[-1] == ENDED
     # whatever comes again changes nothing
     assert voice.ask(voice.proof(made)).kind is StepKind.DONE

@@ -25,16 +25,16 @@ from messages.connectivity import CONNECTIVITY_KIND, Connectivity, sealed_policy
 from messages.delivery import DELIVERY_KIND, Delivery
 from messages.discovery import DISCOVERY_KIND, Discovery
 from messages.instruction import ACTIVATE, ERASE, INSTRUCTION_KIND, Instruction
+from messages.mid_content import MidContent, NetworkApplication
 from messages.mid_package import (
     PACKAGE_KIND,
     ApprovedUse,
-    MidContent,
-    NetworkApplication,
     PackageHeader,
     SealedKey,
     encrypt_content,
     package_digest,
 )
+from messages.mid_policy import MidPolicy
 from messages.operator_token import OperatorSigner
 from messages.order import ORDER_KIND, Order
 from messages.registry import QUERY_KIND, RegistryQuery
@@ -202,9 +202,17 @@ class Network:
     def content(self, *, key: MilenageKey = MID_KEY) -> MidContent:
         """A MID with one USIM."""
         usim = NetworkApplication(
-            kind="usim", identity=IMSI, public_identities=(), algorithm="milenage", k=key.k, opc=key.opc
+            kind="usim",
+            access="cellular",
+            identity=IMSI,
+            public_identities=(),
+            algorithm="milenage",
+            k=key.k,
+            opc=key.opc,
         )
-        return MidContent(mid_id=f"mid-{self.number}", applications=(usim,), algorithms=("milenage",))
+        return MidContent(
+            mid_id=f"mid-{self.number}", applications=(usim,), policy=MidPolicy(algorithms=("milenage",))
+        )
 
     def sealed(self, target: Target, *, secret: bytes) -> ImportBlob:
         """The content key, for the target's storage key under the policy of the order."""

@@ -113,10 +113,15 @@ class MemoryStore:
             expires_at=binding.expires_at,
             tries=0,
         )
-        made = binding.subscription(len(self.subscriptions) + 1)
-        self.subscriptions[made.imsi] = StoredSubscription(
-            imsi=made.imsi, order_id=order_id, active=False, sequence=HomeSequence(), sealed=made.sealed
-        )
+        for made in binding.subscriptions(len(self.subscriptions) + 1):
+            self.subscriptions[made.imsi] = StoredSubscription(
+                imsi=made.imsi,
+                order_id=order_id,
+                access=made.access,
+                active=False,
+                sequence=HomeSequence(),
+                sealed=made.sealed,
+            )
         for other in replaced:
             state = self.records[other].state
             if state in REPLACEABLE:
@@ -188,9 +193,8 @@ class MemoryStore:
     def activate(self, taken: TakenReceipt, *, informed: str, at: datetime) -> None:
         order_id = taken.order_id
         if self._move(order_id, OrderState.AUTHORIZED, OrderState.INSTALLED, at=at):
-            subscription = self.subscription_of(order_id)
-            assert subscription is not None
-            self.subscriptions[subscription.imsi] = replace(subscription, active=True)
+            for each in self.subscriptions_of(order_id):
+                self.subscriptions[each.imsi] = replace(each, active=True)
             self._move(order_id, OrderState.INSTALLED, OrderState.ACTIVE, at=at)
             self.told_users(order_id, informed)
             self._leaf("user-informed", order_id)
@@ -228,8 +232,8 @@ class MemoryStore:
 
     # subscriptions
 
-    def subscription_of(self, order_id: str) -> StoredSubscription | None:
-        return next((each for each in self.subscriptions.values() if each.order_id == order_id), None)
+    def subscriptions_of(self, order_id: str) -> tuple[StoredSubscription, ...]:
+        return tuple(each for each in self.subscriptions.values() if each.order_id == order_id)
 
     def take_sequence(
         self, imsi: str, *, advance: Callable[[StoredSubscription], HomeSequence]
@@ -292,9 +296,8 @@ class MemoryStore:
         if not self._move(order_id, OrderState.ACTIVE, OrderState.ERASED, at=at):
             self._check_state(order_id, OrderState.ERASED)
             return
-        subscription = self.subscription_of(order_id)
-        assert subscription is not None
-        self.subscriptions[subscription.imsi] = replace(subscription, active=False)
+        for each in self.subscriptions_of(order_id):
+            self.subscriptions[each.imsi] = replace(each, active=False)
         self.lives[order_id] = replace(self.life(order_id), wish=None, state="ERASED")
         self.proofs[order_id] = statement
         self.told_users(order_id, informed)

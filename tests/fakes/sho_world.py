@@ -87,7 +87,7 @@ class World:
             suppliers=self.suppliers,
             signer=self.signer,
             secrets=self.secrets,
-            new_subscription=self.maker.make,
+            new_subscriptions=self.maker.make,
             random_bytes=self.random_bytes,
             wake=self.wake,
             wait=timedelta(days=7),
@@ -218,9 +218,8 @@ class World:
 
     def imsi(self, order_id: str) -> str:
         """The subscriber of an order."""
-        subscription: StoredSubscription | None = self.store.subscription_of(order_id)
-        assert subscription is not None
-        return subscription.imsi
+        subscriptions: tuple[StoredSubscription, ...] = self.store.subscriptions_of(order_id)
+        return subscriptions[0].imsi
 
     def leaves(self, subject: str) -> list[str]:
         """Kinds of the audit leaves about an order."""

@@ -13,7 +13,8 @@ from messages.device_code import device_code, read_device_code
 from messages.encoding import encode_deterministic
 from messages.erasure import decode_erasure
 from messages.errors import MessageError
-from messages.mid_package import decode_content, decrypt_content
+from messages.mid_content import decode_content
+from messages.mid_package import decrypt_content
 from messages.operator_token import verify_operator_token
 from messages.order import ORDER_KIND
 from messages.registry import decode_report

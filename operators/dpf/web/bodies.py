@@ -5,6 +5,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
+from edge.operations import QueryModel, WholeNumber
 from messages.registry import REPORT_STATEMENT_BYTES_MAX
 from messages.reliance import RESULT_BYTES_MAX
 from messages.state_event import STATE_EVENT_BYTES_MAX
@@ -51,6 +52,12 @@ class DeliveryBody(Body):
     def certificates(self) -> tuple[bytes, ...]:
         """The chain as bytes."""
         return tuple(_decoded(each) for each in self.pfc_chain)
+
+
+class OffsetQuery(QueryModel):
+    """From which byte of the content on."""
+
+    offset: WholeNumber
 
 
 class StepBody(Body):

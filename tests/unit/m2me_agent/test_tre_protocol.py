@@ -96,6 +96,8 @@ def test_there_is_no_operation_that_takes_data_to_be_signed() -> None:
         "pending": [],
         "consent": ["order_digest"],
         "refuse": ["order_digest"],
+        "usims": [],
+        "select": ["application", "mid_id"],
     }
 
 

@@ -12,7 +12,9 @@ from messages import (
     delivery,
     discovery,
     instruction,
+    mid_content,
     mid_package,
+    mid_policy,
     order,
     ownership,
     registry,
@@ -163,27 +165,44 @@ CONNECTIVITY = connectivity.Connectivity(
     sealed_key=SEALED_KEY,
     issued_at=ISSUED_AT,
 )
-CONTENT = mid_package.MidContent(
+CONTENT = mid_content.MidContent(
     mid_id="mid-1",
     applications=(
-        mid_package.NetworkApplication(
+        mid_content.NetworkApplication(
             kind="usim",
+            access="wlan",
             identity="001010000000001",
             public_identities=(),
             algorithm="milenage",
             k=b"\x4b" * 16,
             opc=b"\x4f" * 16,
         ),
-        mid_package.NetworkApplication(
+        mid_content.NetworkApplication(
             kind="isim",
+            access="ims",
             identity="device@ims.example",
             public_identities=("sip:device@ims.example",),
             algorithm="tuak",
             k=b"\x6b" * 32,
             opc=b"\x6f" * 32,
+            res_bytes=16,
         ),
     ),
+    policy=mid_policy.MidPolicy(
+        algorithms=("milenage", "tuak"),
+        res_bytes_min=8,
+        accesses=("wlan", "ims"),
+        is_checked_each_session=True,
+    ),
+)
+DEVICE_POLICY = mid_policy.DevicePolicy(
+    supplier="supplier-1",
+    profile="full",
     algorithms=("milenage", "tuak"),
+    accesses=("cellular", "wlan", "ims"),
+    res_bytes_min=8,
+    is_checked_each_session=True,
+    issued_at=ISSUED_AT,
 )
 STATE = ApprovedState(
     pcr_selections={SHA256_BANK: (0, 4, 7, 14)},
@@ -277,6 +296,7 @@ TOKENS = {
     "registry query": Token(read=registry.read_query, value=QUERY, issuer=SHO),
     "update approvals": Token(read=update_approvals.read_claims, value=UPDATE_APPROVALS, issuer=SHO),
     "ownership": Token(read=ownership.read_claims, value=OWNERSHIP, issuer="acme"),
+    "device policy": Token(read=mid_policy.read_device_policy, value=DEVICE_POLICY, issuer="supplier-1"),
     "state event": Token(read=state_event.read_claims, value=STATE_EVENT, issuer="pva.example"),
     "package": Token(read=mid_package.read_claims, value=PACKAGE, issuer=SHO),
     "connectivity": Token(read=connectivity.read_claims, value=CONNECTIVITY, issuer="ccif.example"),

@@ -5,9 +5,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from m2me_agent.tre.mid_rules import FULL_RULES, Rules
 from m2me_agent.tre.operations import MmiOperations
 from messages.approval import ApprovedState
 from messages.erasure import Erasure, decode_erasure
+from messages.mid_content import MidContent
 from messages.registry import REGISTRY_BODY_BYTES_MAX, RegistryReport, decode_report
 from messages.statement import Receipt, decode_receipt, decode_statement, verify_statement
 from tests.fakes.network import PROOF_NONCE, QUERY_NONCE, RECEIPT_NONCE, Network, Parcel, Target
@@ -32,6 +34,7 @@ class World:
 
     folder: Path
     ownership: str | None = None
+    rules: Rules = FULL_RULES
     is_twin: bool = False
 
     def __post_init__(self) -> None:
@@ -59,6 +62,7 @@ class World:
             tpm=self.tpm,
             storage=self.storage,
             ownership=self.ownership,
+            rules=self.rules,
         )
 
     def _enroll(self) -> None:
@@ -86,7 +90,7 @@ class World:
     @property
     def mmi(self) -> MmiOperations:
         """The person's operations."""
-        return MmiOperations(orders=self.device.operations.orders)
+        return MmiOperations(orders=self.device.operations.orders, mids=self.device.operations.mids)
 
     def restart(self) -> None:
         """Start the TRE again: what is stored, and the TPM, survive."""
@@ -138,14 +142,18 @@ class World:
             pcr_digest=self.tpm.pcr_digest(SELECTIONS),
         )
 
-    def installed(self) -> Receipt:
-        """The present order, from consent to receipt."""
+    def brought(self, content: MidContent | None = None) -> Receipt:
+        """The present order with this content, from consent to receipt, whatever comes of it."""
         self.agree()
-        receipt = self.install(self.network.good_parcel(self.target))
+        return self.install(self.network.parcel(*self.network.package(self.target, content=content)))
+
+    def installed(self, content: MidContent | None = None) -> Receipt:
+        """The present order, from consent to receipt."""
+        receipt = self.brought(content)
         assert receipt.outcome == "installed", receipt.detail
         return receipt
 
-    def active(self) -> None:
+    def active(self, content: MidContent | None = None) -> None:
         """The present order, to its end."""
-        receipt = self.installed()
+        receipt = self.installed(content)
         self.device.operations.mids.instruct(self.network.instruction(self.target, receipt.tre_nonce))
