@@ -30,6 +30,7 @@ from lab.story import (
 )
 from lab.tpms import TpmMakerError
 from lab.update_demo import play_update_demo
+from lab.use_case_demo import play_use_case_demo
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 STATE = Path(".pva") / "lab"
@@ -38,7 +39,7 @@ CERTIFICATE = b"-----BEGIN CERTIFICATE-----"
 HIDDEN = {"keys", "tpm-makers"}  # copies for the CA's own use
 FAILURES = (ProcessError, UnexpectedEndError, TpmMakerError, HttpError, UnreachableError)
 
-DEMOS = {"update": play_update_demo}
+DEMOS = {"update": play_update_demo, "use-cases": play_use_case_demo}
 """Demos beside the whole one, by their names."""
 
 _state = click.option(
@@ -59,7 +60,7 @@ def main() -> None:
 @_state
 @_software
 def demo(story: str | None, state: Path, software_tpm: bool) -> None:  # noqa: FBT001 - click hands options over by name
-    """Play the demo, or the one of an update."""
+    """Play the demo, or another one by its name."""
     console = _console()
     play = play_demo if story is None else DEMOS[story]
     try:

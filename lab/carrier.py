@@ -15,7 +15,7 @@ from edge.process import drop_privileges
 from edge.users import UserOption
 from m2me_agent.agent.errors import AgentError
 from m2me_agent.agent.tre_client import TreClient
-from m2me_agent.tre_protocol import FRAME_BYTES_MAX, decode_request, encode_response
+from m2me_agent.tre_protocol import FRAME_BYTES_MAX, Operation, decode_request, encode_response
 
 
 @click.command(help="Hand one request (standard input) to a TRE; its response goes to standard output.")
@@ -25,7 +25,8 @@ def main(tre_socket: Path, user: tuple[int, int] | None) -> None:
     """Ask the TRE once; a refusal is an answer, too."""
     if user is not None:
         drop_privileges(*user)
-    request = decode_request(sys.stdin.buffer.read(FRAME_BYTES_MAX))
+    # what the socket is not for is asked all the same: it is the TRE that says no
+    request = decode_request(sys.stdin.buffer.read(FRAME_BYTES_MAX), allowed=frozenset(Operation))
     try:
         response = encode_response(TreClient(tre_socket).ask(request.operation, request.parameters))
     except AgentError as error:

@@ -97,6 +97,13 @@ class Device:
         self._tre_command: list[str] = []
         self.ownership = ""
         """The supplier's signed record of the owner, which its TRE takes for consent; put in before power-on."""
+        self.device_policy = ""
+        """The supplier's signed policy for every MID in it; put in before power-on."""
+
+    @property
+    def tre_state(self) -> Path:
+        """Where its TRE keeps its files: whoever has the disk reaches it."""
+        return self._folder / "tre"
 
     @property
     def tpm_state(self) -> Path:
@@ -126,9 +133,10 @@ class Device:
 
     def _start_tre(self, boot_log_file: Path, anchors: Anchors) -> None:
         agent_uid = self._agent_user.uid if self._agent_user else os.geteuid()
-        record = self._folder / "ownership"
-        record.write_text(self.ownership)
-        owned = {"ownership": record} if self.ownership else {}
+        owned: dict[str, object] = {}
+        for name, token in {"ownership": self.ownership, "device_policy": self.device_policy}.items():
+            (self._folder / name).write_text(token)
+            owned |= {name: self._folder / name} if token else {}
         config = write_toml(
             self._folder / "tre.toml",
             owned

@@ -61,9 +61,9 @@ class Vault:
     _opened_by: dict[str, Permit] = field(default_factory=dict, repr=False)
     closed: dict[str, TreError] = field(default_factory=dict)
 
-    def compartments(self, access: KeyAccess) -> Iterator[SealedCompartment]:
-        """What is stored under this storage key; what was made under another one went with TPM2_Clear."""
-        for slot in range(VAULT_SLOTS):
+    def compartments(self, access: KeyAccess, *, beside: Collection[int] = ()) -> Iterator[SealedCompartment]:
+        """What is stored under this storage key, in other slots than these; the rest went with TPM2_Clear."""
+        for slot in sorted(set(range(VAULT_SLOTS)) - set(beside)):
             content = self.storage.read(_name(slot))
             if content is None:
                 continue
@@ -74,8 +74,22 @@ class Vault:
                 yield found
 
     def journal(self, access: KeyAccess) -> Iterator[tuple[str, Installed]]:
-        """Owner and row of every installed package, whether its compartment opens or not."""
+        """Owner and row of every installed package, whether its compartment opens or not, as it is stored."""
         for found in self.compartments(access):
+            for row in found.unverified.journal:
+                yield found.unverified.sho, row
+
+    def by_slot(self, access: KeyAccess) -> Iterator[tuple[OpenCompartment | None, Compartment]]:
+        """Every compartment in its place: what is held of an open one, what is stored of another."""
+        held = {each.visible.slot: each for each in self.open_compartments(access)}
+        stored = {each.unverified.slot: each.unverified for each in self.compartments(access, beside=held)}
+        for slot in sorted(held.keys() | stored.keys()):
+            yield held.get(slot), held[slot].visible if slot in held else stored[slot]
+
+    def closed_journal(self, access: KeyAccess) -> Iterator[tuple[str, Installed]]:
+        """Owner and row of what is in compartments that are not open; no file of an open one is read."""
+        held = {each.visible.slot for each in self.open_compartments(access)}
+        for found in self.compartments(access, beside=held):
             for row in found.unverified.journal:
                 yield found.unverified.sho, row
 
