@@ -10,6 +10,7 @@ Each listener has its own application with its own route table; which clients ma
 
 import asyncio
 import contextlib
+import gc
 import inspect
 import ipaddress
 import resource
@@ -163,6 +164,9 @@ def serve(
             ]
             await _serve_all(servers, lambda: ready(role, urls))
 
+        # what was made until now stays: looking through it again and again would halt everybody for tens of milliseconds
+        gc.collect()
+        gc.freeze()
         asyncio.run(serve_all())
 
 

@@ -5,7 +5,7 @@ The only place that reads settings, builds objects and wires them. Before the fi
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
@@ -26,9 +26,10 @@ from ocsp.at_hand import AnswersAtHand
 from ocsp.delegates import DelegateDirectory
 from ocsp.delegation import DelegateKeeper
 from ocsp.feed import FeedReader
-from ocsp.live_queue import LiveQueue
+from ocsp.judgement import AnswerPolicy, StatusStore
+from ocsp.live_queue import TURNS_OUTSIDE, LiveQueue
 from ocsp.observing import Limits, ResponderMetrics, responder_check
-from ocsp.responder import AnswerPolicy, answer
+from ocsp.responder import answer_all
 from ocsp.responses import Answer
 from ocsp.settings import OcspSettings
 from ocsp.signed_answers import SignedAnswers
@@ -39,7 +40,6 @@ from standards.pki.ocsp import REQUEST_BYTES_MAX, OcspRequest
 ROLE = "ocsp"
 DELEGATION_INTERVAL_S = 0.5
 COUNTS_INTERVAL_S = 10.0
-STORE_WORKERS = 4
 
 
 def run(settings: OcspSettings) -> None:
@@ -51,18 +51,15 @@ def run(settings: OcspSettings) -> None:
     ca = CaStatusClient(settings.ca.client())
     keeper = DelegateKeeper(ca, store, key=key, clock=system_clock)
     reader = FeedReader(ca, store, clock=system_clock, heard_of=keeper.expect)
-    queue = live_queue(store)
-    public = public_app(
-        store, lambda: keeper.directory, policy=settings.policy(), clock=system_clock, queue=queue
-    )
+    public = public_app(store, lambda: keeper.directory, policy=settings.policy(), clock=system_clock)
     management = open_management(settings, migrations=MIGRATIONS, clock=system_clock)
     management.metrics.add(
-        ResponderMetrics(public.totals, waiting=lambda: queue.waiting, store=store, clock=system_clock)
+        ResponderMetrics(public.totals, waiting=public.waiting, store=store, clock=system_clock)
     )
     management.add_check(
         responder_check(
             lambda: keeper.directory,
-            waiting=lambda: queue.waiting,
+            waiting=public.waiting,
             store=store,
             limits=Limits(horizon=management.horizon, feed_age_max=settings.policy().feed_age_max),
             clock=system_clock,
@@ -91,24 +88,22 @@ def public_app(
     *,
     policy: AnswerPolicy,
     clock: Clock,
-    queue: LiveQueue | None = None,
 ) -> PublicApp:
     """The public listener's application over `store`; `directory` gives the delegates of the moment."""
     signed = SignedAnswers()
 
-    def sign(request: bytes | OcspRequest, *, now: datetime) -> Answer:
-        return answer(
-            request, now=now, status_store=store, delegates=directory(), policy=policy, signed=signed
+    def answers(
+        requests: Sequence[bytes | OcspRequest], *, now: datetime, statuses: StatusStore
+    ) -> list[Answer]:
+        return answer_all(
+            requests, now=now, status_store=statuses, delegates=directory(), policy=policy, signed=signed
         )
 
-    at_hand = AnswersAtHand(sign, store, directory=directory, policy=policy, revalidate=store.local)
-    return PublicApp(at_hand, queue or live_queue(store), clock=clock)
-
-
-def live_queue(store: SqlStatusStore) -> LiveQueue:
-    """Where answers wait to be made; a store over a network would stop the event loop while it is asked."""
-    executor = None if store.local else ThreadPoolExecutor(STORE_WORKERS, thread_name_prefix="live")
-    return LiveQueue(executor=executor)
+    # a store over a network would stop the event loop while it is asked
+    executor = None if store.local else ThreadPoolExecutor(TURNS_OUTSIDE, thread_name_prefix="live")
+    at_hand = AnswersAtHand(answers, store, directory=directory, policy=policy, revalidate=store.local)
+    queue = LiveQueue(lambda wanted: at_hand.make_all(wanted, now=clock()), executor=executor)
+    return PublicApp(at_hand, queue, clock=clock)
 
 
 def public_listener(app: PublicApp, *, host: str, port: int) -> OctetListener:

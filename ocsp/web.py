@@ -22,8 +22,7 @@ from typing import Protocol
 from edge.octet_server import Headers, Reply
 from edge.problem_document import CONTENT_TYPE, Problem
 from edge.process import Clock, logger
-from ocsp.at_hand import Kept
-from ocsp.live_queue import Work
+from ocsp.at_hand import Kept, Wanted
 from ocsp.responses import Answer, error_response
 from standards.pki.ocsp import REQUEST_BYTES_MAX, ResponseStatus
 
@@ -37,20 +36,21 @@ _FOR_ONE = [_TYPE, _NO_STORE]
 
 
 class Answers(Protocol):
-    """The responder: what it has at hand, and how it makes the rest."""
+    """What the responder has at hand."""
 
     def find(self, wire: str | bytes, *, now: datetime) -> Kept | None:
         """The answer to what came as `wire`, None where one has to be made."""
-
-    def make(self, request: bytes, *, wire: str | bytes, now: datetime) -> Kept:
-        """Answer any octets."""
 
 
 class Queue(Protocol):
     """Where answers wait to be made."""
 
-    def submit(self, work: Work) -> Kept | Future[Kept] | None:
-        """What came of it, or where that will be; None when too many wait."""
+    @property
+    def waiting(self) -> int:
+        """How many answers wait at this moment."""
+
+    def submit(self, wanted: Wanted) -> Future[Kept] | None:
+        """Where the answer will be; None when too many wait."""
 
 
 class PublicApp:
@@ -84,15 +84,11 @@ class PublicApp:
             self.counts["at_hand"] += 1
             return _reply(kept, method, headers, now=now)
         request = wire if isinstance(wire, bytes) else _from_path(wire)
-        made = self._queue.submit(lambda: self._answers.make(request, wire=wire, now=self._clock()))
-        if made is None:
+        place = self._queue.submit(Wanted(request, wire))
+        if place is None:
             self.counts["shed"] += 1
             return _TRY_LATER
-        return (
-            self._made(made, method, headers)
-            if isinstance(made, Kept)
-            else self._later(made, method, headers)
-        )
+        return self._made(place, method, headers)
 
     def log_counts(self) -> None:
         """One log line about the requests since the last one; nothing where there were none."""
@@ -102,15 +98,17 @@ class PublicApp:
         if counts:
             self._log.info("requests", **{name.lower(): number for name, number in counts.items()})
 
+    def waiting(self) -> int:
+        """How many answers wait to be made."""
+        return self._queue.waiting
+
     def totals(self) -> Counter[str]:
         """The requests since the process started."""
         with self._reading:
             return self._logged + self.counts
 
-    async def _later(self, place: Future[Kept], method: str, headers: Headers) -> Reply:
-        return self._made(await place, method, headers)
-
-    def _made(self, kept: Kept, method: str, headers: Headers) -> Reply:
+    async def _made(self, place: Future[Kept], method: str, headers: Headers) -> Reply:
+        kept = await place
         self.counts[kept.answer.status.name] += 1
         if kept.answer.status is ResponseStatus.INTERNAL_ERROR:
             self._log.error("ocsp-internal-error", exc_info=kept.answer.error)

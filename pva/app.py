@@ -4,12 +4,16 @@ Rule: what the settings describe is built here and in `pva.composition`; the clo
 """
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import click
+import sqlalchemy as sa
+from cryptography import x509
 
 from edge.audit_log import log_work, open_log
+from edge.caller_refusals import CallerRefusals as RecordedRefusals
 from edge.client_revocation import client_table
 from edge.database import engine_for, migrate
 from edge.database_faults import DatabaseError
@@ -40,6 +44,8 @@ from pva.composition import (
 )
 from pva.counting import VerdictCounts
 from pva.couriers import courier_to_ca, couriers, open_post_room, renewals
+from pva.fleet.fleet import FleetDesk
+from pva.fleet.journey import JourneyDesk
 from pva.manifests.approvals import ManifestApprovalDesk
 from pva.manifests.recognition import RecognitionDesk
 from pva.policies.desk import PolicyDesk
@@ -48,6 +54,7 @@ from pva.results.explanation import ExplanationDesk
 from pva.settings import PvaSettings
 from pva.signed_requests import SignedRequestDesk
 from pva.store.approvals import ApprovalStore
+from pva.store.fleet import FleetStore
 from pva.store.outbox import OutboxStore
 from pva.store.policies import PolicyStore
 from pva.store.references import ReferenceStore
@@ -59,6 +66,8 @@ from pva.store.updates import UpdateStore
 from pva.updates.approvals import ApprovalDesk, DayKey
 from pva.updates.rollouts import RolloutDesk
 from pva.validation import Verifier
+from pva.web.dashboard.application import DashboardSurroundings, dashboard_app
+from pva.web.dashboard.desks import DashboardDesks
 from pva.web.device import device_app
 from pva.web.operator import CallerRefusals, OperatorDesks, operator_app
 from standards.pki.errors import PkiError
@@ -176,7 +185,8 @@ def build_service(settings: PvaSettings) -> PvaService:
         next_states=open_next_states(updates, references, day_key=day_key),
     )
     return PvaService(
-        listeners=_listeners(settings, desks=desks, verifier=verifier, callers=store),
+        listeners=_listeners(settings, desks=desks, verifier=verifier, callers=store)
+        + _dashboard(settings, engine, desks=desks, anchors=anchors),
         periodic=(
             _retention(records),
             *couriers(post_room),
@@ -229,6 +239,48 @@ def _listeners(
             ),
             tls=settings.operator.tls(client_anchors=settings.operator.client_anchors),
             body_bytes_max=MANIFEST_BYTES_MAX,
+            beside=clients.periodic,
+        ),
+    )
+
+
+def _dashboard(
+    settings: PvaSettings, engine: sa.Engine, *, desks: OperatorDesks, anchors: Sequence[x509.Certificate]
+) -> tuple[Listener, ...]:
+    """The listener of the pages for people, where the settings have one; on the use cases of the API."""
+    if settings.dashboard is None:
+        return ()
+    clients = client_table(settings.dashboard, clock=system_clock)
+    refusals = RecordedRefusals(
+        engine, ledger, random_bytes=system_random, clock=system_clock, anonymous=AnonymousRefusals()
+    )
+    views = FleetStore(engine)
+    app = dashboard_app(
+        DashboardDesks(
+            fleet=FleetDesk(records=views),
+            journeys=JourneyDesk(records=views, anchors=anchors),
+            explanations=desks.explanations,
+            recognition=desks.recognition,
+            manifests=desks.manifests,
+            rollouts=desks.rollouts,
+            policies=desks.policies,
+            log=desks.log,
+        ),
+        DashboardSurroundings(
+            issuer=settings.issuer,
+            principals=clients.principals,
+            clock=system_clock,
+            random_bytes=system_random,
+            on_refusal=refusals.record,
+        ),
+    )
+    return (
+        Listener(
+            name="dashboard",
+            host=settings.dashboard.host,
+            port=settings.dashboard.port,
+            app=app,
+            tls=settings.dashboard.tls(client_anchors=settings.dashboard.client_anchors),
             beside=clients.periodic,
         ),
     )

@@ -6,7 +6,7 @@ device is asked for its IMA list too (with `ima_incremental` for what is new in 
 the signed `runtime_policies` (docs/adr/0027-ima.md). A manifest counts after `manifest_approvals` administrators. Results
 are pushed to the `callbacks` (relying party as in the audience -> its operator listener) and to no other address. By the
 rule `hold` the `ca` is asked to hold a credential (docs/adr/0032-continuous-validation.md). New credentials after updates are asked for at the `authorities` (supplier -> the
-operator listener of its CA).
+operator listener of its CA). Pages for people are served where there is a `dashboard` (docs/DASHBOARD.md).
 """
 
 import re
@@ -76,6 +76,7 @@ class PvaSettings(Settings):
     database: DatabaseUrl
     device: TlsListenerSettings
     operator: OperatorListenerSettings
+    dashboard: OperatorListenerSettings | None = None
     challenge_key: SigningKeySettings
     result_key: SigningKeySettings
     approval_key: SigningKeySettings

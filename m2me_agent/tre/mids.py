@@ -183,7 +183,8 @@ class Mids:
     def rows(self) -> list[dict[str, Any]]:
         """Id, owner, order, state, why, and identities of every MID; no key. Raises NotEnrolledError, StateError, TpmDeviceError.
 
-        A MID whose compartment is closed is BLOCKED, and its identities are not known.
+        A MID whose compartment is closed is BLOCKED, and its identities are not known. One in a file that cannot be read
+        is not shown: what it is cannot be known.
         """
         access = key_access(self.state, self.device)
         shown = []
@@ -207,7 +208,7 @@ class Mids:
         """Whether a MID is active, or was when its compartment closed: it keeps its place."""
         access = key_access(self.state, self.device)
         rows = chain(
-            (row for _, row in self._open_rows()), (row for _, row in self.vault.closed_journal(access))
+            (row for _, row in self._open_rows()), (row for _, row in self.vault.readable_journal(access))
         )
         return next((row.state == MidState.ACTIVE for row in rows if row.mid_id == mid_id), False)
 
@@ -240,7 +241,7 @@ class Mids:
         for opened, row in self._open_rows():
             if row.mid_id == mid_id:
                 return opened, row
-        for sho, row in self.vault.closed_journal(key_access(self.state, self.device)):
+        for sho, row in self.vault.readable_journal(key_access(self.state, self.device)):
             if row.mid_id == mid_id:
                 closed = self.vault.closed.get(sho)
                 reason = "its compartment is closed" if closed is None else closed.reason
@@ -249,6 +250,8 @@ class Mids:
                     reason=f"{MidState.BLOCKED}: {reason}",
                     remedy="bring the device into an approved state and start the TRE again",
                 )
+        for unread in self.vault.unreadable.values():
+            raise unread  # it may be in there
         raise MidError(
             subject=f"MID {mid_id}", reason="is not in this TRE", remedy="name a MID that is installed"
         )
