@@ -14,6 +14,7 @@ from cli.commands.batches import batch
 from cli.commands.certificates import certificate
 from cli.commands.credentials import credential
 from cli.commands.devices import device
+from cli.commands.doctoring import doctor
 from cli.commands.est import est
 from cli.commands.issuing_cas import issuing_ca
 from cli.commands.keys import key
@@ -25,6 +26,7 @@ from cli.commands.policies import policy
 from cli.commands.result_bundles import result
 from cli.commands.roots import root
 from cli.commands.runtime_policies import runtime_policy
+from cli.commands.serving import serve
 from cli.commands.suppliers import supplier
 from cli.commands.updates import update
 from cli.commands.validations import validation
@@ -81,6 +83,8 @@ for each in (
     watch,
     result,
     log,
+    serve,
+    doctor,
 ):
     main.add_command(each)
 for more in (*MANIFEST_DRAFTS, *MANIFEST_DECISIONS):

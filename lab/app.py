@@ -18,9 +18,13 @@ from rich.console import Console
 from edge.http_client import HttpError, UnreachableError
 from lab.demo import open_scene, play_demo, say_conditions
 from lab.fourteen_steps import open_network
+from lab.hostile_agent_demo import play_hostile_agent
 from lab.identities import AT_THE_DASHBOARD
+from lab.life_demo import play_life_demo
+from lab.nodes import MissingToolError
 from lab.processes import ProcessError
 from lab.scene import Scene
+from lab.service_demo import play_service_demo
 from lab.story import (
     APPROVED,
     GOOD_DEVICE,
@@ -31,15 +35,29 @@ from lab.story import (
 )
 from lab.tpms import TpmMakerError
 from lab.update_demo import play_update_demo
+from m2me_agent.agent.errors import AgentError
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 STATE = Path(".pva") / "lab"
 WIDTH = 150
 CERTIFICATE = b"-----BEGIN CERTIFICATE-----"
 HIDDEN = {"keys", "tpm-makers"}  # copies for the CA's own use
-FAILURES = (ProcessError, UnexpectedEndError, TpmMakerError, HttpError, UnreachableError)
+FAILURES = (
+    ProcessError,
+    UnexpectedEndError,
+    TpmMakerError,
+    MissingToolError,
+    HttpError,
+    UnreachableError,
+    AgentError,
+)
 
-DEMOS = {"update": play_update_demo}
+DEMOS = {
+    "hostile-agent": play_hostile_agent,
+    "life": play_life_demo,
+    "service": play_service_demo,
+    "update": play_update_demo,
+}
 """Demos beside the whole one, by their names."""
 
 _state = click.option(
@@ -60,7 +78,7 @@ def main() -> None:
 @_state
 @_software
 def demo(story: str | None, state: Path, software_tpm: bool) -> None:  # noqa: FBT001 - click hands options over by name
-    """Play the demo, or the one of an update."""
+    """Play the demo, or one of the others."""
     console = _console()
     play = play_demo if story is None else DEMOS[story]
     try:

@@ -52,7 +52,7 @@ class Services:
         self.site, self._processes = site, processes
         self.urls: dict[str, dict[str, str]] = {}
         self.first = site.role("ca/first-day")
-        self._ports = dict(zip(LISTENERS, _free_ports(len(LISTENERS)), strict=True))
+        self._ports = dict(zip(LISTENERS, free_ports(len(LISTENERS)), strict=True))
 
     @property
     def tls_root(self) -> Path:
@@ -86,12 +86,12 @@ class Services:
 
     def start_ocsp(self) -> None:
         """The responder: it fetches statuses and its delegate certificates from the CA by itself."""
-        self._ocsp_toml()
+        write_toml(self.site.role("ocsp") / "ocsp.toml", self.ocsp_settings())
         self.start("ocsp", "ocsp.app")
 
     def start_pva(self) -> None:
         """The PVA; its three signing keys and their certificates must lie in its folder."""
-        self._pva_toml()
+        write_toml(self.site.role("pva") / "pva.toml", self.pva_settings())
         self.start("pva", "pva.app")
 
     def restart(self, name: str, module: str = "") -> None:
@@ -183,20 +183,19 @@ class Services:
             },
         )
 
-    def _ocsp_toml(self) -> None:
+    def ocsp_settings(self) -> dict[str, object]:
+        """Settings of the responder."""
         folder = self.site.role("ocsp")
-        write_toml(
-            folder / "ocsp.toml",
-            {
-                "profile": "lab",
-                "database": f"sqlite:///{folder / 'ocsp.sqlite'}",
-                "public": {"host": LOOPBACK, "port": self._ports["ocsp.public"]},
-                "key": {"key": folder / "responder.key", "passphrase_file": folder / "passphrase"},
-                "ca": self.upstream("ca", as_whom="ocsp"),
-            },
-        )
+        return {
+            "profile": "lab",
+            "database": f"sqlite:///{folder / 'ocsp.sqlite'}",
+            "public": {"host": LOOPBACK, "port": self._ports["ocsp.public"]},
+            "key": {"key": folder / "responder.key", "passphrase_file": folder / "passphrase"},
+            "ca": self.upstream("ca", as_whom="ocsp"),
+        }
 
-    def _pva_toml(self) -> None:
+    def pva_settings(self) -> dict[str, object]:
+        """Settings of the PVA; its signing keys and their certificates lie in its folder."""
         folder = self.site.role("pva")
         signing = {
             name: {
@@ -206,25 +205,22 @@ class Services:
             }
             for name in ("challenge", "attestation-result", "state-approval")
         }
-        write_toml(
-            folder / "pva.toml",
-            {
-                "profile": "lab",
-                "issuer": PVA_ISSUER,
-                "database": f"sqlite:///{folder / 'pva.sqlite'}",
-                "operators_root": self.operators_root,
-                "device": self.server_side("pva", "device"),
-                "operator": self.server_side("pva", "operator") | self.clients_of("pva"),
-                "dashboard": self.server_side("pva", "dashboard") | self.clients_of("pva"),
-                "audit_log": self.audit_log("pva"),
-                "challenge_key": signing["challenge"],
-                "result_key": signing["attestation-result"],
-                "approval_key": signing["state-approval"],
-                "ca": self.upstream("ca", as_whom="pva"),
-                "callbacks": {name: self.upstream(name, as_whom="pva") for name in (SHO, DPF)},
-                "authorities": {RECOGNISED: self.upstream("ca", as_whom="pva")},
-            },
-        )
+        return {
+            "profile": "lab",
+            "issuer": PVA_ISSUER,
+            "database": f"sqlite:///{folder / 'pva.sqlite'}",
+            "operators_root": self.operators_root,
+            "device": self.server_side("pva", "device"),
+            "operator": self.server_side("pva", "operator") | self.clients_of("pva"),
+            "dashboard": self.server_side("pva", "dashboard") | self.clients_of("pva"),
+            "audit_log": self.audit_log("pva"),
+            "challenge_key": signing["challenge"],
+            "result_key": signing["attestation-result"],
+            "approval_key": signing["state-approval"],
+            "ca": self.upstream("ca", as_whom="pva"),
+            "callbacks": {name: self.upstream(name, as_whom="pva") for name in (SHO, DPF)},
+            "authorities": {RECOGNISED: self.upstream("ca", as_whom="pva")},
+        }
 
     def address(self, listener: str) -> str:
         """host:port of a listener, known before its service runs."""
@@ -277,7 +273,7 @@ class Services:
         return bootstrap.principal_row(certificate, root=self.tls_root, role=role, tenant=tenant, name=name)
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     """Ports that are free now; a service keeps its own over a restart."""
     with contextlib.ExitStack() as stack:
         probes = [stack.enter_context(socket.socket()) for _ in range(count)]

@@ -9,15 +9,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 from cryptography import x509
 
-from clients.ca_status import StatusChange
-from edge.database import NAMING, UtcTime, point_reader, transaction
+from clients.ca_status import NOTHING_SUSPENDED, StatusChange, SuspendedScope, Suspensions
+from edge.database import NAMING, UtcTime, row_reader, transaction
 from edge.serialization import repeated
+from ocsp.standings import Standing
+from ocsp.suspensions import SuspendedPlaces
 from standards.pki.crl import Revocation, RevocationReason
 from standards.pki.fingerprints import certificate_der, decode_certificate
 
@@ -37,6 +40,9 @@ _STATUSES = sa.Table(
     sa.Column("revoked_at", UtcTime),
     sa.Column("not_after", UtcTime, nullable=False),
     sa.Column("version", sa.Integer, nullable=False),
+    # of the device, by which a suspension finds the certificate
+    sa.Column("model", sa.String(64)),
+    sa.Column("batch", sa.String(64)),
     sa.CheckConstraint("(reason IS NULL) = (revoked_at IS NULL)", name="revocation"),
 )
 _FEED = sa.Table(
@@ -47,6 +53,16 @@ _FEED = sa.Table(
     # digest of the change with that number, None at the beginning
     sa.Column("last_change", sa.String(64)),
     sa.Column("as_of", UtcTime),
+    sa.Column("suspensions_version", sa.BigInteger, nullable=False, server_default="0"),
+)
+_SUSPENSIONS = sa.Table(
+    "suspensions",
+    METADATA,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("issuers", sa.JSON, nullable=False),
+    sa.Column("model", sa.String(64)),
+    sa.Column("batch", sa.String(64)),
+    sa.Column("since", UtcTime, nullable=False),
 )
 _DELEGATES = sa.Table(
     "delegates",
@@ -57,11 +73,20 @@ _DELEGATES = sa.Table(
     sa.Column("certificate", sa.LargeBinary),
 )
 
-_ONE_STATUS = sa.select(_STATUSES.c.reason, _STATUSES.c.revoked_at, _STATUSES.c.version).where(
-    _STATUSES.c.issuer == sa.bindparam("issuer"), _STATUSES.c.serial == sa.bindparam("serial")
+_TOGETHER = 16
+"""For so many certificates of a CA one question is enough."""
+_PLACES = tuple(f"serial_{number}" for number in range(_TOGETHER))
+_COLUMNS = (
+    _STATUSES.c.serial,
+    _STATUSES.c.reason,
+    _STATUSES.c.revoked_at,
+    _STATUSES.c.version,
+    _STATUSES.c.model,
+    _STATUSES.c.batch,
 )
-Standing = tuple[Any, ...] | None
-"""Reason, time and version of a status as they lie in the store."""
+_OF_ISSUER = sa.select(*_COLUMNS).where(_STATUSES.c.issuer == sa.bindparam("issuer"))
+_ONE = _OF_ISSUER.where(_STATUSES.c.serial == sa.bindparam("serial"))
+_SEVERAL = _OF_ISSUER.where(_STATUSES.c.serial.in_([sa.bindparam(name) for name in _PLACES]))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,13 +107,16 @@ class SqlStatusStore:
         self._engine = engine
         with transaction(engine, write=False) as connection:
             row = connection.execute(sa.select(_FEED)).one()
+            suspended = _suspended(connection)
         self._next_seq = int(row.next_seq)
         self._last_change: str | None = row.last_change
         self._as_of: datetime | None = row.as_of
         self._persisted_as_of = self._as_of
         self._changes_seen = 0
+        self._suspended = SuspendedPlaces(suspended)
+        self._suspensions_version = int(row.suspensions_version)
         self.local = engine.dialect.name == "sqlite"
-        self._ask_one = point_reader(engine, _ONE_STATUS)
+        self._ask_one, self._ask_several = row_reader(engine, _ONE), row_reader(engine, _SEVERAL)
 
     # what the responder asks
 
@@ -96,11 +124,25 @@ class SqlStatusStore:
         """A number that grows whenever statuses may have changed: while it stands still, none has."""
         return self._changes_seen
 
-    def standing(self, issuer: str, serial: int) -> Standing:
-        """How a certificate stands in the store: equal, as a whole, until its status changes; None if not issued."""
-        text = _serial_text(serial)
-        found = None if text is None else self._ask_one({"issuer": issuer, "serial": text})
-        return found if found is None or type(found) is tuple else tuple(found)
+    def standings(self, issuer: str, serials: Sequence[int]) -> Mapping[int, Standing]:
+        """How those of the asked certificates of the CA `issuer` stand that were issued."""
+        texts = {text: each for each in serials if (text := _serial_text(each)) is not None}
+        wanted = list(texts)
+        rows: list[Sequence[Any]] = []
+        if len(wanted) == 1:
+            rows += self._ask_one({"issuer": issuer, "serial": wanted[0]})
+        else:
+            for first in range(0, len(wanted), _TOGETHER):
+                some = wanted[first : first + _TOGETHER]
+                # a place that is left over asks for the first again
+                places = dict(zip_longest(_PLACES, some, fillvalue=some[0]), issuer=issuer)
+                rows += self._ask_several(places)
+        return {
+            texts[serial]: Standing(
+                _revocation(reason, at) or self._suspended.hold((issuer, model, batch)), version
+            )
+            for serial, reason, at, version, model, batch in rows
+        }
 
     def as_of(self) -> datetime | None:
         """When the store was last level with the CA's feed, None if never."""
@@ -108,16 +150,7 @@ class SqlStatusStore:
 
     def statuses(self, issuer: str, serials: Sequence[int]) -> Mapping[int, Revocation | None]:
         """Of the asked serials of the CA `issuer` those that were issued, with their revocation."""
-        if len(serials) == 1:
-            found = self.standing(issuer, serials[0])
-            return {} if found is None else {serials[0]: _revocation(found[0], _utc(found[1]))}
-        texts = [text for each in serials if (text := _serial_text(each)) is not None]
-        query = sa.select(_STATUSES.c.serial, _STATUSES.c.reason, _STATUSES.c.revoked_at).where(
-            _STATUSES.c.issuer == issuer, _STATUSES.c.serial.in_(texts)
-        )
-        with transaction(self._engine, write=False) as connection:
-            rows = connection.execute(query).all()
-        return {int(row.serial, 16): _revocation(row.reason, row.revoked_at) for row in rows}
+        return {serial: each.revocation for serial, each in self.standings(issuer, serials).items()}
 
     # what the reader of the feed reads and writes
 
@@ -141,11 +174,17 @@ class SqlStatusStore:
 
     @repeated
     def apply(
-        self, changes: Iterable[StatusChange], *, next_seq: int, as_of: datetime | None
+        self,
+        changes: Iterable[StatusChange],
+        *,
+        next_seq: int,
+        as_of: datetime | None,
+        suspensions: Suspensions = NOTHING_SUSPENDED,
     ) -> list[StatusChange]:
         """Apply a page and remember the place; `as_of` when the store is level with the feed by it.
 
-        Returns the changes that were refused: what is revoked for good stays revoked, whatever the feed says.
+        Returns the changes that were refused: what is revoked for good stays revoked, whatever the feed says. What is
+        suspended is as `suspensions` says, see `SuspendedPlaces.after`.
         """
         pending = list(changes)
         refused: list[StatusChange] = []
@@ -153,14 +192,22 @@ class SqlStatusStore:
         due = as_of is not None and (
             self._persisted_as_of is None or as_of - self._persisted_as_of >= PERSIST_EVERY
         )
-        if pending or due or next_seq != self._next_seq:
+        suspended = self._suspended.after(suspensions, version=self._suspensions_version)
+        version = max(suspensions.version, self._suspensions_version)
+        other = suspended is not self._suspended or version != self._suspensions_version
+        if pending or due or other or next_seq != self._next_seq:
             with transaction(self._engine) as connection:
                 refused = [each for each in pending if not _apply(connection, each)]
                 values: dict[str, Any] = {"next_seq": next_seq, "last_change": last_change}
                 values |= {} if as_of is None else {"as_of": as_of}
+                if other:
+                    _suspend(connection, suspended.scopes)
+                    values["suspensions_version"] = version
                 connection.execute(sa.update(_FEED).where(_FEED.c.id == _FEED_ROW).values(values))
             self._persisted_as_of = as_of or self._persisted_as_of
-        self._changes_seen += len(pending)  # after the commit: what was read before it is asked for again
+        self._suspended, self._suspensions_version = suspended, version
+        # after the commit: what was read before it is asked for again
+        self._changes_seen += len(pending) + other
         self._next_seq, self._last_change = next_seq, last_change
         self._as_of = as_of or self._as_of
         return refused
@@ -206,6 +253,8 @@ def _apply(connection: sa.Connection, change: StatusChange) -> bool:
         "revoked_at": None if change.revocation is None else change.revocation.at,
         "not_after": change.not_after,
         "version": change.version,
+        "model": change.model,
+        "batch": change.batch,
     }
     if stored is None:
         connection.execute(sa.insert(_STATUSES).values(issuer=change.issuer, serial=serial, **values))
@@ -213,7 +262,37 @@ def _apply(connection: sa.Connection, change: StatusChange) -> bool:
         if _is_final(stored) and change.revocation is None:
             return False
         connection.execute(sa.update(_STATUSES).where(here).values(values))
+    elif (change.model, change.batch) != (stored.model, stored.batch):
+        place = {"model": change.model, "batch": change.batch}
+        connection.execute(sa.update(_STATUSES).where(here).values(place))
     return True
+
+
+def _suspend(connection: sa.Connection, scopes: Sequence[SuspendedScope]) -> None:
+    """Replace what is suspended."""
+    connection.execute(sa.delete(_SUSPENSIONS))
+    rows = [
+        {
+            "id": each.id,
+            "issuers": list(each.issuers),
+            "model": each.model,
+            "batch": each.batch,
+            "since": each.since,
+        }
+        for each in scopes
+    ]
+    if rows:
+        connection.execute(sa.insert(_SUSPENSIONS), rows)
+
+
+def _suspended(connection: sa.Connection) -> list[SuspendedScope]:
+    rows = connection.execute(sa.select(_SUSPENSIONS).order_by(_SUSPENSIONS.c.id)).all()
+    return [
+        SuspendedScope(
+            id=row.id, issuers=tuple(row.issuers), model=row.model, batch=row.batch, since=row.since
+        )
+        for row in rows
+    ]
 
 
 def _is_final(stored: sa.Row[Any]) -> bool:
@@ -239,18 +318,13 @@ def _digest(change: StatusChange) -> str:
     return sha256(repr(told).encode("ascii")).hexdigest()
 
 
-def _revocation(reason: int | None, revoked_at: datetime | None) -> Revocation | None:
+def _revocation(reason: int | None, revoked_at: datetime | str | None) -> Revocation | None:
+    """As a reader of rows gives them: a time may be text."""
     if reason is None or revoked_at is None:
         return None
-    return Revocation(reason=RevocationReason(reason), at=revoked_at)
-
-
-def _utc(stored: datetime | str | None) -> datetime | None:
-    """A time as a point reader gives it."""
-    if stored is None:
-        return None
-    at = datetime.fromisoformat(stored) if isinstance(stored, str) else stored
-    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+    at = datetime.fromisoformat(revoked_at) if isinstance(revoked_at, str) else revoked_at
+    at = at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+    return Revocation(reason=RevocationReason(reason), at=at)
 
 
 def _serial_text(serial: int) -> str | None:

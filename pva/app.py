@@ -18,7 +18,9 @@ from edge.client_revocation import client_table
 from edge.database import engine_for, migrate
 from edge.database_faults import DatabaseError
 from edge.http_server import Listener, ListenerError, serve
+from edge.idempotency import SqlAnswers
 from edge.keys import KeyFileError
+from edge.management import Management, open_management
 from edge.periodic import Periodic
 from edge.principals import PrincipalTableError
 from edge.process import configure_logging, system_clock, system_random
@@ -41,6 +43,7 @@ from pva.composition import (
     policy_now,
     signing_keys,
 )
+from pva.counting import VerdictCounts
 from pva.couriers import courier_to_ca, couriers, open_post_room, renewals
 from pva.fleet.fleet import FleetDesk
 from pva.fleet.journey import JourneyDesk
@@ -59,7 +62,7 @@ from pva.store.references import ReferenceStore
 from pva.store.renewals import RenewalStore
 from pva.store.results import ResultStore, delete_what_is_due
 from pva.store.status_asks import StatusAskOutbox
-from pva.store.tables import ledger
+from pva.store.tables import kept_answers, ledger
 from pva.store.updates import UpdateStore
 from pva.updates.approvals import ApprovalDesk, DayKey
 from pva.updates.rollouts import RolloutDesk
@@ -86,7 +89,13 @@ def main(config: Path) -> None:
         settings = load_settings(PvaSettings, path=config)
         configure_logging(role="pva", level=settings.log_level)
         service = build_service(settings)
-        serve(service.listeners, role="pva", profile=settings.profile, periodic=service.periodic)
+        serve(
+            service.listeners,
+            role="pva",
+            profile=settings.profile,
+            periodic=service.periodic,
+            management=service.management,
+        )
     except (
         SettingsError,
         DatabaseError,
@@ -105,10 +114,11 @@ def main(config: Path) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PvaService:
-    """What the process runs: its listeners, and the couriers beside them."""
+    """What the process runs: its listeners, the couriers beside them, and what is told of it."""
 
     listeners: tuple[Listener, ...]
     periodic: tuple[Periodic, ...]
+    management: Management
 
 
 def build_listeners(settings: PvaSettings) -> tuple[Listener, ...]:
@@ -138,6 +148,7 @@ def build_service(settings: PvaSettings) -> PvaService:
         known=known,
         ima_policy=policy_now(policy, runtime_policies) if settings.ima_incremental else None,
     )
+    management, counts = _told(settings)
     verifier = Verifier(
         store=store,
         references=references,
@@ -147,7 +158,8 @@ def build_service(settings: PvaSettings) -> PvaService:
         challenge_anchors=anchors,
         issuer=settings.issuer,
         signer=open_result_signer(settings, keys["result_key"]),
-        announce=post_room.announce,
+        announce=counts.before(post_room.announce),
+        redeemed=counts.redeemed,
         policies=policies,
         runtime_policies=runtime_policies,
         known=known,
@@ -159,11 +171,7 @@ def build_service(settings: PvaSettings) -> PvaService:
     desks = OperatorDesks(
         requests=requests,
         signed_requests=SignedRequestDesk(requests=requests, anchors=anchors, issuer=settings.issuer),
-        approvals=ApprovalDesk(
-            records=ApprovalStore(engine, random_bytes=system_random),
-            day_key=day_key,
-            anchors=anchors,
-        ),
+        approvals=_approvals(engine, day_key=day_key, anchors=anchors),
         recognition=RecognitionDesk(store=references, policy=policy),
         log=log,
         watches=watching.desk,
@@ -174,6 +182,7 @@ def build_service(settings: PvaSettings) -> PvaService:
         results=open_reissues(records, anchors, signing=keys["result_key"]),
         rollouts=RolloutDesk(records=updates),
         next_states=open_next_states(updates, references, day_key=day_key),
+        answers=SqlAnswers(engine, kept_answers),
     )
     return PvaService(
         listeners=_listeners(settings, desks=desks, verifier=verifier, callers=store)
@@ -186,7 +195,18 @@ def build_service(settings: PvaSettings) -> PvaService:
             *renewals(settings, RenewalStore(engine, random_bytes=system_random)),
             *log_work(settings.audit_log, log),
         ),
+        management=management,
     )
+
+
+def _told(settings: PvaSettings) -> tuple[Management, VerdictCounts]:
+    management = open_management(settings, migrations=MIGRATIONS, clock=system_clock)
+    return management, VerdictCounts(management.metrics.registry)
+
+
+def _approvals(engine: sa.Engine, *, day_key: DayKey, anchors: Sequence[x509.Certificate]) -> ApprovalDesk:
+    records = ApprovalStore(engine, random_bytes=system_random)
+    return ApprovalDesk(records=records, day_key=day_key, anchors=anchors)
 
 
 def _retention(records: ResultStore) -> Periodic:

@@ -18,6 +18,7 @@ from pydantic import Field, StringConstraints, field_validator, model_validator
 from edge.audit_log import AuditLogSettings
 from edge.database_faults import DatabaseUrl
 from edge.listener_settings import OperatorListenerSettings, TlsListenerSettings
+from edge.management import ManagementSettings
 from edge.settings import Settings, SettingsPath
 from edge.signing_keys import SigningKeySettings
 from edge.upstream_settings import UpstreamSettings
@@ -69,6 +70,7 @@ class PvaSettings(Settings):
 
     profile: Literal["production", "lab"] = "production"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    management: ManagementSettings | None = None
     issuer: Annotated[str, StringConstraints(min_length=1, max_length=255)]
     developer: Annotated[str, StringConstraints(min_length=1, max_length=255)] = "open-pva"
     database: DatabaseUrl

@@ -15,11 +15,12 @@ from pva.appraisal.quote import PlatformQuote
 from pva.refusals import RefusalCode, RefusalError
 from standards.boot_log.algorithms import BANKS, SHA1
 from standards.boot_log.boot_chain import boot_chain
-from standards.boot_log.boot_chain_facts import ChainLink
+from standards.boot_log.boot_chain_facts import ChainLink, Component
 from standards.boot_log.describe import describe
 from standards.boot_log.errors import BootLogError
 from standards.boot_log.events import Event, EventLog, LogFormat
 from standards.boot_log.measured import KERNEL_COMMAND_LINE_PCR
+from standards.boot_log.prediction import SECTION_PCR
 from standards.boot_log.replay import reset_value
 from standards.boot_log.secure_boot import SECURE_BOOT_PCR, secure_boot_facts
 from standards.boot_log.secure_boot_facts import SecureBootFacts
@@ -36,6 +37,7 @@ class BootEvents:
     """A log that reaches every quoted PCR in every quoted bank (bank -> index -> value).
 
     `command_lines` is the text, by bank, that the log calls the kernel's command line. `logged` is False where no log came: the values are then all that is known of the boot. `ima` is what the kernel has measured since, where its list came with a quote over PCR 10.
+    `read_secure_boot` is what the log says about Secure Boot, by bank, read when it is first asked for; a known log brings its own.
     """
 
     log: EventLog
@@ -43,6 +45,7 @@ class BootEvents:
     ima: ImaMeasurements | None = None
     logged: bool = True
     command_lines: Mapping[int, str | None] = field(default_factory=dict)
+    read_secure_boot: dict[int, SecureBootFacts] = field(default_factory=dict, compare=False, repr=False)
 
     def of_pcr(self, pcr: int, *, bank: int) -> tuple[Event, ...]:
         """The events that led to a quoted PCR, in their order; none for a PCR that was not quoted."""
@@ -58,7 +61,9 @@ class BootEvents:
         quoted = self.quoted.get(bank, {})
         if SECURE_BOOT_PCR not in quoted or not self.logged:
             return None
-        facts = secure_boot_facts(self.log, bank=bank)
+        facts = self.read_secure_boot.get(bank)
+        if facts is None:
+            facts = self.read_secure_boot[bank] = secure_boot_facts(self.log, bank=bank)
         return replace(facts, mok=tuple(each for each in facts.mok if each.pcr in quoted))
 
     def tre_images(self, *, bank: int) -> tuple[str, ...]:
@@ -74,6 +79,13 @@ class BootEvents:
             each.removeprefix(TRE_IMAGE_PARAMETER)
             for each in parameters
             if each.startswith(TRE_IMAGE_PARAMETER)
+        )
+
+    def has_unified_command_line(self, *, bank: int) -> bool:
+        """Whether the log says that the kernel's command line is a section of a unified image, and PCR 11 was quoted."""
+        return any(
+            link.pcr == SECTION_PCR and link.component is Component.COMMAND_LINE
+            for link in self.boot_chain(bank=bank)
         )
 
 
@@ -142,7 +154,12 @@ def replay_boot_log(
                     subject=f"boot log, PCR {pcr} of bank {BANKS[bank].name}",
                     reason=f"its events end at {reached.hex()}, the quote says {value.hex()}",
                 )
-    return BootEvents(log=found.log, quoted=quoted, command_lines=found.command_lines)
+    return BootEvents(
+        log=found.log,
+        quoted=quoted,
+        command_lines=found.command_lines,
+        read_secure_boot=found.secure_boot,
+    )
 
 
 def _refuse_missing_banks(found: ReplayedLog, *, banks: tuple[int, ...]) -> None:

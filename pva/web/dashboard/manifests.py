@@ -12,11 +12,12 @@ from flask import Flask, render_template, request
 from pydantic import ValidationError
 from werkzeug.wrappers import Response as AnyResponse
 
+from edge.dual_control import APPROVAL_LIFE
 from edge.principals import current_key_sha256, current_principal, require
 from edge.problem_document import ProblemError, invalid_body
 from edge.process import Clock
 from pva.appraisal.manifest_records import ImportedManifest, Standing
-from pva.manifests.approvals import APPROVAL_LIFE, Administrator, ManifestApprovalDesk
+from pva.manifests.approvals import Administrator, ManifestApprovalDesk
 from pva.manifests.recognition import RecognitionDesk
 from pva.refusals import RefusalCode, RefusalError
 from pva.updates.rollouts import RolloutDesk
