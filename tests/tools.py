@@ -32,6 +32,7 @@ PACKAGES = {
     "softhsm2-util": "softhsm2",
     "chromium": "chromium",
     "systemd-analyze": "systemd",
+    "pg_dump": "postgresql-client",
 }
 
 
