@@ -23,6 +23,7 @@ from ca.settings import CaSettings
 from ca.signing import Signing
 from ca.signing_keys import KeyFolder, SigningKeys
 from ca.store import Store
+from ca.suspensions import Suspensions
 from ca.tpm_makers import load_tpm_makers
 from ca.web import OperatorDesk, device_app, est_app, operator_app, public_app
 from edge.audit_log import AuditLog
@@ -154,6 +155,7 @@ def compose(settings: CaSettings) -> CertificationAuthority:
             publish=revocation.publish_list,
             recovery_life=settings.recovery_life,
         ),
+        suspensions=Suspensions(store=store, clock=clock),
         lists=lists,
         rollover=Rollover(store=store, signing=signing, clock=clock, publish=lists.publish),
         est=est,
@@ -163,6 +165,7 @@ def compose(settings: CaSettings) -> CertificationAuthority:
         settings.operator.principals,
         anchors=settings.operator.client_anchors,
         is_revoked=revocation.is_revoked,
+        limit=settings.operator.rate_limit(),
     )
     return CertificationAuthority(
         public=public_app(newest_list=lists.published, certificate_of=lists.certificate_of, clock=clock),

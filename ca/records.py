@@ -236,6 +236,8 @@ class LineDevice:
 class LineCredential:
     """A PfC with its present status; `spki_sha256` is of its key, and `issuing` says whether a CA has this key, too."""
 
+    ca_id: str
+    serial: int
     ak_name: bytes
     spki_sha256: str
     der: bytes
@@ -246,7 +248,10 @@ class LineCredential:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatusChange:
-    """One row of the feed: status of one certificate of an issuing CA; `seq` grows without gaps in time."""
+    """One row of the feed: status of one certificate of an issuing CA; `seq` grows without gaps in time.
+
+    `model` and `batch` are those of the device of a Platform Credential.
+    """
 
     seq: int
     ca_id: str
@@ -256,6 +261,8 @@ class StatusChange:
     changed_at: datetime
     not_after: datetime
     version: int
+    model: str | None = None
+    batch: str | None = None
 
 
 class EstState(StrEnum):

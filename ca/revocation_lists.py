@@ -58,6 +58,12 @@ class RevocationListRecords(Protocol):
     def last_revocation_seq(self, ca_id: str, *, partition: int = 0) -> int:
         """Seq of the last change of status (revoked, held, released) in a CA's partition, 0 before the first."""
 
+    def suspended_certificates(self, ca_id: str, *, partition: int = 0) -> list[Revoked]:
+        """Certificates of a CA's partition that are good by themselves and in a suspended scope."""
+
+    def last_suspension_seq(self, ca_id: str) -> int:
+        """Place of the last suspension or lifting of the CA's supplier, 0 before the first."""
+
     def newest_revocation_list(self, ca_id: str, *, partition: int = 0) -> RevocationList | None:
         """The CRL of the partition with the highest number."""
 
@@ -191,7 +197,7 @@ class RevocationLists:
         newest = records.newest_revocation_list(ca_id, partition=partition)
         if newest is None or at >= newest.this_update + self.life / 2:
             return True
-        return records.last_revocation_seq(ca_id, partition=partition) > newest.status_seq
+        return _last_change(records, ca_id, partition) > newest.status_seq
 
     def _next(
         self, records: RevocationListRecords, authority: Authority, partition: int, *, at: datetime
@@ -212,8 +218,10 @@ class RevocationLists:
             life=self.life,
             scope_url=places.crl_url if authority.crl_partitions > 1 else None,
         )
+        revoked = records.revoked_certificates(ca_id, partition=partition)
+        suspended = records.suspended_certificates(ca_id, partition=partition)
         entries = still_listed(
-            records.revoked_certificates(ca_id, partition=partition),
+            [*revoked, *suspended],
             shown_until=None if before is None else before.this_update,
         )
         made = RevocationList(
@@ -223,10 +231,15 @@ class RevocationLists:
             der=build_revocation_list(entries, issuer=issuer, head=head),
             this_update=at,
             next_update=at + self.life,
-            status_seq=records.last_revocation_seq(ca_id, partition=partition),
+            status_seq=_last_change(records, ca_id, partition),
         )
         records.add_revocation_list(made)
         return made
+
+
+def _last_change(records: RevocationListRecords, ca_id: str, partition: int) -> int:
+    revoked = records.last_revocation_seq(ca_id, partition=partition)
+    return max(revoked, records.last_suspension_seq(ca_id))
 
 
 def still_listed(revoked: Iterable[_Expiring], *, shown_until: datetime | None) -> list[_Expiring]:

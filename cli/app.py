@@ -10,10 +10,12 @@ from typing import Any
 import click
 
 from cli.answers import print_failure
+from cli.commands.backing_up import backup
 from cli.commands.batches import batch
 from cli.commands.certificates import certificate
 from cli.commands.credentials import credential
 from cli.commands.devices import device
+from cli.commands.doctoring import doctor
 from cli.commands.est import est
 from cli.commands.issuing_cas import issuing_ca
 from cli.commands.keys import key
@@ -25,6 +27,7 @@ from cli.commands.policies import policy
 from cli.commands.result_bundles import result
 from cli.commands.roots import root
 from cli.commands.runtime_policies import runtime_policy
+from cli.commands.serving import serve
 from cli.commands.suppliers import supplier
 from cli.commands.updates import update
 from cli.commands.validations import validation
@@ -81,6 +84,9 @@ for each in (
     watch,
     result,
     log,
+    serve,
+    doctor,
+    backup,
 ):
     main.add_command(each)
 for more in (*MANIFEST_DRAFTS, *MANIFEST_DECISIONS):

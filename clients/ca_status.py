@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import pairwise
-from typing import Literal
+from typing import Annotated, Literal
 from urllib.parse import urlencode
 
 from cryptography import x509
@@ -20,7 +20,15 @@ from standards.pki.crl import Revocation, RevocationReason
 from standards.pki.errors import DecodeError
 from standards.pki.fingerprints import ca_id, decode_pem_certificates
 
-__all__ = ["CaAnswerError", "CaStatusClient", "ChangePage", "IssuingCa", "StatusChange"]
+__all__ = [
+    "CaAnswerError",
+    "CaStatusClient",
+    "ChangePage",
+    "IssuingCa",
+    "StatusChange",
+    "SuspendedScope",
+    "Suspensions",
+]
 
 CHANGES_PER_PAGE = 1000
 _REASONS = {
@@ -38,7 +46,10 @@ _REASONS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatusChange:
-    """The status of one certificate after the change `seq`; `version` counts the changes of this certificate."""
+    """The status of one certificate after the change `seq`; `version` counts the changes of this certificate.
+
+    `model` and `batch` are those of its device, by which a suspension finds it; the status does not depend on it.
+    """
 
     seq: int
     issuer: str
@@ -46,6 +57,30 @@ class StatusChange:
     revocation: Revocation | None
     not_after: datetime
     version: int
+    model: str | None = None
+    batch: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuspendedScope:
+    """Suspended are all certificates of these issuing CAs, or those of one model or batch among them."""
+
+    id: str
+    issuers: tuple[str, ...]
+    model: str | None
+    batch: str | None
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suspensions:
+    """All that is suspended; `version` grows whenever that changes."""
+
+    version: int
+    in_force: tuple[SuspendedScope, ...]
+
+
+NOTHING_SUSPENDED = Suspensions(version=0, in_force=())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,12 +88,14 @@ class ChangePage:
     """Changes in the order of `seq`; ask again after `next`; `complete` when there were no more.
 
     `previous` is the change after which was asked, as the CA has it: None where it has none of that number.
+    `suspensions` is all that was suspended at the time of the question or later.
     """
 
     previous: StatusChange | None = field(repr=False)
     changes: tuple[StatusChange, ...] = field(repr=False)
     next: int
     complete: bool
+    suspensions: Suspensions = NOTHING_SUSPENDED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +115,21 @@ class _Change(Body):
     revoked_at: AwareDatetime | None = None
     not_after: AwareDatetime
     version: int = Field(ge=1)
+    model: str | None = Field(default=None, max_length=64)
+    batch: str | None = Field(default=None, max_length=64)
+
+
+class _Scope(Body):
+    id: str = Field(pattern=r"^[0-9a-f]{64}$")
+    issuers: list[Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]]
+    model: str | None = Field(max_length=64)
+    batch: str | None = Field(max_length=64)
+    since: AwareDatetime
+
+
+class _Suspensions(Body):
+    version: int = Field(ge=0)
+    in_force: list[_Scope]
 
 
 class _Page(Body):
@@ -85,6 +137,7 @@ class _Page(Body):
     changes: list[_Change]
     next: int = Field(ge=0)
     complete: bool
+    suspensions: _Suspensions
 
 
 class _IssuingCa(Body):
@@ -133,7 +186,13 @@ class CaStatusClient:
             raise CaAnswerError(route, f"it repeats the change {page.previous.seq} instead of {after}")
         changes = tuple(_change(each, route) for each in page.changes)
         previous = None if page.previous is None else _change(page.previous, route)
-        return ChangePage(previous=previous, changes=changes, next=page.next, complete=page.complete)
+        return ChangePage(
+            previous=previous,
+            changes=changes,
+            next=page.next,
+            complete=page.complete,
+            suspensions=_suspensions(page.suspensions),
+        )
 
     def request_delegate(self, issuer: str, *, csr: x509.CertificateSigningRequest) -> x509.Certificate:
         """Ask the CA key `issuer` for an OCSP delegate certificate. NOT checked here: what it certifies."""
@@ -157,6 +216,24 @@ def _change(each: _Change, route: str) -> StatusChange:
         revocation=revocation,
         not_after=each.not_after.astimezone(UTC),
         version=each.version,
+        model=each.model,
+        batch=each.batch,
+    )
+
+
+def _suspensions(told: _Suspensions) -> Suspensions:
+    return Suspensions(
+        version=told.version,
+        in_force=tuple(
+            SuspendedScope(
+                id=each.id,
+                issuers=tuple(each.issuers),
+                model=each.model,
+                batch=each.batch,
+                since=each.since.astimezone(UTC),
+            )
+            for each in told.in_force
+        ),
     )
 
 

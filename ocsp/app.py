@@ -17,6 +17,7 @@ from edge.database import engine_for, migrate
 from edge.database_faults import DatabaseError
 from edge.http_server import ListenerError, serve
 from edge.keys import KeyFileError, load_private_key
+from edge.management import open_management
 from edge.octet_server import OctetListener
 from edge.periodic import Periodic
 from edge.process import Clock, configure_logging, system_clock
@@ -27,6 +28,7 @@ from ocsp.delegation import DelegateKeeper
 from ocsp.feed import FeedReader
 from ocsp.judgement import AnswerPolicy, StatusStore
 from ocsp.live_queue import TURNS_OUTSIDE, LiveQueue
+from ocsp.observing import Limits, ResponderMetrics, responder_check
 from ocsp.responder import answer_all
 from ocsp.responses import Answer
 from ocsp.settings import OcspSettings
@@ -50,11 +52,25 @@ def run(settings: OcspSettings) -> None:
     keeper = DelegateKeeper(ca, store, key=key, clock=system_clock)
     reader = FeedReader(ca, store, clock=system_clock, heard_of=keeper.expect)
     public = public_app(store, lambda: keeper.directory, policy=settings.policy(), clock=system_clock)
+    management = open_management(settings, migrations=MIGRATIONS, clock=system_clock)
+    management.metrics.add(
+        ResponderMetrics(public.totals, waiting=public.waiting, store=store, clock=system_clock)
+    )
+    management.add_check(
+        responder_check(
+            lambda: keeper.directory,
+            waiting=public.waiting,
+            store=store,
+            limits=Limits(horizon=management.horizon, feed_age_max=settings.policy().feed_age_max),
+            clock=system_clock,
+        )
+    )
     listener = public_listener(public, host=settings.public.host, port=settings.public.port)
     serve(
         [listener],
         role=ROLE,
         profile=settings.profile,
+        management=management,
         periodic=(
             Periodic(
                 name="change-feed", interval_s=settings.feed_interval_s, work=functools.partial(_poll, reader)
@@ -67,7 +83,11 @@ def run(settings: OcspSettings) -> None:
 
 
 def public_app(
-    store: SqlStatusStore, directory: Callable[[], DelegateDirectory], *, policy: AnswerPolicy, clock: Clock
+    store: SqlStatusStore,
+    directory: Callable[[], DelegateDirectory],
+    *,
+    policy: AnswerPolicy,
+    clock: Clock,
 ) -> PublicApp:
     """The public listener's application over `store`; `directory` gives the delegates of the moment."""
     signed = SignedAnswers()

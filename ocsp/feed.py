@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from clients.ca_status import CaAnswerError, ChangePage, StatusChange
+from clients.ca_status import CaAnswerError, ChangePage, StatusChange, Suspensions
 from edge.http_client import HttpError, UnreachableError
 from edge.process import Clock, logger
 
@@ -39,7 +39,12 @@ class ChangeStore(Protocol):
         """Go back to the beginning of the feed; what is known stays known."""
 
     def apply(
-        self, changes: Iterable[StatusChange], *, next_seq: int, as_of: datetime | None
+        self,
+        changes: Iterable[StatusChange],
+        *,
+        next_seq: int,
+        as_of: datetime | None,
+        suspensions: Suspensions,
     ) -> list[StatusChange]:
         """Apply a page and the place in the feed in one transaction; returns what was refused."""
 
@@ -93,7 +98,10 @@ class FeedReader:
                 self._store.start_over()
                 continue
             level = asked_at if page.complete else None
-            for refused in self._store.apply(page.changes, next_seq=page.next, as_of=level):
+            applied = self._store.apply(
+                page.changes, next_seq=page.next, as_of=level, suspensions=page.suspensions
+            )
+            for refused in applied:
                 self._log.error(
                     "status-change-refused", seq=refused.seq, reason="it would undo a final revocation"
                 )

@@ -39,7 +39,7 @@ class LiveQueue:
 
     @property
     def waiting(self) -> int:
-        """How many wait at this moment, and are not being answered yet."""
+        """How many wait at this moment, and are not being made yet."""
         return len(self._waiting)
 
     def submit(self, wanted: Wanted) -> Place | None:

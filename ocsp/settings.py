@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import AwareDatetime, Field, StringConstraints
 
 from edge.database_faults import DatabaseUrl
+from edge.management import ManagementSettings
 from edge.settings import Settings, SettingsPath
 from edge.upstream_settings import UpstreamSettings
 from ocsp.judgement import LIFETIME_MAX, LIFETIME_MIN, UNKNOWN_LIFETIME, AnswerPolicy, NeverIssued
@@ -41,6 +42,7 @@ class OcspSettings(Settings):
 
     profile: Literal["production", "lab"] = "production"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    management: ManagementSettings | None = None
     database: DatabaseUrl
     public: PublicListener
     key: ResponderKey

@@ -16,10 +16,11 @@ from typing import Any
 import sqlalchemy as sa
 from cryptography import x509
 
-from clients.ca_status import StatusChange
+from clients.ca_status import NOTHING_SUSPENDED, StatusChange, SuspendedScope, Suspensions
 from edge.database import NAMING, UtcTime, row_reader, transaction
 from edge.serialization import repeated
 from ocsp.standings import Standing
+from ocsp.suspensions import SuspendedPlaces
 from standards.pki.crl import Revocation, RevocationReason
 from standards.pki.fingerprints import certificate_der, decode_certificate
 
@@ -39,6 +40,9 @@ _STATUSES = sa.Table(
     sa.Column("revoked_at", UtcTime),
     sa.Column("not_after", UtcTime, nullable=False),
     sa.Column("version", sa.Integer, nullable=False),
+    # of the device, by which a suspension finds the certificate
+    sa.Column("model", sa.String(64)),
+    sa.Column("batch", sa.String(64)),
     sa.CheckConstraint("(reason IS NULL) = (revoked_at IS NULL)", name="revocation"),
 )
 _FEED = sa.Table(
@@ -49,6 +53,16 @@ _FEED = sa.Table(
     # digest of the change with that number, None at the beginning
     sa.Column("last_change", sa.String(64)),
     sa.Column("as_of", UtcTime),
+    sa.Column("suspensions_version", sa.BigInteger, nullable=False, server_default="0"),
+)
+_SUSPENSIONS = sa.Table(
+    "suspensions",
+    METADATA,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("issuers", sa.JSON, nullable=False),
+    sa.Column("model", sa.String(64)),
+    sa.Column("batch", sa.String(64)),
+    sa.Column("since", UtcTime, nullable=False),
 )
 _DELEGATES = sa.Table(
     "delegates",
@@ -62,7 +76,14 @@ _DELEGATES = sa.Table(
 _TOGETHER = 16
 """For so many certificates of a CA one question is enough."""
 _PLACES = tuple(f"serial_{number}" for number in range(_TOGETHER))
-_COLUMNS = (_STATUSES.c.serial, _STATUSES.c.reason, _STATUSES.c.revoked_at, _STATUSES.c.version)
+_COLUMNS = (
+    _STATUSES.c.serial,
+    _STATUSES.c.reason,
+    _STATUSES.c.revoked_at,
+    _STATUSES.c.version,
+    _STATUSES.c.model,
+    _STATUSES.c.batch,
+)
 _OF_ISSUER = sa.select(*_COLUMNS).where(_STATUSES.c.issuer == sa.bindparam("issuer"))
 _ONE = _OF_ISSUER.where(_STATUSES.c.serial == sa.bindparam("serial"))
 _SEVERAL = _OF_ISSUER.where(_STATUSES.c.serial.in_([sa.bindparam(name) for name in _PLACES]))
@@ -86,11 +107,14 @@ class SqlStatusStore:
         self._engine = engine
         with transaction(engine, write=False) as connection:
             row = connection.execute(sa.select(_FEED)).one()
+            suspended = _suspended(connection)
         self._next_seq = int(row.next_seq)
         self._last_change: str | None = row.last_change
         self._as_of: datetime | None = row.as_of
         self._persisted_as_of = self._as_of
         self._changes_seen = 0
+        self._suspended = SuspendedPlaces(suspended)
+        self._suspensions_version = int(row.suspensions_version)
         self.local = engine.dialect.name == "sqlite"
         self._ask_one, self._ask_several = row_reader(engine, _ONE), row_reader(engine, _SEVERAL)
 
@@ -114,7 +138,10 @@ class SqlStatusStore:
                 places = dict(zip_longest(_PLACES, some, fillvalue=some[0]), issuer=issuer)
                 rows += self._ask_several(places)
         return {
-            texts[serial]: Standing(_revocation(reason, at), version) for serial, reason, at, version in rows
+            texts[serial]: Standing(
+                _revocation(reason, at) or self._suspended.hold((issuer, model, batch)), version
+            )
+            for serial, reason, at, version, model, batch in rows
         }
 
     def as_of(self) -> datetime | None:
@@ -147,11 +174,17 @@ class SqlStatusStore:
 
     @repeated
     def apply(
-        self, changes: Iterable[StatusChange], *, next_seq: int, as_of: datetime | None
+        self,
+        changes: Iterable[StatusChange],
+        *,
+        next_seq: int,
+        as_of: datetime | None,
+        suspensions: Suspensions = NOTHING_SUSPENDED,
     ) -> list[StatusChange]:
         """Apply a page and remember the place; `as_of` when the store is level with the feed by it.
 
-        Returns the changes that were refused: what is revoked for good stays revoked, whatever the feed says.
+        Returns the changes that were refused: what is revoked for good stays revoked, whatever the feed says. What is
+        suspended is as `suspensions` says, see `SuspendedPlaces.after`.
         """
         pending = list(changes)
         refused: list[StatusChange] = []
@@ -159,14 +192,22 @@ class SqlStatusStore:
         due = as_of is not None and (
             self._persisted_as_of is None or as_of - self._persisted_as_of >= PERSIST_EVERY
         )
-        if pending or due or next_seq != self._next_seq:
+        suspended = self._suspended.after(suspensions, version=self._suspensions_version)
+        version = max(suspensions.version, self._suspensions_version)
+        other = suspended is not self._suspended or version != self._suspensions_version
+        if pending or due or other or next_seq != self._next_seq:
             with transaction(self._engine) as connection:
                 refused = [each for each in pending if not _apply(connection, each)]
                 values: dict[str, Any] = {"next_seq": next_seq, "last_change": last_change}
                 values |= {} if as_of is None else {"as_of": as_of}
+                if other:
+                    _suspend(connection, suspended.scopes)
+                    values["suspensions_version"] = version
                 connection.execute(sa.update(_FEED).where(_FEED.c.id == _FEED_ROW).values(values))
             self._persisted_as_of = as_of or self._persisted_as_of
-        self._changes_seen += len(pending)  # after the commit: what was read before it is asked for again
+        self._suspended, self._suspensions_version = suspended, version
+        # after the commit: what was read before it is asked for again
+        self._changes_seen += len(pending) + other
         self._next_seq, self._last_change = next_seq, last_change
         self._as_of = as_of or self._as_of
         return refused
@@ -212,6 +253,8 @@ def _apply(connection: sa.Connection, change: StatusChange) -> bool:
         "revoked_at": None if change.revocation is None else change.revocation.at,
         "not_after": change.not_after,
         "version": change.version,
+        "model": change.model,
+        "batch": change.batch,
     }
     if stored is None:
         connection.execute(sa.insert(_STATUSES).values(issuer=change.issuer, serial=serial, **values))
@@ -219,7 +262,37 @@ def _apply(connection: sa.Connection, change: StatusChange) -> bool:
         if _is_final(stored) and change.revocation is None:
             return False
         connection.execute(sa.update(_STATUSES).where(here).values(values))
+    elif (change.model, change.batch) != (stored.model, stored.batch):
+        place = {"model": change.model, "batch": change.batch}
+        connection.execute(sa.update(_STATUSES).where(here).values(place))
     return True
+
+
+def _suspend(connection: sa.Connection, scopes: Sequence[SuspendedScope]) -> None:
+    """Replace what is suspended."""
+    connection.execute(sa.delete(_SUSPENSIONS))
+    rows = [
+        {
+            "id": each.id,
+            "issuers": list(each.issuers),
+            "model": each.model,
+            "batch": each.batch,
+            "since": each.since,
+        }
+        for each in scopes
+    ]
+    if rows:
+        connection.execute(sa.insert(_SUSPENSIONS), rows)
+
+
+def _suspended(connection: sa.Connection) -> list[SuspendedScope]:
+    rows = connection.execute(sa.select(_SUSPENSIONS).order_by(_SUSPENSIONS.c.id)).all()
+    return [
+        SuspendedScope(
+            id=row.id, issuers=tuple(row.issuers), model=row.model, batch=row.batch, since=row.since
+        )
+        for row in rows
+    ]
 
 
 def _is_final(stored: sa.Row[Any]) -> bool:

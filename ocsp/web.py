@@ -8,6 +8,7 @@ keep an answer exactly as long as it is true, and an answer with a nonce or with
 """
 
 import binascii
+import threading
 from asyncio import Future
 from base64 import b64decode
 from collections import Counter
@@ -44,6 +45,10 @@ class Answers(Protocol):
 class Queue(Protocol):
     """Where answers wait to be made."""
 
+    @property
+    def waiting(self) -> int:
+        """How many answers wait at this moment."""
+
     def submit(self, wanted: Wanted) -> Future[Kept] | None:
         """Where the answer will be; None when too many wait."""
 
@@ -58,6 +63,8 @@ class PublicApp:
         self._clock = clock
         self._log = logger("ocsp")
         self.counts: Counter[str] = Counter()
+        self._logged: Counter[str] = Counter()
+        self._reading = threading.Lock()
 
     def __call__(self, method: str, path: str, headers: Headers, body: bytes) -> Reply | Awaitable[Reply]:
         """Answer one HTTP request."""
@@ -85,9 +92,20 @@ class PublicApp:
 
     def log_counts(self) -> None:
         """One log line about the requests since the last one; nothing where there were none."""
-        counts, self.counts = self.counts, Counter()
+        with self._reading:
+            counts, self.counts = self.counts, Counter()
+            self._logged.update(counts)
         if counts:
             self._log.info("requests", **{name.lower(): number for name, number in counts.items()})
+
+    def waiting(self) -> int:
+        """How many answers wait to be made."""
+        return self._queue.waiting
+
+    def totals(self) -> Counter[str]:
+        """The requests since the process started."""
+        with self._reading:
+            return self._logged + self.counts
 
     async def _made(self, place: Future[Kept], method: str, headers: Headers) -> Reply:
         kept = await place

@@ -6,7 +6,7 @@ device is asked for its IMA list too (with `ima_incremental` for what is new in 
 the signed `runtime_policies` (docs/adr/0027-ima.md). A manifest counts after `manifest_approvals` administrators. Results
 are pushed to the `callbacks` (relying party as in the audience -> its operator listener) and to no other address. By the
 rule `hold` the `ca` is asked to hold a credential (docs/adr/0032-continuous-validation.md). New credentials after updates are asked for at the `authorities` (supplier -> the
-operator listener of its CA).
+operator listener of its CA). Pages for people are served where there is a `dashboard` (docs/DASHBOARD.md).
 """
 
 import re
@@ -18,6 +18,7 @@ from pydantic import Field, StringConstraints, field_validator, model_validator
 from edge.audit_log import AuditLogSettings
 from edge.database_faults import DatabaseUrl
 from edge.listener_settings import OperatorListenerSettings, TlsListenerSettings
+from edge.management import ManagementSettings
 from edge.settings import Settings, SettingsPath
 from edge.signing_keys import SigningKeySettings
 from edge.upstream_settings import UpstreamSettings
@@ -69,11 +70,13 @@ class PvaSettings(Settings):
 
     profile: Literal["production", "lab"] = "production"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    management: ManagementSettings | None = None
     issuer: Annotated[str, StringConstraints(min_length=1, max_length=255)]
     developer: Annotated[str, StringConstraints(min_length=1, max_length=255)] = "open-pva"
     database: DatabaseUrl
     device: TlsListenerSettings
     operator: OperatorListenerSettings
+    dashboard: OperatorListenerSettings | None = None
     challenge_key: SigningKeySettings
     result_key: SigningKeySettings
     approval_key: SigningKeySettings

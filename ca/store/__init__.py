@@ -19,6 +19,7 @@ from ca.store.est import EstRows
 from ca.store.feeds import FeedRows
 from ca.store.holds import HoldRows
 from ca.store.lines import LineRows
+from ca.store.suspensions import SuspensionRows
 from ca.store.tables import ledger
 from edge.audit_log import AuditLog, AuditLogSettings, open_log
 from edge.database import migrate, transaction
@@ -38,6 +39,7 @@ class Records(
     SessionRows,
     CertificateRows,
     HoldRows,
+    SuspensionRows,
     LineRows,
     RevocationListRows,
     EstRows,

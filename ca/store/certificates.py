@@ -187,9 +187,14 @@ class CertificateRows(Rows):
     def status_changes(self, *, after: int, limit: int) -> list[StatusChange]:
         """Changes of issuing CAs' certificates with a seq above `after`, in order, at most `limit`."""
         history, issued, authorities = tables.certificate_status, tables.certificates, tables.authorities
+        devices = tables.devices
         query = (
-            sa.select(history, issued.c.not_after)
-            .select_from(history.join(issued).join(authorities, authorities.c.ca_id == issued.c.ca_id))
+            sa.select(history, issued.c.not_after, devices.c.model, devices.c.batch)
+            .select_from(
+                history.join(issued)
+                .join(authorities, authorities.c.ca_id == issued.c.ca_id)
+                .outerjoin(devices, devices.c.device_id == issued.c.device_id)
+            )
             .where(history.c.seq > after, authorities.c.kind == str(Kind.ISSUING_CA))
             .order_by(history.c.seq)
             .limit(limit)

@@ -203,6 +203,33 @@ used_results = sa.Table(
     sa.ForeignKeyConstraint(["ca_id", "serial"], ["certificates.ca_id", "certificates.serial"]),
 )
 
+suspensions = sa.Table(
+    "suspensions",
+    metadata,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("supplier", _NAME, nullable=False, index=True),
+    # one of both at most: all of the supplier, of a model, or of a batch
+    sa.Column("model", _NAME, nullable=True),
+    sa.Column("batch", _NAME, nullable=True),
+    sa.Column("reason", sa.String(500), nullable=False),
+    sa.Column("suspended_by", sa.String(200), nullable=False),
+    sa.Column("suspended_at", UtcTime, nullable=False),
+    # places in the sequence of certificate_status, by which a CRL knows that it is behind
+    sa.Column("seq", sa.BigInteger, nullable=False, unique=True),
+    sa.Column("lifted_at", UtcTime, nullable=True),
+    sa.Column("lifted_seq", sa.BigInteger, nullable=True),
+)
+
+lifting_approvals = sa.Table(
+    "lifting_approvals",
+    metadata,
+    sa.Column("suspension", sa.String(64), sa.ForeignKey("suspensions.id"), primary_key=True),
+    sa.Column("approver", sa.String(200), primary_key=True),
+    sa.Column("key_sha256", sa.String(64), nullable=False),
+    sa.Column("approved_at", UtcTime, nullable=False),
+    sa.UniqueConstraint("suspension", "key_sha256"),
+)
+
 revocation_lists = sa.Table(
     "published_lists",
     metadata,

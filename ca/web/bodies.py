@@ -1,5 +1,6 @@
 """JSON bodies of the operator listener: what may be asked, and how answers are worded."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, Self
 
@@ -10,6 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 from ca.bulk_issuance import PAGE_MAX
 from ca.proofs import PEM_CHARACTERS_MAX
 from ca.records import Authority, HoldRecord, Issued, Model, StatusChange, serial_text
+from ca.suspensions import InForce, Suspension
+from edge.operations import QueryModel, WholeNumber
 from standards.pki.oids import POLICY_TRE_LEVELS
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=64)]
@@ -18,6 +21,7 @@ Word = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 CaId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 ResultId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 HOLD_RESULTS_MAX = 64
+CHANGES_LIMIT = 500
 Algorithm = Literal["p256", "p384", "rsa", "ml-dsa-65"]
 """What a CA's key may be (`key_algorithms.CA_KEYS`)."""
 _HOSTS_MAX = 16
@@ -126,6 +130,15 @@ class NewDelegate(Body):
     csr: Pem
 
 
+class NewSuspension(Body):
+    """What is suspended, and why: all of a supplier, or one of his models or batches."""
+
+    supplier: Name
+    model: Name | None = None
+    batch: Name | None = None
+    reason: Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"^[^\x00-\x1f\x7f]+$")]
+
+
 class NewHold(Body):
     """For which attestation results a PfC is held; `issuer` is the ca_id."""
 
@@ -157,6 +170,13 @@ class NewRevocation(Body):
 
     reason: Word
     issuer: CaId
+
+
+class ChangesQuery(QueryModel):
+    """Which page of the change feed: what is behind the sequence number `after`, `limit` rows at most."""
+
+    after: WholeNumber = 0
+    limit: WholeNumber = CHANGES_LIMIT
 
 
 class NewReissue(Body):
@@ -280,4 +300,38 @@ def change_body(change: StatusChange) -> dict[str, Any]:
         "revoked_at": moment(revoked),
         "not_after": moment(change.not_after),
         "version": change.version,
+        "model": change.model,
+        "batch": change.batch,
+    }
+
+
+def in_force_body(version: int, found: Sequence[InForce]) -> dict[str, Any]:
+    """All that is suspended, as responders need it."""
+    return {
+        "version": version,
+        "in_force": [
+            {
+                "id": each.id,
+                "issuers": list(each.issuers),
+                "model": each.model,
+                "batch": each.batch,
+                "since": moment(each.since),
+            }
+            for each in found
+        ],
+    }
+
+
+def suspension_body(found: Suspension) -> dict[str, Any]:
+    """A suspension and how far its lifting is."""
+    return {
+        "id": found.id,
+        "supplier": found.scope.supplier,
+        "model": found.scope.model,
+        "batch": found.scope.batch,
+        "reason": found.reason,
+        "suspended_by": found.suspended_by,
+        "suspended_at": moment(found.suspended_at),
+        "approvals": [{"by": each.approver, "at": moment(each.approved_at)} for each in found.approvals],
+        "lifted_at": moment(found.lifted_at),
     }

@@ -17,14 +17,17 @@ from ca.revocation import Revocation
 from ca.revocation_lists import RevocationLists
 from ca.rollover import Rollover
 from ca.signing import Signing
+from ca.suspensions import Suspensions
 from ca.web.certificate_routes import certificate_routes
+from ca.web.descriptions import OPERATOR_API
 from ca.web.est_routes import est_routes
 from ca.web.hierarchy_routes import CatalogueStore, issuing_ca_routes, root_routes
 from ca.web.problems import PROBLEMS, AuditStore, refusal_recorder
 from ca.web.reissue_routes import reissue_routes
-from ca.web.status_routes import status_routes
+from ca.web.status_routes import status_routes, suspension_routes
 from ca.web.supply_routes import feed_routes, supply_routes
 from edge.audit_log import AuditLog
+from edge.description_pages import add_description
 from edge.log_pages import add_log_pages
 from edge.principals import PrincipalTable, enforce_access
 from edge.problems import register_problems
@@ -48,6 +51,7 @@ class OperatorDesk:
     revocation: Revocation
     renewals: Renewals
     holds: Holds
+    suspensions: Suspensions
     lists: RevocationLists
     rollover: Rollover
     est: Est
@@ -72,9 +76,13 @@ def operator_app(desk: OperatorDesk, *, principals: PrincipalTable) -> Flask:
     app.register_blueprint(supply_routes(desk.manifests, desk.batches, desk.revocation))
     app.register_blueprint(feed_routes(desk.feeds))
     app.register_blueprint(reissue_routes(desk.bulk))
-    app.register_blueprint(status_routes(desk.revocation, desk.holds, desk.renewals))
+    app.register_blueprint(
+        status_routes(desk.revocation, desk.holds, desk.renewals, suspensions=desk.suspensions)
+    )
+    app.register_blueprint(suspension_routes(desk.suspensions))
     if desk.log is not None:
         add_log_pages(app, desk.log)
+    add_description(app, OPERATOR_API)
     register_problems(app, PROBLEMS, on_refusal=refusal_recorder(desk.ledger, clock=desk.clock))
     enforce_access(app, principals=principals)
     return app

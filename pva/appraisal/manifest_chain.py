@@ -32,7 +32,8 @@ from datetime import datetime
 from enum import IntEnum, unique
 from typing import Protocol, Self
 
-from pva.appraisal.manifest_records import ManifestApproval, Retirement
+from edge.dual_control import Approval
+from pva.appraisal.manifest_records import Retirement
 from pva.refusals import RefusalCode, RefusalError
 from standards.rats.corim import Manifest
 
@@ -197,7 +198,7 @@ class ChainedManifest:
     manifest: Manifest
     digest: bytes
     imported_at: datetime
-    approvals: tuple[ManifestApproval, ...] = ()
+    approvals: tuple[Approval, ...] = ()
     approved_at: datetime | None = None
     retirement: Retirement | None = None
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum, unique
 
+from edge.dual_control import Approval
 from standards.rats.manifest import Predecessor
 
 
@@ -18,15 +19,6 @@ class Standing(StrEnum):
     WAITING = "waiting"
     APPROVED = "approved"
     RETIRED = "retired"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ManifestApproval:
-    """One administrator's approval; `key_sha256` is the digest of the key of his certificate (DER SPKI), in hex."""
-
-    approver: str
-    key_sha256: str
-    approved_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +50,7 @@ class ImportedManifest:
     signed: bytes
     imported_by: str
     imported_at: datetime
-    approvals: tuple[ManifestApproval, ...] = ()
+    approvals: tuple[Approval, ...] = ()
     approved_at: datetime | None = None
     retirement: Retirement | None = None
 

@@ -3,19 +3,16 @@
 Rule: a manifest counts only after enough administrators approved the very same digest within 24 hours: different
 principals with different keys. Retiring takes one administrator and a reason: it can only make this PVA trust less.
 
-NOT known here: who pressed the button when an administrator's certificate was issued. The table of principals knows
-issuer and key of each; whether one of the two approvers operated that issuer stands in the CA's audit log.
+What makes two approvals two is decided in `edge.dual_control`.
 """
 
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Protocol
 
-from pva.appraisal.manifest_records import ImportedManifest, ManifestApproval, Retirement, Standing
+from edge.dual_control import Approval, SameApproverError, with_approval
+from pva.appraisal.manifest_records import ImportedManifest, Retirement, Standing
 from pva.refusals import RefusalCode, RefusalError
-
-APPROVAL_LIFE = timedelta(hours=24)
-"""How long an approval waits for the others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +26,7 @@ class Administrator:
 class ManifestRecords(Protocol):
     """What this use case needs of a store; each call is one transaction with its audit leaf."""
 
-    def approve_manifest(self, digest: bytes, approval: ManifestApproval, *, needed: int) -> ImportedManifest:
+    def approve_manifest(self, digest: bytes, approval: Approval, *, needed: int) -> ImportedManifest:
         """Apply `approved` to the record. Raises RefusalError (its reasons, NOT_FOUND)."""
 
     def retire_manifest(self, digest: bytes, retirement: Retirement) -> ImportedManifest:
@@ -48,7 +45,7 @@ class ManifestApprovalDesk:
 
         Raises RefusalError: no such manifest, retired, or this administrator or this key approved it already.
         """
-        approval = ManifestApproval(approver=by.name, key_sha256=by.key_sha256, approved_at=at)
+        approval = Approval(approver=by.name, key_sha256=by.key_sha256, approved_at=at)
         return self.records.approve_manifest(digest, approval, needed=self.needed)
 
     def retire(self, digest: bytes, *, reason: str, by: str, at: datetime) -> ImportedManifest:
@@ -56,7 +53,7 @@ class ManifestApprovalDesk:
         return self.records.retire_manifest(digest, Retirement(by=by, at=at, reason=reason))
 
 
-def approved(record: ImportedManifest, approval: ManifestApproval, *, needed: int) -> ImportedManifest:
+def approved(record: ImportedManifest, approval: Approval, *, needed: int) -> ImportedManifest:
     """The record with one more approval; it counts when the young ones of different people and keys are enough.
 
     An approval that waited too long is replaced by a new one of the same administrator.
@@ -71,16 +68,11 @@ def approved(record: ImportedManifest, approval: ManifestApproval, *, needed: in
         )
     if record.standing is Standing.APPROVED:
         return record
-    young = tuple(
-        each for each in record.approvals if approval.approved_at - each.approved_at <= APPROVAL_LIFE
-    )
-    for each in young:
-        if approval.approver == each.approver or approval.key_sha256 == each.key_sha256:
-            raise RefusalError(
-                RefusalCode.APPROVER_NOT_ANOTHER,
-                subject=f"manifest {record.id!r}",
-                reason=f"{each.approver!r} approved it at {each.approved_at:%Y-%m-%dT%H:%M:%SZ}",
-            )
-    approvals = (*young, approval)
+    try:
+        approvals = with_approval(record.approvals, approval)
+    except SameApproverError as error:
+        raise RefusalError(
+            RefusalCode.APPROVER_NOT_ANOTHER, subject=f"manifest {record.id!r}", reason=str(error)
+        ) from None
     enough = len(approvals) >= needed
     return replace(record, approvals=approvals, approved_at=approval.approved_at if enough else None)

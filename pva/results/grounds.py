@@ -14,12 +14,13 @@ from typing import Any, Final, Self
 
 from cryptography import x509
 
+from edge.dual_control import Approval
 from messages.runtime_policy import VerifiedRuntimePolicy
 from pva.appraisal.continuity import DeviceHistory, ImaProgress, Sighting
 from pva.appraisal.credential import Supplier
 from pva.appraisal.known import Kept
 from pva.appraisal.manifest_chain import ChainedManifest, ManifestChain
-from pva.appraisal.manifest_records import ManifestApproval, Retirement
+from pva.appraisal.manifest_records import Retirement
 from pva.appraisal.policy import AppraisalPolicy
 from pva.appraisal.runtime_policies import RuntimePolicies
 from pva.policies.facts import PolicyFacts
@@ -39,7 +40,7 @@ class LinkOnRecord:
 
     digest: bytes
     imported_at: datetime
-    approvals: tuple[ManifestApproval, ...]
+    approvals: tuple[Approval, ...]
     approved_at: datetime | None
     retirement: Retirement | None
 
@@ -162,7 +163,7 @@ def read_chain(part: bytes) -> ChainOnRecord:
         LinkOnRecord(
             **{
                 **link,
-                "approvals": tuple(ManifestApproval(**each) for each in link["approvals"]),
+                "approvals": tuple(Approval(**each) for each in link["approvals"]),
                 "retirement": None if link["retirement"] is None else Retirement(**link["retirement"]),
             }
         )

@@ -12,12 +12,13 @@ from typing import Any
 import sqlalchemy as sa
 
 from edge.database import transaction
+from edge.dual_control import Approval
 from edge.ledger import SALT_BYTES
 from edge.process import RandomBytes
 from edge.serialization import repeated
 from pva.appraisal.known import KnownManifests
 from pva.appraisal.manifest_chain import LINE_MAX, ChainedManifest, ManifestChain
-from pva.appraisal.manifest_records import ImportedManifest, ManifestApproval, Retirement
+from pva.appraisal.manifest_records import ImportedManifest, Retirement
 from pva.manifests.approvals import approved
 from pva.manifests.recognition import check_record, no_such_manifest
 from pva.refusals import RefusalCode, RefusalError
@@ -68,7 +69,7 @@ class ManifestStore:
             self._audit(connection, "manifest-imported", manifest, facts=facts, at=manifest.imported_at)
 
     @repeated
-    def approve_manifest(self, digest: bytes, approval: ManifestApproval, *, needed: int) -> ImportedManifest:
+    def approve_manifest(self, digest: bytes, approval: Approval, *, needed: int) -> ImportedManifest:
         """See `pva.manifests.approvals.ManifestRecords`."""
         table, manifests = tables.manifest_approvals, tables.manifests
         with transaction(self._engine) as connection:
@@ -188,7 +189,7 @@ def _verified(row: sa.RowMapping, *, before: sa.RowMapping | None, known: KnownM
 
 
 def _link(
-    row: sa.RowMapping, *, verified: VerifiedManifest, approvals: tuple[ManifestApproval, ...]
+    row: sa.RowMapping, *, verified: VerifiedManifest, approvals: tuple[Approval, ...]
 ) -> ChainedManifest:
     """A row as a link of a chain."""
     return ChainedManifest(
@@ -209,15 +210,15 @@ def _retirement(row: sa.RowMapping) -> Retirement | None:
 
 def _approvals(
     connection: sa.Connection, digests: Sequence[bytes] | None
-) -> Mapping[bytes, tuple[ManifestApproval, ...]]:
+) -> Mapping[bytes, tuple[Approval, ...]]:
     """The approvals of these manifests, or of all, by digest, oldest first."""
     given = tables.manifest_approvals
     query = sa.select(given).order_by(given.c.approved_at, given.c.approver)
     if digests is not None:
         query = query.where(given.c.digest.in_(digests))
-    by_digest: dict[bytes, tuple[ManifestApproval, ...]] = {}
+    by_digest: dict[bytes, tuple[Approval, ...]] = {}
     for row in connection.execute(query).mappings():
-        approval = ManifestApproval(
+        approval = Approval(
             approver=row["approver"], key_sha256=row["key_sha256"], approved_at=row["approved_at"]
         )
         by_digest[row["digest"]] = (*by_digest.get(row["digest"], ()), approval)
@@ -243,7 +244,7 @@ def _record(connection: sa.Connection, digest: bytes) -> ImportedManifest:
     return found[0]
 
 
-def _record_of(row: sa.RowMapping, *, approvals: tuple[ManifestApproval, ...]) -> ImportedManifest:
+def _record_of(row: sa.RowMapping, *, approvals: tuple[Approval, ...]) -> ImportedManifest:
     manifest = read_unverified(row["signed"])  # what it says is shown, and verified anew where it counts
     return ImportedManifest(
         digest=row["digest"],

@@ -9,11 +9,13 @@ from datetime import datetime
 from http import HTTPStatus
 from typing import Any, Protocol
 
-from flask import Flask, Response, jsonify, request
+from flask import Flask, request
 
 from edge.audit_log import AuditLog
-from edge.bodies import json_body
+from edge.description_pages import add_description
+from edge.idempotency import AnswerStore, keep_answers, repeatable
 from edge.log_pages import add_log_pages
+from edge.operations import Told, answers, takes
 from edge.principals import (
     PrincipalTable,
     current_principal,
@@ -36,7 +38,9 @@ from pva.updates.approvals import ApprovalDesk
 from pva.updates.next_states import NextStateDesk
 from pva.updates.rollouts import RolloutDesk
 from pva.watching.watches import WatchDesk
+from pva.web.answers import AskedAnswer, SupplierAnswer, SuppliersAnswer, ValidationAnswer
 from pva.web.bodies import SupplierBody, ValidationBody
+from pva.web.descriptions import OPERATOR_API
 from pva.web.manifests import add_manifests
 from pva.web.policies import add_policies
 from pva.web.relying_parties import add_approvals, add_signed_requests
@@ -69,6 +73,7 @@ class OperatorDesks:
     policies: PolicyDesk
     results: ReissueDesk
     exports: ExportDesk
+    answers: AnswerStore
     log: AuditLog | None = None
 
 
@@ -110,6 +115,8 @@ def operator_app(
             at=clock(),
         )
 
+    keep_answers(app, desks.answers, clock=clock)
+    add_description(app, OPERATOR_API)
     register_refusals(app, on_refusal=on_refusal)
     enforce_access(app, principals=principals)
     return app
@@ -118,8 +125,11 @@ def operator_app(
 def _add_recognition(app: Flask, recognition: RecognitionDesk, clock: Clock) -> None:
     @app.post("/v1/suppliers")
     @require("admin")
-    def recognise_supplier() -> tuple[Response, int]:
-        body = json_body(SupplierBody)
+    @repeatable
+    @takes(SupplierBody)
+    @answers(SupplierAnswer, HTTPStatus.CREATED)
+    def recognise_supplier(body: SupplierBody) -> Told:
+        """Recognise a supplier by its root, with its models and where its status is."""
         supplier = recognition.recognise(
             name=body.supplier,
             root_pem=body.root.encode(),
@@ -128,19 +138,24 @@ def _add_recognition(app: Flask, recognition: RecognitionDesk, clock: Clock) -> 
             by=current_principal().name,
             at=clock(),
         )
-        return jsonify(_supplier(supplier)), HTTPStatus.CREATED
+        return _supplier(supplier)
 
     @app.get("/v1/suppliers")
     @require("admin", "auditor", "es", "sho", "dpf")
-    def list_suppliers() -> Response:
-        return jsonify(suppliers=[_supplier(each) for each in recognition.suppliers()])
+    @answers(SuppliersAnswer)
+    def list_suppliers() -> Told:
+        """List the recognised suppliers."""
+        return {"suppliers": [_supplier(each) for each in recognition.suppliers()]}
 
 
 def _add_validations(app: Flask, desk: RequestDesk, clock: Clock) -> None:
     @app.post("/v1/validations")
     @require("sho")
-    def ask_for_validation() -> tuple[Response, int]:
-        body = json_body(ValidationBody)
+    @repeatable
+    @takes(ValidationBody)
+    @answers(AskedAnswer, HTTPStatus.CREATED)
+    def ask_for_validation(body: ValidationBody) -> Told:
+        """Ask for a look at a device, for no order."""
         caller = current_principal()
         wish = ValidationWish(
             device_id=body.device_id,
@@ -150,15 +165,14 @@ def _add_validations(app: Flask, desk: RequestDesk, clock: Clock) -> None:
             audience=tuple(body.audience),
         )
         asked = desk.ask(wish, tenant=caller.tenant, requester=caller.name, at=clock())
-        return jsonify(request_id=asked.id, expires_at=_moment(asked.expires_at)), HTTPStatus.CREATED
+        return {"request_id": asked.id, "expires_at": _moment(asked.expires_at)}
 
     @app.get("/v1/validations/<request_id>")
     @require("sho")
-    def show_validation(request_id: str) -> Response:
-        progress = desk.progress(request_id, tenant=current_principal().tenant, at=clock())
-        answer = jsonify(_progress(progress))
-        answer.headers["Cache-Control"] = "no-store"
-        return answer
+    @answers(ValidationAnswer)
+    def show_validation(request_id: str) -> Told:
+        """Show where a validation stands, and its signed result once there is one."""
+        return _progress(desk.progress(request_id, tenant=current_principal().tenant, at=clock()))
 
 
 def _supplier(supplier: RecognisedSupplier) -> dict[str, Any]:

@@ -112,7 +112,11 @@ class World:
             )
         )
         app.register_blueprint(certificate_routes(certification))
-        app.register_blueprint(status_routes(self.revocation, self.house.holds, self.house.renewals))
+        app.register_blueprint(
+            status_routes(
+                self.revocation, self.house.holds, self.house.renewals, suspensions=self.house.suspensions
+            )
+        )
         register_problems(app, PROBLEMS)
         principals = PrincipalTable.load(folder / "principals.json", anchors=folder / "anchors.pem")
         enforce_access(app, principals=principals)

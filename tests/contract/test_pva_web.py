@@ -10,11 +10,13 @@ from flask import Flask
 from werkzeug.test import TestResponse
 
 from edge.http_protocol import PEER_CERTIFICATE
+from edge.idempotency import SqlAnswers
 from edge.principals import PrincipalTable, routes_of
 from edge.refused import AnonymousRefusals
 from messages.evidence import encode_evidence
 from pva.manifests.recognition import RecognitionDesk
 from pva.refusals import REFUSALS, RefusalCode, RefusalError
+from pva.store.tables import kept_answers
 from pva.store.updates import UpdateStore
 from pva.updates.next_states import NextStateDesk
 from pva.updates.rollouts import RolloutDesk
@@ -24,6 +26,7 @@ from pva.web.device import device_app
 from pva.web.operator import OperatorDesks, operator_app
 from standards.pki import oids
 from standards.rats.fields import encode_base64url
+from tests.applications import own_routes
 from tests.contract.certificates import Certificates
 from tests.contract.test_pva_store import sqlite_engine
 from tests.fakes.pki import NOW
@@ -78,6 +81,7 @@ class Service:
                     watches_max=2,
                 ),
                 rollouts=RolloutDesk(records=updates),
+                answers=SqlAnswers(engine, kept_answers),
                 next_states=NextStateDesk(
                     records=updates,
                     successors=ChainSuccessors(chain_of=self.world.references.manifest_chain),
@@ -133,7 +137,8 @@ def problem(response: TestResponse, code: RefusalCode) -> dict[str, Any]:
 
 
 def test_routes_of_the_two_listeners_are_disjoint_and_declared(service: Service) -> None:
-    device, operator = routes_of(service.device), routes_of(service.operator)
+    device = routes_of(service.device)
+    operator = own_routes(service.operator)
     assert device == [
         ("POST", "/v1/challenges", ("device",)),
         ("POST", "/v1/evidence", ("device",)),

@@ -37,6 +37,7 @@ from ca.revocation_lists import RevocationLists
 from ca.rollover import Rollover
 from ca.signing import Signing
 from ca.store import Store, tables
+from ca.suspensions import Suspensions
 from ca.tpm_makers import TpmMakers
 from edge.database import engine_for, transaction
 from edge.ledger import verify_entry
@@ -270,6 +271,11 @@ class CaHouse:
             publish=self.revocation.publish_list,
             recovery_life=timedelta(hours=24),
         )
+
+    @property
+    def suspensions(self) -> Suspensions:
+        """The use cases around suspensions."""
+        return Suspensions(store=self.store, clock=self.clock)
 
     @property
     def rollover(self) -> Rollover:

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from edge.dual_control import Approval
 from pva.appraisal.known import KnownManifests
 from pva.appraisal.manifest_chain import LINE_MAX, ChainedManifest, ManifestChain
-from pva.appraisal.manifest_records import ImportedManifest, ManifestApproval, Retirement
+from pva.appraisal.manifest_records import ImportedManifest, Retirement
 from pva.manifests.approvals import approved
 from pva.manifests.recognition import RecognisedSupplier, check_record, no_such_manifest
 from pva.refusals import RefusalCode, RefusalError
@@ -42,7 +43,7 @@ class MemoryReferences:
         """See `pva.manifests.recognition.RecognitionStore`."""
         return tuple(sorted(self.by_digest.values(), key=lambda each: (each.imported_at, each.digest)))
 
-    def approve_manifest(self, digest: bytes, approval: ManifestApproval, *, needed: int) -> ImportedManifest:
+    def approve_manifest(self, digest: bytes, approval: Approval, *, needed: int) -> ImportedManifest:
         """See `pva.manifests.approvals.ManifestRecords`."""
         self.by_digest[digest] = approved(self._held(digest), approval, needed=needed)
         return self.by_digest[digest]

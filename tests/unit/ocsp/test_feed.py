@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import pytest
 from cryptography import x509
 
-from clients.ca_status import ChangePage, IssuingCa, StatusChange
+from clients.ca_status import NOTHING_SUSPENDED, ChangePage, IssuingCa, StatusChange, Suspensions
 from edge.http_client import UnreachableError
 from ocsp.delegation import LIST_EVERY, RETRY_EVERY, DelegateKeeper, DelegationError, check_delegate
 from ocsp.feed import PAUSE_FIRST, PAUSE_MAX, FeedReader
@@ -60,6 +60,7 @@ class MemoryChangeStore:
     applied: list[int] = field(default_factory=list)
     as_of: datetime | None = None
     last: StatusChange | None = None
+    suspended: Suspensions = NOTHING_SUSPENDED
 
     def follows(self, previous: StatusChange | None) -> bool:
         return self.last in {None, previous}
@@ -71,8 +72,14 @@ class MemoryChangeStore:
         return self.place
 
     def apply(
-        self, changes: Iterable[StatusChange], *, next_seq: int, as_of: datetime | None
+        self,
+        changes: Iterable[StatusChange],
+        *,
+        next_seq: int,
+        as_of: datetime | None,
+        suspensions: Suspensions,
     ) -> list[StatusChange]:
+        self.suspended = suspensions
         for each in changes:
             self.applied.append(each.seq)
             self.last = each

@@ -54,6 +54,10 @@ class AtOnce:
     def __init__(self, answers: Answers, *, full: bool) -> None:
         self.answers, self.full = answers, full
 
+    @property
+    def waiting(self) -> int:
+        return 0
+
     def submit(self, wanted: Wanted) -> "asyncio.Future[Kept] | None":
         if self.full:
             return None

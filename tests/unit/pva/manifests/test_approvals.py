@@ -4,8 +4,9 @@ from datetime import timedelta
 
 import pytest
 
+from edge.dual_control import APPROVAL_LIFE
 from pva.appraisal.manifest_records import ImportedManifest, Standing
-from pva.manifests.approvals import APPROVAL_LIFE, Administrator
+from pva.manifests.approvals import Administrator
 from pva.refusals import RefusalCode, RefusalError
 from standards.rats.manifest import Predecessor
 from tests.fakes.pki import NOW
