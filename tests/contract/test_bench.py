@@ -93,7 +93,7 @@ def test_the_responder_is_measured_against_its_own_constant() -> None:
     assert once["bare"] > once["nonce"]
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_a_service_of_two_nodes_is_measured_with_targets_and_verdicts() -> None:
     if programs() is None:
         absent("PostgreSQL", remedy="apt-get install postgresql")
