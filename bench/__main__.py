@@ -71,6 +71,10 @@ def main() -> int:
         return verify.main(sys.argv[2:])
     if sys.argv[1:2] == ["ocsp"]:
         return ocsp.main(sys.argv[2:])
+    if sys.argv[1:2] == ["service"]:
+        from bench import service  # noqa: PLC0415 - it needs a database, which the others do without
+
+        return service.main(sys.argv[2:])
     if sys.argv[1:2] == ["tre"]:
         return tre.main(sys.argv[2:])
     parser = argparse.ArgumentParser(prog="./dev bench", description="measure the hot paths")

@@ -57,6 +57,13 @@ class PostgreSql:
                 raise RuntimeError((self.folder / "log").read_text()[-2000:])
             time.sleep(0.05)
 
+    @property
+    def pid(self) -> int:
+        """Process id of the server that runs."""
+        if self._server is None:
+            raise RuntimeError("the server does not run")
+        return self._server.pid
+
     def new_database(self) -> str:
         """URL of an empty database."""
         name = f"test_{next(self._numbers)}"

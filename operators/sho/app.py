@@ -235,10 +235,7 @@ def _listeners(parts: Parts, registrar: Registrar, validation: Validation) -> tu
         registrar=registrar,
         validation=validation,
         states=StateDesk(
-            store=parts.store,
-            operator=settings.id,
-            pvas=frozenset(parts.pvas),
-            anchors=parts.anchors,
+            store=parts.store, operator=settings.id, pvas=frozenset(parts.pvas), anchors=parts.anchors
         ),
         receipts=ReceiptDesk(
             store=parts.store,

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from bench.issuance import TARGET_PER_S, Size, rates
+from tests.contract.postgresql import programs
+from tests.tools import absent
 
 ROOT = Path(__file__).parents[2]
 
@@ -89,3 +91,20 @@ def test_the_responder_is_measured_against_its_own_constant() -> None:
     (once,) = told["rounds"]
     assert once["constant_get"] > 0
     assert once["bare"] > once["nonce"]
+
+
+@pytest.mark.timeout(900)
+def test_a_service_of_two_nodes_is_measured_with_targets_and_verdicts() -> None:
+    if programs() is None:
+        absent("PostgreSQL", remedy="apt-get install postgresql")
+    small = ("--seconds", "2", "--devices", "4", "--workers", "2", "--many", "50")
+    done = bench("service", "-o", "json", *small)
+    assert done.returncode == 0, done.stderr
+    figures = {one["name"]: one for one in json.loads(done.stdout)}
+    assert figures["validations in all runs"]["value"] > 0
+    rate = figures["validations a CPU second of the nodes"]
+    assert rate["met"] == (rate["value"] >= 300)
+    assert figures["  CPU ms of the nodes each"]["value"] > 0
+    assert figures["  CPU ms of PostgreSQL each"]["value"] > 0
+    assert figures["p99 in ms at 70% of that"]["target"] == "< 250"
+    assert figures["a CPU second, 50 devices in the store"]["met"] is not None

@@ -166,7 +166,12 @@ class PvaService:
 
     def evidence(self, device: AttestingDevice, credential: x509.Certificate) -> EvidenceMessage:
         """The answer of a device to a fresh challenge."""
-        token, challenge = self.challenge(device)
+        token, _ = self.challenge(device)
+        return self.answer(device, token, credential)
+
+    def answer(self, device: AttestingDevice, token: str, credential: x509.Certificate) -> EvidenceMessage:
+        """The answer of a device to a challenge that it verifies."""
+        challenge = read_claims(self.verified(token, eku=oids.EKU_CHALLENGE, typ=CHALLENGE_TYPE))
         return device.evidence(challenge, token=token, chain=self.supplier.chain(credential))
 
     def now(self) -> datetime:

@@ -1,0 +1,358 @@
+"""A service of two PVAs on PostgreSQL: `./dev bench service` (whole validations by a fleet of software AKs).
+
+A validation is what an operator and a device do: request, challenge, evidence, each over TLS and at another node than
+the one before, until the result is on record with its audit leaf. What is counted is the CPU time of the nodes; that of
+PostgreSQL stands beside it, and that of the devices, their responder and this program does not count. On a machine that
+is busy with others CPU time grows somewhat, and times from question to answer grow much: measure on one that is not.
+"""
+
+import argparse
+import json
+import os
+import signal
+import socket
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import sqlalchemy as sa
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from clients.pva import PvaDeviceClient, PvaOperatorClient
+from edge.http_client import HttpClient
+from lab.keyring import make_log_key
+from lab.postgresql import PostgreSql
+from messages.evidence import encode_evidence
+from standards.pki.extensions import ExpectedSystemState
+from tests.contract.postgresql import running_postgresql
+from tests.end_to_end.pva_service import ROOT, PvaService
+from tests.fakes.attesting_device import AttestingDevice
+from tests.fakes.credentials import MODEL, hw_type
+from tests.fakes.pva_world import reference_manifest
+
+TARGET_PER_CPU_S = 300.0
+TARGET_P99_MS = 250.0
+LOAD_SHARE = 0.7
+REST_S = 10.0
+IDLE_CONNECTIONS = 40
+SAME_SHARE = 0.8
+"""A rate within this part of another one counts as unchanged."""
+LOG = '[audit_log]\nname = "bench.example.net/log"\nkey = "log-key/log.key"\npassphrase_file = "log-key/passphrase"\n'
+_TICK_S = 1 / os.sysconf("SC_CLK_TCK")
+_FILL = """
+INSERT INTO devices SELECT encode(sha256(('bench' || number)::bytea), 'hex'), supplier, hw_type,
+  decode('000b', 'hex') || sha256(('name' || number)::bytea), qualified_signer, storage_key_name,
+  generation_counter_name, generation_counter, clock, reset_count, restart_count, clock_safe, unsafe_since,
+  firmware_version, credential_sha256, credential_not_before, svn_highest, seen_at, revision,
+  ima_count, ima_value, ima_reset_count, ima_restart_count, ima_policy
+FROM (SELECT * FROM devices LIMIT 1) AS one CROSS JOIN generate_series(1, :count) AS number
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """What was measured, and what it is held against; `met` is None where it is not."""
+
+    name: str
+    value: float
+    target: str = ""
+    met: bool | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Member:
+    """A device of the fleet with its credential."""
+
+    device: AttestingDevice
+    credential: x509.Certificate
+
+
+@dataclass(slots=True)
+class Run:
+    """What a run counted: validations, their times at the service in milliseconds, and CPU seconds of each side."""
+
+    seconds: float = 0.0
+    times_ms: list[float] = field(default_factory=list)
+    nodes_s: float = 0.0
+    database_s: float = 0.0
+    generator_s: float = 0.0
+    errors: list[str] = field(default_factory=list)
+
+    @property
+    def count(self) -> int:
+        """Validations on record."""
+        return len(self.times_ms)
+
+    @property
+    def per_cpu_second(self) -> float:
+        """Validations a CPU second of the nodes."""
+        return self.count / self.nodes_s
+
+    @property
+    def p99_ms(self) -> float:
+        """Of a hundred validations, ninety-nine took no longer."""
+        ordered = sorted(self.times_ms)
+        return ordered[min(len(ordered) - 1, len(ordered) * 99 // 100)]
+
+
+class Fleet:
+    """Two nodes with one store, and devices that are validated at both."""
+
+    def __init__(self, folder: Path, database: PostgreSql, *, devices: int) -> None:
+        """Start both nodes; every device is known to the responder, none was seen yet."""
+        self.pva = PvaService(folder, more=LOG)
+        make_log_key(folder / "log-key", "bench.example.net/log")
+        config = folder / "pva.toml"
+        self.url, text = database.new_database(), config.read_text()
+        config.write_text(text.replace(f"sqlite:///{folder}/pva.db", self.url))
+        self.postmaster = database.pid
+        self.pva.start()
+        first = self.pva.process, self.pva.urls
+        self.pva.start()
+        self.nodes = (first, (self.pva.process, self.pva.urls))
+        state = self._recognised()
+        boots = [AttestingDevice(ek_seed=b"%d" % number) for number in range(devices)]
+        self.members = [Member(device=each, credential=self.pva.credential(each, state)) for each in boots]
+        self._asked = 0
+        self._lock = threading.Lock()
+
+    def close(self) -> None:
+        """End everything."""
+        for process, _ in self.nodes:
+            process.send_signal(signal.SIGTERM)
+            process.wait(30)
+            if process.stdout is not None:
+                process.stdout.close()
+        self.pva.close()
+
+    def fill(self, count: int) -> None:
+        """Put so many other devices into the store, as if each had been validated before."""
+        engine = sa.create_engine(self.url, isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            connection.execute(sa.text(_FILL), {"count": count})
+            connection.execute(sa.text("ANALYZE devices"))
+        engine.dispose()
+
+    def run(self, *, seconds: float, workers: int, per_second: float | None = None) -> Run:
+        """Validate for a while: as fast as the workers can, or at a steady rate."""
+        made, stop = Run(), threading.Event()
+        share = len(self.members) // workers
+        threads = [
+            threading.Thread(
+                target=self._work,
+                args=(made, stop, self.members[number * share : (number + 1) * share], number),
+                kwargs={"pause_s": None if per_second is None else workers / per_second},
+            )
+            for number in range(workers)
+        ]
+        before, began = self._cpu(), time.perf_counter()
+        for each in threads:
+            each.start()
+        time.sleep(seconds)
+        stop.set()
+        for each in threads:
+            each.join()
+        made.seconds = time.perf_counter() - began
+        nodes, database, generator = (after - first for after, first in zip(self._cpu(), before, strict=True))
+        made.nodes_s, made.database_s, made.generator_s = nodes, database, generator
+        return made
+
+    def rest(self, *, seconds: float) -> float:
+        """CPU seconds a second that both nodes take while nobody asks."""
+        before, began = self._cpu()[0], time.perf_counter()
+        time.sleep(seconds)
+        return (self._cpu()[0] - before) / (time.perf_counter() - began)
+
+    @contextmanager
+    def idle(self, count: int) -> Iterator[None]:
+        """So many connections to each node that say nothing, not even a handshake."""
+        with ExitStack() as stack:
+            for _, urls in self.nodes:
+                for _ in range(count):
+                    port = urlsplit(urls["device"]).port or 0
+                    stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=10))
+            yield
+
+    def _work(
+        self,
+        made: Run,
+        stop: threading.Event,
+        members: Sequence[Member],
+        number: int,
+        *,
+        pause_s: float | None,
+    ) -> None:
+        here, there = self.nodes[number % 2][1], self.nodes[(number + 1) % 2][1]
+        tls = self.pva.certificates
+        operator = PvaOperatorClient(HttpClient(here["operator"], tls=tls.tls("sho")))
+        asking = PvaDeviceClient(HttpClient(there["device"], tls=tls.tls()))
+        answering = PvaDeviceClient(HttpClient(here["device"], tls=tls.tls()))
+        due = time.perf_counter()
+        try:
+            while not stop.is_set():
+                for member in members:
+                    if stop.is_set():
+                        return
+                    if pause_s is not None:
+                        due = max(due + pause_s, time.perf_counter() - pause_s)
+                        time.sleep(max(0.0, due - time.perf_counter()))
+                    made.times_ms.append(self._validate(member, operator, asking, answering))
+        except Exception as error:  # noqa: BLE001 - a rate that leaves out what failed would be another rate
+            made.errors.append(f"{type(error).__name__}: {error}")
+            stop.set()
+
+    def _validate(
+        self, member: Member, operator: PvaOperatorClient, asking: PvaDeviceClient, answering: PvaDeviceClient
+    ) -> float:
+        """One validation; the milliseconds that the service took for it."""
+        member.device = member.device.later()
+        with self._lock:
+            self._asked += 1
+            nonce = self._asked.to_bytes(32, "big")
+        began = time.perf_counter()
+        operator.request_validation(device_id=member.device.device_id, nonce=nonce, audience=["t"])
+        token = asking.challenge(member.device.device_id)
+        served = time.perf_counter() - began
+        evidence = encode_evidence(self.pva.answer(member.device, token, member.credential))
+        began = time.perf_counter()
+        if answering.submit_evidence(evidence).status != "affirming":
+            raise ValueError("a good device was not affirmed")
+        return (served + time.perf_counter() - began) * 1000
+
+    def _cpu(self) -> tuple[float, float, float]:
+        nodes = sum(_cpu_of(process.pid) for process, _ in self.nodes)
+        database = sum(_cpu_of(pid) for pid in (self.postmaster, *_children(self.postmaster)))
+        return nodes, database, time.process_time()
+
+    def _recognised(self) -> ExpectedSystemState:
+        now = self.pva.now().replace(microsecond=0)
+        manifest = reference_manifest(
+            AttestingDevice(),
+            supplier="t",
+            valid_from=now - timedelta(days=1),
+            valid_to=now + timedelta(days=1),
+        )
+        root = self.pva.supplier.root.certificate.public_bytes(Encoding.PEM).decode()
+        self.pva.operator("admin").recognise_supplier(
+            supplier="t", root_pem=root, models={MODEL: hw_type()}, ocsp_url=self.pva.responder.url
+        )
+        entry = self.pva.operator("supplier").import_manifest(self.pva.sign(manifest))
+        for administrator in ("admin", "admin-2"):
+            self.pva.operator(administrator).approve_manifest(entry.digest)
+        return ExpectedSystemState(
+            manifest_id=entry.id, manifest_digest=bytes.fromhex(entry.digest), svn=entry.svn
+        )
+
+
+def _cpu_of(pid: int) -> float:
+    """CPU seconds of a process, and of those children of it that have ended."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return sum(int(each) for each in fields[11:15]) * _TICK_S
+
+
+def _children(parent: int) -> Iterator[int]:
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            if int(stat.read_text().rpartition(")")[2].split()[1]) == parent:
+                yield int(stat.parent.name)
+        except OSError:
+            continue
+
+
+def figures(*, seconds: float, devices: int, many: int, workers: int) -> list[Figure]:
+    """Everything, in the order in which it was measured."""
+    with (
+        running_postgresql(durable=True) as database,
+        tempfile.TemporaryDirectory(dir=ROOT / ".pva" / "tmp") as name,
+    ):
+        fleet = Fleet(Path(name), database, devices=devices)
+        try:
+            first = _whole(fleet.run(seconds=seconds, workers=workers))  # connections, caches, plans
+            rest = fleet.rest(seconds=min(seconds, REST_S))
+            few = _whole(fleet.run(seconds=seconds, workers=workers))
+            with fleet.idle(IDLE_CONNECTIONS):
+                idle = _whole(fleet.run(seconds=seconds, workers=workers))
+            rate = LOAD_SHARE * few.count / few.seconds
+            paced = _whole(fleet.run(seconds=seconds, workers=workers, per_second=rate))
+            fleet.fill(many)
+            full = _whole(fleet.run(seconds=seconds, workers=workers))
+        finally:
+            fleet.close()
+    done = few.count
+    return [
+        Figure(
+            name="validations in all runs", value=sum(each.count for each in (first, few, idle, paced, full))
+        ),
+        Figure(
+            name="validations a CPU second of the nodes",
+            value=round(few.per_cpu_second, 1),
+            target=f">= {TARGET_PER_CPU_S:.0f}",
+            met=few.per_cpu_second >= TARGET_PER_CPU_S,
+        ),
+        Figure(name="  CPU ms of the nodes each", value=round(few.nodes_s / done * 1000, 2)),
+        Figure(name="  CPU ms a second of both nodes at rest", value=round(rest * 1000, 1)),
+        Figure(name="  CPU ms of PostgreSQL each", value=round(few.database_s / done * 1000, 2)),
+        Figure(
+            name="  CPU ms of devices, responder, callers each", value=round(few.generator_s / done * 1000, 2)
+        ),
+        Figure(name="validations a second on this machine now", value=round(few.count / few.seconds, 1)),
+        Figure(
+            name=f"p99 in ms at {LOAD_SHARE:.0%} of that",
+            value=round(paced.p99_ms, 1),
+            target=f"< {TARGET_P99_MS:.0f}",
+            met=paced.p99_ms < TARGET_P99_MS,
+        ),
+        _unchanged(f"a CPU second, {IDLE_CONNECTIONS} idle connections a node", idle, beside=few),
+        _unchanged(f"a CPU second, {many:,} devices in the store", full, beside=few),
+    ]
+
+
+def _whole(run: Run) -> Run:
+    if run.errors or not run.count:
+        raise RuntimeError(f"not every validation succeeded: {run.errors}")
+    return run
+
+
+def _unchanged(name: str, run: Run, *, beside: Run) -> Figure:
+    least = SAME_SHARE * beside.per_cpu_second
+    return Figure(
+        name=name,
+        value=round(run.per_cpu_second, 1),
+        target=f">= {least:.1f}",
+        met=run.per_cpu_second >= least,
+    )
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(prog="./dev bench service", description="two PVAs on PostgreSQL")
+    parser.add_argument("-o", "--output", choices=("text", "json"), default="text")
+    parser.add_argument("--seconds", type=float, default=20.0, help="length of each run (20)")
+    parser.add_argument("--devices", type=int, default=1_000, help="devices that are validated (1000)")
+    parser.add_argument(
+        "--many", type=int, default=1_000_000, help="others that the store is filled with (1000000)"
+    )
+    parser.add_argument("--workers", type=int, default=8, help="callers at once (8)")
+    given = parser.parse_args(arguments)
+    if given.devices < given.workers:
+        parser.error("expected a device for each worker")
+    told = figures(seconds=given.seconds, devices=given.devices, many=given.many, workers=given.workers)
+    if given.output == "json":
+        sys.stdout.write(json.dumps([asdict(each) for each in told], indent=2) + "\n")
+        return 0
+    sys.stdout.write(f"{'figure':<52}{'value':>12}{'target':>12}   met\n")
+    for each in told:
+        verdict = {True: "yes", False: "NO", None: ""}[each.met]
+        sys.stdout.write(f"{each.name:<52}{each.value:>12,}{each.target:>12}   {verdict}\n")
+    return 0
