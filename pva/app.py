@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import click
+import sqlalchemy as sa
 
 from edge.audit_log import log_work, open_log
 from edge.client_revocation import client_table
@@ -26,6 +27,7 @@ from pva.appraisal.known import Known
 from pva.appraisal.runtime_policies import RuntimePolicyError
 from pva.composition import (
     WiringError,
+    open_crl_book,
     open_next_states,
     open_reissues,
     open_request_desk,
@@ -36,10 +38,15 @@ from pva.composition import (
     open_watching,
     policy_now,
     signing_keys,
+    trust_list_sources,
 )
 from pva.couriers import courier_to_ca, couriers, open_post_room, renewals
 from pva.manifests.approvals import ManifestApprovalDesk
+from pva.manifests.proposals import ProposalDesk
 from pva.manifests.recognition import RecognitionDesk
+from pva.manifests.supplier_crls import CrlBook
+from pva.manifests.suspensions import SuspensionDesk
+from pva.manifests.trust_lists import TrustListDesk
 from pva.policies.desk import PolicyDesk
 from pva.recheck.exporting import ExportDesk
 from pva.results.explanation import ExplanationDesk
@@ -59,12 +66,14 @@ from pva.updates.rollouts import RolloutDesk
 from pva.validation import Verifier
 from pva.web.device import device_app
 from pva.web.operator import CallerRefusals, OperatorDesks, operator_app
+from pva.web.suppliers import SupplierDesks
 from standards.pki.errors import PkiError
 from standards.pki.fingerprints import decode_pem_certificates
 from standards.rats.corim import MANIFEST_BYTES_MAX
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 RETENTION_INTERVAL_S = 3_600
+CRL_INTERVAL_S = 1.0
 _USAGE_OR_SETTINGS = 2
 """Exit status of a process that cannot be started as asked."""
 
@@ -114,7 +123,8 @@ def build_service(settings: PvaSettings) -> PvaService:
     store = open_store(settings, engine)
     records = ResultStore(engine, random_bytes=system_random)
     policies = PolicyStore(engine, random_bytes=system_random)
-    references = ReferenceStore(engine, random_bytes=system_random)
+    references = _references(settings, engine)
+    suppliers = _supplier_desks(settings, engine, references)
     anchors = decode_pem_certificates(settings.operators_root.read_bytes())
     keys = signing_keys(settings, anchors)
     runtime_policies = open_runtime_policies(settings, references)
@@ -132,7 +142,7 @@ def build_service(settings: PvaSettings) -> PvaService:
     verifier = Verifier(
         store=store,
         references=references,
-        status_of=open_status_source(settings),
+        status_of=open_status_source(settings, crls=suppliers.crls),
         policy=policy,
         challenge_certificate=keys["challenge_key"].chain[0],
         challenge_anchors=anchors,
@@ -155,7 +165,7 @@ def build_service(settings: PvaSettings) -> PvaService:
             day_key=day_key,
             anchors=anchors,
         ),
-        recognition=RecognitionDesk(store=references, policy=policy),
+        suppliers=suppliers,
         log=log,
         watches=watching.desk,
         explanations=ExplanationDesk(records=records, references=references, anchors=anchors),
@@ -170,12 +180,35 @@ def build_service(settings: PvaSettings) -> PvaService:
         listeners=_listeners(settings, desks=desks, verifier=verifier, callers=store),
         periodic=(
             _retention(records),
+            _crl_work(suppliers.crls),
             *couriers(post_room),
             *(Periodic(name="status-asks", interval_s=0, work=each.wait_and_deliver) for each in to_ca),
             *watching.periodic,
             *renewals(settings, RenewalStore(engine, random_bytes=system_random)),
             *log_work(settings.audit_log, log),
         ),
+    )
+
+
+def _references(settings: PvaSettings, engine: sa.Engine) -> ReferenceStore:
+    sources = trust_list_sources(settings)
+    return ReferenceStore(engine, random_bytes=system_random, sources=sources)
+
+
+def _supplier_desks(settings: PvaSettings, engine: sa.Engine, references: ReferenceStore) -> SupplierDesks:
+    proposals = ProposalDesk(records=references, needed=settings.manifest_approvals)
+    return SupplierDesks(
+        recognition=RecognitionDesk(store=references, policy=settings.policy(), proposals=proposals),
+        suspensions=SuspensionDesk(records=references, proposals=proposals),
+        trust_lists=TrustListDesk(records=references, proposals=proposals, sources=references.sources),
+        proposals=proposals,
+        crls=open_crl_book(engine, references),
+    )
+
+
+def _crl_work(crls: CrlBook) -> Periodic:
+    return Periodic(
+        name="supplier-crls", interval_s=CRL_INTERVAL_S, work=lambda: crls.refresh(at=system_clock())
     )
 
 

@@ -47,6 +47,7 @@ from pva.settings import PvaSettings
 from standards.pki.fingerprints import spki_sha256
 from tests.contract.certificates import Certificates
 from tests.end_to_end.lab_services import running_network
+from tests.end_to_end.supplier_routes import SUPPLIERS
 
 Routes = dict[tuple[str, str], tuple[str, ...]]
 EVERYBODY = tuple(sorted(ROLES))
@@ -113,6 +114,7 @@ TABLES: dict[tuple[str, str], Routes] = {
         ("POST", "/v1/evidence"): ("device",),
     },
     ("pva", "operator"): {
+        **SUPPLIERS,
         ("GET", "/v1/manifests"): ("admin", "auditor", "dpf", "es", "sho"),
         ("GET", "/v1/manifests/<digest>"): ("admin", "auditor", "dpf", "es", "sho"),
         ("GET", "/v1/suppliers"): ("admin", "auditor", "dpf", "es", "sho"),

@@ -65,6 +65,15 @@ ELSEWHERE: Final = frozenset(
     {
         ("PVA", "POST", "/v1/suppliers"),
         ("PVA", "GET", "/v1/suppliers"),
+        ("PVA", "GET", "/v1/proposals"),
+        ("PVA", "POST", "/v1/proposals/<digest>/approvals"),
+        ("PVA", "GET", "/v1/trust-lists"),
+        ("PVA", "GET", "/v1/trust-lists/<issuer>"),
+        ("PVA", "POST", "/v1/trust-lists"),
+        ("PVA", "POST", "/v1/trust-list-checks"),
+        ("PVA", "POST", "/v1/suspensions"),
+        ("PVA", "GET", "/v1/suspensions"),
+        ("PVA", "POST", "/v1/suspensions/<suspension_id>/lifting"),
         ("PVA", "POST", "/v1/manifests"),
         ("PVA", "GET", "/v1/manifests"),
         ("PVA", "GET", "/v1/manifests/<digest>"),
@@ -170,7 +179,9 @@ def applications() -> dict[str, Flask]:
         requests=desk,
         signed_requests=desk,
         approvals=desk,
-        recognition=desk,
+        suppliers=SimpleNamespace(
+            recognition=desk, suspensions=desk, trust_lists=desk, proposals=desk, crls=desk
+        ),
         watches=desk,
         explanations=desk,
         policies=desk,

@@ -1,0 +1,266 @@
+"""Suppliers on the operator listener: recognition, trust lists, suspensions, and what administrators agree on.
+
+Rule: what makes this PVA trust more takes the administrators that the settings ask for, each with a key of his own; what
+makes it trust less takes one.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from http import HTTPStatus
+from typing import Any, Final
+
+from flask import Flask, Response, jsonify
+
+from edge.bodies import binary_body, json_body
+from edge.principals import current_key_sha256, current_principal, require
+from edge.process import Clock
+from messages.trust_list import (
+    TRUST_LIST_BYTES_MAX,
+    ListedCrl,
+    accreditation_claims,
+    supplier_claims,
+)
+from pva.manifests.approvals import Administrator
+from pva.manifests.proposals import Proposal, ProposalDesk
+from pva.manifests.recognised import RecognisedSupplier, listed
+from pva.manifests.recognition import RecognitionDesk, RecognitionWish
+from pva.manifests.supplier_crls import CrlBook, CrlState, HeldCrl
+from pva.manifests.suspensions import SupplierSuspension, SuspensionDesk
+from pva.manifests.trust_lists import ImportedTrustList, TrustListDesk
+from pva.refusals import RefusalCode, RefusalError
+from pva.web.bodies import SupplierBody, SuspensionBody
+from standards.pki.fingerprints import certificate_sha256
+
+JOSE: Final = "application/jose"
+_DIGEST_BYTES: Final = 32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SupplierDesks:
+    """The use cases around suppliers."""
+
+    recognition: RecognitionDesk
+    suspensions: SuspensionDesk
+    trust_lists: TrustListDesk
+    proposals: ProposalDesk
+    crls: CrlBook
+
+
+def add_supply(app: Flask, desks: SupplierDesks, clock: Clock) -> None:
+    """Add the routes of all of them."""
+    add_suppliers(app, desks.recognition, clock, crls=desks.crls)
+    add_suspensions(app, desks.suspensions, clock)
+    add_trust_lists(app, desks.trust_lists, clock)
+    add_proposals(app, desks.proposals, clock)
+
+
+def add_suppliers(app: Flask, recognition: RecognitionDesk, clock: Clock, *, crls: CrlBook) -> None:
+    """Add the routes of recognition; `crls` tells how the lists of suppliers without a responder stand."""
+
+    @app.post("/v1/suppliers")
+    @require("admin")
+    def recognise_supplier() -> tuple[Response, int]:
+        body = json_body(SupplierBody)
+        wish = RecognitionWish(
+            name=body.supplier,
+            root_pem=body.root.encode(),
+            models=body.models,
+            ocsp_url=body.ocsp_url or "",
+            crls=tuple((each.issuing_ca.encode(), each.url) for each in body.crls),
+            tre_level_min=body.tre_level_min,
+        )
+        return _agreed(recognition.recognise(wish, by=_administrator(), at=clock()))
+
+    @app.get("/v1/suppliers")
+    @require("admin", "auditor", "es", "sho", "dpf")
+    def list_suppliers() -> Response:
+        at, held = clock(), {each.issuer_sha256: each for each in crls.held()}
+        return jsonify(
+            suppliers=[
+                {**_supplier(each), "crls": [_crl(crl, held, at=at) for crl in each.crls]}
+                for each in recognition.suppliers()
+            ]
+        )
+
+
+def add_suspensions(app: Flask, desk: SuspensionDesk, clock: Clock) -> None:
+    """Add the routes of suspensions."""
+
+    @app.post("/v1/suspensions")
+    @require("admin")
+    def suspend_supplier() -> tuple[Response, int]:
+        body = json_body(SuspensionBody)
+        made = desk.suspend(
+            body.supplier, model=body.model, reason=body.reason, by=current_principal().name, at=clock()
+        )
+        return jsonify(_suspension(made)), HTTPStatus.CREATED
+
+    @app.get("/v1/suspensions")
+    @require("admin", "auditor", "es", "sho", "dpf")
+    def list_suspensions() -> Response:
+        return jsonify(suspensions=[_suspension(each) for each in desk.suspensions()])
+
+    @app.post("/v1/suspensions/<suspension_id>/lifting")
+    @require("admin")
+    def lift_suspension(suspension_id: str) -> tuple[Response, int]:
+        return _agreed(desk.lift(suspension_id, by=_administrator(), at=clock()))
+
+
+def add_trust_lists(app: Flask, desk: TrustListDesk, clock: Clock) -> None:
+    """Add the routes of trust lists."""
+
+    @app.post("/v1/trust-lists")
+    @require("admin", "overseer", "sho", "dpf")
+    def import_trust_list() -> tuple[Response, int]:
+        caller = current_principal()
+        only_of = None if caller.role == "admin" else (caller.role, caller.tenant)
+        imported, proposal = desk.import_list(_token(), only_of=only_of, by=_administrator(), at=clock())
+        told = {**_trust_list(imported), "proposal": None if proposal is None else _proposal(proposal)}
+        waits = proposal is not None and proposal.done_at is None
+        return jsonify(told), HTTPStatus.ACCEPTED if waits else HTTPStatus.CREATED
+
+    @app.post("/v1/trust-list-checks")
+    @require("admin", "overseer", "sho", "dpf")
+    def check_trust_list() -> Response:
+        return jsonify(_trust_list(desk.check(_token(), by=current_principal().name, at=clock())))
+
+    @app.get("/v1/trust-lists")
+    @require("admin", "auditor", "overseer", "es", "sho", "dpf")
+    def list_trust_lists() -> Response:
+        return jsonify(trust_lists=[_trust_list(each) for each in desk.lists()])
+
+    @app.get("/v1/trust-lists/<issuer>")
+    @require("admin", "auditor", "overseer", "es", "sho", "dpf")
+    def show_trust_list(issuer: str) -> Response:
+        for each in desk.lists():
+            if each.content.issuer == issuer:
+                return Response(each.token, content_type=JOSE)
+        raise RefusalError(
+            RefusalCode.NOT_FOUND, subject=f"trust list of {issuer[:128]!r}", reason="none is on record"
+        )
+
+
+def add_proposals(app: Flask, desk: ProposalDesk, clock: Clock) -> None:
+    """Add the routes of what administrators agree on."""
+
+    @app.get("/v1/proposals")
+    @require("admin", "auditor")
+    def list_proposals() -> Response:
+        return jsonify(proposals=[_proposal(each) for each in desk.proposals()])
+
+    @app.post("/v1/proposals/<digest>/approvals")
+    @require("admin")
+    def approve_proposal(digest: str) -> tuple[Response, int]:
+        return _agreed(desk.approve(_digest(digest), by=_administrator(), at=clock()))
+
+
+def _administrator() -> Administrator:
+    return Administrator(name=current_principal().name, key_sha256=current_key_sha256())
+
+
+def _agreed(proposal: Proposal) -> tuple[Response, int]:
+    done = proposal.done_at is not None
+    return jsonify(_proposal(proposal)), HTTPStatus.CREATED if done else HTTPStatus.ACCEPTED
+
+
+def _token() -> str:
+    # what is not ASCII is no token; it becomes characters that the token's decoder refuses
+    return binary_body(JOSE, bytes_max=TRUST_LIST_BYTES_MAX).decode("ascii", errors="replace")
+
+
+def _digest(text: str) -> bytes:
+    try:
+        digest = bytes.fromhex(text)
+    except ValueError:
+        digest = b""
+    if len(digest) != _DIGEST_BYTES:
+        raise RefusalError(
+            RefusalCode.NOT_FOUND, subject="proposal", reason="expected a SHA-256 digest in hexadecimal"
+        )
+    return digest
+
+
+def _supplier(supplier: RecognisedSupplier) -> dict[str, Any]:
+    held = supplier.accreditation
+    return {
+        "supplier": supplier.name,
+        "root_sha256": certificate_sha256(supplier.root),
+        "models": dict(supplier.models),
+        "ocsp_url": supplier.ocsp_url,
+        "tre_level_min": supplier.tre_level_min,
+        "accreditation": None if held is None else _accreditation(accreditation_claims(held), supplier),
+        "source": supplier.source,
+        "listed_until": _moment(supplier.listed_until),
+        "recognised_by": supplier.recognised_by,
+        "recognised_at": _moment(supplier.recognised_at),
+        "suspensions": [
+            {"model": each.model, "since": _moment(each.since), "reason": each.reason}
+            for each in supplier.suspensions
+        ],
+        "listed": supplier_claims(listed(supplier)),
+    }
+
+
+def _crl(listed_crl: ListedCrl, held: Mapping[bytes, HeldCrl], *, at: datetime) -> dict[str, Any]:
+    """How a list stands that the status of credentials is read in."""
+    found = held.get(bytes.fromhex(certificate_sha256(listed_crl.issuer)))
+    return {
+        "url": listed_crl.url,
+        "issuer": listed_crl.issuer.subject.rfc4514_string(),
+        "state": (CrlState.MISSING if found is None else found.state(at)).value,
+        "number": None if found is None or found.number is None else str(found.number),
+        "next_update": None if found is None else _moment(found.next_update),
+        "fault": None if found is None else found.fault,
+    }
+
+
+def _accreditation(claims: Mapping[str, Any], supplier: RecognisedSupplier) -> dict[str, Any]:
+    """For people: the times as text."""
+    held = supplier.accreditation
+    times = {} if held is None else {"from": _moment(held.valid_from), "to": _moment(held.valid_to)}
+    return {**claims, **times}
+
+
+def _suspension(found: SupplierSuspension) -> dict[str, Any]:
+    return {
+        "id": found.id,
+        "supplier": found.supplier,
+        "model": found.model,
+        "batch": None,
+        "reason": found.reason,
+        "suspended_by": found.suspended_by,
+        "suspended_at": _moment(found.suspended_at),
+        "approvals": [],
+        "lifted_at": _moment(found.lifted_at),
+    }
+
+
+def _trust_list(imported: ImportedTrustList) -> dict[str, Any]:
+    content = imported.content
+    return {
+        "issuer": content.issuer,
+        "role": imported.role,
+        "sequence": content.sequence,
+        "issued_at": _moment(content.issued_at),
+        "expires_at": _moment(content.expires_at),
+        "suppliers": [each.name for each in content.suppliers],
+        "digest": imported.digest.hex(),
+        "imported_by": imported.imported_by,
+        "imported_at": _moment(imported.imported_at),
+    }
+
+
+def _proposal(proposal: Proposal) -> dict[str, Any]:
+    return {
+        "digest": proposal.digest.hex(),
+        "kind": proposal.kind.value,
+        "subject": proposal.subject,
+        "proposed_at": _moment(proposal.proposed_at),
+        "approvals": [{"by": each.approver, "at": _moment(each.approved_at)} for each in proposal.approvals],
+        "done_at": _moment(proposal.done_at),
+    }
+
+
+def _moment(at: datetime | None) -> str | None:
+    return None if at is None else f"{at:%Y-%m-%dT%H:%M:%SZ}"
