@@ -161,9 +161,7 @@ def build_service(settings: PvaSettings) -> PvaService:
         requests=requests,
         signed_requests=SignedRequestDesk(requests=requests, anchors=anchors, issuer=settings.issuer),
         approvals=ApprovalDesk(
-            records=ApprovalStore(engine, random_bytes=system_random),
-            day_key=day_key,
-            anchors=anchors,
+            records=ApprovalStore(engine, random_bytes=system_random), day_key=day_key, anchors=anchors
         ),
         suppliers=suppliers,
         log=log,

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from flask import Flask
 
+from ca.accreditations import Accreditations
 from ca.batch_feeds import BatchFeeds
 from ca.batches import Batches
 from ca.bulk_issuance import BulkIssuance
@@ -50,6 +51,7 @@ class OperatorDesk:
     renewals: Renewals
     holds: Holds
     suspensions: Suspensions
+    accreditations: Accreditations
     lists: RevocationLists
     rollover: Rollover
     est: Est
@@ -77,7 +79,7 @@ def operator_app(desk: OperatorDesk, *, principals: PrincipalTable) -> Flask:
     app.register_blueprint(
         status_routes(desk.revocation, desk.holds, desk.renewals, suspensions=desk.suspensions)
     )
-    app.register_blueprint(suspension_routes(desk.suspensions))
+    app.register_blueprint(suspension_routes(desk.suspensions, desk.accreditations))
     if desk.log is not None:
         add_log_pages(app, desk.log)
     register_problems(app, PROBLEMS, on_refusal=refusal_recorder(desk.ledger, clock=desk.clock))

@@ -2,6 +2,7 @@
 
 from flask import Blueprint
 
+from ca.accreditations import Accreditations
 from ca.callers import Caller
 from ca.errors import NotFoundError
 from ca.holds import Holds
@@ -12,15 +13,25 @@ from ca.revocation import Revocation
 from ca.suspensions import Scope, Suspensions
 from ca.web import bodies
 from ca.web.answers import Answer, caller, number_of, serial_of
-from edge.bodies import json_body
+from edge.bodies import binary_body, json_body
 from edge.principals import current_key_sha256, require
+from messages.trust_list import TRUST_LIST_BYTES_MAX
 
 CHANGES_LIMIT = 500
+JOSE = "application/jose"
 
 
-def suspension_routes(suspensions: Suspensions) -> Blueprint:
-    """A supplier suspends what is his; only administrators lift it, two of them."""
+def suspension_routes(suspensions: Suspensions, accreditations: Accreditations) -> Blueprint:
+    """A supplier suspends what is his; only administrators lift it, two of them, and a newer list what time ended."""
     routes = Blueprint("suspensions", __name__)
+
+    @routes.post("/v1/trust-lists")
+    @require("admin", "overseer")
+    def import_trust_list() -> Answer:
+        # what is not ASCII is no token; it becomes characters that the token's decoder refuses
+        token = binary_body(JOSE, bytes_max=TRUST_LIST_BYTES_MAX).decode("ascii", errors="replace")
+        made = accreditations.import_list(token, caller=caller())
+        return {"accreditations": [bodies.accreditation_body(each) for each in made]}, 201
 
     @routes.post("/v1/suspensions")
     @require("es", "admin")

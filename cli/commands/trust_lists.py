@@ -82,12 +82,23 @@ def check(invocation: Invocation, *, path: Path) -> None:
 
 @trust_list.command("import")
 @click.argument("path", type=file_in, metavar="FILE")
+@click.option(
+    "--to", "place", type=click.Choice(["pva", "ca"]), default="pva", show_default=True, help="Who gets it."
+)
 @pass_invocation
-def import_list(invocation: Invocation, *, path: Path) -> None:
-    """Hand a signed trust list to the PVA (admin, or its issuer); it takes the place of its issuer's last one.
+def import_list(invocation: Invocation, *, path: Path, place: str) -> None:
+    """Hand a signed trust list to the PVA or the CA (admin, or its issuer); it takes the place of its issuer's last one.
 
-    A list of the PVA's administrators counts once another one of them has approved it.
+    A list of the PVA's administrators counts once another one of them has approved it. A CA takes lists of overseers alone: it
+    suspends suppliers whose audit is over, until a newer list says more.
     """
+    if place == "ca":
+        token = read_token(path, bytes_max=TRUST_LIST_BYTES_MAX)
+        rows = [
+            {"supplier": supplier, "accredited_until": until}
+            for supplier, until in invocation.ca_suspensions().import_trust_list(token)
+        ]
+        invocation.answer(Answer(outcome="imported", members={"suppliers": rows}))
     made = invocation.pva_suppliers().import_trust_list(read_token(path, bytes_max=TRUST_LIST_BYTES_MAX))
     members = _entry(made)
     waits = made.proposal is not None and made.proposal.done_at is None

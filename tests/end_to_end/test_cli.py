@@ -148,7 +148,16 @@ class Reader:
         shutil.copy(self.folder / "operators-root.pem", place)
         with (place / "pva.toml").open("a") as settings:
             settings.write(FILES["trust-lists.toml"])
-        self.scene.services.restart("pva")
+        ca = self.scene.site.role("ca")
+        shutil.copy(self.folder / "operators-root.pem", ca / "overseers-root.pem")
+        with (ca / "ca.toml").open("a") as settings:
+            settings.write(FILES["overseers.toml"].replace("operators-root.pem", "overseers-root.pem"))
+        for name in ("ca", "pva"):
+            self.scene.services.restart(name)
+
+    def _after_trust_list_import(self, answer: dict[str, Any]) -> None:
+        assert answer["outcome"] == "imported"
+        assert SUPPLIER in json.dumps(answer["suppliers"])
 
     def _after_trust_list_diff(self, answer: dict[str, Any]) -> None:
         """Before the import all but root, models and address are new; what was exported says the same."""

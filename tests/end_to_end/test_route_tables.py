@@ -78,6 +78,7 @@ TABLES: dict[tuple[str, str], Routes] = {
         ("GET", "/v1/status-changes"): ("ocsp",),
         ("GET", "/v1/suspensions"): ("admin", "auditor", "es"),
         ("POST", "/v1/suspensions"): ("admin", "es"),
+        ("POST", "/v1/trust-lists"): ("admin", "overseer"),
         ("POST", "/v1/suspensions/<suspension_id>/lifting"): ("admin",),
         ("GET", "/v1/batch-feeds/<feed>"): ("es",),
         ("POST", "/v1/batch-feeds"): ("es",),
