@@ -19,7 +19,7 @@ from edge.process import configure_logging, system_clock
 from ocsp.app import public_app, public_listener
 from ocsp.delegates import Delegate, DelegateDirectory, Issuer
 from ocsp.feed import FeedReader
-from ocsp.responder import DEFAULT_POLICY
+from ocsp.judgement import DEFAULT_POLICY
 from ocsp.store import SqlStatusStore
 
 FEED_INTERVAL_S = 0.25

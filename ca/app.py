@@ -9,14 +9,16 @@ import click
 from ca.composition import HOLDER_BYTES, CertificationAuthority, compose
 from ca.errors import CaError
 from ca.settings import CaSettings
+from ca.store import MIGRATIONS
 from ca.web.est import EST_BODY_BYTES_MAX
 from edge.audit_log import log_work
 from edge.database_faults import DatabaseError
 from edge.http_server import Listener, ListenerError, serve
 from edge.keys import KeyFileError, KeyTokenError
+from edge.management import open_management
 from edge.periodic import Periodic
 from edge.principals import PrincipalTableError
-from edge.process import configure_logging
+from edge.process import configure_logging, system_clock
 from edge.settings import SettingsError, load_settings
 from messages.batch import BATCH_BYTES_MAX
 from messages.enrollment import ENROLLMENT_BYTES_MAX
@@ -64,6 +66,7 @@ def run(settings: CaSettings) -> None:
         ],
         role=ROLE,
         profile=settings.profile,
+        management=open_management(settings, migrations=MIGRATIONS, clock=system_clock),
         periodic=[
             Periodic(
                 name="crl",

@@ -11,6 +11,7 @@ from pydantic import Field, StringConstraints
 from edge.audit_log import AuditLogSettings
 from edge.database_faults import DatabaseUrl
 from edge.listener_settings import ListenerSettings, OperatorListenerSettings, TlsListenerSettings
+from edge.management import ManagementSettings
 from edge.settings import Settings, SettingsPath
 
 _HttpUrl = Annotated[
@@ -66,6 +67,7 @@ class CaSettings(Settings):
 
     profile: Literal["production", "lab"] = "production"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    management: ManagementSettings | None = None
     database: DatabaseUrl
     keys: SettingsPath
     passphrase_file: SettingsPath

@@ -14,6 +14,7 @@ from cli.commands.batches import batch
 from cli.commands.certificates import certificate
 from cli.commands.credentials import credential
 from cli.commands.devices import device
+from cli.commands.doctoring import doctor
 from cli.commands.est import est
 from cli.commands.issuing_cas import issuing_ca
 from cli.commands.keys import key
@@ -26,6 +27,7 @@ from cli.commands.proposals import proposal
 from cli.commands.result_bundles import result
 from cli.commands.roots import root
 from cli.commands.runtime_policies import runtime_policy
+from cli.commands.serving import serve
 from cli.commands.suppliers import supplier
 from cli.commands.suspensions import COMMANDS as SUSPENSIONS
 from cli.commands.trust_lists import trust_list
@@ -86,6 +88,8 @@ for each in (
     watch,
     result,
     log,
+    serve,
+    doctor,
 ):
     main.add_command(each)
 for more in (*MANIFEST_DRAFTS, *MANIFEST_DECISIONS):

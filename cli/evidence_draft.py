@@ -185,7 +185,12 @@ def _left_out(
 
 
 def _tre_image(log: EventLog, *, bank: int) -> str | None:
-    words = (kernel_command_line(log, bank=bank) or "").split()
+    return tre_image_named(kernel_command_line(log, bank=bank) or "")
+
+
+def tre_image_named(command_line: str) -> str | None:
+    """The one TRE image that a kernel command line names; None where it names none or several."""
+    words = command_line.split()
     images = [each.removeprefix(_TRE_PARAMETER) for each in words if each.startswith(_TRE_PARAMETER)]
     return images[0] if len(images) == 1 else None
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from cli.evidence_draft import Draft
+from cli.evidence_draft import Draft, tre_image_named
 from standards.boot_log.algorithms import BANKS, BANKS_BY_NAME
 from standards.boot_log.encode import Measurement, build_event_log
 from standards.boot_log.portable_executable import Image, decode_image
@@ -27,8 +27,9 @@ _OF_SECTIONS: Final = (
     "whether the PVA asks for PCR 11 to 13 (pcr_selection): it refuses a manifest with registers that it does not ask for",
     "whether user space leaves PCR 11 alone: boot phases (systemd-pcrphase) extend it, and no firmware's log shows them",
     "PCR 12 and 13 are expected untouched: no command line from a menu, no credentials, no extensions",
-    "the TRE's digest is looked for in the command line of PCR 8, where a unified image measures nothing",
+    "the TRE's image counts as measured while PCR 4, 11 and 12 all have their values: the PVA has to ask for all three",
 )
+_NO_TRE_IMAGE: Final = "the command line in the unified image names no TRE image (pva.tre=): the scope tre will be a warning at best"
 _OF_THE_REST: Final = (
     "PCR 0 to 3 and 7 (firmware, setup, Secure Boot with shim's variables) are the machine's: learn them from a good one",
     "PCR 8 and 9 of GRUB (its commands, every file that it reads) are not predicted: look for the digests listed here in a good boot",
@@ -57,6 +58,7 @@ def draft_release(release: Release, *, bank_names: Sequence[str]) -> Draft:
     """
     banks = [BANKS_BY_NAME[name].id for name in bank_names]
     images = [(name, decode_image(data)) for name, data in release.images]
+    tre_image = _tre_image(images[-1][1]) if images and release.unified else None
     measurements: list[Measurement] = []
     untouched: tuple[int, ...] = ()
     if images and release.unified:
@@ -75,14 +77,21 @@ def draft_release(release: Release, *, bank_names: Sequence[str]) -> Draft:
         log=log,
         left_out={},
         components=_components(release, images=images, bank=max(banks, key=lambda each: BANKS[each].size)),
-        tre_image=None,
+        tre_image=tre_image,
         decisions=(
             "id, supplier, models, svn and version of the release; for an update valid_from, valid_to and predecessor",
             *(_OF_IMAGES if images else ()),
             *(_OF_SECTIONS if release.unified else ()),
+            *((_NO_TRE_IMAGE,) if release.unified and tre_image is None else ()),
             *_OF_THE_REST,
         ),
     )
+
+
+def _tre_image(unified: Image) -> str | None:
+    """What the command line inside of a unified image names."""
+    lines = [unified.content(each) for each in unified.sections if each.name == ".cmdline"]
+    return tre_image_named(lines[0].decode("utf-8", "replace").rstrip("\x00")) if len(lines) == 1 else None
 
 
 def _inner_kernel(image: Image) -> Image:

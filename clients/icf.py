@@ -11,7 +11,8 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from edge.http_client import HttpClient
-from standards.aka.milenage import KEY_SIZE, RAND_SIZE, RES_SIZE, MilenageKey
+from standards.aka.functions import RAND_SIZE
+from standards.aka.milenage import KEY_SIZE, RES_SIZE, MilenageKey
 from standards.aka.vectors import AUTN_SIZE, AuthenticationVector
 from standards.rats.fields import Fields
 

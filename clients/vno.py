@@ -10,7 +10,7 @@ from typing import Final
 from urllib.parse import quote
 
 from edge.http_client import HttpClient
-from standards.aka.milenage import RAND_SIZE
+from standards.aka.functions import RAND_SIZE
 from standards.aka.vectors import AUTN_SIZE
 from standards.rats.fields import Fields
 

@@ -83,6 +83,11 @@ class AuditLog:
         self._engine, self._ledger = engine, ledger
         self._signer, self._clock = signer, clock
 
+    @property
+    def verifier(self) -> VerifierKey:
+        """What its checkpoints are verified with."""
+        return self._signer.verifier
+
     def sequence_all(self) -> None:
         """Put every leaf that waits into the tree. Raises AuditLogError."""
         while self.sequence() == BATCH:

@@ -93,7 +93,7 @@ def _postgresql(url: sa.URL) -> sa.Engine:
         _check_passfile(Path(passfile))
     waiting = {name: value for name, value in _WAITING.items() if name not in url.query}
     try:
-        return sa.create_engine(
+        engine = sa.create_engine(
             url,
             connect_args=waiting,
             pool_pre_ping=True,
@@ -108,6 +108,8 @@ def _postgresql(url: sa.URL) -> sa.Engine:
             "PostgreSQL needs the extra `postgres`: pip install 'open-pva[postgres]', "
             f"or name a SQLite file as the database ({error})"
         ) from None
+    sa.event.listen(engine, "connect", _prepare_postgresql)
+    return engine
 
 
 def _check_passfile(path: Path) -> None:
@@ -135,6 +137,13 @@ def _prepare_sqlite(connection: DBAPIConnection, _entry: ConnectionPoolEntry) ->
     cursor.close()
 
 
+def _prepare_postgresql(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
+    # arrays travel as they are: as text, each of their values would be searched for what has to be quoted
+    from psycopg.types.array import ListBinaryDumper  # noqa: PLC0415  # of the extra `postgres`
+
+    connection.adapters.register_dumper(list, ListBinaryDumper)
+
+
 def _begin_sqlite(connection: sa.Connection) -> None:
     write = connection.get_execution_options().get(_WRITE, True)
     connection.exec_driver_sql(f"PRAGMA query_only={'OFF' if write else 'ON'}")
@@ -160,10 +169,10 @@ def transaction(engine: sa.Engine, *, write: bool = True) -> Iterator[sa.Connect
         yield connection
 
 
-def point_reader(
+def row_reader(
     engine: sa.Engine, query: sa.Select[Any]
-) -> Callable[[Mapping[str, object]], Sequence[Any] | None]:
-    """Ask `query`, which finds at most one row, again and again, with other values for its `bindparam`s.
+) -> Callable[[Mapping[str, object]], Sequence[Sequence[Any]]]:
+    """Ask `query`, which finds a few rows, again and again, with other values for its `bindparam`s.
 
     The one exception to the rule above, for hot paths: on a SQLite file the question goes to a connection of its
     own that cannot write, without the ceremony of a transaction, which costs thirty times as much; one SELECT sees
@@ -172,9 +181,9 @@ def point_reader(
     """
     if engine.dialect.name != "sqlite" or engine.url.database in {None, "", ":memory:"}:
 
-        def ask_in_transaction(values: Mapping[str, object]) -> Sequence[Any] | None:
+        def ask_in_transaction(values: Mapping[str, object]) -> Sequence[Sequence[Any]]:
             with transaction(engine, write=False) as connection:
-                return connection.execute(query, dict(values)).one_or_none()
+                return connection.execute(query, dict(values)).all()
 
         return ask_in_transaction
     compiled = query.compile(engine)
@@ -186,13 +195,13 @@ def point_reader(
     cursor.execute("PRAGMA query_only=ON")
     lock = threading.Lock()
 
-    def ask(values: Mapping[str, object]) -> Sequence[Any] | None:
+    def ask(values: Mapping[str, object]) -> Sequence[Sequence[Any]]:
         with lock:
             # all of it: a question that is not read to its end would keep the store's old state
             found: list[Sequence[Any]] = cursor.execute(
                 text, tuple(map(values.__getitem__, names))
             ).fetchall()
-        return found[0] if found else None
+        return found
 
     return ask
 

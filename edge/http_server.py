@@ -10,6 +10,7 @@ Each listener has its own application with its own route table; which clients ma
 
 import asyncio
 import contextlib
+import gc
 import inspect
 import ipaddress
 import resource
@@ -17,7 +18,7 @@ import signal
 import socket
 import ssl
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -27,6 +28,7 @@ from a2wsgi import WSGIMiddleware
 
 from edge.http_protocol import PEER_CERTIFICATE, PeerCertificateProtocol
 from edge.keys import check_private_file, read_passphrase
+from edge.metrics import ProcessMetrics
 from edge.octet_server import OctetListener, OctetServer
 from edge.periodic import Periodic, run_periodically
 from edge.process import logger, print_ready
@@ -78,8 +80,9 @@ class Listener:
     """One address and the application behind it.
 
     `app` is a WSGI or an ASGI callable; port 0 takes any free one. `workers` threads serve a WSGI
-    application; `requests_max` may be at work or wait for one. `path_logged` False keeps paths out of the
-    log where they hold what was asked about whom. `beside` is work that the listener needs while it is served.
+    application; `requests_max` may be at work or wait for one. `beside` is work that the listener needs while it is
+    served. A `unix_socket` stands in place of host and port, for its owner and group. `logged` False spares the log
+    a line for each time that this machine looks whether the process lives.
     """
 
     name: str
@@ -90,7 +93,8 @@ class Listener:
     body_bytes_max: int = 64 * 1024
     workers: int = 8
     requests_max: int = 256
-    path_logged: bool = True
+    logged: bool = True
+    unix_socket: Path | None = None
     beside: tuple[Periodic, ...] = ()
 
     @property
@@ -102,6 +106,20 @@ class Listener:
 Ready = Callable[[str, Mapping[str, str]], None]
 
 
+class Attended(Protocol):
+    """What is counted and told of a process while it serves (`edge.management`)."""
+
+    @property
+    def metrics(self) -> ProcessMetrics:
+        """Where requests are counted."""
+
+    def watched(self, tasks: Iterable[Periodic]) -> tuple[Periodic, ...]:
+        """The same work, watched."""
+
+    def listeners(self) -> tuple[Listener, ...]:
+        """Where it is told."""
+
+
 def serve(
     listeners: Sequence[Listener | OctetListener],
     *,
@@ -109,13 +127,17 @@ def serve(
     profile: str = "production",
     ready: Ready = print_ready,
     periodic: Sequence[Periodic] = (),
+    management: Attended | None = None,
 ) -> None:
     """Serve `listeners` until SIGTERM or SIGINT, then let the requests at work finish and return.
 
     `ready(role, {name: url})` is called once all of them accept. In the profile `lab`, whose anchors
     are known to everybody, every host must be a loopback address. `periodic` work runs in threads
-    beside. Raises ListenerError before anything is served.
+    beside, watched by `management`, which has a listener of its own where it is configured. Raises ListenerError
+    before anything is served.
     """
+    metrics = ProcessMetrics() if management is None else management.metrics
+    listeners = [*listeners, *(() if management is None else management.listeners())]
     if profile == "lab":
         for listener in listeners:
             refuse_reachable_host(listener)
@@ -129,18 +151,22 @@ def serve(
         beside = [
             each for listener in listeners if isinstance(listener, Listener) for each in listener.beside
         ]
-        stack.enter_context(run_periodically([*periodic, *beside]))
+        work = [*periodic, *beside]
+        stack.enter_context(run_periodically(work if management is None else management.watched(work)))
 
         async def serve_all() -> None:
             # granian's embedded server belongs to the loop in which it is made
             servers = [
                 OctetServer(listener, bound)
                 if isinstance(listener, OctetListener)
-                else _Server(_config(listener), bound, context)
+                else _Server(_config(listener, metrics), bound, context)
                 for listener, bound, context in zip(listeners, sockets, contexts, strict=True)
             ]
             await _serve_all(servers, lambda: ready(role, urls))
 
+        # what was made until now stays: looking through it again and again would halt everybody for tens of milliseconds
+        gc.collect()
+        gc.freeze()
         asyncio.run(serve_all())
 
 
@@ -231,9 +257,9 @@ async def _serve_all(servers: Sequence[_Server | OctetServer], announce: Callabl
         announce()
 
 
-def _config(listener: Listener) -> uvicorn.Config:
+def _config(listener: Listener, metrics: ProcessMetrics) -> uvicorn.Config:
     config = uvicorn.Config(
-        _guarded(listener),
+        _guarded(listener, metrics),
         http=PeerCertificateProtocol,
         ws="none",
         lifespan="off",
@@ -250,13 +276,14 @@ def _config(listener: Listener) -> uvicorn.Config:
     return config
 
 
-def _guarded(listener: Listener) -> AsgiApp:
+def _guarded(listener: Listener, metrics: ProcessMetrics) -> AsgiApp:
     app = listener.app if _is_asgi(listener.app) else _from_wsgi(listener.app, listener.workers)
     return RequestGuard(
         app,
         listener=listener.name,
         limits=GuardLimits(body_bytes_max=listener.body_bytes_max, requests_max=listener.requests_max),
-        path_logged=listener.path_logged,
+        metrics=metrics,
+        logged=listener.logged,
     )
 
 
@@ -277,6 +304,11 @@ def _from_wsgi(app: Callable[..., Any], workers: int) -> AsgiApp:
 @contextlib.contextmanager
 def bound_socket(listener: Address) -> Iterator[socket.socket]:
     """Socket bound to a listener's address, closed after the block. Raises ListenerError."""
+    unix_socket: Path | None = getattr(listener, "unix_socket", None)
+    if unix_socket is not None:
+        with _bound_unix(listener.name, unix_socket) as made:
+            yield made
+        return
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             listener.host, listener.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -296,14 +328,41 @@ def bound_socket(listener: Address) -> Iterator[socket.socket]:
         yield bound
 
 
+@contextlib.contextmanager
+def _bound_unix(name: str, path: Path) -> Iterator[socket.socket]:
+    """A UNIX socket for its owner and group; one that a process left behind is taken over, a living one is not."""
+    made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    with made:
+        try:
+            if path.is_socket() and not _is_answered(path):
+                path.unlink()
+            made.bind(str(path))
+            path.chmod(0o660)
+        except OSError as error:
+            raise ListenerError(
+                f"listener {name}: cannot listen on {path}: {error.strerror or error}"
+            ) from error
+        try:
+            yield made
+        finally:
+            path.unlink(missing_ok=True)
+
+
+def _is_answered(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        return probe.connect_ex(str(path)) == 0
+
+
 def _url(listener: Listener | OctetListener, bound: socket.socket) -> str:
+    if bound.family == socket.AF_UNIX:
+        return f"unix:{bound.getsockname()}"
     host = f"[{listener.host}]" if ":" in listener.host else listener.host
     return f"{listener.scheme}://{host}:{bound.getsockname()[1]}"
 
 
 def refuse_reachable_host(listener: Address) -> None:
     """Raise ListenerError unless only this machine reaches the listener: for the profile `lab`."""
-    loopback = listener.host == "localhost"
+    loopback = listener.host == "localhost" or getattr(listener, "unix_socket", None) is not None
     with contextlib.suppress(ValueError):
         loopback = loopback or ipaddress.ip_address(listener.host).is_loopback
     if not loopback:

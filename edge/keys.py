@@ -47,6 +47,9 @@ def read_private_file(path: Path) -> bytes:
 
     Refuses a symbolic link, anything but a regular file, a foreign owner, any permission for group or
     others on the file, and write or read permission for them on its folder. Raises KeyFileError.
+
+    In the folder that systemd gives to this service alone (CREDENTIALS_DIRECTORY) root may be the owner, and the
+    group's permissions, under which an access list for the service's user shows, do not count.
     """
     folder = path.absolute().parent
     try:
@@ -55,7 +58,7 @@ def read_private_file(path: Path) -> bytes:
         raise KeyFileError(path, reason=f"folder: {error.strerror}", remedy="check the setting") from None
     try:
         _refuse_reachable_folder(path, folder, os.fstat(at))
-        return _read_at(path, at)
+        return _read_at(path, at, given=_is_given(folder))
     finally:
         os.close(at)
 
@@ -163,12 +166,18 @@ def load_any_private_key(path: Path, *, passphrase_file: Path) -> PrivateKeyType
         ) from None
 
 
+def _is_given(folder: Path) -> bool:
+    """Whether systemd made this folder of credentials for this service."""
+    given = os.environ.get("CREDENTIALS_DIRECTORY", "")
+    return given != "" and folder == Path(given)
+
+
 def _refuse_reachable_folder(path: Path, folder: Path, status: os.stat_result) -> None:
     if status.st_uid not in {os.geteuid(), 0}:
         raise KeyFileError(
             path, reason=f"the folder {folder} belongs to uid {status.st_uid}", remedy="own it"
         )
-    if stat.S_IMODE(status.st_mode) & 0o077:
+    if stat.S_IMODE(status.st_mode) & (0o027 if _is_given(folder) else 0o077):
         raise KeyFileError(
             path,
             reason=f"the folder {folder} has mode {stat.S_IMODE(status.st_mode):04o}, expected 0700",
@@ -192,7 +201,7 @@ def _write_at(name: str, folder: int, data: bytes) -> None:
     os.fsync(folder)
 
 
-def _read_at(path: Path, folder: int) -> bytes:
+def _read_at(path: Path, folder: int, *, given: bool) -> bytes:
     try:
         descriptor = os.open(
             path.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder
@@ -204,11 +213,11 @@ def _read_at(path: Path, folder: int) -> bytes:
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):
             raise KeyFileError(path, reason="is not a regular file", remedy="name the key file itself")
-        if status.st_uid != os.geteuid():
+        if status.st_uid != os.geteuid() and not (given and status.st_uid == 0):
             raise KeyFileError(
                 path, reason=f"belongs to uid {status.st_uid}", remedy=f"chown it to {os.geteuid()}"
             )
-        if stat.S_IMODE(status.st_mode) & 0o177:
+        if stat.S_IMODE(status.st_mode) & (0o137 if given else 0o177):
             mode = f"{stat.S_IMODE(status.st_mode):04o}"
             raise KeyFileError(path, reason=f"has mode {mode}, expected 0600", remedy=f"chmod 600 {path}")
         data = file.read(FILE_BYTES_MAX + 1)

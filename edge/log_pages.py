@@ -7,10 +7,21 @@ Rule: what every admitted caller sees says nothing about anybody (salted digests
 from http import HTTPStatus
 from typing import Any, Final
 
-from flask import Flask, Response, jsonify, request
+from flask import Flask, Response
 
+from edge.api_description import PathParameter
 from edge.audit_log import AuditLog
 from edge.ledger import LedgerEntry
+from edge.operations import (
+    AnswerModel,
+    QueryModel,
+    Sha256,
+    Told,
+    WholeNumber,
+    answers,
+    answers_octets,
+    takes_query,
+)
 from edge.principals import ROLES, require
 from edge.problem_document import Problem, ProblemError
 from standards.merkle.tiles import LEVEL_MAX, TILE_WIDTH, read_tile_path
@@ -20,7 +31,38 @@ from standards.rats.fields import encode_base64url
 _FOR_EVER: Final = "max-age=31536000, immutable"
 _NOW: Final = "no-cache"
 _EVERYBODY: Final = tuple(sorted(ROLES))
-_INDEX_DIGITS: Final = 19
+OCTETS: Final = "application/octet-stream"
+LOG_PARAMETERS: Final = {
+    "level": PathParameter(description="level of the tile, 0 the leaves' own", pattern=r"^[0-9]$"),
+    "tile": PathParameter(
+        description="number of the tile, and `.p/` with its width while it grows",
+        pattern=r"^(x[0-9]{3}/)*[0-9]{3}(\.p/[0-9]{1,3})?$",
+    ),
+    "leaf_hash": PathParameter(description="hash of a leaf (RFC 9162)", pattern=r"^[0-9a-f]{64}$"),
+}
+
+
+class FirstQuery(QueryModel):
+    """From which leaf on; the answer has as many as fit on a page."""
+
+    first: WholeNumber = 0
+
+
+class LogRecordAnswer(AnswerModel):
+    """A leaf with its record and salt (base64url, hexadecimal); what it has no more, or not yet, is left out."""
+
+    leaf_hash: Sha256
+    kind: str
+    subject: str
+    index: int | None = None
+    record: str | None = None
+    salt: str | None = None
+
+
+class LogRecordsAnswer(AnswerModel):
+    """A page of leaves, in the order of the tree."""
+
+    records: list[LogRecordAnswer]
 
 
 def add_log_pages(app: Flask, log: AuditLog) -> None:
@@ -28,7 +70,9 @@ def add_log_pages(app: Flask, log: AuditLog) -> None:
 
     @app.get("/v1/log/checkpoint")
     @require(*_EVERYBODY)
+    @answers_octets("text/plain; charset=utf-8")
     def log_checkpoint() -> Response:
+        """The newest signed checkpoint of the audit log (C2SP tlog-checkpoint)."""
         note = log.checkpoint()
         if note is None:
             raise _missing("checkpoint", "no checkpoint is signed yet", "ask again in a moment")
@@ -36,44 +80,45 @@ def add_log_pages(app: Flask, log: AuditLog) -> None:
 
     @app.get("/v1/log/tile/<int:level>/<path:tile>")
     @require(*_EVERYBODY)
+    @answers_octets(OCTETS)
     def log_tile(level: int, tile: str) -> Response:
+        """Hashes of the log's tree (C2SP tlog-tiles)."""
         number, width = _read_path(tile)
         found = log.tile(level, number, width=width) if level <= LEVEL_MAX else None
         return _tile(found, f"tile {level}/{tile}", width)
 
     @app.get("/v1/log/tile/entries/<path:tile>")
     @require(*_EVERYBODY)
+    @answers_octets(OCTETS)
     def log_entries(tile: str) -> Response:
+        """Leaf hashes of the log (C2SP tlog-tiles)."""
         number, width = _read_path(tile)
         return _tile(log.entries(number, width=width), f"entries {tile}", width)
 
     @app.get("/v1/log/records")
     @require("admin", "auditor")
-    def log_records() -> Response:
-        first = request.args.get("first", "0")
-        if not (first.isascii() and first.isdigit() and len(first) < _INDEX_DIGITS):
-            raise _malformed("first", "expected the index of a leaf", "first=0")
-        found = log.records(first=int(first))
-        answer = jsonify(records=[_record(each) for each in found])
-        answer.headers["Cache-Control"] = "no-store"
-        return answer
+    @takes_query(FirstQuery)
+    @answers(LogRecordsAnswer)
+    def log_records(query: FirstQuery) -> Told:
+        """What the log has on record, from a leaf on."""
+        return {"records": [_record(each) for each in log.records(first=query.first)]}
 
     @app.get("/v1/log/leaves/<leaf_hash>")
     @require("admin", "auditor")
-    def log_leaf(leaf_hash: str) -> Response:
+    @answers(LogRecordAnswer)
+    def log_leaf(leaf_hash: str) -> Told:
+        """One record by the hash of its leaf."""
         found = log.leaf(_read_hash(leaf_hash))
         if found is None:
             raise _missing(f"leaf {leaf_hash}", "this log has no such leaf", "ask the log of another service")
-        answer = jsonify(_record(found))
-        answer.headers["Cache-Control"] = "no-store"
-        return answer
+        return _record(found)
 
 
 def _tile(found: bytes | None, subject: str, width: int) -> Response:
     if found is None:
         raise _missing(subject, "the signed tree is not so large", "read the checkpoint first")
     headers = {"Cache-Control": _FOR_EVER if width == TILE_WIDTH else _NOW}
-    return Response(found, content_type="application/octet-stream", headers=headers)
+    return Response(found, content_type=OCTETS, headers=headers)
 
 
 def _record(entry: LedgerEntry) -> dict[str, Any]:

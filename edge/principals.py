@@ -2,7 +2,8 @@
 
 A principal is a row (role, tenant, name) keyed by the issuer's certificate and the subject's public key,
 both as SHA-256 (D12): names inside certificates decide nothing. The one rule: a route without declared
-access does not start; a certificate without a row gets 403 with the two digests that would register it.
+access does not start; a certificate without a row gets 403 with the two digests that would register it. A browser with a
+certificate shows it for foreign pages too, so what these send changes nothing (`edge.browser_requests`).
 """
 
 import hashlib
@@ -17,8 +18,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from flask import Flask, g, request
 from pydantic import Field, ValidationError
 
+from edge.browser_requests import refuse_other_origins
 from edge.http_protocol import PEER_CERTIFICATE
 from edge.problem_document import Problem, ProblemError
+from edge.request_notes import request_notes
 from edge.settings import Settings
 from standards.pki.fingerprints import UNREADABLE
 
@@ -173,9 +176,12 @@ def enforce_access(app: Flask, *, principals: PrincipalTable | None = None) -> N
     def check() -> None:
         if request.endpoint is None:
             return  # 404 and 405 are answered without asking who it is
-        roles = declared[request.endpoint]
+        roles, notes = declared[request.endpoint], request_notes()
+        notes.route = None if request.url_rule is None else request.url_rule.rule
         if principals is not None and set(roles) & ROLES:
-            g.pva_principal = _admitted(principals, roles)
+            admitted = g.pva_principal = _admitted(principals, roles)
+            notes.role, notes.tenant = admitted.role, admitted.tenant
+            refuse_other_origins()
 
     app.before_request(check)
 

@@ -63,18 +63,27 @@ class ProblemError(Exception):
 
 def invalid_body(error: pydantic.ValidationError) -> Problem:
     """422 that names each member at fault and what was expected, without repeating values."""
-    faults = [
-        f"{'.'.join(map(str, fault['loc'])) or 'the whole'}: {fault['msg']}"
-        for fault in error.errors(include_url=False, include_input=False, include_context=False)
-    ]
     return Problem(
         status=422,
         type="invalid-body",
         title="Unprocessable Content",
-        detail="; ".join(faults),
+        detail=_faults(error),
         subject="body",
         reason="schema",
         remedy="correct the members named and send it again",
+    )
+
+
+def invalid_query(error: pydantic.ValidationError) -> Problem:
+    """400 that names each parameter of the query at fault."""
+    return Problem(
+        status=400,
+        type="invalid-query",
+        title="Bad Request",
+        detail=_faults(error),
+        subject="query",
+        reason="query",
+        remedy="correct the parameters named and send it again",
     )
 
 
@@ -88,4 +97,11 @@ def body_too_large(bytes_max: int) -> Problem:
         subject="body",
         reason="size",
         remedy="send less",
+    )
+
+
+def _faults(error: pydantic.ValidationError) -> str:
+    return "; ".join(
+        f"{'.'.join(map(str, fault['loc'])) or 'the whole'}: {fault['msg']}"
+        for fault in error.errors(include_url=False, include_input=False, include_context=False)
     )

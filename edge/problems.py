@@ -14,6 +14,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 from edge.database_faults import RETRY_AFTER_S, DatabaseUnavailableError
 from edge.problem_document import CONTENT_TYPE, TYPE_PREFIX, Problem, ProblemError
 from edge.process import logger
+from edge.request_notes import request_notes
 
 __all__ = [
     "CONTENT_TYPE",
@@ -43,6 +44,7 @@ def register_problems(app: Flask, table: ProblemTable, *, on_refusal: OnRefusal 
         if isinstance(error, DatabaseUnavailableError):
             return unavailable(error)
         problem = problem_of(error, table)
+        request_notes().problem = problem.type
         if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR and not isinstance(error, ProblemError):
             logger("http").error("unexpected", exc_info=error)
         elif on_refusal is not None:
@@ -66,6 +68,7 @@ def unavailable(error: DatabaseUnavailableError) -> Response:
     """503 with Retry-After: the store is away for a moment."""
     logger("http").warning("store-unavailable", cause=type(error.__cause__).__name__)
     problem = _from_attributes(error, HTTPStatus.SERVICE_UNAVAILABLE, error.reason)
+    request_notes().problem = problem.type
     response = Response(problem.encode(), status=problem.status, content_type=CONTENT_TYPE)
     response.headers["Cache-Control"] = "no-store"
     response.headers["Retry-After"] = str(RETRY_AFTER_S)

@@ -16,6 +16,7 @@ from edge.database_faults import DatabaseUnavailableError
 from edge.problem_document import CONTENT_TYPE, Problem
 from edge.problems import OnRefusal, register_problems, unavailable
 from edge.process import logger
+from edge.request_notes import request_notes
 
 LOGGED_ONE_IN = 100
 RETRY_AFTER_DEFAULT_S = 5
@@ -82,6 +83,7 @@ def register_refusals(app: Flask, *, on_refusal: OnRefusal) -> None:
 
     def refused(refusal: RefusedError) -> Response:
         problem = problem_of_refusal(refusal)
+        request_notes().problem = problem.type
         try:
             on_refusal(problem)
         except DatabaseUnavailableError as away:  # a refusal that cannot go on record is not given

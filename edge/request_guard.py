@@ -2,17 +2,24 @@
 
 The one rule: an application sees a request only when its whole body is in memory, within the listener's
 limit and deadline, so a slow or endless sender costs a little memory for a while and never a worker.
+
+The line says which route was taken, by its template, and for which tenant; not which device it was about (D21), and
+nothing that the request brought.
 """
 
 import asyncio
-import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
+from secrets import token_hex
 from typing import Any
 from urllib.parse import unquote
 
+from structlog.contextvars import bound_contextvars
+
+from edge.metrics import ListenerLoad, ProcessMetrics
 from edge.problem_document import CONTENT_TYPE, Problem, body_too_large
 from edge.process import logger, monotonic_ms
+from edge.request_notes import NOTES, RequestNotes
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -23,9 +30,9 @@ AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 DRAIN_TIMEOUT_S = 2.0
 DRAIN_BYTES_MAX = 4 << 20
 HEAD_BYTES_MAX = 16 * 1024
-LOGGED_PATH_MAX = 120
-_NAMED_IN_PATH = re.compile(r"[0-9A-Fa-f]{32,}")
-"""Digests and serial numbers: a log says which route was taken, not which device it was about (D21)."""
+REQUEST_ID = b"x-request-id"
+"""Header field of every answer, and member of every log line that its request causes."""
+_ID_BYTES = 8
 
 
 class _RefusedError(Exception):
@@ -58,13 +65,22 @@ class GuardLimits:
 class RequestGuard:
     """ASGI wrapper of one listener's application; past its limits 413, 408, 431, or 503 with Retry-After."""
 
-    def __init__(self, app: AsgiApp, *, listener: str, limits: GuardLimits, path_logged: bool = True) -> None:
-        """Wrap `app`; nothing is started."""
+    def __init__(
+        self,
+        app: AsgiApp,
+        *,
+        listener: str,
+        limits: GuardLimits,
+        metrics: ProcessMetrics | None = None,
+        logged: bool = True,
+    ) -> None:
+        """Wrap `app`, counting in `metrics`; nothing is started."""
         self._app = app
         self._listener = listener
         self._limits = limits
-        self._path_logged = path_logged
-        self._requests = 0
+        self._logged = logged
+        self._metrics = metrics or ProcessMetrics()
+        self._load: ListenerLoad = self._metrics.load_of(listener, requests_max=limits.requests_max)
         self._buffered_bytes = 0
         self._log = logger("http")
 
@@ -72,29 +88,47 @@ class RequestGuard:
         """Serve one request."""
         if scope["type"] != "http":
             return
-        scope = _in_origin_form(scope)
+        notes, request_id = RequestNotes(), token_hex(_ID_BYTES)
+        scope = {**_in_origin_form(scope), NOTES: notes}
         started, status = monotonic_ms(), 0
 
         async def noting_send(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                named = [*message.get("headers", ()), (REQUEST_ID, request_id.encode())]
+                message = {**message, "headers": named}
             await send(message)
 
         try:
-            await self._serve(scope, receive, noting_send)
+            with bound_contextvars(request_id=request_id):
+                await self._serve(scope, receive, noting_send)
         except _RefusedError as refusal:
+            notes.problem = refusal.problem.type
             await _refuse(refusal, receive, noting_send)
         except _GoneError:
             pass
         finally:
+            self._account(notes, scope["method"], request_id, status=status, ms=monotonic_ms() - started)
+
+    def _account(self, notes: RequestNotes, method: str, request_id: str, *, status: int, ms: float) -> None:
+        """Count a request that is over, and log its one line."""
+        route = None if notes.route is None else f"{method} {notes.route}"
+        self._metrics.answered(listener=self._listener, route=route, status=status, seconds=ms / 1000)
+        if notes.problem is not None:
+            self._metrics.refused(listener=self._listener, code=notes.problem)
+        if self._logged:
             self._log.info(
                 "request",
+                request_id=request_id,
                 listener=self._listener,
-                method=scope["method"],
-                path=_logged(scope["path"]) if self._path_logged else None,
+                method=method,
+                route=notes.route,
                 status=status,
-                ms=round(monotonic_ms() - started, 1),
+                ms=round(ms, 1),
+                caller=notes.role,
+                tenant=notes.tenant,
+                problem=notes.problem,
             )
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -103,13 +137,13 @@ class RequestGuard:
         body = bytearray()
         try:
             await self._read_into(body, receive)
-            if self._requests >= self._limits.requests_max:
+            if self._load.at_work >= self._limits.requests_max:
                 raise _RefusedError(_overloaded())
-            self._requests += 1
+            self._load.at_work += 1
             try:
                 await self._app(_with_length(scope, len(body)), _once(bytes(body), receive), send)
             finally:
-                self._requests -= 1
+                self._load.at_work -= 1
         finally:
             self._buffered_bytes -= len(body)
 
@@ -147,10 +181,6 @@ def _in_origin_form(scope: Scope) -> Scope:
     _, slash, path = target.partition(b"://")[2].partition(b"/")
     raw_path = slash + path or b"/"
     return {**scope, "raw_path": raw_path, "path": unquote(raw_path.decode("ascii"))}
-
-
-def _logged(path: str) -> str:
-    return _NAMED_IN_PATH.sub("*", path[: 4 * LOGGED_PATH_MAX])[:LOGGED_PATH_MAX]
 
 
 def _check_head(scope: Scope) -> None:

@@ -18,8 +18,12 @@ from rich.console import Console
 from edge.http_client import HttpError, UnreachableError
 from lab.demo import open_scene, play_demo, say_conditions
 from lab.fourteen_steps import open_network
+from lab.identities import AT_THE_DASHBOARD
+from lab.life_demo import play_life_demo
+from lab.nodes import MissingToolError
 from lab.processes import ProcessError
 from lab.scene import Scene
+from lab.service_demo import play_service_demo
 from lab.story import (
     APPROVED,
     GOOD_DEVICE,
@@ -36,9 +40,16 @@ STATE = Path(".pva") / "lab"
 WIDTH = 150
 CERTIFICATE = b"-----BEGIN CERTIFICATE-----"
 HIDDEN = {"keys", "tpm-makers"}  # copies for the CA's own use
-FAILURES = (ProcessError, UnexpectedEndError, TpmMakerError, HttpError, UnreachableError)
+FAILURES = (
+    ProcessError,
+    UnexpectedEndError,
+    TpmMakerError,
+    MissingToolError,
+    HttpError,
+    UnreachableError,
+)
 
-DEMOS = {"update": play_update_demo}
+DEMOS = {"life": play_life_demo, "service": play_service_demo, "update": play_update_demo}
 """Demos beside the whole one, by their names."""
 
 _state = click.option(
@@ -59,7 +70,7 @@ def main() -> None:
 @_state
 @_software
 def demo(story: str | None, state: Path, software_tpm: bool) -> None:  # noqa: FBT001 - click hands options over by name
-    """Play the demo, or the one of an update."""
+    """Play the demo, or one of the others."""
     console = _console()
     play = play_demo if story is None else DEMOS[story]
     try:
@@ -89,6 +100,7 @@ def serve(state: Path, software_tpm: bool) -> None:  # noqa: FBT001 - click hand
             register_suppliers(scene)
             open_network(scene)
             _say_addresses(scene)
+            _say_dashboard(scene)
             _say_commands(scene)
             stop.wait()
     except FAILURES as error:
@@ -111,6 +123,19 @@ def _say_addresses(scene: Scene) -> None:
             for certificate in x509.load_pem_x509_certificates(pem):
                 name = certificate.subject.rfc4514_string() or f"serial {certificate.serial_number:x}"
                 tell.remark(f"{os.path.relpath(path)}: {name}")
+
+
+def _say_dashboard(scene: Scene) -> None:
+    """Where the pages are, and with which certificate each person opens them."""
+    tell, services = scene.narrator, scene.services
+    tell.heading("Open the dashboard in a browser (docs/DASHBOARD.md)")
+    tell.remark(services.urls["pva"]["dashboard"])
+    tell.remark(f"trust for websites: {os.path.relpath(services.tls_root)}")
+    for name in AT_THE_DASHBOARD:
+        made = services.write_browser_identity(name)
+        tell.remark(
+            f"as {name:<10} import {os.path.relpath(made.file)}, password in {os.path.relpath(made.password_file)}"
+        )
 
 
 def _say_commands(scene: Scene) -> None:

@@ -9,6 +9,11 @@ PVA_ISSUER = "pva.lab"
 VNO, ICF, CCIF, DRF, SHO, DPF = "vno-1", "icf-1", "ccif-1", "drf-1", "sho-1", "dpf-1"
 RELAY = "ro-1"
 """The registration operator as a relay of validation requests; the DRF calls the PVA in this role."""
+STAFF = "staff-1"
+"""Somebody who works for the SHO."""
+
+AUDITOR = "auditor"
+"""Who reads every tenant's results and the records of the audit log, in the dashboard."""
 
 RECOGNISED = "supplier-1"
 """The supplier that PVA, SHO and DPF recognise; its CA is told of devices that were updated."""
@@ -26,20 +31,25 @@ CLIENTS: Mapping[str, tuple[str, str]] = {
     DRF: ("drf", DRF),
     DPF: ("dpf", DPF),
     RELAY: ("ro-relay", RELAY),
+    AUDITOR: ("auditor", ""),
+    STAFF: ("admin", SHO),
 }
 """Identity -> role and tenant; the first administrator's is made with the CA."""
 
 PEOPLE = ("admin", "admin-2", "sho-1", "supplier-1", "supplier-2")
 """Those who administer from a command line."""
 
+AT_THE_DASHBOARD = ("sho-1", "auditor", "supplier-1", "admin", "admin-2")
+"""Those who look with a browser."""
+
 _FIRST_JOURNEY = (*PEOPLE, "ocsp")
 ADMITTED: Mapping[str, tuple[str, ...]] = {
     "ca": (*_FIRST_JOURNEY, "pva"),
-    "pva": (*_FIRST_JOURNEY, DPF, RELAY),
+    "pva": (*_FIRST_JOURNEY, DPF, RELAY, AUDITOR),
     ICF: (VNO, CCIF),
     CCIF: ("supplier-1",),
     DRF: (ICF, SHO),
-    SHO: (DRF, "pva", DPF, VNO),
+    SHO: (DRF, "pva", DPF, VNO, STAFF),
     DPF: (SHO, "pva"),
 }
 """Service -> whom its operator listener lets in."""

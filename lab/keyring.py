@@ -9,8 +9,15 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, pkcs12
 
-from edge.keys import create_log_key, create_passphrase, create_private_key
+from edge.keys import (
+    create_log_key,
+    create_passphrase,
+    create_private_key,
+    read_passphrase,
+    write_private_file,
+)
 from edge.process import system_random
 from standards.merkle.checkpoint import VerifierKey
 
@@ -41,6 +48,31 @@ def make_log_key(folder: Path, name: str) -> VerifierKey:
     verifier = VerifierKey(name=name, public_key=key.public_key())
     (folder / "log.vkey").write_text(f"{verifier}\n")
     return verifier
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrowserIdentity:
+    """A certificate with its key as browsers import it (PKCS#12), and the file with its password."""
+
+    file: Path
+    password_file: Path
+
+
+def write_browser_identity(
+    folder: Path, name: str, *, certificate: Path, key: EllipticCurvePrivateKey
+) -> BrowserIdentity:
+    """`<name>.p12` in `folder`, mode 0600 as every key file, under a new password in `password` beside it."""
+    password = folder / "password"
+    create_passphrase(password, random_bytes=system_random)
+    data = pkcs12.serialize_key_and_certificates(
+        name.encode(),
+        key,
+        x509.load_pem_x509_certificate(certificate.read_bytes()),
+        None,
+        BestAvailableEncryption(read_passphrase(password)),
+    )
+    write_private_file(folder / f"{name}.p12", data)
+    return BrowserIdentity(file=folder / f"{name}.p12", password_file=password)
 
 
 def request_for(key: EllipticCurvePrivateKey) -> x509.CertificateSigningRequest:

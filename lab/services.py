@@ -16,10 +16,11 @@ from urllib.parse import urlsplit
 from ca import bootstrap
 from ca.settings import CaSettings
 from edge.http_client import ClientTls, HttpClient
+from edge.keys import load_private_key
 from edge.settings import load_settings
 from lab.configuration import write_toml
 from lab.identities import ADMITTED, CLIENTS, DPF, PEOPLE, PVA_ISSUER, RECOGNISED, SHO
-from lab.keyring import make_log_key
+from lab.keyring import BrowserIdentity, make_log_key, write_browser_identity
 from lab.processes import Processes, python_command
 from lab.site import Site
 from ocsp import bootstrap as ocsp_bootstrap
@@ -27,6 +28,7 @@ from ocsp import bootstrap as ocsp_bootstrap
 LOOPBACK = "127.0.0.1"
 LISTENERS = (
     *("ca.public", "ca.device", "ca.operator", "ocsp.public", "pva.device", "pva.operator"),
+    "pva.dashboard",
     *("vno-1.device", "vno-1.gateway", "icf-1.operator", "ccif-1.operator", "drf-1.device", "drf-1.operator"),
     *("sho-1.public", "sho-1.operator", "dpf-1.device", "dpf-1.operator", "recorder.device"),
 )
@@ -50,7 +52,7 @@ class Services:
         self.site, self._processes = site, processes
         self.urls: dict[str, dict[str, str]] = {}
         self.first = site.role("ca/first-day")
-        self._ports = dict(zip(LISTENERS, _free_ports(len(LISTENERS)), strict=True))
+        self._ports = dict(zip(LISTENERS, free_ports(len(LISTENERS)), strict=True))
 
     @property
     def tls_root(self) -> Path:
@@ -84,12 +86,12 @@ class Services:
 
     def start_ocsp(self) -> None:
         """The responder: it fetches statuses and its delegate certificates from the CA by itself."""
-        self._ocsp_toml()
+        write_toml(self.site.role("ocsp") / "ocsp.toml", self.ocsp_settings())
         self.start("ocsp", "ocsp.app")
 
     def start_pva(self) -> None:
         """The PVA; its three signing keys and their certificates must lie in its folder."""
-        self._pva_toml()
+        write_toml(self.site.role("pva") / "pva.toml", self.pva_settings())
         self.start("pva", "pva.app")
 
     def restart(self, name: str, module: str = "") -> None:
@@ -143,6 +145,16 @@ class Services:
             },
         )
 
+    def write_browser_identity(self, name: str) -> BrowserIdentity:
+        """A person's certificate and key for a browser, under a password that is made for it."""
+        who = self.identity(name)
+        return write_browser_identity(
+            self.site.role(name) / "browser",
+            name,
+            certificate=who.certificate,
+            key=load_private_key(who.key, passphrase_file=who.passphrase_file),
+        )
+
     def start(self, role: str, module: str) -> None:
         """Start the process of a role from its settings file, and keep the addresses that it says."""
         command = python_command(module, "--config", str(self.site.role(role) / f"{role}.toml"))
@@ -171,20 +183,19 @@ class Services:
             },
         )
 
-    def _ocsp_toml(self) -> None:
+    def ocsp_settings(self) -> dict[str, object]:
+        """Settings of the responder."""
         folder = self.site.role("ocsp")
-        write_toml(
-            folder / "ocsp.toml",
-            {
-                "profile": "lab",
-                "database": f"sqlite:///{folder / 'ocsp.sqlite'}",
-                "public": {"host": LOOPBACK, "port": self._ports["ocsp.public"]},
-                "key": {"key": folder / "responder.key", "passphrase_file": folder / "passphrase"},
-                "ca": self.upstream("ca", as_whom="ocsp"),
-            },
-        )
+        return {
+            "profile": "lab",
+            "database": f"sqlite:///{folder / 'ocsp.sqlite'}",
+            "public": {"host": LOOPBACK, "port": self._ports["ocsp.public"]},
+            "key": {"key": folder / "responder.key", "passphrase_file": folder / "passphrase"},
+            "ca": self.upstream("ca", as_whom="ocsp"),
+        }
 
-    def _pva_toml(self) -> None:
+    def pva_settings(self) -> dict[str, object]:
+        """Settings of the PVA; its signing keys and their certificates lie in its folder."""
         folder = self.site.role("pva")
         signing = {
             name: {
@@ -194,24 +205,22 @@ class Services:
             }
             for name in ("challenge", "attestation-result", "state-approval")
         }
-        write_toml(
-            folder / "pva.toml",
-            {
-                "profile": "lab",
-                "issuer": PVA_ISSUER,
-                "database": f"sqlite:///{folder / 'pva.sqlite'}",
-                "operators_root": self.operators_root,
-                "device": self.server_side("pva", "device"),
-                "operator": self.server_side("pva", "operator") | self.clients_of("pva"),
-                "audit_log": self.audit_log("pva"),
-                "challenge_key": signing["challenge"],
-                "result_key": signing["attestation-result"],
-                "approval_key": signing["state-approval"],
-                "ca": self.upstream("ca", as_whom="pva"),
-                "callbacks": {name: self.upstream(name, as_whom="pva") for name in (SHO, DPF)},
-                "authorities": {RECOGNISED: self.upstream("ca", as_whom="pva")},
-            },
-        )
+        return {
+            "profile": "lab",
+            "issuer": PVA_ISSUER,
+            "database": f"sqlite:///{folder / 'pva.sqlite'}",
+            "operators_root": self.operators_root,
+            "device": self.server_side("pva", "device"),
+            "operator": self.server_side("pva", "operator") | self.clients_of("pva"),
+            "dashboard": self.server_side("pva", "dashboard") | self.clients_of("pva"),
+            "audit_log": self.audit_log("pva"),
+            "challenge_key": signing["challenge"],
+            "result_key": signing["attestation-result"],
+            "approval_key": signing["state-approval"],
+            "ca": self.upstream("ca", as_whom="pva"),
+            "callbacks": {name: self.upstream(name, as_whom="pva") for name in (SHO, DPF)},
+            "authorities": {RECOGNISED: self.upstream("ca", as_whom="pva")},
+        }
 
     def address(self, listener: str) -> str:
         """host:port of a listener, known before its service runs."""
@@ -264,7 +273,7 @@ class Services:
         return bootstrap.principal_row(certificate, root=self.tls_root, role=role, tenant=tenant, name=name)
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     """Ports that are free now; a service keeps its own over a restart."""
     with contextlib.ExitStack() as stack:
         probes = [stack.enter_context(socket.socket()) for _ in range(count)]

@@ -1,4 +1,4 @@
-"""The man-machine interface, as a command: what waits for consent, and yes or no to it (R13).
+"""The man-machine interface, as a command: what waits for consent, yes or no to it, and whose USIM serves (R13, R17).
 
 The rule: a person compares the operator's name and the order code with what the operator told them, and names the
 code; the TRE takes that from the uid of its MMI socket and from nobody else.
@@ -55,7 +55,9 @@ def _become(user: tuple[int, int] | None) -> None:
         _end(str(error))
 
 
-@click.group(help="See which orders wait at this device, and consent to one or refuse it.")
+@click.group(
+    help="See which orders wait at this device, consent to one or refuse it, and select the USIM that serves."
+)
 def main() -> None:
     """Entry point of ``python -m m2me_agent.mmi``."""
 
@@ -89,6 +91,29 @@ def refuse(path: Path, user: tuple[int, int] | None, code: str) -> None:
     click.echo(f"{code}: refused")
 
 
+@main.command()
+@_at_a_tre
+def usims(path: Path, user: tuple[int, int] | None) -> None:
+    """Show the USIMs of active MIDs, and which of them serve."""
+    _become(user)
+    for each in _usims(path):
+        serves = "serves" if each["serves"] else "waits"
+        click.echo(f"{each['application']}  {each['access']}  {serves}  {each['owner']}")
+
+
+@main.command()
+@_at_a_tre
+@click.argument("imsi")
+def select(path: Path, user: tuple[int, int] | None, imsi: str) -> None:
+    """Let the USIM with this IMSI serve its kind of access."""
+    _become(user)
+    mids = [each["mid_id"] for each in _usims(path) if each["application"] == imsi]
+    if len(mids) != 1:
+        _end(f"{len(mids)} USIMs of active MIDs have the IMSI {imsi}: see which there are")
+    access = _ask(path, Operation.SELECT, mid_id=mids[0], application=imsi)["access"]
+    click.echo(f"{imsi}: serves {access} access")
+
+
 def _decide(path: Path, code: str, operation: Operation) -> None:
     digests = [order["order_digest"] for order in _orders(path) if order["order_code"] == code]
     if len(digests) != 1:
@@ -101,7 +126,12 @@ def _orders(path: Path) -> list[dict[str, Any]]:
     return orders
 
 
-def _ask(path: Path, operation: Operation, **parameters: bytes) -> dict[str, Any]:
+def _usims(path: Path) -> list[dict[str, Any]]:
+    usims: list[dict[str, Any]] = _ask(path, Operation.USIMS)["usims"]
+    return usims
+
+
+def _ask(path: Path, operation: Operation, **parameters: bytes | str) -> dict[str, Any]:
     frame = encode_frame(encode_request(Request(operation=operation, parameters=parameters)))
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:

@@ -42,6 +42,8 @@ class Operation(StrEnum):
     ACCEPT_ORDER = "accept_order"
     INSTALL = "install"
     INSTRUCT = "instruct"
+    REPORT = "report"
+    ERASE = "erase"
     AUTHENTICATE = "authenticate"
     MIDS = "mids"
     BEGIN_UPDATE = "begin_update"
@@ -49,10 +51,14 @@ class Operation(StrEnum):
     PENDING = "pending"
     CONSENT = "consent"
     REFUSE = "refuse"
+    USIMS = "usims"
+    SELECT = "select"
 
 
-MMI_OPERATIONS = frozenset({Operation.PENDING, Operation.CONSENT, Operation.REFUSE})
-"""What the MMI socket answers, and nothing else: consent is a person's, never the agent's."""
+MMI_OPERATIONS = frozenset(
+    {Operation.PENDING, Operation.CONSENT, Operation.REFUSE, Operation.USIMS, Operation.SELECT}
+)
+"""What the MMI socket answers, and nothing else: consent, and whose USIM serves, are a person's, never the agent's."""
 
 AGENT_OPERATIONS = frozenset(Operation) - MMI_OPERATIONS
 """What the agent's socket answers, and nothing else."""
@@ -68,6 +74,8 @@ PARAMETERS: Mapping[Operation, Mapping[str, type]] = {
     Operation.ACCEPT_ORDER: {"order": str, "discovery": str, "nonce": bytes},
     Operation.INSTALL: {"package": str, "delivery": str, "content": bytes},
     Operation.INSTRUCT: {"instruction": str},
+    Operation.REPORT: {"query": str},
+    Operation.ERASE: {"instruction": str},
     Operation.AUTHENTICATE: {"mid_id": str, "application": str, "rand": bytes, "autn": bytes},
     Operation.MIDS: {},
     Operation.BEGIN_UPDATE: {"sho": str},
@@ -75,6 +83,8 @@ PARAMETERS: Mapping[Operation, Mapping[str, type]] = {
     Operation.PENDING: {},
     Operation.CONSENT: {"order_digest": bytes},
     Operation.REFUSE: {"order_digest": bytes},
+    Operation.USIMS: {},
+    Operation.SELECT: {"mid_id": str, "application": str},
 }
 """Parameters of each operation: every one is required, no other is allowed."""
 
@@ -89,6 +99,8 @@ RESULTS: Mapping[Operation, Mapping[str, type]] = {
     Operation.ACCEPT_ORDER: {"order_digest": bytes, "consent": str, "sho_name": str, "order_code": str},
     Operation.INSTALL: {"statement": bytes},
     Operation.INSTRUCT: {"mid_id": str, "state": str},
+    Operation.REPORT: {"statement": bytes},
+    Operation.ERASE: {"statement": bytes},
     Operation.AUTHENTICATE: {"res": bytes, "ck": bytes, "ik": bytes},
     Operation.MIDS: {"mids": list},
     Operation.BEGIN_UPDATE: {"nonce": bytes, "order_digest": bytes},
@@ -96,14 +108,18 @@ RESULTS: Mapping[Operation, Mapping[str, type]] = {
     Operation.PENDING: {"orders": list},
     Operation.CONSENT: {"order_digest": bytes},
     Operation.REFUSE: {"order_digest": bytes},
+    Operation.USIMS: {"usims": list},
+    Operation.SELECT: {"access": str},
 }
 """Members of each operation's result.
 
 Members of `status`, none of them a secret: `device_id`, `credential` (both empty before enrolment), `storage_public`
 and `ak_public` (TPMT_PUBLIC in hexadecimal), `pfc_chain` (list of DER, PfC first), `pcid` and `identity` (NAI; empty
-before connectivity is installed). A row of `mids`: `mid_id`, `owner` (SHO), `state`, `applications` (identities).
+before connectivity is installed). A row of `mids`: `mid_id`, `owner` (SHO), `order_digest`, `state`, `reason` (why it is
+BLOCKED, else empty), `applications` (identities).
 A row of `orders`: `order_digest`, `sho`, `sho_name`, `order_code`, `consent` (`given` or `awaited`). `consent` of
-accept_order is one of the same two words.
+accept_order is one of the same two words. A row of `usims`, one for each USIM of an active MID: `mid_id`, `owner`,
+`application` (IMSI), `access`, `serves` (whether it is the one that serves this kind of access).
 """
 
 OTHER_RESULTS: Mapping[Operation, Mapping[str, type]] = {

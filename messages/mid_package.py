@@ -5,19 +5,19 @@ content key travels as a TPM import blob that opens only in an approved state, f
 the encryption bind device, order, operator, package and version; ACL and policy are inside, under the same seal (R54).
 
     header   a token of the SHO (`pva-mid-package+jwt`)
-    content  AES-256-GCM(det-CBOR(MidContent)), carried beside the header, in chunks
+    content  AES-256-GCM(det-CBOR(messages.mid_content.MidContent)), carried beside the header, in chunks
 """
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from messages.encoding import decode_fields, encode_deterministic
+from messages.encoding import encode_deterministic
 from messages.errors import MessageError, refusal
 from messages.operator_token import TokenKind
 from messages.order import DIGEST_SIZE, ID_MAX, NAME_SIZE_MAX, NAME_SIZE_MIN
@@ -32,10 +32,6 @@ CONTENT_NONCE_SIZE: Final = 12
 CONTENT_BYTES_MAX: Final = 1 << 18
 RECEIPT_NONCE_SIZE: Final = 32
 APPROVALS_MAX: Final = 8
-APPLICATIONS_MAX: Final = 16
-PUBLIC_IDENTITIES_MAX: Final = 64
-ALGORITHMS: Final = frozenset({"milenage", "tuak"})
-KINDS: Final = frozenset({"usim", "isim"})
 _BLOB_PART_MAX: Final = 1_024
 _VERSION_MAX: Final = (1 << 31) - 1
 
@@ -201,83 +197,6 @@ def additional_data(*, device_id: str, order_digest: bytes, sho: str, package_id
     return encode_deterministic(
         ["pva/mid/1", bytes.fromhex(device_id), order_digest, sho, package_id, version]
     )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NetworkApplication:
-    """One USIM or ISIM: `identity` is the IMSI (digits) or the IMPI; `k`, `opc` 16 or 32 bytes, never in a repr.
-
-    `algorithm` names a shared service of the MIDE (`milenage`: K and OPc; `tuak`: K and TOPc).
-    """
-
-    kind: str
-    identity: str
-    public_identities: tuple[str, ...]
-    algorithm: str
-    k: bytes = field(repr=False)
-    opc: bytes = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MidContent:
-    """What is installed: the MID's applications, and which algorithms its policy lets it use (R35, R43)."""
-
-    mid_id: str
-    applications: tuple[NetworkApplication, ...]
-    algorithms: tuple[str, ...]
-
-    def encode(self) -> bytes:
-        """Deterministic CBOR; `decode_content` takes it back."""
-        return encode_deterministic(
-            {
-                1: self.mid_id,
-                2: [
-                    {
-                        1: each.kind,
-                        2: each.identity,
-                        3: list(each.public_identities),
-                        4: each.algorithm,
-                        5: each.k,
-                        6: each.opc,
-                    }
-                    for each in self.applications
-                ],
-                3: list(self.algorithms),
-            }
-        )
-
-
-def decode_content(data: bytes) -> MidContent:
-    """Read decrypted content. Raises MessageError, which never shows a key."""
-    fields = decode_fields(data, what="MID", bytes_max=CONTENT_BYTES_MAX)
-    rows = fields.items(2, size_min=1, size_max=APPLICATIONS_MAX)
-    content = MidContent(
-        mid_id=fields.text(1, size_max=ID_MAX),
-        applications=tuple(_read_application(row, number) for number, row in enumerate(rows)),
-        algorithms=fields.texts(3, size_max=len(ALGORITHMS)),
-    )
-    fields.close()
-    if not set(content.algorithms) <= ALGORITHMS:
-        raise MessageError(what="MID.3", expected=" or ".join(sorted(ALGORITHMS)), got="another algorithm")
-    return content
-
-
-def _read_application(row: object, number: int) -> NetworkApplication:
-    fields = Fields(row, what=f"MID.2.{number}", refusal=refusal)
-    application = NetworkApplication(
-        kind=fields.text(1, size_max=8),
-        identity=fields.text(2, size_max=255),
-        public_identities=fields.texts(3, size_max=PUBLIC_IDENTITIES_MAX),
-        algorithm=fields.text(4, size_max=16),
-        k=fields.octets(5, size_min=16, size_max=32),
-        opc=fields.octets(6, size_min=16, size_max=32),
-    )
-    fields.close()
-    if application.kind not in KINDS or application.algorithm not in ALGORITHMS:
-        raise MessageError(
-            what=f"MID.2.{number}", expected="usim or isim with milenage or tuak", got="another kind"
-        )
-    return application
 
 
 def encrypt_content(content: bytes, *, key: bytes, nonce: bytes, bound_to: bytes) -> bytes:

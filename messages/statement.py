@@ -1,4 +1,4 @@
-"""What a TRE says, as a quote over it (D4): the receipt of an installation, good or failed (R98).
+"""What a TRE says, as a quote over it (D4): the receipt of an installation, good or failed (R98), and how any is verified.
 
 Rule: a statement is believed for one AK, one nonce and one platform state: the quote's PCR selection and digest are
 those of a result that the reader holds. Another digest is no lie and no success: the state has changed, and the
@@ -101,17 +101,25 @@ class SignedStatement:
         return encode_deterministic({1: self.body, 2: self.attest, 3: self.signature, 4: self.ak_public})
 
 
-def decode_statement(data: bytes) -> SignedStatement:
+def decode_statement(data: bytes, *, body_bytes_max: int = RECEIPT_BODY_BYTES_MAX) -> SignedStatement:
     """Read a statement; nothing in it is proven. Raises MessageError."""
-    fields = decode_fields(data, what="statement", bytes_max=STATEMENT_BYTES_MAX)
+    fields = decode_fields(
+        data, what="statement", bytes_max=STATEMENT_BYTES_MAX - RECEIPT_BODY_BYTES_MAX + body_bytes_max
+    )
     statement = SignedStatement(
-        body=fields.octets(1, size_min=1, size_max=RECEIPT_BODY_BYTES_MAX),
+        body=fields.octets(1, size_min=1, size_max=body_bytes_max),
         attest=fields.octets(2, size_min=1, size_max=ATTEST_SIZE_MAX),
         signature=fields.octets(3, size_min=1, size_max=SIGNATURE_SIZE_MAX),
         ak_public=fields.octets(4, size_min=1, size_max=PUBLIC_SIZE_MAX),
     )
     fields.close()
     return statement
+
+
+def kind_of(statement: SignedStatement) -> str:
+    """What kind of body a statement says that it has; proven is nothing. Raises MessageError."""
+    decoded = decode_fields(statement.body, what="statement.1", bytes_max=len(statement.body))
+    return decoded.text(1, size_max=16)
 
 
 def verify_statement(

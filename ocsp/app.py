@@ -5,7 +5,7 @@ The only place that reads settings, builds objects and wires them. Before the fi
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
@@ -17,6 +17,7 @@ from edge.database import engine_for, migrate
 from edge.database_faults import DatabaseError
 from edge.http_server import ListenerError, serve
 from edge.keys import KeyFileError, load_private_key
+from edge.management import open_management
 from edge.octet_server import OctetListener
 from edge.periodic import Periodic
 from edge.process import Clock, configure_logging, system_clock
@@ -25,8 +26,10 @@ from ocsp.at_hand import AnswersAtHand
 from ocsp.delegates import DelegateDirectory
 from ocsp.delegation import DelegateKeeper
 from ocsp.feed import FeedReader
-from ocsp.live_queue import LiveQueue
-from ocsp.responder import AnswerPolicy, answer
+from ocsp.judgement import AnswerPolicy, StatusStore
+from ocsp.live_queue import TURNS_OUTSIDE, LiveQueue
+from ocsp.observing import Limits, ResponderMetrics, responder_check
+from ocsp.responder import answer_all
 from ocsp.responses import Answer
 from ocsp.settings import OcspSettings
 from ocsp.signed_answers import SignedAnswers
@@ -37,7 +40,6 @@ from standards.pki.ocsp import REQUEST_BYTES_MAX, OcspRequest
 ROLE = "ocsp"
 DELEGATION_INTERVAL_S = 0.5
 COUNTS_INTERVAL_S = 10.0
-STORE_WORKERS = 4
 
 
 def run(settings: OcspSettings) -> None:
@@ -50,11 +52,25 @@ def run(settings: OcspSettings) -> None:
     keeper = DelegateKeeper(ca, store, key=key, clock=system_clock)
     reader = FeedReader(ca, store, clock=system_clock, heard_of=keeper.expect)
     public = public_app(store, lambda: keeper.directory, policy=settings.policy(), clock=system_clock)
+    management = open_management(settings, migrations=MIGRATIONS, clock=system_clock)
+    management.metrics.add(
+        ResponderMetrics(public.totals, waiting=public.waiting, store=store, clock=system_clock)
+    )
+    management.add_check(
+        responder_check(
+            lambda: keeper.directory,
+            waiting=public.waiting,
+            store=store,
+            limits=Limits(horizon=management.horizon, feed_age_max=settings.policy().feed_age_max),
+            clock=system_clock,
+        )
+    )
     listener = public_listener(public, host=settings.public.host, port=settings.public.port)
     serve(
         [listener],
         role=ROLE,
         profile=settings.profile,
+        management=management,
         periodic=(
             Periodic(
                 name="change-feed", interval_s=settings.feed_interval_s, work=functools.partial(_poll, reader)
@@ -67,20 +83,27 @@ def run(settings: OcspSettings) -> None:
 
 
 def public_app(
-    store: SqlStatusStore, directory: Callable[[], DelegateDirectory], *, policy: AnswerPolicy, clock: Clock
+    store: SqlStatusStore,
+    directory: Callable[[], DelegateDirectory],
+    *,
+    policy: AnswerPolicy,
+    clock: Clock,
 ) -> PublicApp:
     """The public listener's application over `store`; `directory` gives the delegates of the moment."""
     signed = SignedAnswers()
 
-    def sign(request: bytes | OcspRequest, *, now: datetime) -> Answer:
-        return answer(
-            request, now=now, status_store=store, delegates=directory(), policy=policy, signed=signed
+    def answers(
+        requests: Sequence[bytes | OcspRequest], *, now: datetime, statuses: StatusStore
+    ) -> list[Answer]:
+        return answer_all(
+            requests, now=now, status_store=statuses, delegates=directory(), policy=policy, signed=signed
         )
 
     # a store over a network would stop the event loop while it is asked
-    executor = None if store.local else ThreadPoolExecutor(STORE_WORKERS, thread_name_prefix="live")
-    at_hand = AnswersAtHand(sign, store, directory=directory, policy=policy, revalidate=store.local)
-    return PublicApp(at_hand, LiveQueue(executor=executor), clock=clock)
+    executor = None if store.local else ThreadPoolExecutor(TURNS_OUTSIDE, thread_name_prefix="live")
+    at_hand = AnswersAtHand(answers, store, directory=directory, policy=policy, revalidate=store.local)
+    queue = LiveQueue(lambda wanted: at_hand.make_all(wanted, now=clock()), executor=executor)
+    return PublicApp(at_hand, queue, clock=clock)
 
 
 def public_listener(app: PublicApp, *, host: str, port: int) -> OctetListener:

@@ -13,14 +13,15 @@ were never issued, are in the first tier never: nobody can fill it with numbers 
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
-from ocsp.delegates import LIFE_LEFT_MIN, DelegateDirectory
-from ocsp.responder import AnswerPolicy
+from ocsp.delegates import DelegateDirectory, Issuer
+from ocsp.judgement import AnswerPolicy, StatusStore
 from ocsp.responses import Answer
 from ocsp.signed_answers import young_until
+from ocsp.standings import Standing, StandingsAhead, StandingStore
 from standards.pki.ocsp import OcspRequest, ResponseStatus
 from standards.pki.ocsp_plain import read_plain_request
 
@@ -28,24 +29,20 @@ ANSWERS_MAX = 32_768
 Headers = list[tuple[str, str]]
 
 
-class StandingStore(Protocol):
-    """What tells whether a status has changed."""
+class Wanted(NamedTuple):
+    """A request that has no answer at hand, and the path or body that it came as."""
 
-    def as_of(self) -> datetime | None:
-        """When the store was last level with the CA's feed, None if never."""
-
-    def changes_seen(self) -> int:
-        """A number that grows whenever statuses may have changed."""
-
-    def standing(self, issuer: str, serial: int) -> tuple[object, ...] | None:
-        """How the certificate stands: equal until its status changes, None where it was not issued."""
+    request: bytes
+    wire: str | bytes
 
 
-class Sign(Protocol):
-    """The responder with its store, delegates and policy at hand."""
+class AnswerAll(Protocol):
+    """The responder with its delegates and policy at hand."""
 
-    def __call__(self, request: bytes | OcspRequest, *, now: datetime) -> Answer:
-        """Answer anything; never raises."""
+    def __call__(
+        self, requests: Sequence[bytes | OcspRequest], *, now: datetime, statuses: StatusStore
+    ) -> list[Answer]:
+        """Answer anything, in its order; never raises."""
 
 
 class Kept:
@@ -68,7 +65,7 @@ class Kept:
         self.answer = answer
         self.ca_id = ""
         self.serial = 0
-        self.standing: tuple[object, ...] | None = None
+        self.standing: Standing | None = None
         self.seen = -1
         self.since: datetime | None = None
         self.until: datetime | None = None
@@ -81,7 +78,7 @@ class AnswersAtHand:
 
     def __init__(
         self,
-        sign: Sign,
+        answer_all: AnswerAll,
         store: StandingStore,
         *,
         directory: Callable[[], DelegateDirectory],
@@ -93,7 +90,7 @@ class AnswersAtHand:
 
         Without `revalidate`, for a store that is slow to ask, any change in it ends all that is at hand.
         """
-        self._sign = sign
+        self._answer_all = answer_all
         self._store = store
         self._directory = directory
         self._known = directory()
@@ -118,34 +115,52 @@ class AnswersAtHand:
             self._kept.pop(wire, None)
         return None
 
-    def make(self, request: bytes, *, wire: str | bytes, now: datetime) -> Kept:
-        """Answer `request`, and keep the answer where it can be given again to who asks by the same `wire`."""
-        asked = read_plain_request(request)
-        if asked is None or asked.nonce is not None:
-            return Kept(self._sign(asked or request, now=now))
+    def make_all(self, wanted: Sequence[Wanted], *, now: datetime) -> list[Kept]:
+        """Answer every request, in their order, after one question to the store for all of them.
+
+        An answer that can be given again is kept for whoever asks by the same octets.
+        """
         directory = self._directory()
-        issuer = directory.find(asked.cert_ids[0])
-        if issuer is None or issuer.delegate is None:
-            return Kept(self._sign(asked, now=now))
-        # the number before the standing, the standing before the answer: a change in between is noticed later
-        seen, as_of = self._store.changes_seen(), self._store.as_of()
-        standing = self._store.standing(issuer.ca_id, asked.cert_ids[0].serial)
-        kept = Kept(self._sign(asked, now=now))
-        fresh = young_until(kept.answer)
+        asked = [read_plain_request(each.request) for each in wanted]
+        issuers = [None if each is None else directory.find(each.cert_ids[0]) for each in asked]
+        ahead = StandingsAhead(
+            self._store,
+            [
+                (issuer.ca_id, each.cert_ids[0].serial)
+                for issuer, each in zip(issuers, asked, strict=True)
+                if issuer is not None and each is not None
+            ],
+        )
+        requests = [plain or each.request for plain, each in zip(asked, wanted, strict=True)]
+        made = [Kept(each) for each in self._answer_all(requests, now=now, statuses=ahead)]
+        for kept, each, plain, issuer in zip(made, wanted, asked, issuers, strict=True):
+            if plain is None or plain.nonce is not None or issuer is None:
+                continue
+            if self._rest(kept, issuer, plain.cert_ids[0].serial, ahead):
+                self._keep(kept, each.wire, directory)
+        return made
+
+    def _rest(self, kept: Kept, issuer: Issuer, serial: int, ahead: StandingsAhead) -> bool:
+        """Note what an answer rests on; False where it cannot be given again."""
+        standing, as_of, fresh = ahead.standing(issuer.ca_id, serial), ahead.as_of(), young_until(kept.answer)
         if standing is None or as_of is None or fresh is None or not _is_authoritative(kept.answer):
-            return kept
-        kept.ca_id, kept.serial = issuer.ca_id, asked.cert_ids[0].serial
-        kept.seen, kept.standing = seen, standing
-        dying = issuer.delegate.certificate.not_valid_after_utc - LIFE_LEFT_MIN
-        kept.until = min(fresh, as_of + self._policy.feed_age_max, dying)
+            return False
+        if issuer.delegate is None:
+            return False
+        kept.ca_id, kept.serial = issuer.ca_id, serial
+        kept.seen, kept.standing = ahead.seen, standing
+        kept.until = min(fresh, as_of + self._policy.feed_age_max, issuer.delegate.signs_until)
         kept.since = kept.answer.this_update
+        return True
+
+    def _keep(self, kept: Kept, wire: str | bytes, directory: DelegateDirectory) -> None:
+        """Have it at hand for who asks by the same `wire`, as long as the delegates of `directory` sign."""
         with self._changing:
             if directory is self._known:
                 self._kept.pop(wire, None)
                 self._kept[wire] = kept
                 if len(self._kept) > self._max:
                     del self._kept[next(iter(self._kept))]
-        return kept
 
     def _holds(self, kept: Kept, *, now: datetime) -> bool:
         if kept.until is None or kept.since is None or not kept.since <= now <= kept.until:
@@ -154,7 +169,8 @@ class AnswersAtHand:
         if kept.seen != seen:
             if not self._revalidate:
                 return False
-            if self._store.standing(kept.ca_id, kept.serial) != kept.standing:
+            now_standing = self._store.standings(kept.ca_id, (kept.serial,))
+            if now_standing.get(kept.serial) != kept.standing:
                 return False
             kept.seen = seen
         return True

@@ -21,11 +21,14 @@ LIFE_LEFT_MIN = timedelta(seconds=30)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delegate:
-    """A delegate certificate with the responder's key."""
+    """A delegate certificate, its window, when it signs the last time, and the responder's key."""
 
     certificate: x509.Certificate
     key: EllipticCurvePrivateKey = field(repr=False)
     curve: str = field(init=False)
+    since: datetime = field(init=False)
+    until: datetime = field(init=False)
+    signs_until: datetime = field(init=False)
     template: AnswerTemplate = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -34,11 +37,13 @@ class Delegate:
         template = AnswerTemplate(key_hash=key.digest, certificate=certificate_der(self.certificate))
         object.__setattr__(self, "template", template)
         object.__setattr__(self, "curve", self.key.curve.name)
+        object.__setattr__(self, "since", self.certificate.not_valid_before_utc)
+        object.__setattr__(self, "until", self.certificate.not_valid_after_utc)
+        object.__setattr__(self, "signs_until", self.until - LIFE_LEFT_MIN)
 
     def usable(self, *, at: datetime) -> bool:
         """Whether answers may be signed with it at `at`."""
-        first, last = self.certificate.not_valid_before_utc, self.certificate.not_valid_after_utc
-        return first <= at <= last - LIFE_LEFT_MIN
+        return self.since <= at <= self.signs_until
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +53,10 @@ class Issuer:
     ca_id: str
     certificate: x509.Certificate
     delegate: Delegate | None = None
+
+    def able(self, *, at: datetime) -> Delegate | None:
+        """The delegate, if answers may be signed with it at `at`."""
+        return self.delegate if self.delegate is not None and self.delegate.usable(at=at) else None
 
 
 class DelegateDirectory:

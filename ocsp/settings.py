@@ -6,9 +6,10 @@ from typing import Annotated, Literal
 from pydantic import AwareDatetime, Field, StringConstraints
 
 from edge.database_faults import DatabaseUrl
+from edge.management import ManagementSettings
 from edge.settings import Settings, SettingsPath
 from edge.upstream_settings import UpstreamSettings
-from ocsp.responder import LIFETIME_MAX, LIFETIME_MIN, UNKNOWN_LIFETIME, AnswerPolicy, NeverIssued
+from ocsp.judgement import LIFETIME_MAX, LIFETIME_MIN, UNKNOWN_LIFETIME, AnswerPolicy, NeverIssued
 from ocsp.single_extensions import NOTHING_MORE, SingleExtensions
 
 CaId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
@@ -32,7 +33,7 @@ class ResponderKey(Settings):
 
 
 class OcspSettings(Settings):
-    """The whole; times in seconds. Why `feed_age_max_s` matters stands in `ocsp.responder`.
+    """The whole; times in seconds. Why `feed_age_max_s` matters stands in `ocsp.judgement`.
 
     `compromised_cas` names CAs whose key somebody else may have, with the time since when: all their certificates
     are answered as revoked. `statuses_kept_days`, `crl_urls` (by CA id) and `crl_entry_extensions` make answers say more
@@ -41,6 +42,7 @@ class OcspSettings(Settings):
 
     profile: Literal["production", "lab"] = "production"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    management: ManagementSettings | None = None
     database: DatabaseUrl
     public: PublicListener
     key: ResponderKey

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,9 @@ import sqlalchemy as sa
 from cryptography import x509
 
 from clients.ca_status import NOTHING_SUSPENDED, StatusChange, SuspendedScope, Suspensions
-from edge.database import NAMING, UtcTime, point_reader, transaction
+from edge.database import NAMING, UtcTime, row_reader, transaction
 from edge.serialization import repeated
+from ocsp.standings import Standing
 from ocsp.suspensions import SuspendedPlaces
 from standards.pki.crl import Revocation, RevocationReason
 from standards.pki.fingerprints import certificate_der, decode_certificate
@@ -71,11 +73,20 @@ _DELEGATES = sa.Table(
     sa.Column("certificate", sa.LargeBinary),
 )
 
-_ONE_STATUS = sa.select(
-    _STATUSES.c.reason, _STATUSES.c.revoked_at, _STATUSES.c.version, _STATUSES.c.model, _STATUSES.c.batch
-).where(_STATUSES.c.issuer == sa.bindparam("issuer"), _STATUSES.c.serial == sa.bindparam("serial"))
-Standing = tuple[Any, ...] | None
-"""Reason, time and version of a status as they lie in the store, model and batch, and since when it is suspended."""
+_TOGETHER = 16
+"""For so many certificates of a CA one question is enough."""
+_PLACES = tuple(f"serial_{number}" for number in range(_TOGETHER))
+_COLUMNS = (
+    _STATUSES.c.serial,
+    _STATUSES.c.reason,
+    _STATUSES.c.revoked_at,
+    _STATUSES.c.version,
+    _STATUSES.c.model,
+    _STATUSES.c.batch,
+)
+_OF_ISSUER = sa.select(*_COLUMNS).where(_STATUSES.c.issuer == sa.bindparam("issuer"))
+_ONE = _OF_ISSUER.where(_STATUSES.c.serial == sa.bindparam("serial"))
+_SEVERAL = _OF_ISSUER.where(_STATUSES.c.serial.in_([sa.bindparam(name) for name in _PLACES]))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +116,7 @@ class SqlStatusStore:
         self._suspended = SuspendedPlaces(suspended)
         self._suspensions_version = int(row.suspensions_version)
         self.local = engine.dialect.name == "sqlite"
-        self._ask_one = point_reader(engine, _ONE_STATUS)
+        self._ask_one, self._ask_several = row_reader(engine, _ONE), row_reader(engine, _SEVERAL)
 
     # what the responder asks
 
@@ -113,13 +124,25 @@ class SqlStatusStore:
         """A number that grows whenever statuses may have changed: while it stands still, none has."""
         return self._changes_seen
 
-    def standing(self, issuer: str, serial: int) -> Standing:
-        """How a certificate stands in the store: equal, as a whole, until its status changes; None if not issued."""
-        text = _serial_text(serial)
-        found = None if text is None else self._ask_one({"issuer": issuer, "serial": text})
-        if found is None:
-            return None
-        return (*found, self._suspended.since((issuer, found[3], found[4])))
+    def standings(self, issuer: str, serials: Sequence[int]) -> Mapping[int, Standing]:
+        """How those of the asked certificates of the CA `issuer` stand that were issued."""
+        texts = {text: each for each in serials if (text := _serial_text(each)) is not None}
+        wanted = list(texts)
+        rows: list[Sequence[Any]] = []
+        if len(wanted) == 1:
+            rows += self._ask_one({"issuer": issuer, "serial": wanted[0]})
+        else:
+            for first in range(0, len(wanted), _TOGETHER):
+                some = wanted[first : first + _TOGETHER]
+                # a place that is left over asks for the first again
+                places = dict(zip_longest(_PLACES, some, fillvalue=some[0]), issuer=issuer)
+                rows += self._ask_several(places)
+        return {
+            texts[serial]: Standing(
+                _revocation(reason, at) or self._suspended.hold((issuer, model, batch)), version
+            )
+            for serial, reason, at, version, model, batch in rows
+        }
 
     def as_of(self) -> datetime | None:
         """When the store was last level with the CA's feed, None if never."""
@@ -127,24 +150,7 @@ class SqlStatusStore:
 
     def statuses(self, issuer: str, serials: Sequence[int]) -> Mapping[int, Revocation | None]:
         """Of the asked serials of the CA `issuer` those that were issued, with their revocation."""
-        if len(serials) == 1:
-            found = self.standing(issuer, serials[0])
-            if found is None:
-                return {}
-            revoked = _revocation(found[0], _utc(found[1]))
-            return {serials[0]: revoked or self._suspended.hold((issuer, found[3], found[4]))}
-        texts = [text for each in serials if (text := _serial_text(each)) is not None]
-        columns = _STATUSES.c
-        query = sa.select(
-            columns.serial, columns.reason, columns.revoked_at, columns.model, columns.batch
-        ).where(_STATUSES.c.issuer == issuer, _STATUSES.c.serial.in_(texts))
-        with transaction(self._engine, write=False) as connection:
-            rows = connection.execute(query).all()
-        return {
-            int(row.serial, 16): _revocation(row.reason, row.revoked_at)
-            or self._suspended.hold((issuer, row.model, row.batch))
-            for row in rows
-        }
+        return {serial: each.revocation for serial, each in self.standings(issuer, serials).items()}
 
     # what the reader of the feed reads and writes
 
@@ -312,18 +318,13 @@ def _digest(change: StatusChange) -> str:
     return sha256(repr(told).encode("ascii")).hexdigest()
 
 
-def _revocation(reason: int | None, revoked_at: datetime | None) -> Revocation | None:
+def _revocation(reason: int | None, revoked_at: datetime | str | None) -> Revocation | None:
+    """As a reader of rows gives them: a time may be text."""
     if reason is None or revoked_at is None:
         return None
-    return Revocation(reason=RevocationReason(reason), at=revoked_at)
-
-
-def _utc(stored: datetime | str | None) -> datetime | None:
-    """A time as a point reader gives it."""
-    if stored is None:
-        return None
-    at = datetime.fromisoformat(stored) if isinstance(stored, str) else stored
-    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+    at = datetime.fromisoformat(revoked_at) if isinstance(revoked_at, str) else revoked_at
+    at = at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+    return Revocation(reason=RevocationReason(reason), at=at)
 
 
 def _serial_text(serial: int) -> str | None:

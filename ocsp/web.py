@@ -8,6 +8,7 @@ keep an answer exactly as long as it is true, and an answer with a nonce or with
 """
 
 import binascii
+import threading
 from asyncio import Future
 from base64 import b64decode
 from collections import Counter
@@ -21,8 +22,7 @@ from typing import Protocol
 from edge.octet_server import Headers, Reply
 from edge.problem_document import CONTENT_TYPE, Problem
 from edge.process import Clock, logger
-from ocsp.at_hand import Kept
-from ocsp.live_queue import Work
+from ocsp.at_hand import Kept, Wanted
 from ocsp.responses import Answer, error_response
 from standards.pki.ocsp import REQUEST_BYTES_MAX, ResponseStatus
 
@@ -36,20 +36,21 @@ _FOR_ONE = [_TYPE, _NO_STORE]
 
 
 class Answers(Protocol):
-    """The responder: what it has at hand, and how it makes the rest."""
+    """What the responder has at hand."""
 
     def find(self, wire: str | bytes, *, now: datetime) -> Kept | None:
         """The answer to what came as `wire`, None where one has to be made."""
-
-    def make(self, request: bytes, *, wire: str | bytes, now: datetime) -> Kept:
-        """Answer any octets."""
 
 
 class Queue(Protocol):
     """Where answers wait to be made."""
 
-    def submit(self, work: Work) -> Kept | Future[Kept] | None:
-        """What came of it, or where that will be; None when too many wait."""
+    @property
+    def waiting(self) -> int:
+        """How many answers wait at this moment."""
+
+    def submit(self, wanted: Wanted) -> Future[Kept] | None:
+        """Where the answer will be; None when too many wait."""
 
 
 class PublicApp:
@@ -62,6 +63,8 @@ class PublicApp:
         self._clock = clock
         self._log = logger("ocsp")
         self.counts: Counter[str] = Counter()
+        self._logged: Counter[str] = Counter()
+        self._reading = threading.Lock()
 
     def __call__(self, method: str, path: str, headers: Headers, body: bytes) -> Reply | Awaitable[Reply]:
         """Answer one HTTP request."""
@@ -81,26 +84,31 @@ class PublicApp:
             self.counts["at_hand"] += 1
             return _reply(kept, method, headers, now=now)
         request = wire if isinstance(wire, bytes) else _from_path(wire)
-        made = self._queue.submit(lambda: self._answers.make(request, wire=wire, now=self._clock()))
-        if made is None:
+        place = self._queue.submit(Wanted(request, wire))
+        if place is None:
             self.counts["shed"] += 1
             return _TRY_LATER
-        return (
-            self._made(made, method, headers)
-            if isinstance(made, Kept)
-            else self._later(made, method, headers)
-        )
+        return self._made(place, method, headers)
 
     def log_counts(self) -> None:
         """One log line about the requests since the last one; nothing where there were none."""
-        counts, self.counts = self.counts, Counter()
+        with self._reading:
+            counts, self.counts = self.counts, Counter()
+            self._logged.update(counts)
         if counts:
             self._log.info("requests", **{name.lower(): number for name, number in counts.items()})
 
-    async def _later(self, place: Future[Kept], method: str, headers: Headers) -> Reply:
-        return self._made(await place, method, headers)
+    def waiting(self) -> int:
+        """How many answers wait to be made."""
+        return self._queue.waiting
 
-    def _made(self, kept: Kept, method: str, headers: Headers) -> Reply:
+    def totals(self) -> Counter[str]:
+        """The requests since the process started."""
+        with self._reading:
+            return self._logged + self.counts
+
+    async def _made(self, place: Future[Kept], method: str, headers: Headers) -> Reply:
+        kept = await place
         self.counts[kept.answer.status.name] += 1
         if kept.answer.status is ResponseStatus.INTERNAL_ERROR:
             self._log.error("ocsp-internal-error", exc_info=kept.answer.error)

@@ -4,18 +4,22 @@ Rule: what the settings describe is built here and in `pva.composition`; the clo
 """
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import click
 import sqlalchemy as sa
+from cryptography import x509
 
 from edge.audit_log import log_work, open_log
+from edge.caller_refusals import CallerRefusals as RecordedRefusals
 from edge.client_revocation import client_table
 from edge.database import engine_for, migrate
 from edge.database_faults import DatabaseError
 from edge.http_server import Listener, ListenerError, serve
 from edge.keys import KeyFileError
+from edge.management import Management, open_management
 from edge.periodic import Periodic
 from edge.principals import PrincipalTableError
 from edge.process import configure_logging, system_clock, system_random
@@ -40,7 +44,10 @@ from pva.composition import (
     signing_keys,
     trust_list_sources,
 )
+from pva.counting import VerdictCounts
 from pva.couriers import courier_to_ca, couriers, open_post_room, renewals
+from pva.fleet.fleet import FleetDesk
+from pva.fleet.journey import JourneyDesk
 from pva.manifests.approvals import ManifestApprovalDesk
 from pva.manifests.proposals import ProposalDesk
 from pva.manifests.recognition import RecognitionDesk
@@ -53,6 +60,7 @@ from pva.results.explanation import ExplanationDesk
 from pva.settings import PvaSettings
 from pva.signed_requests import SignedRequestDesk
 from pva.store.approvals import ApprovalStore
+from pva.store.fleet import FleetStore
 from pva.store.outbox import OutboxStore
 from pva.store.policies import PolicyStore
 from pva.store.references import ReferenceStore
@@ -64,6 +72,8 @@ from pva.store.updates import UpdateStore
 from pva.updates.approvals import ApprovalDesk, DayKey
 from pva.updates.rollouts import RolloutDesk
 from pva.validation import Verifier
+from pva.web.dashboard.application import DashboardSurroundings, dashboard_app
+from pva.web.dashboard.desks import DashboardDesks
 from pva.web.device import device_app
 from pva.web.operator import CallerRefusals, OperatorDesks, operator_app
 from pva.web.suppliers import SupplierDesks
@@ -86,7 +96,13 @@ def main(config: Path) -> None:
         settings = load_settings(PvaSettings, path=config)
         configure_logging(role="pva", level=settings.log_level)
         service = build_service(settings)
-        serve(service.listeners, role="pva", profile=settings.profile, periodic=service.periodic)
+        serve(
+            service.listeners,
+            role="pva",
+            profile=settings.profile,
+            periodic=service.periodic,
+            management=service.management,
+        )
     except (
         SettingsError,
         DatabaseError,
@@ -105,10 +121,11 @@ def main(config: Path) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PvaService:
-    """What the process runs: its listeners, and the couriers beside them."""
+    """What the process runs: its listeners, the couriers beside them, and what is told of it."""
 
     listeners: tuple[Listener, ...]
     periodic: tuple[Periodic, ...]
+    management: Management
 
 
 def build_listeners(settings: PvaSettings) -> tuple[Listener, ...]:
@@ -139,6 +156,7 @@ def build_service(settings: PvaSettings) -> PvaService:
         known=known,
         ima_policy=policy_now(policy, runtime_policies) if settings.ima_incremental else None,
     )
+    management, counts = _told(settings)
     verifier = Verifier(
         store=store,
         references=references,
@@ -148,7 +166,8 @@ def build_service(settings: PvaSettings) -> PvaService:
         challenge_anchors=anchors,
         issuer=settings.issuer,
         signer=open_result_signer(settings, keys["result_key"]),
-        announce=post_room.announce,
+        announce=counts.before(post_room.announce),
+        redeemed=counts.redeemed,
         policies=policies,
         runtime_policies=runtime_policies,
         known=known,
@@ -160,9 +179,7 @@ def build_service(settings: PvaSettings) -> PvaService:
     desks = OperatorDesks(
         requests=requests,
         signed_requests=SignedRequestDesk(requests=requests, anchors=anchors, issuer=settings.issuer),
-        approvals=ApprovalDesk(
-            records=ApprovalStore(engine, random_bytes=system_random), day_key=day_key, anchors=anchors
-        ),
+        approvals=_approval_desk(engine, day_key, anchors),
         suppliers=suppliers,
         log=log,
         watches=watching.desk,
@@ -175,16 +192,17 @@ def build_service(settings: PvaSettings) -> PvaService:
         next_states=open_next_states(updates, references, day_key=day_key),
     )
     return PvaService(
-        listeners=_listeners(settings, desks=desks, verifier=verifier, callers=store),
+        listeners=_listeners(settings, desks=desks, verifier=verifier, callers=store)
+        + _dashboard(settings, engine, desks=desks, anchors=anchors),
         periodic=(
-            _retention(records),
-            _crl_work(suppliers.crls),
+            *_maintenance(records, suppliers.crls),
             *couriers(post_room),
             *(Periodic(name="status-asks", interval_s=0, work=each.wait_and_deliver) for each in to_ca),
             *watching.periodic,
             *renewals(settings, RenewalStore(engine, random_bytes=system_random)),
             *log_work(settings.audit_log, log),
         ),
+        management=management,
     )
 
 
@@ -204,10 +222,21 @@ def _supplier_desks(settings: PvaSettings, engine: sa.Engine, references: Refere
     )
 
 
-def _crl_work(crls: CrlBook) -> Periodic:
-    return Periodic(
+def _approval_desk(engine: sa.Engine, day_key: DayKey, anchors: Sequence[x509.Certificate]) -> ApprovalDesk:
+    records = ApprovalStore(engine, random_bytes=system_random)
+    return ApprovalDesk(records=records, day_key=day_key, anchors=anchors)
+
+
+def _maintenance(records: ResultStore, crls: CrlBook) -> tuple[Periodic, ...]:
+    follow = Periodic(
         name="supplier-crls", interval_s=CRL_INTERVAL_S, work=lambda: crls.refresh(at=system_clock())
     )
+    return _retention(records), follow
+
+
+def _told(settings: PvaSettings) -> tuple[Management, VerdictCounts]:
+    management = open_management(settings, migrations=MIGRATIONS, clock=system_clock)
+    return management, VerdictCounts(management.metrics.registry)
 
 
 def _retention(records: ResultStore) -> Periodic:
@@ -245,6 +274,48 @@ def _listeners(
             ),
             tls=settings.operator.tls(client_anchors=settings.operator.client_anchors),
             body_bytes_max=MANIFEST_BYTES_MAX,
+            beside=clients.periodic,
+        ),
+    )
+
+
+def _dashboard(
+    settings: PvaSettings, engine: sa.Engine, *, desks: OperatorDesks, anchors: Sequence[x509.Certificate]
+) -> tuple[Listener, ...]:
+    """The listener of the pages for people, where the settings have one; on the use cases of the API."""
+    if settings.dashboard is None:
+        return ()
+    clients = client_table(settings.dashboard, clock=system_clock)
+    refusals = RecordedRefusals(
+        engine, ledger, random_bytes=system_random, clock=system_clock, anonymous=AnonymousRefusals()
+    )
+    views = FleetStore(engine)
+    app = dashboard_app(
+        DashboardDesks(
+            fleet=FleetDesk(records=views),
+            journeys=JourneyDesk(records=views, anchors=anchors),
+            explanations=desks.explanations,
+            recognition=desks.suppliers.recognition,
+            manifests=desks.manifests,
+            rollouts=desks.rollouts,
+            policies=desks.policies,
+            log=desks.log,
+        ),
+        DashboardSurroundings(
+            issuer=settings.issuer,
+            principals=clients.principals,
+            clock=system_clock,
+            random_bytes=system_random,
+            on_refusal=refusals.record,
+        ),
+    )
+    return (
+        Listener(
+            name="dashboard",
+            host=settings.dashboard.host,
+            port=settings.dashboard.port,
+            app=app,
+            tls=settings.dashboard.tls(client_anchors=settings.dashboard.client_anchors),
             beside=clients.periodic,
         ),
     )

@@ -8,7 +8,7 @@ recognised, a list of the administrators themselves is imported and a suspension
 administrators; trust lists come from the issuers in `trust_lists` (docs/adr/0046-supplier-trust.md). Results
 are pushed to the `callbacks` (relying party as in the audience -> its operator listener) and to no other address. By the
 rule `hold` the `ca` is asked to hold a credential (docs/adr/0032-continuous-validation.md). New credentials after updates are asked for at the `authorities` (supplier -> the
-operator listener of its CA).
+operator listener of its CA). Pages for people are served where there is a `dashboard` (docs/DASHBOARD.md).
 """
 
 import re
@@ -20,6 +20,7 @@ from pydantic import Field, StringConstraints, field_validator, model_validator
 from edge.audit_log import AuditLogSettings
 from edge.database_faults import DatabaseUrl
 from edge.listener_settings import OperatorListenerSettings, TlsListenerSettings
+from edge.management import ManagementSettings
 from edge.settings import Settings, SettingsPath
 from edge.signing_keys import SigningKeySettings
 from edge.upstream_settings import UpstreamSettings
@@ -81,11 +82,13 @@ class PvaSettings(Settings):
 
     profile: Literal["production", "lab"] = "production"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    management: ManagementSettings | None = None
     issuer: Annotated[str, StringConstraints(min_length=1, max_length=255)]
     developer: Annotated[str, StringConstraints(min_length=1, max_length=255)] = "open-pva"
     database: DatabaseUrl
     device: TlsListenerSettings
     operator: OperatorListenerSettings
+    dashboard: OperatorListenerSettings | None = None
     challenge_key: SigningKeySettings
     result_key: SigningKeySettings
     approval_key: SigningKeySettings

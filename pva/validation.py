@@ -16,7 +16,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from cryptography import x509
@@ -118,6 +118,10 @@ RuntimePolicySource = Callable[[], RuntimePolicies]
 """What suppliers allow to run on their devices, as it is in force now. Raises RefusalError."""
 
 
+def _unheard(_age: timedelta) -> None:
+    """Nobody counts."""
+
+
 @dataclass(slots=True)
 class _Attempt:
     """One try; `authenticated` once the device's own AK has answered."""
@@ -130,7 +134,7 @@ class Verifier:
     """The use case and what it works with; `challenge_anchors` is the operators' root.
 
     `announce` hears of every result that is on record; it must neither wait nor fail. `known` spares work on bytes that came
-    before, and decides nothing.
+    before, and decides nothing. `redeemed` hears how old each challenge was that came back.
     """
 
     store: ValidationStore
@@ -145,6 +149,7 @@ class Verifier:
     policies: Policies
     runtime_policies: RuntimePolicySource = no_runtime_policies
     known: Known = field(default_factory=Known)
+    redeemed: Callable[[timedelta], None] = _unheard
     judging: PolicyVariants = field(init=False)
 
     def __post_init__(self) -> None:
@@ -275,6 +280,7 @@ class Verifier:
                 subject=f"challenge for device {challenge.device_id}",
                 reason="it was answered before",
             )
+        self.redeemed(at - challenge.issued_at)
         request = self.store.open_request(challenge.request_id, at=at)
         if request is None:
             raise RefusalError(

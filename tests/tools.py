@@ -30,6 +30,7 @@ PACKAGES = {
     "java": "default-jdk-headless",
     "javac": "default-jdk-headless",
     "softhsm2-util": "softhsm2",
+    "systemd-analyze": "systemd",
 }
 
 
@@ -66,3 +67,11 @@ def shared_vectors() -> Path:
     if not named or not Path(named).is_dir():
         absent("the folder of real vectors", remedy="name it in PVA_TEST_VECTORS")
     return Path(named)
+
+
+def need_cryptography_vectors() -> Path:
+    """The folder `x509` of the vectors that the `cryptography` package is tested with."""
+    found = find_spec("cryptography_vectors")
+    if found is None or found.origin is None:
+        absent("cryptography-vectors", remedy="pip install 'open-pva[pki-oracle]'")
+    return Path(str(found.origin if found else "")).parent / "x509"

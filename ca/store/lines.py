@@ -13,6 +13,7 @@ from ca.records import Intent, LineCredential, LineDevice, Signed, serial_text
 from ca.store import tables
 from ca.store.certificates import FIRST_VERSION, STATUS_SEQUENCE
 from ca.store.rows import Rows
+from edge.many_rows import insert_all, update_all
 from standards.pki.fingerprints import CA_ID_HEX_DIGITS
 
 _INTENT = tuple(each.name for each in fields(Intent))
@@ -47,10 +48,11 @@ class LineRows(Rows):
             .subquery()
         )
         later = history.alias("later")
-        newer = sa.exists().where(
-            later.c.ca_id == history.c.ca_id,
-            later.c.serial == history.c.serial,
-            later.c.version > history.c.version,
+        # by the end of the key's own index; "there is no newer" was planned by CA alone on a store without statistics
+        newest = (
+            sa.select(sa.func.max(later.c.version))
+            .where(later.c.ca_id == history.c.ca_id, later.c.serial == history.c.serial)
+            .scalar_subquery()
         )
         query = (
             sa.select(
@@ -64,7 +66,7 @@ class LineRows(Rows):
                 _has_a_ca(issued.c.spki_sha256).label("issuing"),
             )
             .select_from(page.join(issued, issued.c.device_id == page.c.device_id).join(history))
-            .where(~newer)
+            .where(history.c.version == newest)
             .order_by(page.c.device_id, issued.c.issued_at, issued.c.serial)
         )
         rows = self._connection.execute(query).all()
@@ -101,34 +103,29 @@ class LineRows(Rows):
             }
             for each in intents
         ]
-        self._connection.execute(sa.insert(tables.certificates), rows)
+        insert_all(self._connection, tables.certificates, rows)
 
     def record_certificates(self, signed: Sequence[Signed], *, at: datetime) -> None:
         """Complete the intents with what was signed; the first status of each is good, and in the feed."""
         table = tables.certificates
-        change = (
-            sa.update(table)
-            .where(
-                table.c.ca_id == sa.bindparam("of_ca"),
-                table.c.serial == sa.bindparam("of_serial"),
-                table.c.der.is_(None),
-            )
-            .values(der=sa.bindparam("signed_der"), not_after=sa.bindparam("ends_at"))
-        )
         texts = [serial_text(each.serial) for each in signed]
-        changed = self._connection.execute(
-            change,
+        changed = update_all(
+            self._connection,
+            table,
             [
-                {"of_ca": each.ca_id, "of_serial": text, "signed_der": each.der, "ends_at": each.not_after}
+                {"ca_id": each.ca_id, "serial": text, "der": each.der, "not_after": each.not_after}
                 for each, text in zip(signed, texts, strict=True)
             ],
+            key=("ca_id", "serial"),
+            where=table.c.der.is_(None),
         )
-        if changed.rowcount != len(signed):
-            raise ValueError(f"expected {len(signed)} intents to be completed, got {changed.rowcount}")
+        if changed != len(signed):
+            raise ValueError(f"expected {len(signed)} intents to be completed, got {changed}")
         numbers = self.next_numbers(STATUS_SEQUENCE, len(signed))
         first = {"version": FIRST_VERSION, "status": str(Status.GOOD), "reason": None, "changed_at": at}
-        self._connection.execute(
-            sa.insert(tables.certificate_status),
+        insert_all(
+            self._connection,
+            tables.certificate_status,
             [
                 {"seq": seq, "ca_id": each.ca_id, "serial": text, **first}
                 for seq, each, text in zip(numbers, signed, texts, strict=True)
@@ -146,4 +143,4 @@ class LineRows(Rows):
             }
             for device_id, each in issued.items()
         ]
-        self._connection.execute(sa.insert(tables.reissues), rows)
+        insert_all(self._connection, tables.reissues, rows)

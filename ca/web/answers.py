@@ -1,15 +1,10 @@
-"""What the operator's views share: who asks, what an answer is, how numbers are read from a URL."""
+"""What the operator's views share: who asks, how numbers are read from a URL."""
 
 import re
-from typing import Any
-
-from flask import request
 
 from ca.callers import Caller
 from ca.errors import InvalidInputError
 from edge.principals import current_principal
-
-Answer = tuple[dict[str, Any], int]
 
 _SERIAL = re.compile(r"[0-9a-fA-F]{1,40}")
 _DIGITS_MAX = 18
@@ -32,11 +27,6 @@ def serial_of(text: str) -> int:
             remedy="give the serial number as it stands in the certificate, in hexadecimal",
         )
     return int(text, 16)
-
-
-def number_of(name: str, *, default: int) -> int:
-    """A whole number out of the query; raises InvalidInputError."""
-    return whole_number(request.args.get(name, str(default)), name=name)
 
 
 def whole_number(text: str, *, name: str) -> int:

@@ -13,6 +13,7 @@ from ca.bulk_issuance import PAGE_MAX
 from ca.proofs import PEM_CHARACTERS_MAX
 from ca.records import Authority, HoldRecord, Issued, Model, StatusChange, serial_text
 from ca.suspensions import InForce, Suspension
+from edge.operations import QueryModel, WholeNumber
 from standards.pki.oids import POLICY_TRE_LEVELS
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=64)]
@@ -21,6 +22,7 @@ Word = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 CaId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 ResultId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 HOLD_RESULTS_MAX = 64
+CHANGES_LIMIT = 500
 Algorithm = Literal["p256", "p384", "rsa", "ml-dsa-65"]
 """What a CA's key may be (`key_algorithms.CA_KEYS`)."""
 _HOSTS_MAX = 16
@@ -181,6 +183,13 @@ class NewRevocation(Body):
 
     reason: Word
     issuer: CaId
+
+
+class ChangesQuery(QueryModel):
+    """Which page of the change feed: what is behind the sequence number `after`, `limit` rows at most."""
+
+    after: WholeNumber = 0
+    limit: WholeNumber = CHANGES_LIMIT
 
 
 class NewReissue(Body):

@@ -1,11 +1,14 @@
 """Routes that certify keys of suppliers, services, people and responders."""
 
+from http import HTTPStatus
+
 from flask import Blueprint
 
 from ca.certification import Certification
 from ca.web import bodies
-from ca.web.answers import Answer, caller
-from edge.bodies import json_body
+from ca.web.answer_models import CertificateAnswer
+from ca.web.answers import caller
+from edge.operations import Told, answers, takes
 from edge.principals import require
 
 
@@ -15,43 +18,53 @@ def certificate_routes(certification: Certification) -> Blueprint:
 
     @routes.post("/v1/supplier-certificates")
     @require("es", "admin")
-    def certify_supplier() -> Answer:
-        body = json_body(bodies.NewSupplierCertificate)
+    @takes(bodies.NewSupplierCertificate)
+    @answers(CertificateAnswer, HTTPStatus.CREATED)
+    def certify_supplier(body: bodies.NewSupplierCertificate) -> Told:
+        """Certify a signing key of a supplier."""
         made = certification.certify_supplier(
             body.supplier, purpose=body.purpose, csr=body.csr, caller=caller()
         )
-        return {"certificate": bodies.certificate_pem(made)}, 201
+        return {"certificate": bodies.certificate_pem(made)}
 
     @routes.post("/v1/operator-certificates")
     @require("admin")
-    def certify_operator() -> Answer:
-        body = json_body(bodies.NewOperatorCertificate)
+    @takes(bodies.NewOperatorCertificate)
+    @answers(CertificateAnswer, HTTPStatus.CREATED)
+    def certify_operator(body: bodies.NewOperatorCertificate) -> Told:
+        """Certify a signing key of an operator's service."""
         made = certification.certify_operator(body.role, service=body.id, purpose=body.purpose, csr=body.csr)
-        return {"certificate": bodies.certificate_pem(made)}, 201
+        return {"certificate": bodies.certificate_pem(made)}
 
     @routes.post("/v1/issuing-ca-certificates")
     @require("admin")
-    def certify_issuing_ca() -> Answer:
-        body = json_body(bodies.NewSubordinate)
+    @takes(bodies.NewSubordinate)
+    @answers(CertificateAnswer, HTTPStatus.CREATED)
+    def certify_issuing_ca(body: bodies.NewSubordinate) -> Told:
+        """Certify an issuing CA whose key is elsewhere, below a hosted root."""
         made = certification.certify_issuing_ca(
             body.supplier, title=body.name, tre_level=body.tre_level, csr=body.csr, caller=caller()
         )
-        return {"certificate": bodies.certificate_pem(made)}, 201
+        return {"certificate": bodies.certificate_pem(made)}
 
     @routes.post("/v1/tls-certificates")
     @require("admin")
-    def certify_tls() -> Answer:
-        body = json_body(bodies.NewTlsCertificate)
+    @takes(bodies.NewTlsCertificate)
+    @answers(CertificateAnswer, HTTPStatus.CREATED)
+    def certify_tls(body: bodies.NewTlsCertificate) -> Told:
+        """Certify a TLS key of a service or a person."""
         made = certification.certify_tls(
             body.kind, holder=body.name, csr=body.csr, dns=body.dns, addresses=body.ip
         )
-        return {"certificate": bodies.certificate_pem(made)}, 201
+        return {"certificate": bodies.certificate_pem(made)}
 
     @routes.post("/v1/ocsp-delegates")
     @require("ocsp")
-    def certify_responder() -> Answer:
-        body = json_body(bodies.NewDelegate)
+    @takes(bodies.NewDelegate)
+    @answers(CertificateAnswer, HTTPStatus.CREATED)
+    def certify_responder(body: bodies.NewDelegate) -> Told:
+        """Certify the registered key of an OCSP responder, for one issuing CA."""
         made = certification.certify_responder(body.issuer, csr=body.csr, caller=caller())
-        return {"certificate": bodies.certificate_pem(made)}, 201
+        return {"certificate": bodies.certificate_pem(made)}
 
     return routes

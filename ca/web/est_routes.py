@@ -1,5 +1,6 @@
 """Routes of the administrators behind EST: which keys wait, and what each key gets."""
 
+from http import HTTPStatus
 from typing import Any
 
 from flask import Blueprint
@@ -8,8 +9,9 @@ from ca.errors import InvalidInputError
 from ca.est import EST_KINDS, Est
 from ca.records import EstEnrollment, EstState, serial_text
 from ca.web import bodies
-from ca.web.answers import Answer, caller
-from edge.bodies import json_body
+from ca.web.answer_models import EstEnrollmentAnswer, EstEnrollmentsAnswer
+from ca.web.answers import caller
+from edge.operations import Told, answers, takes
 from edge.principals import require
 
 
@@ -19,13 +21,17 @@ def est_routes(est: Est) -> Blueprint:
 
     @routes.get("/v1/est-enrollments")
     @require("admin")
-    def list_enrollments() -> Answer:
-        return {"enrollments": [_described(each) for each in est.known()]}, 200
+    @answers(EstEnrollmentsAnswer)
+    def list_enrollments() -> Told:
+        """List keys that are registered for EST, or wait for approval."""
+        return {"enrollments": [_described(each) for each in est.known()]}
 
     @routes.post("/v1/est-enrollments")
     @require("admin")
-    def register() -> Answer:
-        body = json_body(bodies.NewEstEnrollment)
+    @takes(bodies.NewEstEnrollment)
+    @answers(EstEnrollmentAnswer, HTTPStatus.CREATED)
+    def register(body: bodies.NewEstEnrollment) -> Told:
+        """Register a key for EST, or approve one that waits."""
         kind = EST_KINDS.get(body.label)
         if kind is None:
             raise InvalidInputError(
@@ -44,7 +50,7 @@ def est_routes(est: Est) -> Blueprint:
             dns=tuple(body.dns),
             addresses=tuple(body.ip),
         )
-        return _described(est.register(wanted, caller=caller())), 201
+        return _described(est.register(wanted, caller=caller()))
 
     return routes
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, Protocol
 
 from flask import Blueprint
@@ -15,8 +16,16 @@ from ca.revocation_lists import RevocationLists
 from ca.rollover import Rollover
 from ca.template import Places
 from ca.web import bodies
-from ca.web.answers import Answer, caller
-from edge.bodies import json_body
+from ca.web.answer_models import (
+    EsRootAnswer,
+    EsRootsAnswer,
+    IssuingCaAnswer,
+    IssuingCasAnswer,
+    RolledRootAnswer,
+    RootsAnswer,
+)
+from ca.web.answers import caller
+from edge.operations import Told, answers, takes
 from edge.principals import ROLES, require
 
 ROOT_KINDS = (Kind.ES_ROOT, Kind.OPERATORS_ROOT, Kind.TLS_ROOT)
@@ -68,40 +77,48 @@ def root_routes(hierarchy: Hierarchy, *, rollover: Rollover, catalogue: Catalogu
 
     @routes.post("/v1/es-roots")
     @require("admin")
-    def create_es_root() -> Answer:
-        body = json_body(bodies.NewEsRoot)
+    @takes(bodies.NewEsRoot)
+    @answers(EsRootAnswer, HTTPStatus.CREATED)
+    def create_es_root(body: bodies.NewEsRoot) -> Told:
+        """Make an ES root here, or import one that the supplier holds."""
         if body.certificate is None:
             algorithm = KeyAlgorithm(body.algorithm)
             root = hierarchy.create_es_root(body.supplier, caller=caller(), algorithm=algorithm)
         else:
             root = hierarchy.import_es_root(body.supplier, certificate=body.certificate, caller=caller())
-        return bodies.es_root_body(root), 201
+        return bodies.es_root_body(root)
 
     @routes.get("/v1/es-roots")
     @require(*sorted(ROLES))
-    def list_es_roots() -> Answer:
+    @answers(EsRootsAnswer)
+    def list_es_roots() -> Told:
+        """List the present ES roots."""
         with catalogue.reading() as records:
             roots = records.authorities(Kind.ES_ROOT)
-        return {"es_roots": [bodies.es_root_body(each) for each in roots if each.successor is None]}, 200
+        return {"es_roots": [bodies.es_root_body(each) for each in roots if each.successor is None]}
 
     @routes.get("/v1/roots")
     @require(*sorted(ROLES))
-    def list_roots() -> Answer:
+    @answers(RootsAnswer)
+    def list_roots() -> Told:
+        """List every root with its generations of keys."""
         with catalogue.reading() as records:
             found = records.authorities(*ROOT_KINDS)
-        return {"roots": [bodies.root_body(each) for each in found]}, 200
+        return {"roots": [bodies.root_body(each) for each in found]}
 
     @routes.post("/v1/roots/<ca_id>/rollover")
     @require("admin")
-    def roll_root(ca_id: str) -> Answer:
-        body = json_body(bodies.NextKey)
+    @takes(bodies.NextKey)
+    @answers(RolledRootAnswer, HTTPStatus.CREATED)
+    def roll_root(body: bodies.NextKey, ca_id: str) -> Told:
+        """Give a root its next key; both certify each other."""
         rollover.roll_root(ca_id, algorithm=KeyAlgorithm(body.algorithm), caller=caller())
         with catalogue.reading() as records:
             before = records.authority(ca_id)
             after = None if before is None else records.authority(before.successor or "")
         if before is None or after is None:
             raise LookupError(f"the root {ca_id} has no successor on record")
-        return {"before": bodies.root_body(before), "after": bodies.root_body(after)}, 201
+        return {"before": bodies.root_body(before), "after": bodies.root_body(after)}
 
     return routes
 
@@ -120,8 +137,10 @@ def issuing_ca_routes(
 
     @routes.post("/v1/issuing-cas")
     @require("admin")
-    def create_issuing_ca() -> Answer:
-        body = json_body(bodies.NewIssuingCa)
+    @takes(bodies.NewIssuingCa)
+    @answers(IssuingCaAnswer, HTTPStatus.CREATED)
+    def create_issuing_ca(body: bodies.NewIssuingCa) -> Told:
+        """Make the issuing CA of a product line."""
         made = hierarchy.create_issuing_ca(
             body.supplier,
             title=body.name,
@@ -130,35 +149,43 @@ def issuing_ca_routes(
             caller=caller(),
             algorithm=KeyAlgorithm(body.algorithm),
         )
-        return described(made), 201
+        return described(made)
 
     @routes.post("/v1/issuing-cas/<ca_id>/certificate")
     @require("admin")
-    def complete_issuing_ca(ca_id: str) -> Answer:
-        body = json_body(bodies.IssuingCertificate)
+    @takes(bodies.IssuingCertificate)
+    @answers(IssuingCaAnswer)
+    def complete_issuing_ca(body: bodies.IssuingCertificate, ca_id: str) -> Told:
+        """Hand in the certificate that an imported root signed for an issuing CA."""
         made = hierarchy.complete_issuing_ca(ca_id, certificate=body.certificate, caller=caller())
-        return described(made), 200
+        return described(made)
 
     @routes.post("/v1/issuing-cas/<ca_id>/rollover")
     @require("admin")
-    def roll_issuing_ca(ca_id: str) -> Answer:
-        body = json_body(bodies.NextKey)
+    @takes(bodies.NextKey)
+    @answers(IssuingCaAnswer, HTTPStatus.CREATED)
+    def roll_issuing_ca(body: bodies.NextKey, ca_id: str) -> Told:
+        """Give an issuing CA its next key."""
         algorithm = KeyAlgorithm(body.algorithm)
-        return described(rollover.roll_issuing_ca(ca_id, algorithm=algorithm, caller=caller())), 201
+        return described(rollover.roll_issuing_ca(ca_id, algorithm=algorithm, caller=caller()))
 
     @routes.post("/v1/issuing-cas/<ca_id>/crl-partitions")
     @require("admin")
-    def divide(ca_id: str) -> Answer:
-        body = json_body(bodies.Division)
-        return described(lists.divide(ca_id, count=body.count, caller=caller())), 200
+    @takes(bodies.Division)
+    @answers(IssuingCaAnswer)
+    def divide(body: bodies.Division, ca_id: str) -> Told:
+        """Spread the certificates of an issuing CA over several CRLs."""
+        return described(lists.divide(ca_id, count=body.count, caller=caller()))
 
     @routes.get("/v1/issuing-cas")
     @require("ocsp", "pva", "admin", "es")
-    def list_issuing_cas() -> Answer:
+    @answers(IssuingCasAnswer)
+    def list_issuing_cas() -> Told:
+        """List issuing CAs; a supplier sees its own."""
         who = caller()
         with catalogue.reading() as records:
             found = records.authorities(Kind.ISSUING_CA)
         mine = [each for each in found if who.role != "es" or each.supplier == who.tenant]
-        return {"issuing_cas": [described(each) for each in mine]}, 200
+        return {"issuing_cas": [described(each) for each in mine]}
 
     return routes

@@ -20,6 +20,7 @@ from ca.rollover import Rollover
 from ca.signing import Signing
 from ca.suspensions import Suspensions
 from ca.web.certificate_routes import certificate_routes
+from ca.web.descriptions import OPERATOR_API
 from ca.web.est_routes import est_routes
 from ca.web.hierarchy_routes import CatalogueStore, issuing_ca_routes, root_routes
 from ca.web.problems import PROBLEMS, AuditStore, refusal_recorder
@@ -27,6 +28,7 @@ from ca.web.reissue_routes import reissue_routes
 from ca.web.status_routes import status_routes, suspension_routes
 from ca.web.supply_routes import feed_routes, supply_routes
 from edge.audit_log import AuditLog
+from edge.description_pages import add_description
 from edge.log_pages import add_log_pages
 from edge.principals import PrincipalTable, enforce_access
 from edge.problems import register_problems
@@ -82,6 +84,7 @@ def operator_app(desk: OperatorDesk, *, principals: PrincipalTable) -> Flask:
     app.register_blueprint(suspension_routes(desk.suspensions, desk.accreditations))
     if desk.log is not None:
         add_log_pages(app, desk.log)
+    add_description(app, OPERATOR_API)
     register_problems(app, PROBLEMS, on_refusal=refusal_recorder(desk.ledger, clock=desk.clock))
     enforce_access(app, principals=principals)
     return app

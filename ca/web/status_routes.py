@@ -1,5 +1,7 @@
 """Routes of status: revocation, holds, suspensions, renewal, lookup, and the feed that responders follow."""
 
+from http import HTTPStatus
+
 from flask import Blueprint
 
 from ca.accreditations import Accreditations
@@ -12,12 +14,19 @@ from ca.renewal import RenewalRequest, Renewals
 from ca.revocation import Revocation
 from ca.suspensions import Scope, Suspensions
 from ca.web import bodies
-from ca.web.answers import Answer, caller, number_of, serial_of
-from edge.bodies import binary_body, json_body
+from ca.web.answer_models import (
+    AccreditationsAnswer,
+    IssuedAnswer,
+    PlatformCredentialAnswer,
+    StatusChangesAnswer,
+    SuspensionAnswer,
+    SuspensionsAnswer,
+)
+from ca.web.answers import caller, serial_of
+from edge.operations import Told, answers, takes, takes_octets, takes_query
 from edge.principals import current_key_sha256, require
 from messages.trust_list import TRUST_LIST_BYTES_MAX
 
-CHANGES_LIMIT = 500
 JOSE = "application/jose"
 
 
@@ -27,30 +36,39 @@ def suspension_routes(suspensions: Suspensions, accreditations: Accreditations) 
 
     @routes.post("/v1/trust-lists")
     @require("admin", "overseer")
-    def import_trust_list() -> Answer:
+    @takes_octets(JOSE, bytes_max=TRUST_LIST_BYTES_MAX)
+    @answers(AccreditationsAnswer, HTTPStatus.CREATED)
+    def import_trust_list(signed: bytes) -> Told:
+        """Take an overseer's signed trust list: how long suppliers of this CA are accredited."""
         # what is not ASCII is no token; it becomes characters that the token's decoder refuses
-        token = binary_body(JOSE, bytes_max=TRUST_LIST_BYTES_MAX).decode("ascii", errors="replace")
+        token = signed.decode("ascii", errors="replace")
         made = accreditations.import_list(token, caller=caller())
-        return {"accreditations": [bodies.accreditation_body(each) for each in made]}, 201
+        return {"accreditations": [bodies.accreditation_body(each) for each in made]}
 
     @routes.post("/v1/suspensions")
     @require("es", "admin")
-    def suspend() -> Answer:
-        body = json_body(bodies.NewSuspension)
+    @takes(bodies.NewSuspension)
+    @answers(SuspensionAnswer, HTTPStatus.CREATED)
+    def suspend(body: bodies.NewSuspension) -> Told:
+        """Suspend a supplier, one of his models or one of his batches."""
         scope = Scope(supplier=body.supplier, model=body.model, batch=body.batch)
-        return bodies.suspension_body(suspensions.suspend(scope, reason=body.reason, caller=caller())), 201
+        return bodies.suspension_body(suspensions.suspend(scope, reason=body.reason, caller=caller()))
 
     @routes.get("/v1/suspensions")
     @require("es", "admin", "auditor")
-    def list_suspensions() -> Answer:
+    @answers(SuspensionsAnswer)
+    def list_suspensions() -> Told:
+        """The suspensions that the caller may see, lifted ones too."""
         found = suspensions.listed(caller=caller())
-        return {"suspensions": [bodies.suspension_body(each) for each in found]}, 200
+        return {"suspensions": [bodies.suspension_body(each) for each in found]}
 
     @routes.post("/v1/suspensions/<suspension_id>/lifting")
     @require("admin")
-    def lift(suspension_id: str) -> Answer:
+    @answers(SuspensionAnswer)
+    def lift(suspension_id: str) -> Told:
+        """Approve that a suspension is lifted; with the second approval it is."""
         made = suspensions.lift(suspension_id, caller=caller(), key_sha256=current_key_sha256())
-        return bodies.suspension_body(made), 200
+        return bodies.suspension_body(made)
 
     return routes
 
@@ -61,18 +79,59 @@ def status_routes(
     """A certificate is named by its issuer and its serial number, never by the serial number alone."""
     routes = Blueprint("status", __name__)
 
+    @routes.get("/v1/platform-credentials/<ca_id>/<serial>")
+    @require("es", "admin")
+    @answers(PlatformCredentialAnswer)
+    def show_platform_credential(ca_id: str, serial: str) -> Told:
+        """Show a Platform Credential with its status and hold."""
+        found = _platform_credential(revocation, ca_id, serial, who=caller())
+        return {
+            **bodies.issued_body(found),
+            "hold": bodies.hold_body(holds.hold_of(found)),
+            "suspensions": [bodies.suspension_body(each) for each in suspensions.of(found)],
+        }
+
+    @routes.get("/v1/status-changes")
+    @require("ocsp")
+    @takes_query(bodies.ChangesQuery)
+    @answers(StatusChangesAnswer)
+    def status_changes(query: bodies.ChangesQuery) -> Told:
+        """The change feed: what happened to certificates behind a sequence number."""
+        after = query.after
+        found, complete = revocation.changes(after=after, limit=query.limit)
+        last = found[-1].seq if found else after
+        previous = revocation.change_at(after)
+        return {
+            "previous": None if previous is None else bodies.change_body(previous),
+            "changes": [bodies.change_body(each) for each in found],
+            "next": last,
+            "complete": complete,
+            # read after the changes: never older than the moment from which the reader is level with them
+            "suspensions": bodies.in_force_body(*suspensions.in_force()),
+        }
+
+    _add_changes(routes, revocation, renewals)
+    _add_holds(routes, holds)
+    return routes
+
+
+def _add_changes(routes: Blueprint, revocation: Revocation, renewals: Renewals) -> None:
     @routes.post("/v1/platform-credentials/<serial>/revocation")
     @require("es", "admin")
-    def revoke_platform_credential(serial: str) -> Answer:
-        body = json_body(bodies.NewRevocation)
+    @takes(bodies.NewRevocation)
+    @answers(IssuedAnswer)
+    def revoke_platform_credential(body: bodies.NewRevocation, serial: str) -> Told:
+        """Revoke a Platform Credential."""
         found = _platform_credential(revocation, body.issuer, serial, who=caller())
         made = revocation.revoke(found.ca_id, found.serial, reason=body.reason, caller=caller())
-        return bodies.issued_body(made), 200
+        return bodies.issued_body(made)
 
     @routes.post("/v1/platform-credentials/<serial>/renewal")
     @require("pva")
-    def renew_platform_credential(serial: str) -> Answer:
-        body = json_body(bodies.NewRenewal)
+    @takes(bodies.NewRenewal)
+    @answers(IssuedAnswer)
+    def renew_platform_credential(body: bodies.NewRenewal, serial: str) -> Told:
+        """Issue the next Platform Credential of a device that was validated under another manifest."""
         made = renewals.renew(
             RenewalRequest(
                 ca_id=body.issuer,
@@ -82,67 +141,44 @@ def status_routes(
             ),
             caller=caller(),
         )
-        return bodies.issued_body(made), 200
+        return bodies.issued_body(made)
 
     @routes.post("/v1/certificates/<serial>/revocation")
     @require("es", "admin")
-    def revoke_certificate(serial: str) -> Answer:
-        body = json_body(bodies.NewRevocation)
+    @takes(bodies.NewRevocation)
+    @answers(IssuedAnswer)
+    def revoke_certificate(body: bodies.NewRevocation, serial: str) -> Told:
+        """Revoke a certificate of any kind."""
         made = revocation.revoke(body.issuer, serial_of(serial), reason=body.reason, caller=caller())
-        return bodies.issued_body(made), 200
-
-    @routes.get("/v1/platform-credentials/<ca_id>/<serial>")
-    @require("es", "admin")
-    def show_platform_credential(ca_id: str, serial: str) -> Answer:
-        found = _platform_credential(revocation, ca_id, serial, who=caller())
-        body = {
-            **bodies.issued_body(found),
-            "hold": bodies.hold_body(holds.hold_of(found)),
-            "suspensions": [bodies.suspension_body(each) for each in suspensions.of(found)],
-        }
-        return body, 200
-
-    @routes.get("/v1/status-changes")
-    @require("ocsp")
-    def status_changes() -> Answer:
-        after = number_of("after", default=0)
-        found, complete = revocation.changes(after=after, limit=number_of("limit", default=CHANGES_LIMIT))
-        last = found[-1].seq if found else after
-        previous = revocation.change_at(after)
-        body = {
-            "previous": None if previous is None else bodies.change_body(previous),
-            "changes": [bodies.change_body(each) for each in found],
-            "next": last,
-            "complete": complete,
-            # read after the changes: never older than the moment from which the reader is level with them
-            "suspensions": bodies.in_force_body(*suspensions.in_force()),
-        }
-        return body, 200
-
-    _add_holds(routes, holds)
-    return routes
+        return bodies.issued_body(made)
 
 
 def _add_holds(routes: Blueprint, holds: Holds) -> None:
     @routes.post("/v1/platform-credentials/<serial>/hold")
     @require("pva")
-    def hold_platform_credential(serial: str) -> Answer:
-        body = json_body(bodies.NewHold)
+    @takes(bodies.NewHold)
+    @answers(IssuedAnswer)
+    def hold_platform_credential(body: bodies.NewHold, serial: str) -> Told:
+        """Put a Platform Credential on hold, for attestation results."""
         made = holds.hold(body.issuer, serial_of(serial), results=body.results, caller=caller())
-        return bodies.issued_body(made), 200
+        return bodies.issued_body(made)
 
     @routes.post("/v1/platform-credentials/<serial>/recovery")
     @require("pva")
-    def note_recovery(serial: str) -> Answer:
-        body = json_body(bodies.NewRecovery)
+    @takes(bodies.NewRecovery)
+    @answers(IssuedAnswer)
+    def note_recovery(body: bodies.NewRecovery, serial: str) -> Told:
+        """Note the result that shows the device of a held credential good again; the hold stays."""
         made = holds.recover(body.issuer, serial_of(serial), result=body.result, caller=caller())
-        return bodies.issued_body(made), 200
+        return bodies.issued_body(made)
 
     @routes.post("/v1/platform-credentials/<serial>/release")
     @require("es")
-    def release_platform_credential(serial: str) -> Answer:
-        body = json_body(bodies.NewRelease)
-        return bodies.issued_body(holds.release(body.issuer, serial_of(serial), caller=caller())), 200
+    @takes(bodies.NewRelease)
+    @answers(IssuedAnswer)
+    def release_platform_credential(body: bodies.NewRelease, serial: str) -> Told:
+        """Release a held credential whose recovery was noted."""
+        return bodies.issued_body(holds.release(body.issuer, serial_of(serial), caller=caller()))
 
 
 def _platform_credential(revocation: Revocation, issuer: str, serial: str, *, who: Caller) -> Issued:

@@ -13,7 +13,7 @@ from edge.periodic import Periodic
 from edge.process import configure_logging, system_clock
 from ocsp.app import public_app, public_listener
 from ocsp.delegates import Delegate, DelegateDirectory, Issuer
-from ocsp.responder import DEFAULT_POLICY
+from ocsp.judgement import DEFAULT_POLICY
 from ocsp.store import SqlStatusStore
 
 LEVEL_INTERVAL_S = 0.25

@@ -38,7 +38,9 @@ from m2me_agent.tre.boot_log import BootLogFile
 from m2me_agent.tre.connected_tpm import EK_PROFILES, ConnectedTpm
 from m2me_agent.tre.errors import AnchorError, NotEnrolledError, TreError
 from m2me_agent.tre.exchanges import ExchangeGuard
+from m2me_agent.tre.mid_rules import FULL_RULES, Rules, rules_of_device
 from m2me_agent.tre.operations import MmiOperations, Operations
+from m2me_agent.tre.operator_tokens import OperatorTokens
 from m2me_agent.tre.rate_limit import RatePolicy
 from m2me_agent.tre.server import Bounds, bind_socket, serve
 from m2me_agent.tre.state import TreState
@@ -70,7 +72,8 @@ class TreSettings(Settings):
     """Settings of a TRE. ``tpm`` and the sockets are relative to the working directory, files to this file.
 
     ``mmi_socket`` and ``mmi_uid`` are where a person consents to orders, and as whom; ``ownership`` is the file of the
-    supplier's ownership record (a token), which stands for that consent. ``ima_log`` is ``binary_runtime_measurements``
+    supplier's ownership record (a token), which stands for that consent; ``device_policy`` that of its policy for every
+    MID here (a token), without which everything that this TRE can do is allowed. ``ima_log`` is ``binary_runtime_measurements``
     of a kernel with IMA.
     """
 
@@ -85,6 +88,7 @@ class TreSettings(Settings):
     mmi_socket: Path | None = None
     mmi_uid: int | None = Field(default=None, ge=0)
     ownership: SettingsPath | None = None
+    device_policy: SettingsPath | None = None
     purposes: frozenset[Annotated[str, Field(min_length=1)]] = Field(
         default=frozenset({"validation", "recovery"}), min_length=1
     )
@@ -132,15 +136,13 @@ def open_everything(settings: TreSettings, *, uid: int) -> Opened:
     parts = Parts(
         device=device, state=state, storage=storage, guard=guard, anchors=anchors, random_bytes=system_random
     )
-    ownership = (
-        None if settings.ownership is None else _read_file(settings.ownership).decode("ascii", "replace")
-    )
     operations = wire(
         parts,
         boot_log=boot_log,
         ima_log=ima_log,
         purposes=settings.purposes,
-        ownership=ownership and ownership.strip(),
+        ownership=None if settings.ownership is None else _read_token(settings.ownership),
+        rules=_read_rules(settings.device_policy, anchors),
     )
     _open_vault(operations)
     listener = bind_socket(settings.socket, agent_uid=settings.agent_uid)
@@ -150,7 +152,7 @@ def open_everything(settings: TreSettings, *, uid: int) -> Opened:
     return Opened(
         operations=operations,
         listener=listener,
-        mmi_operations=MmiOperations(orders=operations.orders),
+        mmi_operations=MmiOperations(orders=operations.orders, mids=operations.mids),
         mmi_listener=mmi_listener,
     )
 
@@ -223,6 +225,18 @@ def _read_anchors(settings: AnchorSettings) -> Anchors:
     return load_anchors(
         es_root_pem=_read_file(settings.es_root), operators_root_pem=_read_file(settings.operators_root)
     )
+
+
+def _read_rules(path: Path | None, anchors: Anchors) -> Rules:
+    """What this device allows; a policy that is named and cannot be believed keeps the TRE from starting."""
+    if path is None:
+        return FULL_RULES
+    tokens = OperatorTokens(anchors=anchors, known_time=None)
+    return rules_of_device(tokens.device_policy(_read_token(path)))
+
+
+def _read_token(path: Path) -> str:
+    return _read_file(path).decode("ascii", "replace").strip()
 
 
 def _read_file(path: Path) -> bytes:

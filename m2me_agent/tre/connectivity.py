@@ -21,6 +21,7 @@ from messages.attachment import attachment_key, check_pcid, nai_of
 from messages.connectivity import SECRET_SIZE, Connectivity, sealed_policy
 from messages.encoding import decode_fields, encode_deterministic
 from messages.errors import MessageError
+from standards.aka.milenage import MilenageKey
 from standards.aka.vectors import Resynchronisation
 from standards.rats.fields import numeric_date
 from standards.tpm2.errors import Tpm2Error
@@ -142,8 +143,7 @@ class ConnectivityUse:
         # 3 the network first; the number is remembered before the answer
         found = answer(
             challenge,
-            k=secret[:_KEY_SIZE],
-            opc=secret[_KEY_SIZE:],
+            key=MilenageKey(k=secret[:_KEY_SIZE], opc=secret[_KEY_SIZE:]),
             subject=f"pcid/{installed.pcid}",
             numbers=self.numbers,
         )

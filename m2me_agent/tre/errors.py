@@ -138,8 +138,18 @@ class RollbackError(VaultError):
     code = "rollback"
 
 
+class PolicyError(TreError):
+    """A MID that would widen what the device allows, or that does not keep to its own policy."""
+
+    code = "policy-refused"
+
+
+class KeyGoneError(VaultError):
+    """A compartment whose key the TPM does not have any more: nothing in it opens again."""
+
+
 class InstructionError(TreError):
-    """An instruction that is not the owner's, answers no open receipt, or was followed before."""
+    """An instruction that is not the owner's, answers no open receipt or report, or was followed before."""
 
     code = "instruction-refused"
 

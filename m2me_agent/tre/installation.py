@@ -20,6 +20,7 @@ from m2me_agent.tre.errors import (
     ApprovalError,
     MalformedError,
     PackageError,
+    PolicyError,
     SealedObjectError,
     StateError,
     StateRefusedError,
@@ -30,19 +31,21 @@ from m2me_agent.tre.errors import (
 from m2me_agent.tre.exchanges import ExchangeGuard
 from m2me_agent.tre.lifecycle import MidEvent, MidState, after
 from m2me_agent.tre.mid_content import known_content
+from m2me_agent.tre.mid_rules import Rules, check_operators
 from m2me_agent.tre.operator_tokens import OperatorTokens
 from m2me_agent.tre.orders import Consent, OrderBook
 from m2me_agent.tre.receipts import not_validated, shown, sign_receipt
 from m2me_agent.tre.state import TreState
+from m2me_agent.tre.tombstones import Graves, Tombstone
 from m2me_agent.tre.tpm_device import KeyAccess, Permit, TpmDevice, UnlockedKeys
 from m2me_agent.tre.vault import Vault, vault_use
-from m2me_agent.tre.vault_record import Installed, OpenCompartment
+from m2me_agent.tre.vault_record import Installed, OpenCompartment, transition
 from messages.approval import USE_PACKAGE, Use
 from messages.errors import MessageError
 from messages.instruction import TRE_NONCE_SIZE
+from messages.mid_content import MidContent
 from messages.mid_package import (
     ApprovedUse,
-    MidContent,
     PackageHeader,
     decrypt_content,
     package_digest,
@@ -50,7 +53,7 @@ from messages.mid_package import (
 from messages.statement import INSTALLED, Receipt
 from standards.tpm2.errors import Tpm2Error
 from standards.tpm2.import_blob import ImportBlob, check_import_public
-from standards.tpm2.structures import Public
+from standards.tpm2.structures import ClockInfo, Public
 
 PACKAGE_REFUSED: Final = "package-refused"
 ORDER_REFUSED: Final = "order-refused"
@@ -58,10 +61,11 @@ STATE_REFUSED: Final = "state-refused"
 STORAGE: Final = "storage"
 REPLAYED: Final = "replayed"
 CONTENT_REFUSED: Final = "content-refused"
+POLICY_REFUSED: Final = "policy-refused"
 
 
 class InstallationError(Exception):
-    """A step ended the installation; `code` is one of the six above, `detail` is for people and holds no secret."""
+    """A step ended the installation; `code` is one of the seven above, `detail` is for people and holds no secret."""
 
     def __init__(self, code: str, detail: str) -> None:
         super().__init__(f"{code}: {detail}")
@@ -100,6 +104,8 @@ class Installation:
     anchors: Anchors
     orders: OrderBook
     vault: Vault
+    rules: Rules
+    graves: Graves
     random_bytes: Callable[[int], bytes]
 
     def install(self, *, package: str, delivery: str, content: bytes) -> bytes:
@@ -165,7 +171,7 @@ class Installation:
         generation = _generation(keys)
         content_key = _open_seal(seal, keys, generation=generation)
         # 7 decrypt and decode
-        content = _decrypted(delivered, content_key)
+        content = _decrypted(delivered, content_key, rules=self.rules)
         # 8 the compartment: vault key, file, counter
         row = self._new_row(delivered, generation=generation)
         self._keep(row, content, seal, keys, access=access)
@@ -209,6 +215,18 @@ class Installation:
                 raise InstallationError(REPLAYED, "this order or package was installed before")
             if row.mid_id == header.mid_id:
                 raise InstallationError(CONTENT_REFUSED, "a MID of this id is here already")
+        for tombstone in self._tombstones(access):
+            if tombstone.order_digest == header.order_digest or tombstone.mid_id == header.mid_id:
+                raise InstallationError(REPLAYED, "the MID of this order or id was erased here")
+        owners = frozenset(each.unverified.sho for each in self.vault.compartments(access))
+        with _failing(POLICY_REFUSED, PolicyError):
+            check_operators(owners | {header.sho}, self.rules)
+
+    def _tombstones(self, access: KeyAccess) -> Iterator[Tombstone]:
+        for found in self.vault.compartments(access):
+            yield from found.unverified.tombstones
+        with _failing(STORAGE, StateError):
+            yield from (grave.tombstone for grave in self.graves.all())
 
     def _checked_seal(self, header: PackageHeader, access: KeyAccess) -> CheckedSeal:
         use = Use(
@@ -253,6 +271,7 @@ class Installation:
             state=after(MidState.RECEIVED, MidEvent.SEALED),
             generation=generation,
             tre_nonce=self.random_bytes(TRE_NONCE_SIZE),
+            version=delivered.header.version,
         )
 
     def _keep(
@@ -267,7 +286,8 @@ class Installation:
             _failing(STATE_REFUSED, StateRefusedError),
         ):
             before = self.vault.compartment_for(seal.vault.sho, keys, permit=now, access=access)
-            self.vault.replace(_grown(before, row, content, seal), keys)
+            clock = self.device.read_clock()
+            self.vault.replace(_grown(before, row, content, seal, clock=clock), keys)
 
 
 @contextmanager
@@ -330,20 +350,21 @@ def _open_seal(seal: CheckedSeal, keys: UnlockedKeys, *, generation: int) -> byt
         return keys.unseal_package(seal.blob.public, private, permit=permit)
 
 
-def _decrypted(delivered: Delivered, key: bytes) -> MidContent:
+def _decrypted(delivered: Delivered, key: bytes, *, rules: Rules) -> MidContent:
     header = delivered.header
-    with _failing(CONTENT_REFUSED, MessageError):
+    with _failing(CONTENT_REFUSED, MessageError), _failing(POLICY_REFUSED, PolicyError):
         clear = decrypt_content(delivered.unverified_content, key=key, header=header)
-        return known_content(clear, mid_id=header.mid_id)
+        return known_content(clear, mid_id=header.mid_id, rules=rules)
 
 
 def _grown(
-    before: OpenCompartment, row: Installed, content: MidContent, seal: CheckedSeal
+    before: OpenCompartment, row: Installed, content: MidContent, seal: CheckedSeal, *, clock: ClockInfo
 ) -> OpenCompartment:
     """The compartment with one more MID; the approvals that came with it take the place of the older ones."""
     journal = (*before.visible.journal, row)
+    made = transition(row.mid_id, event=MidEvent.SEALED, state=row.state, clock=clock)
     return replace(
         before,
-        visible=replace(before.visible, journal=journal, approvals=seal.lasting),
+        visible=replace(before.visible, journal=journal, approvals=seal.lasting).recorded(made),
         contents={**before.contents, row.mid_id: content.encode()},
     )

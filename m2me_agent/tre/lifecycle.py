@@ -1,8 +1,15 @@
-"""The life of a MID in this TRE, as one table (R55, R60).
+"""The life of a MID in this TRE, as one table that a person can check (R34, R37, R55, R60).
 
-RECEIVED is a package that is being installed: never stored. INACTIVE is sealed in the vault. ACTIVE is what its
-owner instructed. BLOCKED is a MID whose compartment does not open, because the platform is not in an approved
-state or the file is not the newest: it is never stored either, and lasts until the compartment opens again.
+    state      means                                                       keys usable   stored
+    RECEIVED   a package that is being installed                           no            never
+    INACTIVE   sealed in the vault                                         no            yes
+    ACTIVE     what its owner instructed                                   yes           yes
+    BLOCKED    taken out of use, by its owner or for its own integrity     no            yes
+    ERASED     gone, its key written over; a tombstone says so             there is none tombstone
+
+BLOCKED is also what is shown of a MID whose compartment does not open, because the platform is not in an approved state or
+the file is not the newest: that is the compartment's state and not the MID's, is never stored, and ends when the
+compartment opens again. What is stored as BLOCKED ends by its owner's word alone, after the TRE has looked again.
 """
 
 from enum import StrEnum
@@ -17,6 +24,7 @@ class MidState(StrEnum):
     INACTIVE = "INACTIVE"
     ACTIVE = "ACTIVE"
     BLOCKED = "BLOCKED"
+    ERASED = "ERASED"
 
 
 class MidEvent(StrEnum):
@@ -24,16 +32,28 @@ class MidEvent(StrEnum):
 
     SEALED = "sealed"
     ACTIVATE = "activate"
+    DEACTIVATE = "deactivate"
+    BLOCK = "block"
+    UNBLOCK = "unblock"
+    ERASE = "erase"
     INTEGRITY_FAILED = "integrity-failed"
 
 
 TRANSITIONS = {
     (MidState.RECEIVED, MidEvent.SEALED): MidState.INACTIVE,
     (MidState.INACTIVE, MidEvent.ACTIVATE): MidState.ACTIVE,
+    (MidState.INACTIVE, MidEvent.BLOCK): MidState.BLOCKED,
     (MidState.INACTIVE, MidEvent.INTEGRITY_FAILED): MidState.BLOCKED,
+    (MidState.INACTIVE, MidEvent.ERASE): MidState.ERASED,
+    (MidState.ACTIVE, MidEvent.DEACTIVATE): MidState.INACTIVE,
+    (MidState.ACTIVE, MidEvent.BLOCK): MidState.BLOCKED,
     (MidState.ACTIVE, MidEvent.INTEGRITY_FAILED): MidState.BLOCKED,
+    (MidState.ACTIVE, MidEvent.ERASE): MidState.ERASED,
+    (MidState.BLOCKED, MidEvent.INTEGRITY_FAILED): MidState.BLOCKED,
+    (MidState.BLOCKED, MidEvent.UNBLOCK): MidState.INACTIVE,
+    (MidState.BLOCKED, MidEvent.ERASE): MidState.ERASED,
 }
-"""Every transition that there is; what is not here is refused."""
+"""Every transition that there is; what is not here is refused. Nothing leads out of ERASED."""
 
 
 def after(state: MidState, event: MidEvent) -> MidState:

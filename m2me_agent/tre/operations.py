@@ -13,10 +13,12 @@ from m2me_agent.tre import answering
 from m2me_agent.tre.attestation import Attestation
 from m2me_agent.tre.connectivity import ConnectivityUse
 from m2me_agent.tre.enrollment import Enrollment, identity
+from m2me_agent.tre.erasure import Erasures
 from m2me_agent.tre.errors import TreError
 from m2me_agent.tre.installation import Installation
 from m2me_agent.tre.mids import Mids
 from m2me_agent.tre.orders import AcceptedOrder, Orders
+from m2me_agent.tre.registry import Registry
 from m2me_agent.tre.state import TreState
 from m2me_agent.tre.updates import Updates
 from m2me_agent.tre.usim import NetworkChallenge
@@ -38,6 +40,8 @@ class Operations:
     orders: Orders
     installation: Installation
     mids: Mids
+    registry: Registry
+    erasures: Erasures
     updates: Updates
     state: TreState
 
@@ -97,6 +101,10 @@ class Operations:
                 )
             case Operation.MIDS:
                 return {"mids": self.mids.rows()}
+            case Operation.REPORT:
+                return {"statement": self.registry.report(parameters["query"])}
+            case Operation.ERASE:
+                return {"statement": self.erasures.erase(parameters["instruction"])}
             case _:
                 return self._update(operation, parameters)
 
@@ -113,12 +121,13 @@ class Operations:
                 raise _not_here(operation)
 
     def open_vault(self) -> None:
-        """At start: open what opens in this state, and finish an update that a cut left unfinished.
+        """At start: open what opens in this state, and finish an update or an erasure that a cut left unfinished.
 
         Raises:
             NotEnrolledError, TpmDeviceError, StateError: nothing was opened.
         """
         self.mids.open_vault()
+        self.erasures.finish()
         self.updates.retire()
 
     def _status(self) -> dict[str, Any]:
@@ -150,6 +159,7 @@ class MmiOperations:
     """Everything that the person at the device may ask of this TRE."""
 
     orders: Orders
+    mids: Mids
 
     def answer(self, payload: bytes) -> bytes:
         """The response to the payload of one frame; for any bytes, without raising."""
@@ -159,6 +169,10 @@ class MmiOperations:
         match operation:
             case Operation.PENDING:
                 return {"orders": [_shown(order) for order in self.orders.pending()]}
+            case Operation.USIMS:
+                return {"usims": self.mids.usims()}
+            case Operation.SELECT:
+                return {"access": self.mids.select(**parameters).access}
             case Operation.CONSENT:
                 self.orders.consent(parameters["order_digest"])
             case Operation.REFUSE:

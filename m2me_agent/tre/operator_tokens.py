@@ -2,7 +2,8 @@
 
 The rule (D17): this TRE never asks what time it is. A signer's certificate is judged at the time at which the
 token says that it was made; a token has expired when it ended before the time that it is at least, as far as PVAs
-have told (see pva_time: no PVA alone raises it without bounds). An instruction has no times, it answers a nonce: its
+have told (see pva_time: no PVA alone raises it without bounds). An instruction has no times, it answers a nonce, and a
+registry query none, since anybody may hear its answer that could hear it before: their
 signer is judged at the known time, or at the beginning of its certificate where that is later.
 """
 
@@ -29,11 +30,18 @@ from messages.instruction import INSTRUCTION_KIND, Instruction
 from messages.instruction import read_claims as read_instruction
 from messages.mid_package import PACKAGE_KIND, PackageHeader
 from messages.mid_package import read_claims as read_package
+from messages.mid_policy import (
+    DEVICE_POLICY_BYTES_MAX,
+    DEVICE_POLICY_TYPE,
+    DevicePolicy,
+    read_device_policy,
+)
 from messages.operator_token import TOKEN_BYTES_MAX, TokenKind, verify_operator_token
 from messages.order import ORDER_KIND, Order
 from messages.order import read_claims as read_order
 from messages.ownership import OWNERSHIP_BYTES_MAX, OWNERSHIP_TYPE, Ownership
 from messages.ownership import read_claims as read_ownership
+from messages.registry import QUERY_KIND, RegistryQuery, read_query
 from messages.update_approvals import UPDATE_APPROVALS_KIND, UpdateApprovals
 from messages.update_approvals import read_claims as read_update_approvals
 from standards.pki import oids
@@ -85,6 +93,11 @@ class OperatorTokens:
         claims = self._claims(token, INSTRUCTION_KIND, at=self._undated(token))
         return _read(read_instruction, claims, "instruction")
 
+    def registry_query(self, token: str) -> RegistryQuery:
+        """An SHO's question about its MIDs. Raises AnchorError, MalformedError."""
+        claims = self._claims(token, QUERY_KIND, at=self._undated(token))
+        return _read(read_query, claims, "registry query")
+
     def update_approvals(self, token: str) -> UpdateApprovals:
         """An SHO's approvals for an update; whether they answer an open nonce, and what they open, is the caller's check.
 
@@ -95,18 +108,31 @@ class OperatorTokens:
 
     def ownership(self, token: str) -> Ownership:
         """The supplier's ownership record, under the ES root. Raises AnchorError, MalformedError."""
+        what = "ownership record"
+        claims = self._supplier_claims(token, OWNERSHIP_TYPE, bytes_max=OWNERSHIP_BYTES_MAX, what=what)
+        return _read(read_ownership, claims, what)
+
+    def device_policy(self, token: str) -> DevicePolicy:
+        """The supplier's policy for the whole device, under the ES root (R45). Raises AnchorError, MalformedError."""
+        what = "device policy"
+        claims = self._supplier_claims(
+            token, DEVICE_POLICY_TYPE, bytes_max=DEVICE_POLICY_BYTES_MAX, what=what
+        )
+        return _read(read_device_policy, claims, what)
+
+    def _supplier_claims(self, token: str, typ: str, *, bytes_max: int, what: str) -> dict[str, Any]:
         try:
             verified = verify_jws(
                 token,
                 anchors=self.anchors.es_roots,
                 eku=oids.EKU_BATCH_SIGNING,
-                typ=OWNERSHIP_TYPE,
+                typ=typ,
                 at=_issued_at(token),
-                bytes_max=OWNERSHIP_BYTES_MAX,
+                bytes_max=bytes_max,
             )
         except PkiError as error:
-            raise _untrusted("ownership record", str(error)) from error
-        return _read(read_ownership, verified.claims, "ownership record")
+            raise _untrusted(what, str(error)) from error
+        return verified.claims
 
     def _undated(self, token: str) -> datetime:
         begins_at = _signer_begins_at(token)

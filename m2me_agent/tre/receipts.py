@@ -1,7 +1,7 @@
-"""Receipts: what came of a package, as a quote by the AK over it (D4, R98; step 13).
+"""What this TRE says, as a quote by the AK over it (D4): receipts (R98; step 13), registry reports, erase proofs.
 
-The rule: the nonce is that of a package whose sender is proven, the body is this TRE's own, and the registers are
-those of the last validation, so that a reader can hold the receipt against that result.
+The rule: the nonce is out of a token whose signer is proven, the body is this TRE's own, and the registers are those of the
+last validation, so that a reader can hold the statement against that result.
 """
 
 from m2me_agent.tre.errors import NotEnrolledError
@@ -22,9 +22,17 @@ def sign_receipt(
     selections: PcrSelections,
 ) -> bytes:
     """An encoded SignedStatement. Raises TpmDeviceError."""
-    body = receipt.encode()
+    return sign_statement(
+        receipt.encode(), keys, nonce=header.receipt_nonce, access=access, selections=selections
+    )
+
+
+def sign_statement(
+    body: bytes, keys: UnlockedKeys, *, nonce: bytes, access: KeyAccess, selections: PcrSelections
+) -> bytes:
+    """An encoded SignedStatement over a body of this TRE's. Raises TpmDeviceError."""
     quote = keys.quote(
-        extra_data=extra_data(PVA_STATEMENT, nonce=header.receipt_nonce, body=body),
+        extra_data=extra_data(PVA_STATEMENT, nonce=nonce, body=body),
         selections=tuple(
             PcrSelection(bank=bank, indices=indices) for bank, indices in sorted(selections.items())
         ),

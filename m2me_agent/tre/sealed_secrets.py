@@ -98,6 +98,31 @@ class SealedSecrets:
                 lambda use: self._tpm.nv_read(index.written(), size=size, auth=use, protect=self._first),
             )
 
+    def change_vault_key(self, slot: int, *, permit: Permit, fresh: bytes) -> None:
+        """TPM2_NV_Write under the policy of the permit, the data encrypted on the bus."""
+        policy = permit.approval.use.sealed_policy(permit.policy_root)
+        index = templates.vault_key(slot, auth_policy=policy)
+        with reported("vault key"):
+            standing = self._standing(index)
+            if standing is None or not standing.attributes & NvAttributes.WRITTEN:
+                raise SealedObjectError(
+                    subject="vault key",
+                    reason="there is none to write over",
+                    remedy="have the operator order the subscription anew",
+                )
+            written = index.written()
+            self._permitted(
+                permit, lambda use: self._tpm.nv_write(written, data=fresh, auth=use, protect=self._first)
+            )
+
+    def forget_vault_key(self, slot: int, *, auth_policy: bytes) -> None:
+        """TPM2_NV_UndefineSpace."""
+        index = templates.vault_key(slot, auth_policy=auth_policy)
+        with reported("vault key"):
+            standing = self._standing(index)
+            if standing is not None:
+                self._tpm.nv_undefine_space(Handle.OWNER, index=standing)
+
     def read_vault_counter(self, slot: int) -> int:
         """TPM2_NV_Read under the salted session; the index is defined on first use."""
         index, auth_value = templates.vault_counter(slot), self._vault_counter_auth(slot)

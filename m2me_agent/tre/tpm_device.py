@@ -126,6 +126,18 @@ class UnlockedKeys(Protocol):
         None where there is none and `fresh` is not given. StateRefusedError, SealedObjectError as above.
         """
 
+    def change_vault_key(self, slot: int, *, permit: Permit, fresh: bytes) -> None:
+        """Write another key over a compartment's; the one before is nowhere in the TPM from now on.
+
+        StateRefusedError, SealedObjectError as above; SealedObjectError too where there is no key.
+        """
+
+    def forget_vault_key(self, slot: int, *, auth_policy: bytes) -> None:
+        """Take a compartment's key, and the place that it had, out of the TPM; done already is no error.
+
+        `auth_policy` is that of the key. PlaceTakenError where something else stands there.
+        """
+
     def read_vault_counter(self, slot: int) -> int:
         """Value of a compartment's counter; made, and counted once, where there is none yet."""
 

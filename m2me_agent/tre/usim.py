@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from m2me_agent.tre.errors import NetworkError
 from m2me_agent.tre.sequence_numbers import SequenceNumbers
 from standards.aka.errors import AkaError
-from standards.aka.milenage import MilenageKey
+from standards.aka.functions import AuthenticationFunctions
 from standards.aka.vectors import Authenticated, Resynchronisation, authenticate
 
 
@@ -18,7 +18,7 @@ class NetworkChallenge:
 
 
 def answer(
-    challenge: NetworkChallenge, *, k: bytes, opc: bytes, subject: str, numbers: SequenceNumbers
+    challenge: NetworkChallenge, *, key: AuthenticationFunctions, subject: str, numbers: SequenceNumbers
 ) -> Authenticated | Resynchronisation:
     """RES, CK and IK, or AUTS where the number is not taken; the number is remembered first.
 
@@ -27,7 +27,7 @@ def answer(
     """
     try:
         found = authenticate(
-            MilenageKey(k=k, opc=opc),
+            key,
             rand=challenge.rand,
             autn=challenge.autn,
             sequence=numbers.of(subject),

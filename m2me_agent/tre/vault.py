@@ -8,6 +8,10 @@ approvals of the others but not what they keep.
 After an update the approvals of the old state are ended by the same counter: `retire_old_state` raises it past whatever
 was approved of the old state, once every compartment of this device can be opened in the present state there.
 
+Erasing writes another key over the one before (`change_key`): file n+1 is sealed under the next key, which only the key of
+now opens, then the counter, then the key in the TPM. A cut in between leaves a file that opens with whichever key the TPM
+has, and the next opening finishes it. A compartment without a MID gives its place back (`give_back`).
+
     key      NV index, policy = whatever the operator's policy root approves for the vault of this device
     file     AES-256-GCM, version in the additional data
     counter  NV index, one a compartment
@@ -19,7 +23,14 @@ from dataclasses import dataclass, field, replace
 
 from edge.process import logger
 from m2me_agent.tre.approvals import is_same_boot, permits_at, read_permits, read_policy_key
-from m2me_agent.tre.errors import PlaceTakenError, RollbackError, StateRefusedError, TreError, VaultError
+from m2me_agent.tre.errors import (
+    KeyGoneError,
+    PlaceTakenError,
+    RollbackError,
+    StateRefusedError,
+    TreError,
+    VaultError,
+)
 from m2me_agent.tre.state import Storage
 from m2me_agent.tre.tpm_device import KeyAccess, Permit, UnlockedKeys
 from m2me_agent.tre.vault_record import (
@@ -67,6 +78,12 @@ class Vault:
         for found in self.compartments(access):
             for row in found.unverified.journal:
                 yield found.unverified.sho, row
+
+    def open_compartments(self, access: KeyAccess) -> tuple[OpenCompartment, ...]:
+        """What is open under this storage key, by slots; no file is read."""
+        name = access.keys.storage.name
+        held = (each for each in self._open.values() if each.visible.storage_key_name == name)
+        return tuple(sorted(held, key=lambda each: each.visible.slot))
 
     def opened(self, sho: str) -> OpenCompartment | None:
         """An operator's compartment, if it is open."""
@@ -130,12 +147,12 @@ class Vault:
         visible = found.unverified
         key = keys.open_vault_key(visible.slot, permit=permit)
         if key is None:
-            raise VaultError(
+            raise KeyGoneError(
                 subject=f"compartment of {visible.sho}",
                 reason="its key is no longer in the TPM",
                 remedy="have the operator order the subscription anew",
             )
-        opened = self._take(found, keys, key=key)
+        opened = self._take(found, keys, key=key, permit=permit)
         self._opened_by[visible.sho] = permit
         return opened
 
@@ -187,6 +204,79 @@ class Vault:
                 target = max(target, *_counters(those, like=permit), generation)
         on_the_way = set(range(generation + 1, target + 1))
         return target if all(on_the_way <= reach for reach in reaches) else generation
+
+    def permit_of_now(self, opened: OpenCompartment, keys: UnlockedKeys, *, access: KeyAccess) -> Permit:
+        """A permit for the key of an open compartment, at the generation of now, in the state that opened it.
+
+        Raises StateRefusedError: its approvals are over. TpmDeviceError, ApprovalError.
+        """
+        visible, by = opened.visible, self._opened_by[opened.visible.sho]
+        use = by.approval.use
+        permits = self.permits(visible, visible.all_approvals, access=access, use=use)
+        for permit in permits_at(permits, use, counter=keys.read_generation_counter()):
+            if is_same_boot(by, permit):
+                return permit
+        raise _without_approval(visible.sho)
+
+    def look_again(self, sho: str, keys: UnlockedKeys, *, access: KeyAccess) -> OpenCompartment:
+        """Read an open compartment anew: its key from the TPM, its file from the disk, its version from the counter.
+
+        Raises StateRefusedError, VaultError, StateError: it is not what it was; it stays closed then.
+        """
+        opened = self._open.get(sho)
+        if opened is None:
+            raise self.closed.get(sho, _without_approval(sho))
+        permit = self.permit_of_now(opened, keys, access=access)
+        del self._open[sho]
+        try:
+            for found in self.compartments(access):
+                if found.unverified.sho == sho:
+                    return self.open(found, keys, permit=permit)
+            raise VaultError(
+                subject=f"compartment of {sho}",
+                reason="its file is gone",
+                remedy="restore the newest file; else have the operator order the subscription anew",
+            )
+        except TreError as error:
+            self.closed[sho] = error
+            raise
+
+    def change_key(self, changed: OpenCompartment, keys: UnlockedKeys, *, access: KeyAccess) -> None:
+        """Make this the newest version, under another key; what was written before opens nowhere afterwards.
+
+        Raises:
+            StateError, StateRefusedError: the old version stands. TpmDeviceError: the next opening finishes it.
+        """
+        permit = self.permit_of_now(changed, keys, access=access)
+        newest = replace(changed, visible=replace(changed.visible, version=changed.visible.version + 1))
+        sho, slot = newest.visible.sho, newest.visible.slot
+        fresh = self.random_bytes(VAULT_KEY_BYTES)
+        sealed = newest.seal_anew(
+            fresh, nonce=self.random_bytes(NONCE_BYTES), key_nonce=self.random_bytes(NONCE_BYTES)
+        )
+        self._open.pop(sho, None)
+        try:
+            self.storage.write(_name(slot), sealed.encode())
+            keys.raise_vault_counter(slot)
+            keys.change_vault_key(slot, permit=permit, fresh=fresh)
+        except TreError:
+            with suppress(TreError):  # the first refusal is the one to tell
+                self._read_again(slot, keys, key=changed.key, permit=permit)
+            raise
+        self._open[sho] = replace(newest, key=fresh)
+
+    def give_back(self, found: Compartment, keys: UnlockedKeys, *, device_id: str) -> None:
+        """End a compartment that no MID is in: its key first, then its file. Its counter stays, and goes on counting.
+
+        Raises TpmDeviceError, StateError: the next start finishes it.
+        """
+        use = vault_use(device_id, found.sho)
+        root = read_policy_key(found.policy_root, what="policy root")
+        self._open.pop(found.sho, None)
+        keys.forget_vault_key(found.slot, auth_policy=use.sealed_policy(root))
+        self.storage.remove(_name(found.slot))
+        self._opened_by.pop(found.sho, None)
+        self.closed.pop(found.sho, None)
 
     def finish_generation(self, keys: UnlockedKeys) -> None:
         """Raise the generation counter if an installed package could still be opened: a crash came in between."""
@@ -268,13 +358,36 @@ class Vault:
             raise
         self._open[sho] = newest
 
-    def _read_again(self, slot: int, keys: UnlockedKeys, *, key: bytes) -> None:
+    def check(self, sho: str, keys: UnlockedKeys) -> None:
+        """See that an open compartment is stored as it is held here, and that nothing older was put in its place (R33).
+
+        Raises VaultError, RollbackError, StateError: what is held here stays open and is the newest, unless the counter
+        says otherwise; then the compartment is closed. TpmDeviceError: nothing is known.
+        """
+        opened = self._open[sho]
+        visible, counter = opened.visible, keys.read_vault_counter(opened.visible.slot)
+        if visible.version != counter:
+            self.closed[sho] = error = _old(visible, counter=counter)
+            del self._open[sho]
+            raise error
+        content = self.storage.read(_name(visible.slot))
+        if content is None:
+            raise _altered(sho, "its file is gone")
+        found = decode_compartment(content, name=_name(visible.slot))
+        if found.unverified.version != counter:
+            raise _old(found.unverified, counter=counter)
+        if found.open(opened.key) != opened:
+            raise _altered(sho, "its file is not the one that is open")
+
+    def _read_again(self, slot: int, keys: UnlockedKeys, *, key: bytes, permit: Permit | None = None) -> None:
         content = self.storage.read(_name(slot))
         if content is not None:
-            self._take(decode_compartment(content, name=_name(slot)), keys, key=key)
+            self._take(decode_compartment(content, name=_name(slot)), keys, key=key, permit=permit)
 
-    def _take(self, found: SealedCompartment, keys: UnlockedKeys, *, key: bytes) -> OpenCompartment:
-        """The compartment, if it is the newest; an increment that a crash left out is made up for."""
+    def _take(
+        self, found: SealedCompartment, keys: UnlockedKeys, *, key: bytes, permit: Permit | None
+    ) -> OpenCompartment:
+        """The compartment, if it is the newest; an increment and a change of key that a cut left out are made up for."""
         visible = found.unverified
         counter = keys.read_vault_counter(visible.slot)
         if visible.version not in (counter, counter + 1):
@@ -286,6 +399,10 @@ class Vault:
         opened = found.open(key)
         if visible.version == counter + 1:
             keys.raise_vault_counter(visible.slot)
+        if opened.key != key:
+            if permit is None:
+                raise _without_approval(visible.sho)
+            keys.change_vault_key(visible.slot, permit=permit, fresh=opened.key)
         self._open[visible.sho] = opened
         self.closed.pop(visible.sho, None)
         return opened
@@ -298,6 +415,22 @@ def _name(slot: int) -> str:
 def _counters(permits: Sequence[Permit], *, like: Permit) -> set[int]:
     """At which values of the counter there are permits for the registers of one."""
     return {each.approval.state.counter for each in permits if is_same_boot(like, each)}
+
+
+def _old(visible: Compartment, *, counter: int) -> RollbackError:
+    return RollbackError(
+        subject=f"compartment of {visible.sho}",
+        reason=f"expected version {counter}, got {visible.version}",
+        remedy="restore the newest file; an older one is never taken",
+    )
+
+
+def _altered(sho: str, reason: str) -> VaultError:
+    return VaultError(
+        subject=f"compartment of {sho}",
+        reason=reason,
+        remedy="restore the newest file; else have the operator order the subscription anew",
+    )
 
 
 def _without_approval(sho: str) -> StateRefusedError:

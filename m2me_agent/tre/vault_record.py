@@ -10,9 +10,13 @@ until there is something in it.
 
 The journal is readable while the vault is closed: it tells an installation that is repeated from a new one. It is
 believed for that alone; that an old package opens nothing is the TPM's doing.
+
+A key is changed in one file too: sealed under the next key, which stands beside it under the key before. Whichever of the
+two the TPM has, the file opens; once the TPM has the next one, the one before is nowhere, and what lay under it neither.
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -22,28 +26,36 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from m2me_agent.tre.errors import StateError, VaultError
 from m2me_agent.tre.lifecycle import MidState
 from m2me_agent.tre.store import CONTENT_BYTES_MAX
+from m2me_agent.tre.tombstones import TOMBSTONES_MAX, Tombstone, read_tombstone
 from messages.encoding import decode_fields, encode_deterministic
 from messages.errors import MessageError, refusal
-from messages.instruction import TRE_NONCE_SIZE
+from messages.instruction import REASON_MAX, TRE_NONCE_SIZE
 from messages.mid_package import CONTENT_BYTES_MAX as MID_BYTES_MAX
 from messages.mid_package import ApprovedUse
 from messages.order import DIGEST_SIZE, ID_MAX
+from messages.registry import TRANSITIONS_MAX, Transition, encode_transition, read_transition
 from standards.rats.fields import Fields
+from standards.tpm2.structures import ClockInfo
 
 NONCE_BYTES = 12
 MIDS_MAX = 32
 APPROVALS_MAX = 8
 """Approvals of each of the two kinds that a compartment keeps."""
-_STORED_STATES = (MidState.INACTIVE, MidState.ACTIVE)
+_STORED_STATES = (MidState.INACTIVE, MidState.ACTIVE, MidState.BLOCKED)
 _LABEL = "pva/vault/1"
-_NEXT_STATE = 10
+_NEXT_KEY_LABEL = "pva/vault-next-key/1"
+_NEXT_KEY_BYTES = NONCE_BYTES + 32 + 16
+_NEXT_STATE, _TRANSITIONS, _TOMBSTONES, _NEXT_KEY = 10, 11, 12, 13  # that older files lack
+_VERSION, _ANSWERED, _REASON = 8, 9, 10  # and their rows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Installed:
     """One row of the journal: a package that was installed, and what became of its MID.
 
-    `generation` is the counter's value at which it could be opened; `tre_nonce` what the owner's instruction answers.
+    `generation` is the counter's value at which it could be opened; `tre_nonce` what the owner's first instruction answers,
+    `is_answered` once it has. `version` is the package's, 0 in rows that are older than the field. `reason` says why it is
+    blocked.
     """
 
     package_id: str
@@ -53,6 +65,9 @@ class Installed:
     state: MidState
     generation: int
     tre_nonce: bytes
+    version: int = 0
+    is_answered: bool = False
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +81,10 @@ class NextState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compartment:
-    """What is visible of an operator's compartment; `storage_key_name` says under which storage key it was made."""
+    """What is visible of an operator's compartment; `storage_key_name` says under which storage key it was made.
+
+    `transitions` are the newest changes of its MIDs, oldest first; each has the version that it made as its number.
+    """
 
     sho: str
     slot: int
@@ -76,6 +94,8 @@ class Compartment:
     journal: tuple[Installed, ...] = ()
     approvals: tuple[ApprovedUse, ...] = ()
     next_state: NextState | None = None
+    transitions: tuple[Transition, ...] = ()
+    tombstones: tuple[Tombstone, ...] = ()
 
     @property
     def all_approvals(self) -> tuple[ApprovedUse, ...]:
@@ -96,6 +116,10 @@ class Compartment:
         if self.next_state is not None:
             following = self.next_state
             shown[_NEXT_STATE] = [following.manifest_digest, following.generation, _rows(following.approvals)]
+        if self.transitions:
+            shown[_TRANSITIONS] = [encode_transition(each) for each in self.transitions]
+        if self.tombstones:
+            shown[_TOMBSTONES] = [each.row() for each in self.tombstones]
         return shown
 
     def with_row(self, changed: Installed) -> "Compartment":
@@ -103,25 +127,49 @@ class Compartment:
         rows = tuple(changed if row.mid_id == changed.mid_id else row for row in self.journal)
         return replace(self, journal=rows)
 
+    def buried(self, tombstone: Tombstone) -> "Compartment":
+        """With this tombstone in place of the row of its MID."""
+        rows = tuple(row for row in self.journal if row.mid_id != tombstone.mid_id)
+        kept = (*self.tombstones, tombstone)[-TOMBSTONES_MAX:]
+        return replace(self, journal=rows, tombstones=kept)
+
+    def recorded(self, made: Transition) -> "Compartment":
+        """With one more transition, numbered as the version that will hold it."""
+        numbered = replace(made, number=self.version + 1)
+        return replace(self, transitions=(*self.transitions, numbered)[-TRANSITIONS_MAX:])
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SealedCompartment:
-    """A compartment as it was read: its contents are encrypted, and nothing of it is authenticated yet."""
+    """A compartment as it was read: its contents are encrypted, and nothing of it is authenticated yet.
+
+    `next_key` is the key that it is sealed under, itself under the key before; empty where the key was not changed.
+    """
 
     unverified: Compartment
     nonce: bytes
     sealed: bytes
+    next_key: bytes = b""
 
     def encode(self) -> bytes:
         """Deterministic CBOR; `decode_compartment` takes it back."""
-        return encode_deterministic({**self.unverified.visible(), 8: self.nonce, 9: self.sealed})
+        fields = {**self.unverified.visible(), 8: self.nonce, 9: self.sealed}
+        if self.next_key:
+            fields[_NEXT_KEY] = self.next_key
+        return encode_deterministic(fields)
 
     def open(self, key: bytes) -> "OpenCompartment":
-        """The compartment with its contents.
+        """The compartment with its contents, by its key or by the one before; `key` of what is given is its key.
 
         Raises:
             VaultError: another key, or a changed file.
         """
+        if self.next_key:
+            with suppress(InvalidTag):
+                key = _opened_next_key(self.next_key, key=key, visible=self.unverified)
+        return self._open(key)
+
+    def _open(self, key: bytes) -> "OpenCompartment":
         visible = self.unverified
         try:
             content = AESGCM(key).decrypt(self.nonce, self.sealed, _additional_data(visible))
@@ -157,6 +205,24 @@ class OpenCompartment:
             )
         return made
 
+    def seal_anew(self, key: bytes, *, nonce: bytes, key_nonce: bytes) -> SealedCompartment:
+        """The file of this version under another key, which this one's key opens too. Raises StateError as `seal`."""
+        made = replace(self, key=key).seal(nonce)
+        wrapped = AESGCM(self.key).encrypt(key_nonce, key, _next_key_data(self.visible))
+        return replace(made, next_key=key_nonce + wrapped)
+
+
+def transition(mid_id: str, *, event: str, state: MidState, clock: ClockInfo) -> Transition:
+    """One line of the journal of changes; the compartment gives it its number."""
+    return Transition(
+        number=0,
+        mid_id=mid_id,
+        event=event,
+        state=state.value,
+        clock_ms=clock.clock,
+        reset_count=clock.reset_count,
+    )
+
 
 def decode_compartment(data: bytes, *, name: str) -> SealedCompartment:
     """Read a file. Raises StateError."""
@@ -175,9 +241,20 @@ def decode_compartment(data: bytes, *, name: str) -> SealedCompartment:
                 ),
                 approvals=_read_approvals(fields.items(7, size_max=APPROVALS_MAX), name),
                 next_state=_read_next_state(fields, name),
+                transitions=tuple(
+                    read_transition(row, what=name)
+                    for row in _optional(fields, _TRANSITIONS, size_max=TRANSITIONS_MAX)
+                ),
+                tombstones=tuple(
+                    read_tombstone(row, what=name)
+                    for row in _optional(fields, _TOMBSTONES, size_max=TOMBSTONES_MAX)
+                ),
             ),
             nonce=fields.octets(8, size_min=NONCE_BYTES, size_max=NONCE_BYTES),
             sealed=fields.octets(9, size_min=16, size_max=CONTENT_BYTES_MAX),
+            next_key=(
+                fields.optional_octets(_NEXT_KEY, size_min=_NEXT_KEY_BYTES, size_max=_NEXT_KEY_BYTES) or b""
+            ),
         )
         fields.close()
     except MessageError as error:
@@ -189,8 +266,12 @@ def decode_compartment(data: bytes, *, name: str) -> SealedCompartment:
     return compartment
 
 
+def _optional(fields: Fields, key: int, *, size_max: int) -> list[Any]:
+    return fields.items(key, size_min=1, size_max=size_max) if key in fields else []
+
+
 def _row(row: Installed) -> dict[int, Any]:
-    return {
+    shown: dict[int, Any] = {
         1: row.package_id,
         2: row.package_digest,
         3: row.order_digest,
@@ -199,6 +280,13 @@ def _row(row: Installed) -> dict[int, Any]:
         6: row.generation,
         7: row.tre_nonce,
     }
+    if row.version:
+        shown[_VERSION] = row.version
+    if row.is_answered:
+        shown[_ANSWERED] = 1
+    if row.reason:
+        shown[_REASON] = row.reason
+    return shown
 
 
 def _read_row(fields: Fields) -> Installed:
@@ -213,6 +301,9 @@ def _read_row(fields: Fields) -> Installed:
         state=MidState(state),
         generation=fields.integer(6),
         tre_nonce=fields.octets(7, size_min=TRE_NONCE_SIZE, size_max=TRE_NONCE_SIZE),
+        version=fields.integer(_VERSION, low=1) if _VERSION in fields else 0,
+        is_answered=_ANSWERED in fields and bool(fields.integer(_ANSWERED, low=1, high=1)),
+        reason=fields.text(_REASON, size_max=REASON_MAX) if _REASON in fields else "",
     )
     fields.close()
     return row
@@ -257,3 +348,12 @@ def _content(fields: Fields, mid_id: object) -> bytes:
 
 def _additional_data(visible: Compartment) -> bytes:
     return encode_deterministic([_LABEL, visible.version, visible.visible()])
+
+
+def _opened_next_key(wrapped: bytes, *, key: bytes, visible: Compartment) -> bytes:
+    nonce, sealed = wrapped[:NONCE_BYTES], wrapped[NONCE_BYTES:]
+    return AESGCM(key).decrypt(nonce, sealed, _next_key_data(visible))
+
+
+def _next_key_data(visible: Compartment) -> bytes:
+    return encode_deterministic([_NEXT_KEY_LABEL, visible.version, visible.sho, visible.slot])

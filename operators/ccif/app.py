@@ -15,6 +15,7 @@ from edge.database import engine_for, migrate
 from edge.database_faults import DatabaseError
 from edge.http_server import Listener, ListenerError, serve
 from edge.keys import KeyFileError
+from edge.management import open_management
 from edge.principals import PrincipalTableError
 from edge.process import configure_logging, system_clock, system_random
 from edge.refused import AnonymousRefusals
@@ -44,7 +45,9 @@ def main(config: Path) -> None:
     try:
         settings = load_settings(CcifSettings, path=config)
         configure_logging(role="ccif", level=settings.log_level)
-        serve(build_listeners(settings), role="ccif", profile=settings.profile)
+        listeners = build_listeners(settings)
+        management = open_management(settings, migrations=MIGRATIONS, clock=system_clock)
+        serve(listeners, role="ccif", profile=settings.profile, management=management)
     except (
         SettingsError,
         DatabaseError,

@@ -6,6 +6,7 @@ from pydantic import Field, StringConstraints, field_validator
 
 from edge.database_faults import DatabaseUrl
 from edge.listener_settings import OperatorListenerSettings
+from edge.management import ManagementSettings
 from edge.settings import Settings, SettingsPath
 from edge.signing_keys import SigningKeySettings
 from edge.upstream_settings import UpstreamSettings
@@ -51,6 +52,7 @@ class CcifSettings(Settings):
 
     profile: Literal["production", "lab"] = "production"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    management: ManagementSettings | None = None
     issuer: Annotated[str, StringConstraints(min_length=1, max_length=64)]
     database: DatabaseUrl
     operator: OperatorListenerSettings

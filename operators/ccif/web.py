@@ -6,15 +6,18 @@ Rule: a supplier asks for its own devices; every refusal of a caller that is kno
 from http import HTTPStatus
 from typing import Annotated
 
-from flask import Flask, Response, jsonify
+from flask import Flask
 from pydantic import BaseModel, ConfigDict, StringConstraints, field_validator
 
-from edge.bodies import json_body
+from edge.api_description import Api
+from edge.description_pages import add_description
+from edge.operations import AnswerModel, Told, answers, takes
 from edge.principals import PrincipalTable, current_principal, enforce_access, require
 from edge.problems import OnRefusal
 from edge.process import Clock
 from edge.refused import register_refusals
 from operators.ccif.connectivity import ConnectivityDesk
+from operators.ccif.refusals import REFUSALS
 from standards.rats.fields import Fields
 
 BODY_BYTES_MAX = 4096
@@ -41,6 +44,20 @@ class ConnectivityBody(BaseModel):
         return _decoded(self.storage_public)
 
 
+class ConnectivityAnswer(AnswerModel):
+    """The sealed connectivity (JWS), and the PCID in it."""
+
+    connectivity: str
+    pcid: str
+
+
+OPERATOR_API = Api(
+    title="CCIF, operator listener",
+    description="For factories: initial connectivity of a device, sealed for its TPM.",
+    refusals=tuple((code.value, int(rule.status), rule.remedy) for code, rule in REFUSALS.items()),
+)
+
+
 def operator_app(
     desk: ConnectivityDesk, *, principals: PrincipalTable, clock: Clock, on_refusal: OnRefusal
 ) -> Flask:
@@ -49,8 +66,10 @@ def operator_app(
 
     @app.post("/v1/connectivity")
     @require("es")
-    def issue_connectivity() -> tuple[Response, int]:
-        body = json_body(ConnectivityBody, bytes_max=BODY_BYTES_MAX)
+    @takes(ConnectivityBody, bytes_max=BODY_BYTES_MAX)
+    @answers(ConnectivityAnswer, HTTPStatus.CREATED)
+    def issue_connectivity(body: ConnectivityBody) -> Told:
+        """Get initial connectivity for a device, sealed for its TPM."""
         caller = current_principal()
         issued = desk.issue(
             body.device_id,
@@ -59,10 +78,9 @@ def operator_app(
             caller=f"{caller.role}:{caller.tenant}:{caller.name}",
             at=clock(),
         )
-        answer = jsonify(connectivity=issued.token, pcid=issued.pcid)
-        answer.headers["Cache-Control"] = "no-store"
-        return answer, HTTPStatus.CREATED
+        return {"connectivity": issued.token, "pcid": issued.pcid}
 
+    add_description(app, OPERATOR_API)
     register_refusals(app, on_refusal=on_refusal)
     enforce_access(app, principals=principals)
     return app

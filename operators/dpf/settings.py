@@ -15,6 +15,7 @@ from pydantic import Field, StringConstraints
 from edge.audit_log import AuditLogSettings
 from edge.database_faults import DatabaseUrl
 from edge.listener_settings import OperatorListenerSettings, TlsListenerSettings
+from edge.management import ManagementSettings
 from edge.settings import Settings, SettingsPath
 from edge.signing_keys import SigningKeySettings
 from edge.upstream_settings import UpstreamSettings
@@ -52,6 +53,7 @@ class DpfSettings(Settings):
 
     profile: Literal["production", "lab"] = "production"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    management: ManagementSettings | None = None
     id: Id
     database: DatabaseUrl
     device: TlsListenerSettings

@@ -16,6 +16,7 @@ from edge.database import engine_for, migrate
 from edge.database_faults import DatabaseError
 from edge.http_server import Listener, ListenerError, serve
 from edge.keys import KeyFileError
+from edge.management import open_management
 from edge.principals import PrincipalTableError
 from edge.process import configure_logging, system_clock, system_random
 from edge.refused import AnonymousRefusals
@@ -55,7 +56,8 @@ def main(config: Path) -> None:
         settings = load_settings(DrfSettings, path=config)
         configure_logging(role=ROLE, level=settings.log_level)
         listeners = build_listeners(settings)
-        serve(listeners, role=ROLE, profile=settings.profile)
+        management = open_management(settings, migrations=MIGRATIONS, clock=system_clock)
+        serve(listeners, role=ROLE, profile=settings.profile, management=management)
     except (
         SettingsError,
         DatabaseError,

@@ -10,6 +10,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from edge.database_faults import DatabaseUrl
 from edge.listener_settings import OperatorListenerSettings, TlsListenerSettings
+from edge.management import ManagementSettings
 from edge.settings import Settings, SettingsPath
 from edge.signing_keys import SigningKeySettings
 from edge.upstream_settings import UpstreamSettings
@@ -34,6 +35,7 @@ class DrfSettings(Settings):
 
     profile: Literal["production", "lab"] = "production"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    management: ManagementSettings | None = None
     id: Id
     database: DatabaseUrl
     device: TlsListenerSettings

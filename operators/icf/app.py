@@ -16,6 +16,7 @@ from edge.database import engine_for, migrate
 from edge.database_faults import DatabaseError
 from edge.http_server import Listener, ListenerError, serve
 from edge.keys import KeyFileError
+from edge.management import open_management
 from edge.principals import PrincipalTableError
 from edge.process import configure_logging, system_clock, system_random
 from edge.refused import AnonymousRefusals
@@ -41,7 +42,9 @@ def main(config: Path) -> None:
     try:
         settings = load_settings(IcfSettings, path=config)
         configure_logging(role="icf", level=settings.log_level)
-        serve(build_listeners(settings), role="icf", profile=settings.profile)
+        listeners = build_listeners(settings)
+        management = open_management(settings, migrations=MIGRATIONS, clock=system_clock)
+        serve(listeners, role="icf", profile=settings.profile, management=management)
     except (
         DatabaseError,
         SettingsError,
@@ -95,7 +98,6 @@ def build_listeners(settings: IcfSettings) -> tuple[Listener, ...]:
             tls=operator.tls(client_anchors=operator.client_anchors),
             beside=clients.periodic,
             body_bytes_max=BODY_BYTES_MAX,
-            path_logged=False,  # a path holds a PCID
         ),
     )
 

@@ -12,7 +12,6 @@ from messages.attachment import attachment_key
 from operators.icf.refusals import RefusalCode, refuse
 from operators.icf.subscribers import Subscriber
 from operators.icf.vectors import IssuedVector, is_good
-from standards.aka.milenage import answers
 
 
 class AttachmentStore(Protocol):
@@ -70,7 +69,7 @@ class AttachmentDesk:
                 RefusalCode.ALREADY_ATTACHED, subject="rand", reason="this vector has opened another bearer"
             )
         # 4 the DRF hears of it; if it does not, the caller sends the same again
-        found = answers(subscriber.key, rand=rand)
+        found = subscriber.key.answers(rand=rand)
         key = attachment_key(ck=found.ck, ik=found.ik, pcid=pcid)
         try:
             self._discovery.attached(pcid, serving_network=network, key=key, expires_at=until)

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from edge.database_faults import DatabaseUrl
 from edge.listener_settings import OperatorListenerSettings
+from edge.management import ManagementSettings
 from edge.settings import Settings, SettingsPath
 from edge.upstream_settings import UpstreamSettings
 
@@ -15,6 +16,7 @@ class IcfSettings(Settings):
 
     profile: Literal["production", "lab"] = "production"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    management: ManagementSettings | None = None
     database: DatabaseUrl
     operator: OperatorListenerSettings
     drf: UpstreamSettings

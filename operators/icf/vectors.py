@@ -13,7 +13,7 @@ from edge.process import RandomBytes
 from operators.icf.refusals import RefusalCode, refuse
 from operators.icf.subscribers import BearerTerms, Subscriber
 from standards.aka.errors import AkaError
-from standards.aka.milenage import RAND_SIZE
+from standards.aka.functions import RAND_SIZE
 from standards.aka.sequence import HomeSequence
 from standards.aka.vectors import AuthenticationVector, make_vector, verify_auts
 

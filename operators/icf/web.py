@@ -9,10 +9,12 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Annotated, Any
 
-from flask import Flask, Response, jsonify
+from flask import Flask
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
-from edge.bodies import json_body
+from edge.api_description import Api, PathParameter
+from edge.description_pages import add_description
+from edge.operations import AnswerModel, Told, answers, answers_nothing, takes
 from edge.principals import Principal, PrincipalTable, current_principal, enforce_access, require
 from edge.problem_document import Problem, ProblemError
 from edge.problems import OnRefusal
@@ -21,6 +23,7 @@ from edge.refused import register_refusals
 from messages.destination import check_destination
 from messages.errors import MessageError
 from operators.icf.attachments import AttachmentDesk
+from operators.icf.refusals import REFUSALS
 from operators.icf.subscribers import BearerTerms, Subscriber, SubscriberDesk
 from operators.icf.vectors import Resynchronisation, VectorBatch, VectorDesk, check_network
 from standards.aka.milenage import MilenageKey
@@ -87,6 +90,48 @@ class SubscriberBody(Body):
             raise ValueError(str(error)) from None
 
 
+class SubscriberAnswer(AnswerModel):
+    """The PCID of a subscriber that is known now."""
+
+    pcid: str
+
+
+class VectorAnswer(AnswerModel):
+    """An authentication vector (3GPP TS 33.102), in hexadecimal."""
+
+    rand: str
+    autn: str
+    xres: str
+    ck: str
+    ik: str
+
+
+class BearerAnswer(AnswerModel):
+    """What the subscriber's bearer may do."""
+
+    apn: str
+    destinations: list[str]
+    quota_bytes: int
+    life_s: int
+
+
+class VectorsAnswer(AnswerModel):
+    """Vectors, and the terms of the bearer."""
+
+    vectors: list[VectorAnswer]
+    bearer: BearerAnswer
+
+
+OPERATOR_API = Api(
+    title="ICF, operator listener",
+    description="For VNOs, which authenticate devices by their PCID, and the CCIF, which hands subscribers over.",
+    path_parameters={
+        "pcid": PathParameter(description="a PCID, in the form of an IMSI", pattern=r"^[0-9]{6,15}$")
+    },
+    refusals=tuple((code.value, int(rule.status), rule.remedy) for code, rule in REFUSALS.items()),
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Desks:
     """The use cases behind the listener."""
@@ -103,11 +148,15 @@ def operator_app(desks: Desks, *, principals: PrincipalTable, clock: Clock, on_r
 
     @app.put("/v1/subscribers/<pcid>")
     @require("ccif")
-    def take_subscriber(pcid: str) -> tuple[Response, int]:
-        subscriber = _subscriber(_pcid(pcid), json_body(SubscriberBody, bytes_max=BODY_BYTES_MAX))
+    @takes(SubscriberBody, bytes_max=BODY_BYTES_MAX)
+    @answers(SubscriberAnswer, HTTPStatus.CREATED, HTTPStatus.OK)
+    def take_subscriber(body: SubscriberBody, pcid: str) -> Told:
+        """Hand over a subscriber; the same one again changes nothing (200)."""
+        subscriber = _subscriber(_pcid(pcid), body)
         new = desks.subscribers.take_over(subscriber, by=_name(current_principal()), at=clock())
-        return jsonify(pcid=pcid), HTTPStatus.CREATED if new else HTTPStatus.OK
+        return {"pcid": pcid}, HTTPStatus.CREATED if new else HTTPStatus.OK
 
+    add_description(app, OPERATOR_API)
     register_refusals(app, on_refusal=on_refusal)
     enforce_access(app, principals=principals)
     return app
@@ -116,8 +165,10 @@ def operator_app(desks: Desks, *, principals: PrincipalTable, clock: Clock, on_r
 def _add_networks(app: Flask, desks: Desks, clock: Clock) -> None:
     @app.post("/v1/authentication-vectors")
     @require("vno")
-    def issue_vectors() -> Response:
-        body = json_body(VectorsBody, bytes_max=4096)
+    @takes(VectorsBody, bytes_max=4096)
+    @answers(VectorsAnswer)
+    def issue_vectors(body: VectorsBody) -> Told:
+        """Get authentication vectors for a PCID, for one's own network."""
         caller = current_principal()
         told = body.resynchronisation
         batch = desks.vectors.issue(
@@ -129,14 +180,14 @@ def _add_networks(app: Flask, desks: Desks, clock: Clock) -> None:
             caller=_name(caller),
             at=clock(),
         )
-        answer = jsonify(_batch(batch))
-        answer.headers["Cache-Control"] = "no-store"
-        return answer
+        return _batch(batch)
 
     @app.post("/v1/attachments")
     @require("vno")
-    def take_attachment() -> tuple[str, int]:
-        body = json_body(AttachmentBody, bytes_max=4096)
+    @takes(AttachmentBody, bytes_max=4096)
+    @answers_nothing
+    def take_attachment(body: AttachmentBody) -> None:
+        """Say that a PCID is attached to one's network."""
         caller = current_principal()
         desks.attachments.attached(
             body.pcid,
@@ -146,7 +197,6 @@ def _add_networks(app: Flask, desks: Desks, clock: Clock) -> None:
             caller=_name(caller),
             at=clock(),
         )
-        return "", HTTPStatus.NO_CONTENT
 
 
 def _subscriber(pcid: str, body: SubscriberBody) -> Subscriber:

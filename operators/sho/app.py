@@ -24,6 +24,7 @@ from edge.database import engine_for, migrate
 from edge.database_faults import DatabaseError
 from edge.http_server import Listener, ListenerError, serve
 from edge.keys import KeyFileError
+from edge.management import open_management
 from edge.periodic import Periodic
 from edge.principals import PrincipalTableError
 from edge.process import configure_logging, system_clock, system_random
@@ -33,7 +34,9 @@ from edge.signing_keys import SigningKeyError
 from messages.operator_token import OperatorSigner
 from operators.sho.advance import Engine, Rounds
 from operators.sho.approvals import PolicyRoot, is_token_key
+from operators.sho.bundles import Bundle
 from operators.sho.device_states import StateDesk
+from operators.sho.lives import LifeDesk
 from operators.sho.provisioning import Provisioning
 from operators.sho.receipts import ReceiptDesk
 from operators.sho.registration import Operator, Registrar
@@ -93,7 +96,8 @@ def main(config: Path) -> None:
         settings = load_settings(ShoSettings, path=config)
         configure_logging(role="sho", level=settings.log_level)
         listeners, periodic = build(settings)
-        serve(listeners, role="sho", profile=settings.profile, periodic=periodic)
+        management = open_management(settings, migrations=MIGRATIONS, clock=system_clock)
+        serve(listeners, role="sho", profile=settings.profile, periodic=periodic, management=management)
     except (
         SettingsError,
         DatabaseError,
@@ -141,7 +145,7 @@ def _parts(settings: ShoSettings, engine: sa.Engine) -> Parts:
         raise WiringError("policy_root and subscription_key are one key: make a second one (D14)")
     if policy_root.key.curve.name != "secp256r1":
         raise WiringError("policy_root: expected a key on P-256, which every TPM can load")
-    subscribers = settings.subscribers
+    subscribers, ims_domain = settings.subscribers, settings.subscribers.ims_domain
     return Parts(
         settings=settings,
         store=Store(engine, random_bytes=system_random),
@@ -152,6 +156,8 @@ def _parts(settings: ShoSettings, engine: sa.Engine) -> Parts:
             numbers=NumberPlan(mcc=subscribers.mcc, mnc=subscribers.mnc),
             secrets=SubscriberSecrets(key=subscribers.key(), random_bytes=system_random),
             random_bytes=system_random,
+            bundles={each.product: each.bundle(ims_domain=ims_domain) for each in subscribers.bundles},
+            usual=Bundle(ims_domain=ims_domain),
         ),
         drf=DrfOperatorClient(settings.drf.client()),
         pvas={each.id: PvaOperatorClient(each.operator.client()) for each in settings.pvas},
@@ -171,7 +177,7 @@ def _registrar(parts: Parts) -> Registrar:
         suppliers=[each.load() for each in settings.suppliers],
         signer=parts.signer,
         secrets=parts.maker.secrets,
-        new_subscription=parts.maker.make,
+        new_subscriptions=parts.maker.make,
         random_bytes=system_random,
         wake=parts.woken.set,
         wait=timedelta(seconds=settings.order_wait_s),
@@ -217,7 +223,6 @@ def _provisioning(parts: Parts, validation: Validation) -> Provisioning:
         maker=parts.maker,
         anchors=parts.anchors,
         random_bytes=system_random,
-        ims_domain=settings.subscribers.ims_domain,
         authorization_life=timedelta(seconds=settings.authorization_life_s),
     )
 
@@ -246,6 +251,9 @@ def _listeners(parts: Parts, registrar: Registrar, validation: Validation) -> tu
             signer=parts.signer,
             policy_root=parts.policy_root,
             anchors=parts.anchors,
+        ),
+        lives=LifeDesk(
+            store=parts.store, signer=parts.signer, anchors=parts.anchors, random_bytes=system_random
         ),
         authentication=AuthenticationCentre(
             store=parts.store,

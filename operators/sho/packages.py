@@ -5,7 +5,7 @@ is stored and sent is what only the device's TPM opens.
 """
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
@@ -13,40 +13,37 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from edge.process import RandomBytes
 from messages.authorization import AUTHORIZATION_KIND, Authorization
+from messages.mid_content import MidContent, NetworkApplication
 from messages.mid_package import (
     CONTENT_KEY_SIZE,
     CONTENT_NONCE_SIZE,
     PACKAGE_KIND,
     RECEIPT_NONCE_SIZE,
     ApprovedUse,
-    MidContent,
-    NetworkApplication,
     PackageHeader,
     SealedKey,
     additional_data,
     encrypt_content,
     package_digest,
 )
+from messages.mid_policy import MidPolicy
 from messages.operator_token import OperatorSigner
 from operators.sho.order_states import BoundOrder
-from standards.aka.milenage import MilenageKey
 from standards.tpm2.hashing import digest_size
 from standards.tpm2.import_blob import OBFUSCATION_BYTES, FreshMaterial, make_import_blob
 from standards.tpm2.secret_sharing import ephemeral_key
 from standards.tpm2.structures import Public
 
-MILENAGE: Final = "milenage"
 _ID_SIZE: Final = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """What a package is made from. `sealed_policy` is the authPolicy of the content key, `ims_domain` for an ISIM."""
+    """What a package is made from. `sealed_policy` is the authPolicy of the content key, `policy` the MID's own."""
 
     order: BoundOrder
-    imsi: str
-    key: MilenageKey = field(repr=False)
-    ims_domain: str | None
+    applications: tuple[NetworkApplication, ...]
+    policy: MidPolicy
     storage: Public
     sealed_policy: bytes
     policy_root: bytes
@@ -82,7 +79,7 @@ def make_package(recipe: Recipe, *, signer: OperatorSigner, random_bytes: Random
     nonce, receipt_nonce = random_bytes(CONTENT_NONCE_SIZE), random_bytes(RECEIPT_NONCE_SIZE)
     order = recipe.order
     content = encrypt_content(
-        _content(recipe, mid_id=mid_id).encode(),
+        MidContent(mid_id=mid_id, applications=recipe.applications, policy=recipe.policy).encode(),
         key=content_key,
         nonce=nonce,
         bound_to=additional_data(
@@ -127,30 +124,6 @@ def make_package(recipe: Recipe, *, signer: OperatorSigner, random_bytes: Random
         authorization=_authorization(recipe, package=token, jti=random_bytes(_ID_SIZE).hex(), signer=signer),
         expires_at=recipe.expires_at,
     )
-
-
-def _content(recipe: Recipe, *, mid_id: str) -> MidContent:
-    usim = NetworkApplication(
-        kind="usim",
-        identity=recipe.imsi,
-        public_identities=(),
-        algorithm=MILENAGE,
-        k=recipe.key.k,
-        opc=recipe.key.opc,
-    )
-    applications: tuple[NetworkApplication, ...] = (usim,)
-    if recipe.ims_domain is not None:
-        private_identity = f"{recipe.imsi}@{recipe.ims_domain}"
-        isim = NetworkApplication(
-            kind="isim",
-            identity=private_identity,
-            public_identities=(f"sip:{private_identity}",),
-            algorithm=MILENAGE,
-            k=recipe.key.k,
-            opc=recipe.key.opc,
-        )
-        applications = (usim, isim)
-    return MidContent(mid_id=mid_id, applications=applications, algorithms=(MILENAGE,))
 
 
 def _sealed(recipe: Recipe, content_key: bytes, random_bytes: RandomBytes) -> SealedKey:

@@ -61,8 +61,8 @@ class ProvisioningStore(Protocol):
     def accepted_request(self, order_id: str) -> ValidationRequest | None:
         """The request whose result this order rests on."""
 
-    def subscription_of(self, order_id: str) -> StoredSubscription | None:
-        """The subscription that was made for an order."""
+    def subscriptions_of(self, order_id: str) -> tuple[StoredSubscription, ...]:
+        """The USIMs that were made for an order, in their order."""
 
     def package(self, order_id: str) -> Package | None:
         """The newest package of an order."""
@@ -82,7 +82,7 @@ class ProvisioningStore(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provisioning:
-    """The use case and what it works with; `ims_domain` makes packages hold an ISIM too."""
+    """The use case and what it works with."""
 
     store: ProvisioningStore
     validation: Validation
@@ -94,7 +94,6 @@ class Provisioning:
     maker: SubscriptionMaker
     anchors: Sequence[x509.Certificate]
     random_bytes: RandomBytes = field(repr=False)
-    ims_domain: str | None = None
     authorization_life: timedelta = timedelta(minutes=15)
 
     def pack(self, order: OrderRecord, *, request: ValidationRequest, at: datetime) -> bool:
@@ -160,8 +159,8 @@ class Provisioning:
     def _package(
         self, order: OrderRecord, binding: BoundOrder, result: AttestationResult, *, at: datetime
     ) -> Package:
-        subscription = self.store.subscription_of(order.id)
-        if subscription is None:
+        subscriptions = self.store.subscriptions_of(order.id)
+        if not subscriptions:
             raise RefusalError(
                 RefusalCode.SUBSCRIPTION_UNKNOWN, subject=f"order {order.id}", reason="it has no subscription"
             )
@@ -169,14 +168,13 @@ class Provisioning:
         verified = verify_approvals(
             offered, result=result, order=binding, sho=self.signer.issuer, anchors=self.anchors, at=at
         )
-        before = self.store.package(order.id)
+        before, bundle = self.store.package(order.id), self.maker.bundle(order.product)
         root = self.policy_root.public
         issued_at = at.replace(microsecond=0)
         recipe = Recipe(
             order=binding,
-            imsi=subscription.imsi,
-            key=self.maker.open(subscription.imsi, subscription.sealed),
-            ims_domain=self.ims_domain,
+            applications=bundle.applications(self.maker.open_all(subscriptions)),
+            policy=bundle.policy,
             storage=verified.storage,
             sealed_policy=package_use(binding, sho=self.signer.issuer).sealed_policy(root),
             policy_root=root.encode(),

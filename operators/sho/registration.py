@@ -20,6 +20,7 @@ import hmac
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final, Protocol
 
 from edge.process import RandomBytes
@@ -36,7 +37,7 @@ from operators.sho.subscriptions import NewSubscription
 
 _ID_SIZE: Final = 16
 _ORDER_CODE_DIGITS: Final = 8
-_CLOSED: Final = frozenset({OrderState.EXPIRED, OrderState.FAILED})
+_CLOSED: Final = frozenset({OrderState.EXPIRED, OrderState.FAILED, OrderState.ERASED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,13 +62,13 @@ class NewOrder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Binding:
-    """What a registration adds to an order; `subscription` makes the n-th one."""
+    """What a registration adds to an order; `subscriptions` makes the USIMs of the order, from the n-th on."""
 
     device: ProvenDevice
     token: str
     digest: bytes
     expires_at: datetime
-    subscription: Callable[[int], NewSubscription]
+    subscriptions: Callable[[int], tuple[NewSubscription, ...]]
 
 
 class RegistrationStore(Protocol):
@@ -128,7 +129,7 @@ class Registrar:
     suppliers: Sequence[RecognisedSupplier]
     signer: OperatorSigner
     secrets: SubscriberSecrets
-    new_subscription: Callable[[int], NewSubscription]
+    new_subscriptions: Callable[[str, int], tuple[NewSubscription, ...]]
     random_bytes: RandomBytes = field(repr=False)
     wake: Callable[[], None]
     wait: timedelta = timedelta(days=30)
@@ -250,7 +251,7 @@ class Registrar:
             token=token,
             digest=order.digest,
             expires_at=order.expires_at,
-            subscription=self.new_subscription,
+            subscriptions=partial(self.new_subscriptions, record.product),
         )
         return token, binding
 

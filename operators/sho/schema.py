@@ -1,6 +1,6 @@
 """Tables of the SHO's store (D13): one metadata, one Alembic history in `operators/sho/migrations`.
 
-Rule: what must happen at most once stands under a unique key here: an idempotency key, the subscription of an order,
+Rule: what must happen at most once stands under a unique key here: an idempotency key, the USIM of an order for an access,
 an order's digest, a nonce, a receipt. K, OPc and the name of a subscriber are there sealed, never in clear.
 """
 
@@ -57,11 +57,13 @@ subscriptions = sa.Table(
     metadata,
     sa.Column("number", _NUMBER, primary_key=True),
     sa.Column("imsi", sa.String(15), nullable=False, unique=True),
-    sa.Column("order_id", sa.String(64), sa.ForeignKey("orders.id"), nullable=False, unique=True),
+    sa.Column("order_id", sa.String(64), sa.ForeignKey("orders.id"), nullable=False),
+    sa.Column("access", sa.String(16), nullable=False),
     sa.Column("sealed", sa.LargeBinary, nullable=False),
     sa.Column("active", sa.Boolean, nullable=False),
     sa.Column("seq", sa.BigInteger, nullable=False),
     sa.Column("ind", sa.BigInteger, nullable=False),
+    sa.UniqueConstraint("order_id", "access", name="uq_subscriptions_order_id_access"),
     sqlite_autoincrement=True,
 )
 
@@ -123,4 +125,22 @@ receipts = sa.Table(
     sa.Column("state", sa.String(16), nullable=False),
     sa.Column("instruction", sa.Text, nullable=True),
     sa.Column("at", UtcTime, nullable=False),
+)
+
+# what is wanted of the MID of an order, and what its TRE has said last
+mid_lives = sa.Table(
+    "mid_lives",
+    metadata,
+    sa.Column("order_id", sa.String(64), sa.ForeignKey("orders.id"), primary_key=True),
+    sa.Column("wish", sa.String(16), nullable=True),
+    sa.Column("reason", sa.String(64), nullable=False),
+    sa.Column("barred", sa.Boolean, nullable=False),
+    sa.Column("state", sa.String(32), nullable=True),
+    sa.Column("state_reason", sa.String(64), nullable=False),
+    sa.Column("sequence", sa.BigInteger, nullable=False),
+    sa.Column("query_nonce", sa.LargeBinary(32), nullable=True),
+    sa.Column("proof_nonce", sa.LargeBinary(32), nullable=True),
+    sa.Column("instruction", sa.Text, nullable=True),
+    sa.Column("proof", sa.LargeBinary, nullable=True),
+    sa.Column("changed_at", UtcTime, nullable=False),
 )

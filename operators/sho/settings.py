@@ -14,13 +14,16 @@ from edge.audit_log import AuditLogSettings
 from edge.database_faults import DatabaseUrl
 from edge.keys import load_private_key, read_passphrase
 from edge.listener_settings import OperatorListenerSettings, TlsListenerSettings
+from edge.management import ManagementSettings
 from edge.settings import Settings, SettingsPath
 from edge.signing_keys import SigningKeyError, SigningKeySettings
 from edge.upstream_settings import UpstreamSettings
+from operators.sho.bundles import Bundle
 from operators.sho.credential import RecognisedSupplier
 from operators.sho.sealed_results import ResultOpener
 from operators.sho.subscriber_secrets import KEY_SIZE
 from operators.sho.subscriptions import VECTORS_MAX
+from standards.aka.functions import RES_SIZE_MAX, RES_SIZE_MIN
 from standards.pki import oids
 from standards.pki.fingerprints import decode_pem_certificates, spki_der
 
@@ -89,10 +92,45 @@ class ResultKeySettings(KeySettings):
         return ResultOpener(certificate=certificate, key=key)
 
 
+class BundleSettings(Settings):
+    """What the MID of one product holds: algorithm, a USIM for each access, names of IMS users, rules of its policy."""
+
+    product: Text
+    algorithm: Literal["milenage", "tuak"] = "milenage"
+    res_bytes: Literal[4, 8, 16] = 8
+    accesses: Annotated[tuple[Literal["cellular", "wlan"], ...], Field(min_length=1, max_length=2)] = (
+        "cellular",
+    )
+    ims_users: Annotated[
+        tuple[Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,32}$")], ...], Field(max_length=63)
+    ] = ()
+    res_bytes_min: Annotated[int, Field(ge=RES_SIZE_MIN, le=RES_SIZE_MAX)] | None = None
+    checked_each_session: bool | None = None
+
+    @model_validator(mode="after")
+    def _accesses_once(self) -> Self:
+        if len(set(self.accesses)) != len(self.accesses) or len(set(self.ims_users)) != len(self.ims_users):
+            raise ValueError("accesses and ims_users: expected each once")
+        return self
+
+    def bundle(self, *, ims_domain: str | None) -> Bundle:
+        """The bundle. Raises ValueError where the parts do not go together."""
+        return Bundle(
+            algorithm=self.algorithm,
+            res_bytes=self.res_bytes,
+            accesses=self.accesses,
+            ims_domain=ims_domain,
+            ims_users=self.ims_users,
+            res_bytes_min=self.res_bytes_min,
+            is_checked_each_session=self.checked_each_session,
+        )
+
+
 class SubscriberSettings(Settings):
     """Where IMSIs come from, the key of K and OPc at rest, and what a subscriber's bearer may do.
 
-    `key_file` holds 64 hexadecimal digits on its first line. `ims_domain` puts an ISIM into every package.
+    `key_file` holds 64 hexadecimal digits on its first line. `ims_domain` puts an ISIM into every package. A product
+    without a bundle has one USIM with MILENAGE.
     """
 
     mcc: Annotated[str, StringConstraints(pattern=r"^[0-9]{3}$")]
@@ -103,12 +141,21 @@ class SubscriberSettings(Settings):
     ims_domain: (
         Annotated[str, StringConstraints(max_length=200, pattern=r"^[a-z0-9-]+(\.[a-z0-9-]+)+$")] | None
     ) = None
+    bundles: Annotated[tuple[BundleSettings, ...], Field(max_length=50)] = ()
     apn: Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[a-z0-9.-]+$")] = (
         "internet"
     )
     destinations: Annotated[tuple[Destination, ...], Field(min_length=1, max_length=100)]
     quota_bytes: Annotated[int, Field(ge=1)] = 1 << 30
     life_s: Annotated[int, Field(ge=1)] = 86_400
+
+    @model_validator(mode="after")
+    def _bundles_fit(self) -> Self:
+        if len({each.product for each in self.bundles}) != len(self.bundles):
+            raise ValueError("bundles: expected each product once")
+        for each in self.bundles:
+            each.bundle(ims_domain=self.ims_domain)
+        return self
 
     def key(self) -> bytes:
         """The key of K and OPc at rest. Raises KeyFileError, SigningKeyError."""
@@ -128,6 +175,7 @@ class ShoSettings(Settings):
 
     profile: Literal["production", "lab"] = "production"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    management: ManagementSettings | None = None
     id: Id
     name: Text
     dpf_id: Id
@@ -159,6 +207,13 @@ class ShoSettings(Settings):
         if len({each.id for each in value}) != len(value):
             raise ValueError("expected each PVA once")
         return value
+
+    @model_validator(mode="after")
+    def _bundles_are_offered(self) -> Self:
+        unknown = {each.product for each in self.subscribers.bundles} - set(self.products)
+        if unknown:
+            raise ValueError(f"bundles of products that are not offered: {', '.join(sorted(unknown))}")
+        return self
 
     @model_validator(mode="after")
     def _relay_needs_a_key(self) -> Self:

@@ -15,7 +15,8 @@ from sqlalchemy.exc import IntegrityError
 from edge.database import transaction
 from edge.serialization import repeated
 from operators.sho import schema
-from operators.sho.device_state_store import DeviceStates, is_suspended
+from operators.sho.device_state_store import is_suspended
+from operators.sho.life_store import Lives, is_barred
 from operators.sho.order_book import Move
 from operators.sho.order_states import REPLACEABLE, OrderRecord, OrderState
 from operators.sho.packages import Package
@@ -37,7 +38,7 @@ from standards.aka.sequence import HomeSequence
 from standards.rats.ear import AttestationResult
 
 
-class Store(DeviceStates):
+class Store(Lives):
     """Orders, subscriptions, validation requests, packages, receipts."""
 
     # orders
@@ -161,18 +162,19 @@ class Store(DeviceStates):
                 return False
             table = schema.subscriptions
             number = (connection.scalar(sa.select(sa.func.max(table.c.number))) or 0) + 1
-            made = binding.subscription(number)
-            connection.execute(
-                sa.insert(table).values(
-                    number=number,
-                    imsi=made.imsi,
-                    order_id=order_id,
-                    sealed=made.sealed,
-                    active=False,
-                    seq=0,
-                    ind=0,
+            for at_number, made in enumerate(binding.subscriptions(number), start=number):
+                connection.execute(
+                    sa.insert(table).values(
+                        number=at_number,
+                        imsi=made.imsi,
+                        order_id=order_id,
+                        access=made.access,
+                        sealed=made.sealed,
+                        active=False,
+                        seq=0,
+                        ind=0,
+                    )
                 )
-            )
             for other in replaced:
                 self._replace(connection, other, by=order_id, at=at)
             return True
@@ -332,12 +334,12 @@ class Store(DeviceStates):
 
     # subscriptions
 
-    def subscription_of(self, order_id: str) -> StoredSubscription | None:
+    def subscriptions_of(self, order_id: str) -> tuple[StoredSubscription, ...]:
         """See `operators.sho.provisioning.ProvisioningStore`."""
+        table = schema.subscriptions
+        query = _subscriptions().where(table.c.order_id == order_id).order_by(table.c.number)
         with transaction(self.engine, write=False) as connection:
-            here = schema.subscriptions.c.order_id == order_id
-            row = connection.execute(_subscriptions().where(here)).mappings().first()
-        return None if row is None else subscription_of(row)
+            return tuple(subscription_of(row) for row in connection.execute(query).mappings())
 
     @repeated
     def take_sequence(
@@ -403,6 +405,7 @@ class Store(DeviceStates):
 
 
 def _subscriptions() -> sa.Select[Any]:
-    """Subscriptions, with whether the state of their device suspends them."""
+    """Subscriptions, with whether the state of their device, or a block of this operator's, suspends them."""
     table = schema.subscriptions
-    return sa.select(table, is_suspended(table.c.order_id).label("suspended"))
+    suspended = sa.or_(is_suspended(table.c.order_id), is_barred(table.c.order_id))
+    return sa.select(table, suspended.label("suspended"))

@@ -52,6 +52,7 @@ def subscription_of(row: sa.RowMapping) -> StoredSubscription:
     return StoredSubscription(
         imsi=row["imsi"],
         order_id=row["order_id"],
+        access=row["access"],
         active=row["active"],
         suspended=bool(row["suspended"]),
         sequence=HomeSequence(seq=row["seq"], ind=row["ind"]),

@@ -1,8 +1,8 @@
 """The authentication centre: subscribers from the moment that a device registers, served from `active` on (R62).
 
-Rule: K and OPc leave their sealed rows for the making of a vector or a package only, and no vector is made before
-the order is active, or while its device is known to be in a bad state (`device_states`). Sequence numbers go up in the transaction that gives them out, so no two vectors share one.
-Source: TS 33.102, 6.3 and annex C; TS 35.206.
+Rule: keys leave their sealed rows for the making of a vector or a package only, and no vector is made before
+the order is active, or while its device is known to be in a bad state (`device_states`) or its MID is to be blocked (`lives`). Sequence numbers go up in the transaction that gives them out, so no two vectors share one.
+Source: TS 33.102, 6.3 and annex C; TS 35.206, TS 35.231.
 
     1 the subscriber exists, its order is active, and its device is not known to be in a bad state
     2 resynchronisation: AUTS is verified before its number is believed
@@ -10,15 +10,17 @@ Source: TS 33.102, 6.3 and annex C; TS 35.206.
     4 the vectors are made
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from edge.process import RandomBytes
+from operators.sho.bundles import Bundle, OpenedSubscription
 from operators.sho.refusals import RefusalCode, RefusalError
+from operators.sho.subscriber_keys import SubscriberKey, decode_key, make_key
 from operators.sho.subscriber_secrets import SubscriberSecrets
 from standards.aka.errors import AkaError, SequenceError
-from standards.aka.milenage import AMF_SIZE, KEY_SIZE, RAND_SIZE, MilenageKey
+from standards.aka.functions import AMF_SIZE, RAND_SIZE
 from standards.aka.sequence import HomeSequence
 from standards.aka.vectors import AuthenticationVector, make_vector, verify_auts
 
@@ -28,9 +30,10 @@ VECTORS_MAX: Final = 32
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewSubscription:
-    """A subscription as its registration makes it; `sealed` holds K and OPc."""
+    """A USIM as the registration of its order makes it; `sealed` holds its key."""
 
     imsi: str
+    access: str
     sealed: bytes = field(repr=False)
 
 
@@ -40,6 +43,7 @@ class StoredSubscription:
 
     imsi: str
     order_id: str
+    access: str
     active: bool
     sequence: HomeSequence
     sealed: bytes = field(repr=False)
@@ -83,22 +87,39 @@ class NumberPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubscriptionMaker:
-    """Makes K, OPc and IMSI of new subscribers, and opens them for packages."""
+    """Makes keys and IMSIs of new subscribers, and opens them for packages; `bundles` by product, where it has one."""
 
     numbers: NumberPlan
     secrets: SubscriberSecrets
     random_bytes: RandomBytes = field(repr=False)
+    bundles: Mapping[str, Bundle] = field(default_factory=dict)
+    usual: Bundle = field(default_factory=Bundle)
 
-    def make(self, number: int) -> NewSubscription:
-        """The n-th subscription, with K and OPc that nobody had before."""
-        imsi = self.numbers.imsi(number)
-        keys = self.random_bytes(KEY_SIZE) + self.random_bytes(KEY_SIZE)
-        return NewSubscription(imsi=imsi, sealed=self.secrets.seal(keys, bound_to=imsi))
+    def bundle(self, product: str) -> Bundle:
+        """What the MID of a product holds."""
+        return self.bundles.get(product, self.usual)
 
-    def open(self, imsi: str, sealed: bytes) -> MilenageKey:
-        """K and OPc of a subscriber."""
-        keys = self.secrets.open(sealed, bound_to=imsi)
-        return MilenageKey(k=keys[:KEY_SIZE], opc=keys[KEY_SIZE:])
+    def make(self, product: str, number: int) -> tuple[NewSubscription, ...]:
+        """The USIMs of a product, with keys that nobody had before; the first has the n-th IMSI."""
+        bundle = self.bundle(product)
+        made = []
+        for at, access in enumerate(bundle.accesses):
+            imsi = self.numbers.imsi(number + at)
+            key = make_key(bundle.algorithm, res_bytes=bundle.res_bytes, random_bytes=self.random_bytes)
+            sealed = self.secrets.seal(key.encode(), bound_to=imsi)
+            made.append(NewSubscription(imsi=imsi, access=access, sealed=sealed))
+        return tuple(made)
+
+    def open(self, imsi: str, sealed: bytes) -> SubscriberKey:
+        """The key of a subscriber."""
+        return decode_key(self.secrets.open(sealed, bound_to=imsi))
+
+    def open_all(self, subscriptions: Sequence[StoredSubscription]) -> tuple[OpenedSubscription, ...]:
+        """The USIMs of an order with their keys."""
+        return tuple(
+            OpenedSubscription(imsi=each.imsi, access=each.access, key=self.open(each.imsi, each.sealed))
+            for each in subscriptions
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +151,7 @@ class AuthenticationCentre:
             raise RefusalError(
                 RefusalCode.SEQUENCE_USED_UP, subject="subscription", reason=str(error)
             ) from None
-        key = self.maker.open(subscriber.imsi, subscriber.sealed)
+        key = self.maker.open(subscriber.imsi, subscriber.sealed).functions
         return tuple(
             make_vector(key, rand=self.random_bytes(RAND_SIZE), sqn=sqn, amf=self.amf) for sqn in numbers
         )  # 4
@@ -141,18 +162,18 @@ class AuthenticationCentre:
             raise RefusalError(
                 RefusalCode.SUBSCRIPTION_NOT_ACTIVE,
                 subject=f"subscription of order {subscriber.order_id}",
-                reason="its device has not yet shown that the subscription is installed",
+                reason="its device has not yet shown that the subscription is installed, or has shown that it is erased",
             )
         if subscriber.suspended:
             raise RefusalError(
                 RefusalCode.SUBSCRIPTION_SUSPENDED,
                 subject=f"subscription of order {subscriber.order_id}",
-                reason="a PVA has found its device in a bad state",
+                reason="a PVA has found its device in a bad state, or its operator has blocked it",
             )
         if asked is None:
             return subscriber.sequence
         try:
-            key = self.maker.open(subscriber.imsi, subscriber.sealed)
+            key = self.maker.open(subscriber.imsi, subscriber.sealed).functions
             return subscriber.sequence.resynchronised(verify_auts(key, rand=asked.rand, auts=asked.auts))
         except AkaError as error:
             raise RefusalError(

@@ -16,6 +16,7 @@ from edge.database import engine_for, migrate
 from edge.database_faults import DatabaseError
 from edge.http_server import Listener, ListenerError, serve
 from edge.keys import KeyFileError
+from edge.management import open_management
 from edge.process import configure_logging, print_ready, system_clock, system_random
 from edge.refused import AnonymousRefusals
 from edge.settings import SettingsError, load_settings
@@ -65,7 +66,8 @@ def run(settings: VnoSettings) -> None:
             print_ready(role, {**urls, "gateway": f"https://{bound.address}"})
 
         with bound.serving(gateway.serve):
-            serve([listener], role="vno", profile=settings.profile, ready=ready)
+            management = open_management(settings, migrations=MIGRATIONS, clock=system_clock)
+            serve([listener], role="vno", profile=settings.profile, ready=ready, management=management)
 
 
 def build_listener(

@@ -9,6 +9,7 @@ from pydantic import Field, StringConstraints, field_validator, model_validator
 from edge.database_faults import DatabaseUrl
 from edge.http_server import ServerTls
 from edge.listener_settings import ListenerSettings, TlsListenerSettings
+from edge.management import ManagementSettings
 from edge.settings import Settings, SettingsPath
 from edge.upstream_settings import UpstreamSettings
 from operators.vno.admission import IpNetwork
@@ -78,6 +79,7 @@ class VnoSettings(Settings):
 
     profile: Literal["production", "lab"] = "production"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    management: ManagementSettings | None = None
     serving_network: Annotated[str, StringConstraints(min_length=1, max_length=128)]
     database: DatabaseUrl
     device: AttachListenerSettings

@@ -3,17 +3,18 @@
 Rule: nobody is known here before RES is right, so refusals are only counted. Answers are never kept by anybody between.
 """
 
-from http import HTTPStatus
 from typing import Annotated
 
-from flask import Flask, Response, jsonify
+from flask import Flask
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from edge.bodies import json_body
+from edge.api_description import Api, PathParameter
+from edge.operations import AnswerModel, Moment, Told, answers, takes
 from edge.principals import device, enforce_access
 from edge.process import Clock
 from edge.refused import AnonymousRefusals, register_refusals
 from operators.vno.attachment import AttachmentDesk, Challenge, OpenedBearer
+from operators.vno.refusals import REFUSALS
 
 BODY_BYTES_MAX = 1024
 
@@ -43,20 +44,63 @@ class AnswerBody(Body):
         return self
 
 
+class ChallengeAnswer(AnswerModel):
+    """A challenge (3GPP TS 33.102), in hexadecimal, and the session that its answer belongs to."""
+
+    session: str
+    rand: str
+    autn: str
+
+
+class BearerAnswer(AnswerModel):
+    """A bearer: where its gateway is, the secret that opens it, and what it may do."""
+
+    id: str
+    secret: str
+    gateway: str
+    apn: str
+    destinations: list[str]
+    quota_bytes: int
+    expires_at: Moment
+
+
+class AttachedAnswer(AnswerModel):
+    """A bearer, or after AUTS another challenge."""
+
+    bearer: BearerAnswer | None = None
+    session: str | None = None
+    rand: str | None = None
+    autn: str | None = None
+
+
+DEVICE_API = Api(
+    title="VNO, attach listener",
+    description="For devices: a claimed identity in, a challenge out; an answer in, a bearer out.",
+    path_parameters={
+        "session": PathParameter(description="session of the challenge", pattern=r"^[0-9a-f]{1,64}$")
+    },
+    refusals=tuple((code.value, int(rule.status), rule.remedy) for code, rule in REFUSALS.items()),
+)
+
+
 def device_app(desk: AttachmentDesk, *, gateway: str, clock: Clock, anonymous: AnonymousRefusals) -> Flask:
     """Application of the attach listener; `gateway` is the host:port that devices are told."""
     app = Flask("vno.device", static_folder=None)
 
     @app.post("/v1/attach")
     @device
-    def attach() -> Response:
-        body = json_body(AttachBody, bytes_max=BODY_BYTES_MAX)
+    @takes(AttachBody, bytes_max=BODY_BYTES_MAX)
+    @answers(ChallengeAnswer)
+    def attach(body: AttachBody) -> Told:
+        """Claim an identity, and get the challenge of its network."""
         return _challenge(desk.attach(body.identity, at=clock()))
 
     @app.post("/v1/attach/<session>")
     @device
-    def answer(session: str) -> Response:
-        body = json_body(AnswerBody, bytes_max=BODY_BYTES_MAX)
+    @takes(AnswerBody, bytes_max=BODY_BYTES_MAX)
+    @answers(AttachedAnswer)
+    def answer(body: AnswerBody, session: str) -> Told:
+        """Answer the challenge, and get a bearer; after AUTS, get another challenge."""
         if body.auts is not None:
             return _challenge(desk.resynchronise(session, auts=bytes.fromhex(body.auts), at=clock()))
         opened = desk.respond(session, res=bytes.fromhex(body.res or ""), at=clock())
@@ -67,30 +111,20 @@ def device_app(desk: AttachmentDesk, *, gateway: str, clock: Clock, anonymous: A
     return app
 
 
-def _challenge(challenge: Challenge) -> Response:
-    return _kept_by_nobody(
-        jsonify(session=challenge.session, rand=challenge.rand.hex(), autn=challenge.autn.hex())
-    )
+def _challenge(challenge: Challenge) -> Told:
+    return {"session": challenge.session, "rand": challenge.rand.hex(), "autn": challenge.autn.hex()}
 
 
-def _bearer(opened: OpenedBearer, *, gateway: str) -> Response:
+def _bearer(opened: OpenedBearer, *, gateway: str) -> Told:
     bearer = opened.bearer
-    return _kept_by_nobody(
-        jsonify(
-            bearer={
-                "id": bearer.id,
-                "secret": opened.secret,
-                "gateway": gateway,
-                "apn": bearer.apn,
-                "destinations": list(bearer.destinations),
-                "quota_bytes": bearer.left_bytes,
-                "expires_at": f"{bearer.expires_at:%Y-%m-%dT%H:%M:%SZ}",
-            }
-        )
-    )
-
-
-def _kept_by_nobody(answer: Response) -> Response:
-    answer.status_code = HTTPStatus.OK
-    answer.headers["Cache-Control"] = "no-store"
-    return answer
+    return {
+        "bearer": {
+            "id": bearer.id,
+            "secret": opened.secret,
+            "gateway": gateway,
+            "apn": bearer.apn,
+            "destinations": list(bearer.destinations),
+            "quota_bytes": bearer.left_bytes,
+            "expires_at": f"{bearer.expires_at:%Y-%m-%dT%H:%M:%SZ}",
+        }
+    }

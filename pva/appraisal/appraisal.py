@@ -49,6 +49,9 @@ TPM holds: storage-opaque. Nothing is claimed of runtime-opaque and sourced-data
 
 _RUNNING: Mapping[Claim, int] = {Claim.EXECUTABLES: 2, Claim.FILE_SYSTEM: 2}
 """What a runtime policy confirms of the platform, where every measured file is allowed: what ran since the boot, too."""
+UNIFIED_IMAGE_PCRS = (4, 11, 12)
+"""What fixes the command line of a unified kernel image: the image that ran, its sections, and nothing put in their place
+(systemd-stub(7), "TPM PCR Notes"). Programs can extend PCR 11 and 12 later; the image in PCR 4 they cannot reach."""
 _OF_FILES = frozenset(code.value for code in FindingCode if code.value.startswith("ima-"))
 
 
@@ -251,7 +254,10 @@ def _tre_image_findings(quote: PlatformQuote, *, boot: BootEvents, manifest: Man
             measured=", ".join(measured) or None,
         )
     elif not boot.logged:
-        yield from _unlogged_tre_image(quote, bank=bank, manifest=manifest)
+        values = quote.pcr_values[bank]
+        yield from _tre_image_in_registers(quote, registers=tuple(values), bank=bank, manifest=manifest)
+    elif not measured and boot.has_unified_command_line(bank=bank):
+        yield from _tre_image_in_registers(quote, registers=UNIFIED_IMAGE_PCRS, bank=bank, manifest=manifest)
     elif len(measured) != 1:
         yield find(
             FindingCode.TRE_IMAGE_NOT_MEASURED,
@@ -271,11 +277,16 @@ def _tre_image_findings(quote: PlatformQuote, *, boot: BootEvents, manifest: Man
         )
 
 
-def _unlogged_tre_image(quote: PlatformQuote, *, bank: int, manifest: Manifest) -> Iterator[Finding]:
-    """Without a log the TRE's image is where its supplier says that it is: in registers that all have their value."""
+def _tre_image_in_registers(
+    quote: PlatformQuote, *, registers: Sequence[int], bank: int, manifest: Manifest
+) -> Iterator[Finding]:
+    """No text names the TRE's image: it is where its supplier says that it is, in registers that all have their value.
+
+    So it is without a log, and where the command line is a section of a unified image, of which a log has the digest alone.
+    """
     values = quote.pcr_values[bank]
-    registers = manifest.platform.registers.get(bank, {})
-    deviating = [pcr for pcr, value in sorted(values.items()) if registers.get(pcr) != value]
+    references = manifest.platform.registers.get(bank, {})
+    deviating = [pcr for pcr in sorted(registers) if pcr not in values or references.get(pcr) != values[pcr]]
     if deviating:
         yield find(
             FindingCode.TRE_IMAGE_NOT_MEASURED,

@@ -15,11 +15,12 @@ from pva.appraisal.quote import PlatformQuote
 from pva.refusals import RefusalCode, RefusalError
 from standards.boot_log.algorithms import BANKS, SHA1
 from standards.boot_log.boot_chain import boot_chain
-from standards.boot_log.boot_chain_facts import ChainLink
+from standards.boot_log.boot_chain_facts import ChainLink, Component
 from standards.boot_log.describe import describe
 from standards.boot_log.errors import BootLogError
 from standards.boot_log.events import Event, EventLog, LogFormat
 from standards.boot_log.measured import KERNEL_COMMAND_LINE_PCR
+from standards.boot_log.prediction import SECTION_PCR
 from standards.boot_log.replay import reset_value
 from standards.boot_log.secure_boot import SECURE_BOOT_PCR, secure_boot_facts
 from standards.boot_log.secure_boot_facts import SecureBootFacts
@@ -74,6 +75,13 @@ class BootEvents:
             each.removeprefix(TRE_IMAGE_PARAMETER)
             for each in parameters
             if each.startswith(TRE_IMAGE_PARAMETER)
+        )
+
+    def has_unified_command_line(self, *, bank: int) -> bool:
+        """Whether the log says that the kernel's command line is a section of a unified image, and PCR 11 was quoted."""
+        return any(
+            link.pcr == SECTION_PCR and link.component is Component.COMMAND_LINE
+            for link in self.boot_chain(bank=bank)
         )
 
 

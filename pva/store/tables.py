@@ -146,6 +146,7 @@ validation_requests = sa.Table(
     sa.Column("ends_at", UtcTime, nullable=True),
     sa.UniqueConstraint("tenant", "rp_nonce", name="uq_validation_requests_tenant_nonce"),
     sa.Index("uq_validation_requests_party_jti", "role", "tenant", "jti", unique=True),
+    sa.Index("ix_validation_requests_party_device", "role", "tenant", "device_id", "created_at"),
 )
 
 request_relays = sa.Table(
@@ -192,6 +193,7 @@ results = sa.Table(
     sa.Column("against", sa.Boolean, nullable=True),
     sa.Column("recovered", sa.Boolean, nullable=True),
     sa.Index("ix_results_pfc", "pfc_issuer", "pfc_serial", "revision"),
+    sa.Index("ix_results_issued_at", "issued_at"),
 )
 
 # one row a credential: the last act that was asked of the CA
@@ -383,6 +385,7 @@ refusals = sa.Table(
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("remedy", sa.Text, nullable=False),
     sa.Column("authenticated", sa.Boolean, nullable=False),
+    sa.Index("ix_refusals_at", "at"),
     sqlite_autoincrement=True,
 )
 

@@ -6,6 +6,7 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
+from edge.operations import QueryModel
 from messages.challenge import AUDIENCE_MAX
 from messages.operator_token import TOKEN_BYTES_MAX
 from messages.trust_list import CRLS_MAX
@@ -127,6 +128,12 @@ class ShareBody(Body):
     """A supplier announces an update to more devices."""
 
     share_percent: SharePercent
+
+
+class ProfileQuery(QueryModel):
+    """Which profile of the result: `ietf` as it was signed, `deployed` for software that reads the older claim names."""
+
+    profile: Annotated[str, StringConstraints(min_length=1, max_length=32, pattern=r"^[a-z]+$")] = "ietf"
 
 
 class NextApprovalBody(ApprovalBody):

@@ -4,17 +4,16 @@ Rule: the evidence authenticates the device, nothing else here does. A device le
 result, not the findings: those are the operator's.
 """
 
-from http import HTTPStatus
+from flask import Flask
 
-from flask import Flask, Response, jsonify
-
-from edge.bodies import binary_body, json_body
+from edge.operations import Told, answers, takes, takes_octets
 from edge.principals import device, enforce_access
 from edge.process import Clock
 from edge.refused import AnonymousRefusals, register_refusals
 from messages.evidence import EVIDENCE_BYTES_MAX
 from pva.requests import RequestDesk
 from pva.validation import Verifier
+from pva.web.answers import ChallengeAnswer, EvidenceAnswer
 from pva.web.bodies import ChallengeBody
 
 EVIDENCE_CONTENT_TYPE = "application/cbor"
@@ -26,20 +25,20 @@ def device_app(*, desk: RequestDesk, verifier: Verifier, clock: Clock, anonymous
 
     @app.post("/v1/challenges")
     @device
-    def issue_challenge() -> Response:
-        body = json_body(ChallengeBody, bytes_max=1024)
-        answer = jsonify(challenge=desk.challenge(body.device_id, at=clock()))
-        answer.headers["Cache-Control"] = "no-store"
-        return answer
+    @takes(ChallengeBody, bytes_max=1024)
+    @answers(ChallengeAnswer)
+    def issue_challenge(body: ChallengeBody) -> Told:
+        """Get the challenge of the validation that waits for a device."""
+        return {"challenge": desk.challenge(body.device_id, at=clock())}
 
     @app.post("/v1/evidence")
     @device
-    def take_evidence() -> tuple[Response, int]:
-        body = binary_body(EVIDENCE_CONTENT_TYPE, bytes_max=EVIDENCE_BYTES_MAX)
-        result = verifier.validate_platform(body, at=clock())
-        answer = jsonify(result_id=result.id, status=result.status)
-        answer.headers["Cache-Control"] = "no-store"
-        return answer, HTTPStatus.OK
+    @takes_octets(EVIDENCE_CONTENT_TYPE, bytes_max=EVIDENCE_BYTES_MAX)
+    @answers(EvidenceAnswer)
+    def take_evidence(evidence: bytes) -> Told:
+        """Hand in evidence, and learn the tier of the result."""
+        result = verifier.validate_platform(evidence, at=clock())
+        return {"result_id": result.id, "status": result.status}
 
     register_refusals(app, on_refusal=anonymous.count)
     enforce_access(app)

@@ -8,15 +8,16 @@ from datetime import datetime
 from http import HTTPStatus
 from typing import Any
 
-from flask import Flask, Response, jsonify
+from flask import Flask, Response
 
-from edge.bodies import binary_body, json_body
+from edge.operations import Told, answers, answers_octets, takes, takes_octets
 from edge.principals import current_key_sha256, current_principal, require
 from edge.process import Clock
 from pva.appraisal.manifest_records import ImportedManifest
 from pva.manifests.approvals import Administrator, ManifestApprovalDesk
 from pva.manifests.recognition import RecognitionDesk
 from pva.refusals import RefusalCode, RefusalError
+from pva.web.answers import ManifestAnswer, ManifestsAnswer
 from pva.web.bodies import RetirementBody
 from standards.rats.corim import MANIFEST_BYTES_MAX, RIM_COSE
 
@@ -33,29 +34,36 @@ def add_manifests(app: Flask, recognition: RecognitionDesk, desk: ManifestApprov
 def _add_import(app: Flask, recognition: RecognitionDesk, clock: Clock) -> None:
     @app.post("/v1/manifests")
     @require("es", "admin")
-    def import_manifest() -> tuple[Response, int]:
-        data = binary_body(RIM_COSE, bytes_max=MANIFEST_BYTES_MAX)
+    @takes_octets(RIM_COSE, bytes_max=MANIFEST_BYTES_MAX)
+    @answers(ManifestAnswer, HTTPStatus.CREATED)
+    def import_manifest(signed: bytes) -> Told:
+        """Import a signed reference manifest (CoRIM)."""
         by = current_principal().name
-        manifest = recognition.import_manifest(data, only_of=_own(), by=by, at=clock())
-        return jsonify(_manifest(manifest)), HTTPStatus.CREATED
+        return _manifest(recognition.import_manifest(signed, only_of=_own(), by=by, at=clock()))
 
     @app.post("/v1/manifest-checks")
     @require("es", "admin")
-    def check_manifest() -> Response:
-        data = binary_body(RIM_COSE, bytes_max=MANIFEST_BYTES_MAX)
+    @takes_octets(RIM_COSE, bytes_max=MANIFEST_BYTES_MAX)
+    @answers(ManifestAnswer)
+    def check_manifest(signed: bytes) -> Told:
+        """Say what an import would do, and change nothing."""
         by = current_principal().name
-        return jsonify(_manifest(recognition.check_import(data, only_of=_own(), by=by, at=clock())))
+        return _manifest(recognition.check_import(signed, only_of=_own(), by=by, at=clock()))
 
 
 def _add_views(app: Flask, recognition: RecognitionDesk) -> None:
     @app.get("/v1/manifests")
     @require("admin", "auditor", "es", "sho", "dpf")
-    def list_manifests() -> Response:
-        return jsonify(manifests=[_manifest(each) for each in recognition.manifests(only_of=_own())])
+    @answers(ManifestsAnswer)
+    def list_manifests() -> Told:
+        """List manifests; a supplier sees its own."""
+        return {"manifests": [_manifest(each) for each in recognition.manifests(only_of=_own())]}
 
     @app.get("/v1/manifests/<digest>")
     @require("admin", "auditor", "es", "sho", "dpf")
+    @answers_octets(RIM_COSE)
     def show_manifest(digest: str) -> Response:
+        """Fetch the signed bytes of a manifest."""
         found = recognition.manifest(_digest(digest), only_of=_own())
         return Response(found.signed, content_type=RIM_COSE)
 
@@ -63,16 +71,20 @@ def _add_views(app: Flask, recognition: RecognitionDesk) -> None:
 def _add_decisions(app: Flask, desk: ManifestApprovalDesk, clock: Clock) -> None:
     @app.post("/v1/manifests/<digest>/approvals")
     @require("admin")
-    def approve_manifest(digest: str) -> Response:
+    @answers(ManifestAnswer)
+    def approve_manifest(digest: str) -> Told:
+        """Give one of the approvals that a manifest takes before anybody is judged by it."""
         administrator = Administrator(name=current_principal().name, key_sha256=current_key_sha256())
-        return jsonify(_manifest(desk.approve(_digest(digest), by=administrator, at=clock())))
+        return _manifest(desk.approve(_digest(digest), by=administrator, at=clock()))
 
     @app.post("/v1/manifests/<digest>/retirement")
     @require("admin")
-    def retire_manifest(digest: str) -> Response:
-        reason = json_body(RetirementBody).reason
+    @takes(RetirementBody)
+    @answers(ManifestAnswer)
+    def retire_manifest(body: RetirementBody, digest: str) -> Told:
+        """Withdraw a manifest: it affirms nobody from now on."""
         by = current_principal().name
-        return jsonify(_manifest(desk.retire(_digest(digest), reason=reason, by=by, at=clock())))
+        return _manifest(desk.retire(_digest(digest), reason=body.reason, by=by, at=clock()))
 
 
 def _own() -> str | None:

@@ -9,11 +9,12 @@ from datetime import datetime
 from http import HTTPStatus
 from typing import Any, Protocol
 
-from flask import Flask, Response, jsonify, request
+from flask import Flask, request
 
 from edge.audit_log import AuditLog
-from edge.bodies import json_body
+from edge.description_pages import add_description
 from edge.log_pages import add_log_pages
+from edge.operations import Told, answers, takes
 from edge.principals import (
     PrincipalTable,
     current_principal,
@@ -35,7 +36,9 @@ from pva.updates.approvals import ApprovalDesk
 from pva.updates.next_states import NextStateDesk
 from pva.updates.rollouts import RolloutDesk
 from pva.watching.watches import WatchDesk
+from pva.web.answers import AskedAnswer, ValidationAnswer
 from pva.web.bodies import ValidationBody
+from pva.web.descriptions import OPERATOR_API
 from pva.web.manifests import add_manifests
 from pva.web.policies import add_policies
 from pva.web.relying_parties import add_approvals, add_signed_requests
@@ -109,6 +112,7 @@ def operator_app(
             at=clock(),
         )
 
+    add_description(app, OPERATOR_API)
     register_refusals(app, on_refusal=on_refusal)
     enforce_access(app, principals=principals)
     return app
@@ -117,8 +121,10 @@ def operator_app(
 def _add_validations(app: Flask, desk: RequestDesk, clock: Clock) -> None:
     @app.post("/v1/validations")
     @require("sho")
-    def ask_for_validation() -> tuple[Response, int]:
-        body = json_body(ValidationBody)
+    @takes(ValidationBody)
+    @answers(AskedAnswer, HTTPStatus.CREATED)
+    def ask_for_validation(body: ValidationBody) -> Told:
+        """Ask for a look at a device, for no order."""
         caller = current_principal()
         wish = ValidationWish(
             device_id=body.device_id,
@@ -128,15 +134,14 @@ def _add_validations(app: Flask, desk: RequestDesk, clock: Clock) -> None:
             audience=tuple(body.audience),
         )
         asked = desk.ask(wish, tenant=caller.tenant, requester=caller.name, at=clock())
-        return jsonify(request_id=asked.id, expires_at=_moment(asked.expires_at)), HTTPStatus.CREATED
+        return {"request_id": asked.id, "expires_at": _moment(asked.expires_at)}
 
     @app.get("/v1/validations/<request_id>")
     @require("sho")
-    def show_validation(request_id: str) -> Response:
-        progress = desk.progress(request_id, tenant=current_principal().tenant, at=clock())
-        answer = jsonify(_progress(progress))
-        answer.headers["Cache-Control"] = "no-store"
-        return answer
+    @answers(ValidationAnswer)
+    def show_validation(request_id: str) -> Told:
+        """Show where a validation stands, and its signed result once there is one."""
+        return _progress(desk.progress(request_id, tenant=current_principal().tenant, at=clock()))
 
 
 def _progress(progress: RequestProgress) -> dict[str, Any]:

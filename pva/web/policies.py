@@ -7,14 +7,15 @@ from datetime import datetime
 from http import HTTPStatus
 from typing import Any
 
-from flask import Flask, Response, jsonify
+from flask import Flask
 
-from edge.bodies import json_body
+from edge.operations import Told, answers, takes
 from edge.principals import current_principal, require
 from edge.process import Clock
 from pva.policies.desk import DryRun, Owner, PolicyDesk, StoredPolicy
 from pva.policies.language import Policy, PolicyFaultsError, read_policy
 from pva.refusals import RefusalCode, RefusalError
+from pva.web.answers import DryRunAnswer, PoliciesAnswer, PolicyAnswer, PolicyCheckAnswer
 from pva.web.bodies import DryRunBody, PolicyBody
 
 _DIGEST_DIGITS = 64
@@ -30,59 +31,71 @@ def add_policies(app: Flask, desk: PolicyDesk, clock: Clock) -> None:
 def _add_reading(app: Flask, desk: PolicyDesk) -> None:
     @app.get("/v1/policies")
     @require("sho", "es", "auditor")
-    def list_policies() -> Response:
-        return jsonify(policies=[_stored(each) for each in desk.policies(owner=_reader())])
+    @answers(PoliciesAnswer)
+    def list_policies() -> Told:
+        """List policies; an auditor sees everybody's."""
+        return {"policies": [_stored(each) for each in desk.policies(owner=_reader())]}
 
     @app.get("/v1/policies/<digest>")
     @require("sho", "es", "auditor")
-    def show_policy(digest: str) -> Response:
+    @answers(PolicyAnswer)
+    def show_policy(digest: str) -> Told:
+        """Show a policy with its text."""
         policy = desk.show(_digest(digest), owner=_reader())
-        return jsonify({**_stored(policy), "text": policy.text})
+        return {**_stored(policy), "text": policy.text}
 
 
 def _add_trying(app: Flask, desk: PolicyDesk) -> None:
     @app.post("/v1/policies/check")
     @require("sho", "es")
-    def check_policy() -> Response:
+    @takes(PolicyBody)
+    @answers(PolicyCheckAnswer)
+    def check_policy(body: PolicyBody) -> Told:
+        """Read a policy, and say what it says or what is wrong with it."""
         try:
-            policy = desk.check(json_body(PolicyBody).text)
+            policy = desk.check(body.text)
         except PolicyFaultsError as error:
-            return jsonify(
-                faults=[
+            return {
+                "faults": [
                     {"line": each.line, "message": each.message, "remedy": each.remedy}
                     for each in error.faults
                 ]
-            )
-        return jsonify({**_statements(policy), "faults": []})
+            }
+        return {**_statements(policy), "faults": []}
 
     @app.post("/v1/policies/dry-run")
     @require("sho", "es")
-    def try_policy() -> Response:
-        body = json_body(DryRunBody)
-        answer = jsonify(_dry_run(desk.dry_run(body.text, owner=_owner(), since=body.since_at)))
-        answer.headers["Cache-Control"] = "no-store"
-        return answer
+    @takes(DryRunBody)
+    @answers(DryRunAnswer)
+    def try_policy(body: DryRunBody) -> Told:
+        """Try a policy on the results since a time, and change nothing."""
+        return _dry_run(desk.dry_run(body.text, owner=_owner(), since=body.since_at))
 
 
 def _add_changing(app: Flask, desk: PolicyDesk, clock: Clock) -> None:
     @app.post("/v1/policies")
     @require("sho", "es")
-    def add_policy() -> tuple[Response, int]:
-        text = json_body(PolicyBody).text
-        added = desk.add(text, owner=_owner(), by=current_principal().name, at=clock())
-        return jsonify(_stored(added)), HTTPStatus.CREATED
+    @takes(PolicyBody)
+    @answers(PolicyAnswer, HTTPStatus.CREATED)
+    def add_policy(body: PolicyBody) -> Told:
+        """Add a policy as a draft."""
+        return _stored(desk.add(body.text, owner=_owner(), by=current_principal().name, at=clock()))
 
     @app.post("/v1/policies/<digest>/activate")
     @require("sho", "es")
-    def activate_policy(digest: str) -> Response:
+    @answers(PolicyAnswer)
+    def activate_policy(digest: str) -> Told:
+        """Judge by a policy from now on."""
         by = current_principal().name
-        return jsonify(_stored(desk.activate(_digest(digest), owner=_owner(), by=by, at=clock())))
+        return _stored(desk.activate(_digest(digest), owner=_owner(), by=by, at=clock()))
 
     @app.post("/v1/policies/<digest>/retire")
     @require("sho", "es")
-    def retire_policy(digest: str) -> Response:
+    @answers(PolicyAnswer)
+    def retire_policy(digest: str) -> Told:
+        """Judge by a policy no more."""
         by = current_principal().name
-        return jsonify(_stored(desk.retire(_digest(digest), owner=_owner(), by=by, at=clock())))
+        return _stored(desk.retire(_digest(digest), owner=_owner(), by=by, at=clock()))
 
 
 def _owner() -> Owner:

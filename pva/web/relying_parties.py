@@ -7,14 +7,15 @@ the SHO that asked, and for nobody else.
 from http import HTTPStatus
 from typing import Any
 
-from flask import Flask, Response, jsonify
+from flask import Flask
 
-from edge.bodies import json_body
+from edge.operations import Told, answers, takes
 from edge.principals import current_principal, require
 from edge.process import Clock
 from pva.requests import RequestProgress
 from pva.signed_requests import RELAY, Caller, RelayedProgress, SignedRequestDesk, refusal_members
 from pva.updates.approvals import ApprovalDesk, Approved
+from pva.web.answers import ApprovalsAnswer, AskedAnswer, SignedRequestAnswer
 from pva.web.bodies import ApprovalBody, SignedRequestBody
 from standards.rats.fields import encode_base64url
 
@@ -24,23 +25,26 @@ def add_signed_requests(app: Flask, desk: SignedRequestDesk, clock: Clock) -> No
 
     @app.post("/v1/validation-requests")
     @require("sho", "dpf", "ro-relay")
-    def take_signed_request() -> tuple[Response, int]:
-        body = json_body(SignedRequestBody)
+    @takes(SignedRequestBody)
+    @answers(AskedAnswer, HTTPStatus.CREATED, HTTPStatus.OK)
+    def take_signed_request(body: SignedRequestBody) -> Told:
+        """Hand in a signed validation request; the same token gets the same id again (200).
+
+        The scope is that of its signer; a relay is transport, and learns pass or fail.
+        """
         request, new = desk.submit(body.request, caller=_caller(), at=clock())
-        answer = jsonify(request_id=request.id, expires_at=f"{request.expires_at:%Y-%m-%dT%H:%M:%SZ}")
-        return answer, HTTPStatus.CREATED if new else HTTPStatus.OK
+        asked = {"request_id": request.id, "expires_at": f"{request.expires_at:%Y-%m-%dT%H:%M:%SZ}"}
+        return asked, HTTPStatus.CREATED if new else HTTPStatus.OK
 
     @app.get("/v1/validation-requests/<request_id>")
     @require("sho", "dpf", "ro-relay")
-    def show_signed_request(request_id: str) -> Response:
+    @answers(SignedRequestAnswer)
+    def show_signed_request(request_id: str) -> Told:
+        """Show where a signed request stands."""
         caller = _caller()
         if caller.role == RELAY:
-            shown = _relayed(desk.relayed(request_id, relay=caller.tenant, at=clock()))
-        else:
-            shown = _own(desk.progress(request_id, caller=caller, at=clock()))
-        answer = jsonify(shown)
-        answer.headers["Cache-Control"] = "no-store"
-        return answer
+            return _relayed(desk.relayed(request_id, relay=caller.tenant, at=clock()))
+        return _own(desk.progress(request_id, caller=caller, at=clock()))
 
 
 def add_approvals(app: Flask, desk: ApprovalDesk, clock: Clock) -> None:
@@ -48,8 +52,10 @@ def add_approvals(app: Flask, desk: ApprovalDesk, clock: Clock) -> None:
 
     @app.post("/v1/approvals")
     @require("sho")
-    def approve() -> Response:
-        body = json_body(ApprovalBody)
+    @takes(ApprovalBody)
+    @answers(ApprovalsAnswer)
+    def approve(body: ApprovalBody) -> Told:
+        """Have the state of a validated platform approved, for one's own order."""
         approved = desk.approve(
             body.result_id,
             order_digest=bytes.fromhex(body.order_digest),
@@ -84,12 +90,10 @@ def _relayed(progress: RelayedProgress) -> dict[str, Any]:
     return shown
 
 
-def approved_answer(approved: Approved) -> Response:
+def approved_answer(approved: Approved) -> dict[str, Any]:
     """What an SHO gets: approvals, the day key's certificates, and the storage key of the device."""
-    answer = jsonify(
-        approvals=[encode_base64url(each) for each in approved.given.approvals],
-        day_key_chain=[encode_base64url(each) for each in approved.given.day_key_chain],
-        storage_public=encode_base64url(approved.storage_public),
-    )
-    answer.headers["Cache-Control"] = "no-store"
-    return answer
+    return {
+        "approvals": [encode_base64url(each) for each in approved.given.approvals],
+        "day_key_chain": [encode_base64url(each) for each in approved.given.day_key_chain],
+        "storage_public": encode_base64url(approved.storage_public),
+    }

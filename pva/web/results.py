@@ -7,8 +7,9 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from flask import Flask, Response, jsonify, request
+from flask import Flask, Response
 
+from edge.operations import JSON, Told, answers, answers_octets, takes_query
 from edge.principals import current_principal, require
 from edge.process import Clock
 from pva.appraisal.findings import finding_rule
@@ -17,6 +18,8 @@ from pva.recheck.exporting import ExportDesk
 from pva.results.explanation import Explanation, ExplanationDesk, Reader
 from pva.results.reissue import ReissueDesk
 from pva.signed_requests import refusal_members
+from pva.web.answers import ExplanationAnswer, ResultAnswer
+from pva.web.bodies import ProfileQuery
 from standards.rats.ear import AttestationResult, Finding
 
 
@@ -25,12 +28,12 @@ def add_explanations(app: Flask, desk: ExplanationDesk, clock: Clock) -> None:
 
     @app.get("/v1/results/<result_id>/explanation")
     @require("sho", "dpf", "auditor")
-    def explain_result(result_id: str) -> Response:
+    @answers(ExplanationAnswer)
+    def explain_result(result_id: str) -> Told:
+        """Explain a validation, by its id or by that of its result."""
         caller = current_principal()
         reader = Reader(role=caller.role, tenant=caller.tenant)
-        answer = jsonify(explanation_members(desk.explain(result_id, reader=reader, at=clock())))
-        answer.headers["Cache-Control"] = "no-store"
-        return answer
+        return explanation_members(desk.explain(result_id, reader=reader, at=clock()))
 
 
 def add_results(app: Flask, desk: ReissueDesk, clock: Clock) -> None:
@@ -38,14 +41,14 @@ def add_results(app: Flask, desk: ReissueDesk, clock: Clock) -> None:
 
     @app.get("/v1/results/<result_id>")
     @require("sho", "dpf", "auditor")
-    def fetch_result(result_id: str) -> Response:
+    @takes_query(ProfileQuery)
+    @answers(ResultAnswer)
+    def fetch_result(query: ProfileQuery, result_id: str) -> Told:
+        """Fetch a signed result, in the profile that one's software reads."""
         caller = current_principal()
         reader = Reader(role=caller.role, tenant=caller.tenant)
-        profile = request.args.get("profile", "ietf")
-        token = desk.result(result_id, profile=profile, reader=reader, at=clock())
-        answer = jsonify(result=token, profile=profile)
-        answer.headers["Cache-Control"] = "no-store"
-        return answer
+        token = desk.result(result_id, profile=query.profile, reader=reader, at=clock())
+        return {"result": token, "profile": query.profile}
 
 
 def add_exports(app: Flask, desk: ExportDesk, clock: Clock) -> None:
@@ -53,11 +56,13 @@ def add_exports(app: Flask, desk: ExportDesk, clock: Clock) -> None:
 
     @app.get("/v1/results/<result_id>/bundle")
     @require("sho", "dpf", "auditor")
+    @answers_octets(JSON)
     def export_result(result_id: str) -> Response:
+        """Fetch a result with all that it stands on, to judge it anew offline."""
         caller = current_principal()
         reader = Reader(role=caller.role, tenant=caller.tenant)
         bundle = desk.bundle(result_id, reader=reader, at=clock())
-        answer = Response(bundle, content_type="application/json")
+        answer = Response(bundle, content_type=JSON)
         answer.headers["Cache-Control"] = "no-store"
         return answer
 

@@ -10,13 +10,14 @@ from datetime import datetime
 from http import HTTPStatus
 from typing import Any, Final
 
-from flask import Flask, Response, jsonify
+from flask import Flask, Response
 
-from edge.bodies import binary_body, json_body
+from edge.operations import Told, answers, answers_octets, takes, takes_octets
 from edge.principals import current_key_sha256, current_principal, require
 from edge.process import Clock
 from messages.trust_list import (
     TRUST_LIST_BYTES_MAX,
+    Accreditation,
     ListedCrl,
     accreditation_claims,
     supplier_claims,
@@ -30,6 +31,15 @@ from pva.manifests.suspensions import SupplierSuspension, SuspensionDesk
 from pva.manifests.trust_lists import ImportedTrustList, TrustListDesk
 from pva.refusals import RefusalCode, RefusalError
 from pva.web.bodies import SupplierBody, SuspensionBody
+from pva.web.supplier_answers import (
+    ProposalAnswer,
+    ProposalsAnswer,
+    SuppliersAnswer,
+    SupplierSuspensionAnswer,
+    SupplierSuspensionsAnswer,
+    TrustListAnswer,
+    TrustListsAnswer,
+)
 from standards.pki.fingerprints import certificate_sha256
 
 JOSE: Final = "application/jose"
@@ -60,8 +70,10 @@ def add_suppliers(app: Flask, recognition: RecognitionDesk, clock: Clock, *, crl
 
     @app.post("/v1/suppliers")
     @require("admin")
-    def recognise_supplier() -> tuple[Response, int]:
-        body = json_body(SupplierBody)
+    @takes(SupplierBody)
+    @answers(ProposalAnswer, HTTPStatus.ACCEPTED, HTTPStatus.CREATED)
+    def recognise_supplier(body: SupplierBody) -> Told:
+        """Propose that a supplier's root be recognised, or approve the same proposal."""
         wish = RecognitionWish(
             name=body.supplier,
             root_pem=body.root.encode(),
@@ -74,14 +86,15 @@ def add_suppliers(app: Flask, recognition: RecognitionDesk, clock: Clock, *, crl
 
     @app.get("/v1/suppliers")
     @require("admin", "auditor", "es", "sho", "dpf")
-    def list_suppliers() -> Response:
+    @answers(SuppliersAnswer)
+    def list_suppliers() -> Told:
+        """List the recognised suppliers, with their accreditation and what of them is suspended."""
         at, held = clock(), {each.issuer_sha256: each for each in crls.held()}
-        return jsonify(
-            suppliers=[
-                {**_supplier(each), "crls": [_crl(crl, held, at=at) for crl in each.crls]}
-                for each in recognition.suppliers()
-            ]
-        )
+        found = [
+            {**_supplier(each), "crls": [_crl(crl, held, at=at) for crl in each.crls]}
+            for each in recognition.suppliers()
+        ]
+        return {"suppliers": found}
 
 
 def add_suspensions(app: Flask, desk: SuspensionDesk, clock: Clock) -> None:
@@ -89,21 +102,27 @@ def add_suspensions(app: Flask, desk: SuspensionDesk, clock: Clock) -> None:
 
     @app.post("/v1/suspensions")
     @require("admin")
-    def suspend_supplier() -> tuple[Response, int]:
-        body = json_body(SuspensionBody)
-        made = desk.suspend(
-            body.supplier, model=body.model, reason=body.reason, by=current_principal().name, at=clock()
+    @takes(SuspensionBody)
+    @answers(SupplierSuspensionAnswer, HTTPStatus.CREATED)
+    def suspend_supplier(body: SuspensionBody) -> Told:
+        """Suspend a supplier, or one of its models: the next validation refuses it."""
+        by = current_principal().name
+        return _suspension(
+            desk.suspend(body.supplier, model=body.model, reason=body.reason, by=by, at=clock())
         )
-        return jsonify(_suspension(made)), HTTPStatus.CREATED
 
     @app.get("/v1/suspensions")
     @require("admin", "auditor", "es", "sho", "dpf")
-    def list_suspensions() -> Response:
-        return jsonify(suspensions=[_suspension(each) for each in desk.suspensions()])
+    @answers(SupplierSuspensionsAnswer)
+    def list_suspensions() -> Told:
+        """List suspensions at this PVA, with those that were lifted."""
+        return {"suspensions": [_suspension(each) for each in desk.suspensions()]}
 
     @app.post("/v1/suspensions/<suspension_id>/lifting")
     @require("admin")
-    def lift_suspension(suspension_id: str) -> tuple[Response, int]:
+    @answers(ProposalAnswer, HTTPStatus.ACCEPTED, HTTPStatus.CREATED)
+    def lift_suspension(suspension_id: str) -> Told:
+        """Propose or approve that a suspension be lifted."""
         return _agreed(desk.lift(suspension_id, by=_administrator(), at=clock()))
 
 
@@ -112,27 +131,39 @@ def add_trust_lists(app: Flask, desk: TrustListDesk, clock: Clock) -> None:
 
     @app.post("/v1/trust-lists")
     @require("admin", "overseer", "sho", "dpf")
-    def import_trust_list() -> tuple[Response, int]:
+    @takes_octets(JOSE, bytes_max=TRUST_LIST_BYTES_MAX)
+    @answers(TrustListAnswer, HTTPStatus.ACCEPTED, HTTPStatus.CREATED)
+    def import_trust_list(signed: bytes) -> Told:
+        """Import a signed trust list, or propose it where administrators must agree."""
         caller = current_principal()
         only_of = None if caller.role == "admin" else (caller.role, caller.tenant)
-        imported, proposal = desk.import_list(_token(), only_of=only_of, by=_administrator(), at=clock())
+        imported, proposal = desk.import_list(
+            _token(signed), only_of=only_of, by=_administrator(), at=clock()
+        )
         told = {**_trust_list(imported), "proposal": None if proposal is None else _proposal(proposal)}
         waits = proposal is not None and proposal.done_at is None
-        return jsonify(told), HTTPStatus.ACCEPTED if waits else HTTPStatus.CREATED
+        return told, HTTPStatus.ACCEPTED if waits else HTTPStatus.CREATED
 
     @app.post("/v1/trust-list-checks")
     @require("admin", "overseer", "sho", "dpf")
-    def check_trust_list() -> Response:
-        return jsonify(_trust_list(desk.check(_token(), by=current_principal().name, at=clock())))
+    @takes_octets(JOSE, bytes_max=TRUST_LIST_BYTES_MAX)
+    @answers(TrustListAnswer)
+    def check_trust_list(signed: bytes) -> Told:
+        """Say what an import would do, and change nothing."""
+        return _trust_list(desk.check(_token(signed), by=current_principal().name, at=clock()))
 
     @app.get("/v1/trust-lists")
     @require("admin", "auditor", "overseer", "es", "sho", "dpf")
-    def list_trust_lists() -> Response:
-        return jsonify(trust_lists=[_trust_list(each) for each in desk.lists()])
+    @answers(TrustListsAnswer)
+    def list_trust_lists() -> Told:
+        """List the newest trust list of each issuer."""
+        return {"trust_lists": [_trust_list(each) for each in desk.lists()]}
 
     @app.get("/v1/trust-lists/<issuer>")
     @require("admin", "auditor", "overseer", "es", "sho", "dpf")
+    @answers_octets(JOSE)
     def show_trust_list(issuer: str) -> Response:
+        """Fetch the newest trust list of an issuer as it was signed."""
         for each in desk.lists():
             if each.content.issuer == issuer:
                 return Response(each.token, content_type=JOSE)
@@ -146,12 +177,16 @@ def add_proposals(app: Flask, desk: ProposalDesk, clock: Clock) -> None:
 
     @app.get("/v1/proposals")
     @require("admin", "auditor")
-    def list_proposals() -> Response:
-        return jsonify(proposals=[_proposal(each) for each in desk.proposals()])
+    @answers(ProposalsAnswer)
+    def list_proposals() -> Told:
+        """List what administrators agreed on, or are to agree on, newest first."""
+        return {"proposals": [_proposal(each) for each in desk.proposals()]}
 
     @app.post("/v1/proposals/<digest>/approvals")
     @require("admin")
-    def approve_proposal(digest: str) -> tuple[Response, int]:
+    @answers(ProposalAnswer, HTTPStatus.ACCEPTED, HTTPStatus.CREATED)
+    def approve_proposal(digest: str) -> Told:
+        """Approve what another administrator proposed; the last approval that is needed carries it out."""
         return _agreed(desk.approve(_digest(digest), by=_administrator(), at=clock()))
 
 
@@ -159,14 +194,14 @@ def _administrator() -> Administrator:
     return Administrator(name=current_principal().name, key_sha256=current_key_sha256())
 
 
-def _agreed(proposal: Proposal) -> tuple[Response, int]:
+def _agreed(proposal: Proposal) -> Told:
     done = proposal.done_at is not None
-    return jsonify(_proposal(proposal)), HTTPStatus.CREATED if done else HTTPStatus.ACCEPTED
+    return _proposal(proposal), HTTPStatus.CREATED if done else HTTPStatus.ACCEPTED
 
 
-def _token() -> str:
+def _token(signed: bytes) -> str:
     # what is not ASCII is no token; it becomes characters that the token's decoder refuses
-    return binary_body(JOSE, bytes_max=TRUST_LIST_BYTES_MAX).decode("ascii", errors="replace")
+    return signed.decode("ascii", errors="replace")
 
 
 def _digest(text: str) -> bytes:
@@ -189,7 +224,7 @@ def _supplier(supplier: RecognisedSupplier) -> dict[str, Any]:
         "models": dict(supplier.models),
         "ocsp_url": supplier.ocsp_url,
         "tre_level_min": supplier.tre_level_min,
-        "accreditation": None if held is None else _accreditation(accreditation_claims(held), supplier),
+        "accreditation": None if held is None else _accreditation(held),
         "source": supplier.source,
         "listed_until": _moment(supplier.listed_until),
         "recognised_by": supplier.recognised_by,
@@ -215,11 +250,15 @@ def _crl(listed_crl: ListedCrl, held: Mapping[bytes, HeldCrl], *, at: datetime) 
     }
 
 
-def _accreditation(claims: Mapping[str, Any], supplier: RecognisedSupplier) -> dict[str, Any]:
-    """For people: the times as text."""
-    held = supplier.accreditation
-    times = {} if held is None else {"from": _moment(held.valid_from), "to": _moment(held.valid_to)}
-    return {**claims, **times}
+def _accreditation(held: Accreditation) -> dict[str, Any]:
+    robustness = accreditation_claims(held).get("robustness")
+    return {
+        "scheme": held.scheme,
+        "certificate": held.certificate,
+        "valid_from": _moment(held.valid_from),
+        "valid_to": _moment(held.valid_to),
+        "robustness": robustness,
+    }
 
 
 def _suspension(found: SupplierSuspension) -> dict[str, Any]:

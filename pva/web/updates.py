@@ -6,14 +6,15 @@ Rule: a supplier announces, widens and holds updates of its own; an SHO has the 
 from http import HTTPStatus
 from typing import Any
 
-from flask import Flask, Response, jsonify
+from flask import Flask
 
-from edge.bodies import json_body
+from edge.operations import Told, answers, takes
 from edge.principals import current_principal, require
 from edge.process import Clock
 from pva.refusals import RefusalCode, RefusalError
 from pva.updates.next_states import NextStateDesk
 from pva.updates.rollouts import Rollout, RolloutDesk, RolloutState
+from pva.web.answers import ApprovalsAnswer, UpdateAnswer, UpdatesAnswer
 from pva.web.bodies import NextApprovalBody, ShareBody, UpdateBody
 from pva.web.relying_parties import approved_answer
 
@@ -25,39 +26,45 @@ def add_rollouts(app: Flask, desk: RolloutDesk, clock: Clock) -> None:
 
     @app.post("/v1/updates")
     @require("es", "admin")
-    def announce_update() -> tuple[Response, int]:
-        body = json_body(UpdateBody)
+    @takes(UpdateBody)
+    @answers(UpdateAnswer, HTTPStatus.CREATED)
+    def announce_update(body: UpdateBody) -> Told:
+        """Announce the update to a manifest, to a share of the devices."""
         made = desk.announce(
             bytes.fromhex(body.manifest_digest), share_percent=body.share_percent, at=clock(), **_caller()
         )
-        return jsonify(_rollout(made)), HTTPStatus.CREATED
+        return _rollout(made)
 
     @app.get("/v1/updates")
     @require("admin", "auditor", "es", "sho", "dpf")
-    def list_updates() -> Response:
-        return jsonify(updates=[_rollout(each) for each in desk.rollouts(only_of=_caller()["only_of"])])
+    @answers(UpdatesAnswer)
+    def list_updates() -> Told:
+        """List announced updates; a supplier sees its own."""
+        return {"updates": [_rollout(each) for each in desk.rollouts(only_of=_caller()["only_of"])]}
 
     @app.post("/v1/updates/<digest>/share")
     @require("es", "admin")
-    def widen_update(digest: str) -> Response:
-        body = json_body(ShareBody)
-        return jsonify(
-            _rollout(desk.widen(_digest(digest), share_percent=body.share_percent, at=clock(), **_caller()))
+    @takes(ShareBody)
+    @answers(UpdateAnswer)
+    def widen_update(body: ShareBody, digest: str) -> Told:
+        """Announce an update to more devices."""
+        return _rollout(
+            desk.widen(_digest(digest), share_percent=body.share_percent, at=clock(), **_caller())
         )
 
     @app.post("/v1/updates/<digest>/pause")
     @require("es", "admin")
-    def pause_update(digest: str) -> Response:
-        return jsonify(
-            _rollout(desk.set_state(_digest(digest), RolloutState.PAUSED, at=clock(), **_caller()))
-        )
+    @answers(UpdateAnswer)
+    def pause_update(digest: str) -> Told:
+        """Hold an update: no device is given what it needs for it."""
+        return _rollout(desk.set_state(_digest(digest), RolloutState.PAUSED, at=clock(), **_caller()))
 
     @app.post("/v1/updates/<digest>/resume")
     @require("es", "admin")
-    def resume_update(digest: str) -> Response:
-        return jsonify(
-            _rollout(desk.set_state(_digest(digest), RolloutState.RUNNING, at=clock(), **_caller()))
-        )
+    @answers(UpdateAnswer)
+    def resume_update(digest: str) -> Told:
+        """Go on with an update."""
+        return _rollout(desk.set_state(_digest(digest), RolloutState.RUNNING, at=clock(), **_caller()))
 
 
 def add_next_approvals(app: Flask, desk: NextStateDesk, clock: Clock) -> None:
@@ -65,8 +72,10 @@ def add_next_approvals(app: Flask, desk: NextStateDesk, clock: Clock) -> None:
 
     @app.post("/v1/update-approvals")
     @require("sho")
-    def approve_next_state() -> Response:
-        body = json_body(NextApprovalBody)
+    @takes(NextApprovalBody)
+    @answers(ApprovalsAnswer)
+    def approve_next_state(body: NextApprovalBody) -> Told:
+        """Have the state after an update approved, for one's own order."""
         return approved_answer(
             desk.approve(
                 body.result_id,

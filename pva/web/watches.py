@@ -4,13 +4,14 @@ from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Any
 
-from flask import Flask, Response, jsonify
+from flask import Flask
 
-from edge.bodies import json_body
+from edge.operations import Told, answers, answers_nothing, takes
 from edge.principals import current_principal, require
 from edge.process import Clock
 from pva.watching.watches import WatchDesk
 from pva.watching.watching import Watch, WatchTerms
+from pva.web.answers import WatchAnswer, WatchesAnswer
 from pva.web.bodies import WatchBody
 
 
@@ -19,8 +20,10 @@ def add_watches(app: Flask, desk: WatchDesk, clock: Clock) -> None:
 
     @app.post("/v1/watches")
     @require("sho")
-    def add_watch() -> tuple[Response, int]:
-        body = json_body(WatchBody)
+    @takes(WatchBody)
+    @answers(WatchAnswer, HTTPStatus.CREATED)
+    def add_watch(body: WatchBody) -> Told:
+        """Have a device watched that one has a passing result of."""
         caller = current_principal()
         terms = WatchTerms(
             device_id=body.device_id,
@@ -28,22 +31,22 @@ def add_watches(app: Flask, desk: WatchDesk, clock: Clock) -> None:
             grace=timedelta(seconds=body.grace_s),
             audience=tuple(body.audience),
         )
-        watch = desk.add(terms, operator=caller.tenant, requester=caller.name, at=clock())
-        return jsonify(_shown(watch)), HTTPStatus.CREATED
+        return _shown(desk.add(terms, operator=caller.tenant, requester=caller.name, at=clock()))
 
     @app.get("/v1/watches")
     @require("sho")
-    def list_watches() -> Response:
-        answer = jsonify(watches=[_shown(each) for each in desk.watches(operator=current_principal().tenant)])
-        answer.headers["Cache-Control"] = "no-store"
-        return answer
+    @answers(WatchesAnswer)
+    def list_watches() -> Told:
+        """List one's watches, with the state of each device."""
+        return {"watches": [_shown(each) for each in desk.watches(operator=current_principal().tenant)]}
 
     @app.post("/v1/watches/<watch_id>/end")
     @require("sho")
-    def end_watch(watch_id: str) -> tuple[Response, int]:
+    @answers_nothing
+    def end_watch(watch_id: str) -> None:
+        """End a watch."""
         caller = current_principal()
         desk.end(watch_id, operator=caller.tenant, by=caller.name, at=clock())
-        return Response(), HTTPStatus.NO_CONTENT
 
 
 def _shown(watch: Watch) -> dict[str, Any]:

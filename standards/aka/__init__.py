@@ -1,1 +1,1 @@
-"""Authentication and key agreement of 3GPP: MILENAGE, authentication vectors, sequence numbers."""
+"""Authentication and key agreement of 3GPP: MILENAGE, TUAK, vectors, sequence numbers, keys of EAP-AKA'."""

@@ -29,3 +29,10 @@ class SequenceError(AkaError):
     def __init__(self, reason: str) -> None:
         super().__init__(f"sequence number: {reason}")
         self.reason = reason
+
+
+class SeparationError(AkaError):
+    """A vector whose AMF is not for this kind of access: its CK and IK must not be used there."""
+
+    def __init__(self) -> None:
+        super().__init__("AMF: its separation bit is not set, CK and IK are for cellular access only")

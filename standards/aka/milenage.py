@@ -9,15 +9,10 @@ from typing import Final
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
-from standards.aka.errors import SizeError
+from standards.aka.functions import AK_SIZE, AMF_SIZE, MAC_SIZE, RAND_SIZE, SQN_SIZE, Answers, check_size
 
 KEY_SIZE: Final = 16
-RAND_SIZE: Final = 16
-SQN_SIZE: Final = 6
-AMF_SIZE: Final = 2
-MAC_SIZE: Final = 8
 RES_SIZE: Final = 8
-AK_SIZE: Final = 6
 
 _BLOCK: Final = 16
 _RES_AT: Final = 8
@@ -36,16 +31,25 @@ class MilenageKey:
         check_size(self.k, KEY_SIZE, what="K")
         check_size(self.opc, KEY_SIZE, what="OPc")
 
+    def network_mac(self, *, rand: bytes, sqn: bytes, amf: bytes) -> bytes:
+        """See `standards.aka.functions.AuthenticationFunctions`."""
+        return _out1(self, rand=rand, sqn=sqn, amf=amf)[:MAC_SIZE]
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answers:
-    """What f2 to f5* make of one RAND: RES, CK, IK, AK, and AK for resynchronisation."""
+    def resynchronisation_mac(self, *, rand: bytes, sqn: bytes, amf: bytes) -> bytes:
+        """See `standards.aka.functions.AuthenticationFunctions`."""
+        return _out1(self, rand=rand, sqn=sqn, amf=amf)[MAC_SIZE:]
 
-    res: bytes = field(repr=False)
-    ck: bytes = field(repr=False)
-    ik: bytes = field(repr=False)
-    ak: bytes = field(repr=False)
-    ak_resync: bytes = field(repr=False)
+    def answers(self, *, rand: bytes) -> Answers:
+        """See `standards.aka.functions.AuthenticationFunctions`."""
+        temp = _temp(self, rand)
+        out2 = _out(self, temp, _OUT2)
+        return Answers(
+            res=out2[_RES_AT:],
+            ck=_out(self, temp, _OUT3),
+            ik=_out(self, temp, _OUT4),
+            ak=out2[:AK_SIZE],
+            ak_resync=_out(self, temp, _OUT5)[:AK_SIZE],
+        )
 
 
 def derive_opc(*, k: bytes, op: bytes) -> bytes:
@@ -53,36 +57,6 @@ def derive_opc(*, k: bytes, op: bytes) -> bytes:
     check_size(k, KEY_SIZE, what="K")
     check_size(op, KEY_SIZE, what="OP")
     return _xor(_encrypt(k, op), op)
-
-
-def network_mac(key: MilenageKey, *, rand: bytes, sqn: bytes, amf: bytes) -> bytes:
-    """f1: MAC-A, with which the network proves itself."""
-    return _out1(key, rand=rand, sqn=sqn, amf=amf)[:MAC_SIZE]
-
-
-def resynchronisation_mac(key: MilenageKey, *, rand: bytes, sqn: bytes, amf: bytes) -> bytes:
-    """f1*: MAC-S, with which a USIM proves its sequence number."""
-    return _out1(key, rand=rand, sqn=sqn, amf=amf)[MAC_SIZE:]
-
-
-def answers(key: MilenageKey, *, rand: bytes) -> Answers:
-    """f2, f3, f4, f5 and f5* of a RAND of 16 bytes."""
-    temp = _temp(key, rand)
-    out2 = _out(key, temp, _OUT2)
-    return Answers(
-        res=out2[_RES_AT:],
-        ck=_out(key, temp, _OUT3),
-        ik=_out(key, temp, _OUT4),
-        ak=out2[:AK_SIZE],
-        ak_resync=_out(key, temp, _OUT5)[:AK_SIZE],
-    )
-
-
-def check_size(value: bytes, size: int, *, what: str) -> bytes:
-    """The value, if it has the size. Raises SizeError."""
-    if len(value) != size:
-        raise SizeError(what, expected=f"{size} bytes", got=str(len(value)))
-    return value
 
 
 def _out1(key: MilenageKey, *, rand: bytes, sqn: bytes, amf: bytes) -> bytes:

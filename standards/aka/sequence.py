@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from standards.aka.errors import SequenceError, SizeError
-from standards.aka.milenage import SQN_SIZE
+from standards.aka.functions import SQN_SIZE
 
 IND_BITS: Final = 5
 IND_COUNT: Final = 1 << IND_BITS

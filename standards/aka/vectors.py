@@ -9,16 +9,13 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from standards.aka.errors import MacError, SequenceError
-from standards.aka.milenage import (
+from standards.aka.functions import (
     AK_SIZE,
     AMF_SIZE,
     MAC_SIZE,
     SQN_SIZE,
-    MilenageKey,
-    answers,
+    AuthenticationFunctions,
     check_size,
-    network_mac,
-    resynchronisation_mac,
 )
 from standards.aka.sequence import UsimSequence, parts_of
 
@@ -57,28 +54,28 @@ class Resynchronisation:
     auts: bytes
 
 
-def make_vector(key: MilenageKey, *, rand: bytes, sqn: int, amf: bytes) -> AuthenticationVector:
+def make_vector(key: AuthenticationFunctions, *, rand: bytes, sqn: int, amf: bytes) -> AuthenticationVector:
     """The vector of a fresh RAND (16 bytes) and SQN; `amf` 2 bytes. Raises SizeError (6.3.2)."""
-    found = answers(key, rand=rand)
+    found = key.answers(rand=rand)
     number = _sqn_bytes(sqn)
-    mac = network_mac(key, rand=rand, sqn=number, amf=amf)
+    mac = check_size(key.network_mac(rand=rand, sqn=number, amf=amf), MAC_SIZE, what="MAC")
     return AuthenticationVector(
         rand=rand, autn=_xor(number, found.ak) + amf + mac, xres=found.res, ck=found.ck, ik=found.ik
     )
 
 
 def authenticate(
-    key: MilenageKey, *, rand: bytes, autn: bytes, sequence: UsimSequence
+    key: AuthenticationFunctions, *, rand: bytes, autn: bytes, sequence: UsimSequence
 ) -> Authenticated | Resynchronisation:
     """The USIM's side (6.3.3): RES and keys, or AUTS if the SQN is not taken; changes nothing itself.
 
     Raises MacError for a network that does not know the key, SizeError for other sizes.
     """
     check_size(autn, AUTN_SIZE, what="AUTN")
-    found = answers(key, rand=rand)
+    found = key.answers(rand=rand)
     sqn = _xor(autn[:SQN_SIZE], found.ak)
     amf, mac = autn[SQN_SIZE : SQN_SIZE + AMF_SIZE], autn[SQN_SIZE + AMF_SIZE :]
-    if not hmac.compare_digest(mac, network_mac(key, rand=rand, sqn=sqn, amf=amf)):
+    if not hmac.compare_digest(mac, key.network_mac(rand=rand, sqn=sqn, amf=amf)):
         raise MacError("AUTN")
     try:
         remembered = sequence.accept(int.from_bytes(sqn))
@@ -87,18 +84,20 @@ def authenticate(
     return Authenticated(res=found.res, ck=found.ck, ik=found.ik, amf=amf, sequence=remembered)
 
 
-def make_auts(key: MilenageKey, *, rand: bytes, sqn_ms: int) -> bytes:
+def make_auts(key: AuthenticationFunctions, *, rand: bytes, sqn_ms: int) -> bytes:
     """AUTS for the RAND that was refused: SQN_MS under the resynchronisation AK, and MAC-S (6.3.3)."""
     number = _sqn_bytes(sqn_ms)
-    mac = resynchronisation_mac(key, rand=rand, sqn=number, amf=AMF_RESYNCHRONISATION)
-    return _xor(number, answers(key, rand=rand).ak_resync) + mac
+    mac = check_size(
+        key.resynchronisation_mac(rand=rand, sqn=number, amf=AMF_RESYNCHRONISATION), MAC_SIZE, what="MAC"
+    )
+    return _xor(number, key.answers(rand=rand).ak_resync) + mac
 
 
-def verify_auts(key: MilenageKey, *, rand: bytes, auts: bytes) -> int:
+def verify_auts(key: AuthenticationFunctions, *, rand: bytes, auts: bytes) -> int:
     """SQN_MS of an AUTS, for the AuC (6.3.5); `rand` is the one that the AuC sent. Raises MacError, SizeError."""
     check_size(auts, AUTS_SIZE, what="AUTS")
-    sqn = _xor(auts[:SQN_SIZE], answers(key, rand=rand).ak_resync)
-    expected = resynchronisation_mac(key, rand=rand, sqn=sqn, amf=AMF_RESYNCHRONISATION)
+    sqn = _xor(auts[:SQN_SIZE], key.answers(rand=rand).ak_resync)
+    expected = key.resynchronisation_mac(rand=rand, sqn=sqn, amf=AMF_RESYNCHRONISATION)
     if not hmac.compare_digest(auts[SQN_SIZE:], expected):
         raise MacError("AUTS")
     return int.from_bytes(sqn)

@@ -41,11 +41,40 @@ class AnswerTemplate:
             + (explicit(1, tlv(SEQUENCE, extensions)) if extensions else b""),
         )
 
+    def plain_response_data(
+        self, cert_id: bytes, told: bytes, *, produced_at: datetime, nonce: bytes
+    ) -> bytes:
+        """DER of the ResponseData about one certificate that ends with a nonce, which nearly everybody asks for.
+
+        `told` is what follows the CertID in its SingleResponse. The same octets as `response_data` gives.
+        """
+        before, between = _plain_frame(self, len(cert_id), told, produced_at, len(nonce))
+        return before + cert_id + between + nonce
+
     def response(self, response_data: bytes, *, algorithm: bytes, signature: bytes) -> bytes:
         """DER of the successful OCSPResponse; `algorithm` is the DER of an AlgorithmIdentifier."""
         bits = tlv(BITS, b"\x00" + signature)
         basic = response_data + algorithm + bits + self._after_signature
         return _response_head(len(basic)) + basic
+
+
+@lru_cache(maxsize=256)
+def _plain_frame(
+    template: AnswerTemplate, cert_id: int, told: bytes, produced_at: datetime, nonce: int
+) -> tuple[bytes, bytes]:
+    """What stands before a CertID of so many octets, and between it and a nonce of so many.
+
+    It stays for all certificates of a CA that stand alike, as long as a second does.
+    """
+    whole = template.response_data(
+        tlv(SEQUENCE, bytes(cert_id) + told),
+        produced_at=produced_at,
+        extensions=nonce_extension(bytes(nonce)),
+    )
+    # the lengths of what follows the CertID, counted from the end
+    behind = len(told) + len(explicit(1, tlv(SEQUENCE, nonce_extension(bytes(nonce)))))
+    at = len(whole) - behind - cert_id
+    return whole[:at], whole[at + cert_id : len(whole) - nonce]
 
 
 def nonce_extension(nonce: bytes) -> bytes:
@@ -65,12 +94,6 @@ def _response_head(octets: int) -> bytes:
     basic = tlv(OCTETS, tlv(SEQUENCE, bytes(octets)))
     whole = tlv(SEQUENCE, _SUCCESSFUL + explicit(0, tlv(SEQUENCE, _ID_BASIC + basic)))
     return whole[: len(whole) - octets]
-
-
-@lru_cache(maxsize=256)
-def validity(this_update: datetime, next_update: datetime) -> bytes:
-    """DER of thisUpdate and nextUpdate as they end a SingleResponse."""
-    return time(this_update) + explicit(0, time(next_update))
 
 
 @lru_cache(maxsize=256)

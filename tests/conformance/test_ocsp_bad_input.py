@@ -14,8 +14,11 @@ from cryptography.x509.ocsp import OCSPResponseStatus
 
 from standards.pki.ocsp_answer import StatusKind
 from tests.conformance.test_ocsp_judges import GOOD, World
+from tests.tools import need_cryptography_vectors
 from tests.unit.ocsp.asking import ask_for_all
 
+UNREADABLE = {"req-duplicate-ext.der", "req-invalid-version.der"}
+"""Requests of the vectors that break RFC 6960."""
 MALFORMED = b"\x30\x03\x0a\x01\x01"
 
 
@@ -74,6 +77,19 @@ def test_no_malformed_request_gets_a_signature(world: World) -> None:
     bad += [b"\x30" * 8192, bytes(8192), b"\xff" * 8192]
     for body in bad:
         assert posted(world, body) == (200, MALFORMED), body[:20].hex()
+
+
+@pytest.mark.negative
+def test_no_request_of_the_vectors_gets_a_signature(world: World) -> None:
+    """Requests and answers as others wrote them, good and broken: none asks about a certificate of this CA."""
+    files = sorted((need_cryptography_vectors() / "ocsp").glob("*.der"))
+    requests = {path.name for path in files if "req" in path.stem}
+    assert len(files) > len(requests) > 10
+    for path in files:
+        status, body = posted(world, path.read_bytes())
+        is_read = path.name in requests - UNREADABLE
+        expected = OCSPResponseStatus.UNAUTHORIZED if is_read else OCSPResponseStatus.MALFORMED_REQUEST
+        assert (status, ocsp.load_der_ocsp_response(body).response_status) == (200, expected), path.name
 
 
 @pytest.mark.negative

@@ -11,7 +11,8 @@ from cryptography import x509
 from cryptography.x509 import ocsp
 
 from ocsp.delegates import DelegateDirectory
-from ocsp.responder import AnswerPolicy, NeverIssued, respond
+from ocsp.judgement import AnswerPolicy, NeverIssued
+from ocsp.responder import respond
 from ocsp.responses import error_response
 from ocsp.single_extensions import SingleExtensions
 from standards.pki.fingerprints import ca_id

@@ -1,124 +1,17 @@
-"""A PostgreSQL of this test run: own cluster, UNIX socket only, gone afterwards.
+"""A PostgreSQL of this test run, gone afterwards."""
 
-PostgreSQL refuses to run as root, so root runs it as the user that Debian's package makes. The server is a child
-that the kernel ends with this process, whatever ends this process: no test run leaves one behind.
-"""
-
-import os
-import pwd
 import shutil
-import signal
-import subprocess
 import tempfile
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import count
 from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
 
+from lab.postgresql import PostgreSql, give_to_server, programs
 from tests.tools import absent
 
-USER = "postgres"
-_START_S = 30.0
-
-
-class PostgreSql:
-    """A cluster below `folder`; `start` it. With a `password` nobody connects without it."""
-
-    def __init__(
-        self, folder: Path, programs: Path, *, password: str | None = None, durable: bool = False
-    ) -> None:
-        """Make the cluster; a `durable` one waits for the disk."""
-        self._fsync = "on" if durable else "off"
-        self.folder = folder
-        self.programs = programs
-        self._numbers = count()
-        self._server: subprocess.Popen[bytes] | None = None
-        self._environment = os.environ | ({} if password is None else {"PGPASSWORD": password})
-        method = ["--auth=trust"]
-        if password is not None:
-            (folder / "first").write_text(password)
-            method = ["--auth=scram-sha-256", f"--pwfile={folder}/first"]
-            if os.geteuid() == 0:
-                os.chown(folder / "first", *_owner())
-        self._run("initdb", *method, "--no-sync", "--encoding=UTF8", f"--username={USER}", f"{folder}/data")
-
-    def start(self) -> None:
-        """Run the server until it answers."""
-        options = ["listen_addresses=", f"unix_socket_directories={self.folder}", f"fsync={self._fsync}"]
-        command = [str(self.programs / "postgres"), "-D", f"{self.folder}/data"]
-        for option in options:
-            command += ["-c", option]
-        with (self.folder / "log").open("ab") as log:
-            self._server = subprocess.Popen(
-                [*_as_owner(), *command], cwd=self.folder, stdout=log, stderr=log, start_new_session=True
-            )
-        deadline = time.monotonic() + _START_S
-        while self._ask("pg_isready", f"--host={self.folder}", f"--username={USER}") != 0:
-            if time.monotonic() > deadline or self._server.poll() is not None:
-                raise RuntimeError((self.folder / "log").read_text()[-2000:])
-            time.sleep(0.05)
-
-    def new_database(self) -> str:
-        """URL of an empty database."""
-        name = f"test_{next(self._numbers)}"
-        self._run("createdb", f"--host={self.folder}", f"--username={USER}", name)
-        return self.url(name).render_as_string()
-
-    def url(self, name: str, **query: str) -> sa.URL:
-        """URL of a database."""
-        return sa.URL.create(
-            "postgresql+psycopg", username=USER, database=name, query={"host": str(self.folder), **query}
-        )
-
-    def stop(self) -> None:
-        """Stop it at once: connections are cut, nothing in it is worth keeping, but the next start finds it."""
-        if self._server is None:
-            return
-        self._server.send_signal(signal.SIGQUIT)
-        self._server.wait(_START_S)
-        self._server = None
-
-    def _run(self, program: str, *arguments: str) -> None:
-        if self._ask(program, *arguments) != 0:
-            raise RuntimeError(f"{program} failed in {self.folder}")
-
-    def _ask(self, program: str, *arguments: str) -> int:
-        command: Sequence[str] = [*_as_owner(), str(self.programs / program), *arguments]
-        return subprocess.run(
-            command,
-            check=False,
-            cwd=self.folder,
-            env=self._environment,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        ).returncode
-
-
-def _owner() -> tuple[int, int]:
-    owner = pwd.getpwnam(USER)
-    return owner.pw_uid, owner.pw_gid
-
-
-def _as_owner() -> list[str]:
-    """Command words before a program of PostgreSQL: its user, and the end of this process is its end (SIGQUIT)."""
-    words = ["setpriv", "--pdeathsig=QUIT"]
-    if os.geteuid() == 0:
-        uid, gid = _owner()
-        words += [f"--reuid={uid}", f"--regid={gid}", "--clear-groups"]
-    return [*words, "--"]
-
-
-def programs() -> Path | None:
-    """Folder of the newest PostgreSQL's programs, or None where none is installed."""
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    on_path = shutil.which("initdb")
-    if found:
-        return found[-1].parent
-    return None if on_path is None else Path(on_path).parent
+__all__ = ["PostgreSql", "postgresql", "programs", "running_postgresql"]
 
 
 @contextmanager
@@ -130,8 +23,7 @@ def running_postgresql(*, password: str | None = None, durable: bool = False) ->
     # a path that another user can walk, and short enough for a socket's address
     folder = Path(tempfile.mkdtemp(prefix="pva-pg-", dir="/tmp"))  # see the line above
     try:
-        if os.geteuid() == 0:
-            os.chown(folder, *_owner())
+        give_to_server(folder)
         server = PostgreSql(folder, Path(str(found)), password=password, durable=durable)
         try:
             server.start()

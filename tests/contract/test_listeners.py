@@ -394,4 +394,4 @@ def test_a_request_at_work_is_finished_after_sigterm(tmp_path: Path) -> None:
     assert answer.endswith(b"done")
     assert service.stop() == 0
     lines = [json.loads(line) for line in (tmp_path / "log").read_bytes().splitlines()]
-    assert any(line.get("path") == "/slow" and line["status"] == 200 for line in lines)
+    assert any(line.get("route") == "/slow" and line["status"] == 200 for line in lines)

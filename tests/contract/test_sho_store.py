@@ -208,7 +208,7 @@ def test_what_has_changed_meanwhile_is_not_overwritten(world: World) -> None:
 def test_no_secret_is_stored_in_clear(on_file: World) -> None:
     world = on_file
     order = world.authorized()
-    subscription = world.store.subscription_of(order.id)
+    (subscription,) = world.store.subscriptions_of(order.id)
     key = world.maker.open(subscription.imsi, subscription.sealed)
     connection: Any = world.store.engine.raw_connection()
     dump = "\n".join(connection.driver_connection.iterdump())
@@ -229,7 +229,7 @@ def test_vectors_that_are_asked_at_once_share_no_sequence_number(on_file: World)
         batches = list(pool.map(lambda _: world.authentication.vectors(imsi), range(12)))
     autns = {vector.autn for batch in batches for vector in batch}
     assert len(autns) == 24
-    assert world.store.subscription_of(order.id).sequence.seq == 24
+    assert world.store.subscriptions_of(order.id)[0].sequence.seq == 24
 
 
 def test_registrations_at_once_give_one_token_and_one_subscription(on_file: World) -> None:

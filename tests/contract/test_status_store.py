@@ -145,20 +145,20 @@ def test_delegates_are_replaced(engine: sa.Engine) -> None:
 def test_a_standing_changes_with_its_status_alone(engine: sa.Engine) -> None:
     store = SqlStatusStore(engine)
     store.apply([change(1), change(2, serial=8)], next_seq=2, as_of=NOW)
-    first, seen = store.standing(CA, 7), store.changes_seen()
+    first, seen = store.standings(CA, [7]).get(7), store.changes_seen()
     assert first is not None
     store.apply([], next_seq=2, as_of=NOW + PERSIST_EVERY)
     assert store.changes_seen() == seen
     store.apply([change(3, serial=8, version=2, revocation=HOLD)], next_seq=3, as_of=NOW)
     assert store.changes_seen() > seen
-    assert store.standing(CA, 7) == first
+    assert store.standings(CA, [7]).get(7) == first
     # a hold that was lifted again is another standing, and so is a stricter one under the same version
     known: list[object] = [first]
     for version, revocation in [(2, HOLD), (3, None), (4, HOLD), (4, FINAL)]:
         seen = store.changes_seen()
         store.apply([change(4, version=version, revocation=revocation)], next_seq=4, as_of=NOW)
         assert store.changes_seen() > seen
-        known.append(store.standing(CA, 7))
+        known.append(store.standings(CA, [7]).get(7))
         assert store.statuses(CA, [7]) == {7: revocation}
     assert len(set(known)) == len(known)
 
@@ -168,4 +168,20 @@ def test_what_was_not_issued_has_no_standing(engine: sa.Engine) -> None:
     store = SqlStatusStore(engine)
     store.apply([change(1)], next_seq=1, as_of=NOW)
     for issuer, serial in [(OTHER_CA, 7), (CA, 8), (CA, 0), (CA, -7), (CA, 1 << 160)]:
-        assert store.standing(issuer, serial) is None
+        assert store.standings(issuer, [serial]) == {}
+
+
+@pytest.mark.parametrize("asked", [1, 2, 15, 16, 17, 33])
+def test_several_are_asked_for_at_once(engine: sa.Engine, asked: int) -> None:
+    store = SqlStatusStore(engine)
+    issued = [
+        change(serial, serial=serial, revocation=HOLD if serial % 3 else None) for serial in range(1, 30)
+    ]
+    store.apply(issued, next_seq=29, as_of=NOW)
+    wanted = [*range(1, asked + 1), 1, 0]
+    found = store.standings(CA, wanted)
+    assert {serial: each.revocation for serial, each in found.items()} == {
+        each.serial: each.revocation for each in issued if each.serial <= asked
+    }
+    assert store.statuses(CA, wanted) == {serial: each.revocation for serial, each in found.items()}
+    assert store.standings(CA, []) == store.standings(OTHER_CA, wanted) == {}

@@ -83,14 +83,14 @@ def test_the_responder_holds_what_is_in_a_scope_and_nothing_else(responder_engin
         change(4, revocation=Revocation(reason=RevocationReason.KEY_COMPROMISE, at=NOW)),
     ]
     store.apply(changes, next_seq=4, as_of=NOW)
-    before, seen = store.standing(CA, 1), store.changes_seen()
+    before, seen = store.standings(CA, [1]), store.changes_seen()
     store.apply([], next_seq=4, as_of=NOW, suspensions=told(5, scope(model="gw-1")))
     for each in (store, SqlStatusStore(responder_engine)):
         assert each.statuses(CA, [1]) == {1: HOLD}
         assert each.statuses(CA, [1, 2, 3]) == {1: HOLD, 2: None, 3: None}
         assert each.statuses(CA, [4])[4] != HOLD
         assert each.statuses("b" * 32, [1]) == {}
-    assert store.standing(CA, 1) != before
+    assert store.standings(CA, [1]) != before
     assert store.changes_seen() > seen
     seen = store.changes_seen()
     store.apply([], next_seq=4, as_of=NOW, suspensions=told(5, scope(model="gw-1")))
@@ -99,7 +99,7 @@ def test_the_responder_holds_what_is_in_a_scope_and_nothing_else(responder_engin
     assert store.statuses(CA, [1, 2, 3]) == {1: HOLD, 2: HOLD, 3: None}
     store.apply([], next_seq=4, as_of=NOW, suspensions=told(6))
     assert store.statuses(CA, [1, 2]) == {1: None, 2: None}
-    assert store.standing(CA, 1) == before
+    assert store.standings(CA, [1]) == before
 
 
 @pytest.mark.negative

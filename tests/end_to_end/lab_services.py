@@ -112,7 +112,7 @@ def rows(scene: Scene, role: str, query: str, **values: object) -> list[tuple[ob
         engine.dispose()
 
 
-def requests_at(scene: Scene, role: str, path: str) -> int:
-    """How many requests for a path the log of a role tells of."""
+def requests_at(scene: Scene, role: str, route: str) -> int:
+    """How many requests for a route the log of a role tells of."""
     log = (scene.processes.logs / f"{role}.log").read_text()
-    return len(re.findall(f'"path": ?"{re.escape(path)}', log))
+    return len(re.findall(f'"route": ?"{re.escape(route)}', log))

@@ -3,18 +3,16 @@
 import hashlib
 import time
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
-from flask import Flask
 
 from clients.ccif import IssuedConnectivity
 from clients.vno import Bearer
 from edge.database import engine_for, transaction
 from edge.http_client import HttpClient, HttpError
 from edge.ledger import verify_entry
-from edge.principals import routes_of
 from edge.process import system_clock, system_random
 from edge.refused import AnonymousRefusals
 from edge.settings import load_settings
@@ -31,6 +29,7 @@ from operators.vno.settings import VnoSettings
 from operators.vno.store import Store
 from standards.aka.sequence import UsimSequence
 from standards.aka.vectors import Authenticated, Resynchronisation
+from tests.applications import own_routes
 from tests.end_to_end.access_services import MNC, NETWORK, AccessServices
 from tests.fakes.usim import SoftwareUsim, opened_key, storage_public
 
@@ -331,13 +330,13 @@ def test_each_listener_has_its_routes_and_no_other(services: AccessServices) -> 
     )
     engine.dispose()
     (icf_listener,), (ccif_listener,) = icf_app.build_listeners(icf), ccif_app.build_listeners(ccif)
-    assert routes_of(cast("Flask", icf_listener.app)) == [
+    assert own_routes(icf_listener.app) == [
         ("POST", "/v1/attachments", ("vno",)),
         ("POST", "/v1/authentication-vectors", ("vno",)),
         ("PUT", "/v1/subscribers/<pcid>", ("ccif",)),
     ]
-    assert routes_of(cast("Flask", ccif_listener.app)) == [("POST", "/v1/connectivity", ("es",))]
-    assert routes_of(cast("Flask", attach.app)) == [
+    assert own_routes(ccif_listener.app) == [("POST", "/v1/connectivity", ("es",))]
+    assert own_routes(attach.app) == [
         ("POST", "/v1/attach", ("device",)),
         ("POST", "/v1/attach/<session>", ("device",)),
     ]

@@ -15,13 +15,13 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from clients.dpf import DeliveryState, DpfDeviceClient, DpfOperatorClient
 from edge.database import engine_for, schema_differences
 from edge.http_client import HttpError
-from edge.principals import routes_of
 from edge.process import system_clock
 from edge.settings import load_settings
 from messages.encoding import decode_fields
 from operators.dpf.app import build
 from operators.dpf.schema import metadata
 from operators.dpf.settings import DpfSettings
+from tests.applications import own_routes
 from tests.end_to_end.role_process import ROOT, RoleProcess, upstream
 from tests.fakes.dpf_world import CONTENT, DpfWorld
 from tests.fakes.ocsp_responder import FakeResponder
@@ -308,7 +308,7 @@ def test_malformed_requests_are_refused_by_name(site: Site) -> None:
     delivery = site.come()
     for query in ("", "?offset=-1", "?offset=01", "?offset=0&offset=1", "?offset=0&more=1"):
         path = f"/v1/deliveries/{delivery.delivery_id}/content{query}"
-        assert refused(lambda: http.get(path)) == (400, "malformed-offset")  # noqa: B023
+        assert refused(lambda: http.get(path)) == (400, "invalid-query")  # noqa: B023
     receipt = lambda: site.device.receipt(delivery.delivery_id, b"x" * 9_000)  # noqa: E731
     assert refused(receipt) == (413, "body-too-large")
     huge = lambda: site.dpf.operator_http("sho").post(  # noqa: E731
@@ -321,12 +321,13 @@ def test_malformed_requests_are_refused_by_name(site: Site) -> None:
 def test_the_listeners_share_no_route(site: Site) -> None:
     settings = load_settings(DpfSettings, path=site.dpf.folder / "settings.toml", environ={})
     listeners, _ = build(settings)
-    tables = {each.name: routes_of(each.app) for each in listeners}  # type: ignore[arg-type]
+    tables = {each.name: own_routes(each.app) for each in listeners}
     assert tables["device"] == [
         ("GET", "/v1/deliveries/<delivery_id>", ("device",)),
         ("GET", "/v1/deliveries/<delivery_id>/content", ("device",)),
         ("POST", "/v1/deliveries", ("device",)),
         ("POST", "/v1/deliveries/<delivery_id>/receipt", ("device",)),
+        ("POST", "/v1/mid-steps", ("device",)),
         ("POST", "/v1/update-approvals", ("device",)),
     ]
     assert tables["operator"] == [

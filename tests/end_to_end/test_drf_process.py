@@ -13,7 +13,6 @@ import pytest
 from clients.drf import DiscoveryQuestion, DrfDeviceClient, DrfOperatorClient, Registration
 from edge.database import engine_for, schema_differences
 from edge.http_client import HttpError
-from edge.principals import routes_of
 from edge.process import system_clock
 from edge.settings import load_settings
 from messages import discovery as discoveries
@@ -25,6 +24,7 @@ from operators.drf.app import build_listeners
 from operators.drf.schema import metadata
 from operators.drf.settings import DrfSettings
 from standards.pki import oids
+from tests.applications import own_routes
 from tests.end_to_end.role_process import RoleProcess, upstream
 from tests.fakes.dpf_world import LIFE, signer_of
 from tests.fakes.pki import Authority
@@ -244,7 +244,7 @@ def test_a_relayed_request_reaches_the_pva_unchanged_and_its_answer_the_operator
 @pytest.mark.requirement("R01")
 def test_there_is_no_route_for_vectors_and_no_route_on_both_listeners(site: Site) -> None:
     settings = load_settings(DrfSettings, path=site.drf.folder / "settings.toml", environ={})
-    tables = {each.name: routes_of(each.app) for each in build_listeners(settings)}  # type: ignore[arg-type]
+    tables = {each.name: own_routes(each.app) for each in build_listeners(settings)}
     assert tables == {
         "device": [
             ("POST", "/v1/discovery", ("device",)),

@@ -62,6 +62,22 @@ def measurements(*, kernel: bytes = b"kernel 6.1", line: bytes | None = None) ->
     ]
 
 
+def unified_measurements(*, line: bytes | None = None) -> list[Measurement]:
+    """A boot of a unified kernel image: what GRUB measures is not there, the sections are in PCR 11 by name and content."""
+    text = command_line() if line is None else line
+    sections = {".linux": b"kernel 6.1", ".cmdline": text, ".initrd": b"initrd"}
+    image = b"unified image: " + b"".join(sections.values())
+    return [
+        *(each for each in measurements() if each.pcr not in {8, 9}),
+        Measurement(pcr=4, type=EV_EFI_BOOT_SERVICES_APPLICATION, data=b"gateway.efi", measured=image),
+        *(
+            Measurement(pcr=11, type=EV_IPL, data=f"{name}\0".encode("utf-16-le"), measured=measured)
+            for name, content in sections.items()
+            for measured in (name.encode() + b"\x00", content)
+        ),
+    ]
+
+
 def boot_log(boot: Sequence[Measurement]) -> bytes:
     """The bytes of the log of a boot."""
     return encode_event_log(build_event_log(boot, algorithms=(SHA256,)))

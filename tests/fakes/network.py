@@ -5,6 +5,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -15,19 +16,20 @@ from messages.approval import USE_PACKAGE, USE_VAULT, ApprovedState, StateApprov
 from messages.connectivity import CONNECTIVITY_KIND, Connectivity, sealed_policy
 from messages.delivery import DELIVERY_KIND, Delivery
 from messages.discovery import DISCOVERY_KIND, Discovery
-from messages.instruction import ACTIVATE, INSTRUCTION_KIND, Instruction
+from messages.instruction import ACTIVATE, ERASE, INSTRUCTION_KIND, Instruction
+from messages.mid_content import MidContent, NetworkApplication
 from messages.mid_package import (
     PACKAGE_KIND,
     ApprovedUse,
-    MidContent,
-    NetworkApplication,
     PackageHeader,
     SealedKey,
     encrypt_content,
     package_digest,
 )
+from messages.mid_policy import MidPolicy
 from messages.operator_token import OperatorSigner
 from messages.order import ORDER_KIND, Order
+from messages.registry import QUERY_KIND, RegistryQuery
 from messages.update_approvals import UPDATE_APPROVALS_KIND, UpdateApprovals
 from standards.aka.milenage import MilenageKey
 from standards.aka.vectors import AuthenticationVector, make_vector
@@ -42,6 +44,8 @@ from tests.fakes.pki import DEFAULT_VALIDITY, LEAF_USAGE, NOW, Authority, Validi
 LIFE = timedelta(hours=1)
 NONCE = b"q" * 32
 RECEIPT_NONCE = b"r" * 32
+QUERY_NONCE = b"?" * 32
+PROOF_NONCE = b"p" * 32
 PCID_KEY = MilenageKey(k=b"K of the PCID...", opc=b"OPc of the PCID.")
 MID_KEY = MilenageKey(k=b"K of the MID....", opc=b"OPc of the MID..")
 IMSI = "001010000000001"
@@ -193,9 +197,17 @@ class Network:
     def content(self, *, key: MilenageKey = MID_KEY) -> MidContent:
         """A MID with one USIM."""
         usim = NetworkApplication(
-            kind="usim", identity=IMSI, public_identities=(), algorithm="milenage", k=key.k, opc=key.opc
+            kind="usim",
+            access="cellular",
+            identity=IMSI,
+            public_identities=(),
+            algorithm="milenage",
+            k=key.k,
+            opc=key.opc,
         )
-        return MidContent(mid_id=f"mid-{self.number}", applications=(usim,), algorithms=("milenage",))
+        return MidContent(
+            mid_id=f"mid-{self.number}", applications=(usim,), policy=MidPolicy(algorithms=("milenage",))
+        )
 
     def sealed(self, target: Target, *, secret: bytes) -> ImportBlob:
         """The content key, for the target's storage key under the policy of the order."""
@@ -308,6 +320,20 @@ class Network:
         )
         instruction = replace(instruction, **changed)  # type: ignore[arg-type] # its members
         return (signer or self.sho).sign(instruction.claims(), typ=INSTRUCTION_KIND.typ)
+
+    def query(
+        self, target: Target, *, signer: OperatorSigner | None = None, nonce: bytes = QUERY_NONCE
+    ) -> str:
+        """Which MIDs of the operator are there?"""
+        sender = signer or self.sho
+        query = RegistryQuery(sho=sender.issuer, device_id=target.device_id, nonce=nonce)
+        return sender.sign(query.claims(), typ=QUERY_KIND.typ)
+
+    def erasure(self, target: Target, tre_nonce: bytes, **changed: Any) -> str:
+        """Erase the present MID."""
+        return self.instruction(
+            target, tre_nonce, **{"action": ERASE, "proof_nonce": PROOF_NONCE, "reason": "moved", **changed}
+        )
 
     def update_approvals(
         self,

@@ -8,6 +8,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from ocsp.delegates import Delegate, Issuer
+from ocsp.standings import Standing
 from standards.pki import oids
 from standards.pki.crl import Revocation, RevocationReason
 from standards.pki.fingerprints import ca_id
@@ -20,7 +21,7 @@ DELEGATE_EXTENSIONS: Extensions = ((LEAF_USAGE, True), (x509.OCSPNoCheck(), Fals
 
 @dataclass
 class MemoryStatusStore:
-    """Satisfies `ocsp.responder.StatusStore` and `ocsp.at_hand.StandingStore`."""
+    """Satisfies `ocsp.judgement.StatusStore` and `ocsp.standings.StandingStore`."""
 
     level_at: datetime | None = NOW
     known: dict[tuple[str, int], Revocation | None] = field(default_factory=dict)
@@ -38,9 +39,9 @@ class MemoryStatusStore:
         """How often `change` was called."""
         return self.changes
 
-    def standing(self, issuer: str, serial: int) -> tuple[object, ...] | None:
-        """The revocation, or none, of what was issued."""
-        return (self.known[issuer, serial],) if (issuer, serial) in self.known else None
+    def standings(self, issuer: str, serials: Sequence[int]) -> Mapping[int, Standing]:
+        """The known ones of `serials`, each as its only version."""
+        return {serial: Standing(each, 1) for serial, each in self.statuses(issuer, serials).items()}
 
     def change(self, issuer: str, serial: int, revocation: Revocation | None) -> None:
         """The status of one certificate from now on."""

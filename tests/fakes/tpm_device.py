@@ -184,6 +184,17 @@ class FakeTpmDevice:
         self._judge(permit, auth_policy=auth_policy)
         return key
 
+    def change_vault_key(self, slot: int, *, permit: Permit, fresh: bytes) -> None:
+        """Another key in the slot, in the approved state."""
+        auth_policy, _ = self.vault_keys[slot]
+        self._judge(permit, auth_policy=auth_policy)
+        self.vault_keys[slot] = auth_policy, fresh
+
+    def forget_vault_key(self, slot: int, *, auth_policy: bytes) -> None:
+        """No key in the slot."""
+        held = self.vault_keys.pop(slot, None)
+        assert held is None or held[0] == auth_policy
+
     def read_vault_counter(self, slot: int) -> int:
         """What the slot counts."""
         return self.vault_counters.setdefault(slot, 40)

@@ -14,6 +14,7 @@ from m2me_agent.tre.anchors import Anchors
 from m2me_agent.tre.boot_log import BootLogFile
 from m2me_agent.tre.enrollment import identity
 from m2me_agent.tre.exchanges import ExchangeGuard
+from m2me_agent.tre.mid_rules import FULL_RULES, Rules
 from m2me_agent.tre.rate_limit import RatePolicy
 from m2me_agent.tre.state import TreState
 from m2me_agent.tre.wiring import Parts, wire
@@ -94,6 +95,7 @@ class Device:
     storage: MemoryStorage = field(default_factory=MemoryStorage)
     purposes: frozenset[str] = frozenset({"validation"})
     ownership: str | None = None
+    rules: Rules = FULL_RULES
     has_ima: bool = False
 
     def __post_init__(self) -> None:
@@ -123,6 +125,7 @@ class Device:
             ima_log=BootLogFile.open(self.folder / "ima.log", what="IMA list") if self.has_ima else None,
             purposes=self.purposes,
             ownership=self.ownership,
+            rules=self.rules,
         )
         self.enrollment = self.operations.enrollment
         self.attestation = self.operations.attestation

@@ -11,10 +11,13 @@ from messages.approval import decode_approval
 from messages.attachment import nai_of, read_nai
 from messages.device_code import device_code, read_device_code
 from messages.encoding import encode_deterministic
+from messages.erasure import decode_erasure
 from messages.errors import MessageError
-from messages.mid_package import decode_content, decrypt_content
+from messages.mid_content import decode_content
+from messages.mid_package import decrypt_content
 from messages.operator_token import verify_operator_token
 from messages.order import ORDER_KIND
+from messages.registry import decode_report
 from messages.reliance import verify_result
 from messages.statement import (
     SignedStatement,
@@ -31,6 +34,8 @@ ROOT = Authority.root("operators").certificate
 DECODERS: dict[str, tuple[Callable[[bytes], object], bytes]] = {
     "approval": (decode_approval, samples.APPROVAL.encode()),
     "receipt": (decode_receipt, samples.RECEIPT.encode()),
+    "erasure": (decode_erasure, samples.ERASURE.encode()),
+    "registry": (decode_report, samples.REPORT.encode()),
     "statement": (decode_statement, samples.STATEMENT.encode()),
     "content": (decode_content, samples.CONTENT.encode()),
 }

@@ -9,11 +9,12 @@ from datetime import datetime
 from http import HTTPStatus
 from typing import Any, Protocol
 
-from flask import Flask, Response, jsonify, request
+from flask import Flask, request
 
 from edge.audit_log import AuditLog
-from edge.bodies import binary_body, json_body
+from edge.description_pages import add_description
 from edge.log_pages import add_log_pages
+from edge.operations import Told, answers, answers_nothing, takes, takes_octets
 from edge.principals import PrincipalTable, current_principal, enforce_access, principal_or_none, require
 from edge.problem_document import Problem
 from edge.process import Clock
@@ -24,7 +25,9 @@ from operators.dpf.authorizations import AUTHORIZATION_BYTES_MAX, AuthorizationD
 from operators.dpf.device_states import StateDesk
 from operators.dpf.records import AuthorizationRecord, RecordedRefusal
 from operators.dpf.results import ResultDesk
+from operators.dpf.web.answers import AuthorizationAnswer
 from operators.dpf.web.bodies import EventBody, ResultBody
+from operators.dpf.web.descriptions import OPERATOR_API
 
 CBOR = "application/cbor"
 
@@ -62,17 +65,19 @@ def operator_app(
 
     @app.post("/v1/results")
     @require("pva")
-    def take_result() -> tuple[Response, int]:
-        body = json_body(ResultBody, bytes_max=RESULT_BYTES_MAX + 64)
+    @takes(ResultBody, bytes_max=RESULT_BYTES_MAX + 64)
+    @answers_nothing
+    def take_result(body: ResultBody) -> None:
+        """Bring a signed attestation result."""
         desks.results.take(body.result, at=clock())
-        return Response(), HTTPStatus.NO_CONTENT
 
     @app.post("/v1/state-events")
     @require("pva")
-    def take_event() -> tuple[Response, int]:
-        body = json_body(EventBody, bytes_max=STATE_EVENT_BYTES_MAX + 64)
+    @takes(EventBody, bytes_max=STATE_EVENT_BYTES_MAX + 64)
+    @answers_nothing
+    def take_event(body: EventBody) -> None:
+        """Bring a signed state event."""
         desks.states.take(body.event, at=clock())  # one that is not newer changes nothing
-        return Response(), HTTPStatus.NO_CONTENT
 
     def on_refusal(problem: Problem) -> None:
         caller = principal_or_none()
@@ -87,6 +92,7 @@ def operator_app(
             at=clock(),
         )
 
+    add_description(app, OPERATOR_API)
     register_refusals(app, on_refusal=on_refusal)
     enforce_access(app, principals=principals)
     return app
@@ -95,18 +101,20 @@ def operator_app(
 def _add_authorizations(app: Flask, desk: AuthorizationDesk, clock: Clock) -> None:
     @app.post("/v1/authorizations")
     @require("sho")
-    def accept_authorization() -> tuple[Response, int]:
-        body = binary_body(CBOR, bytes_max=AUTHORIZATION_BYTES_MAX)
+    @takes_octets(CBOR, bytes_max=AUTHORIZATION_BYTES_MAX)
+    @answers(AuthorizationAnswer, HTTPStatus.CREATED, HTTPStatus.OK)
+    def accept_authorization(body: bytes) -> Told:
+        """Hand in the signed authorisation of a download with its package; the same one again is the same (200)."""
         record, is_new = desk.accept(body, sho=current_principal().tenant, at=clock())
-        return jsonify(_authorization(record)), HTTPStatus.CREATED if is_new else HTTPStatus.OK
+        return _authorization(record), HTTPStatus.CREATED if is_new else HTTPStatus.OK
 
     @app.get("/v1/authorizations/<authorization_id>")
     @require("sho")
-    def show_authorization(authorization_id: str) -> Response:
+    @answers(AuthorizationAnswer)
+    def show_authorization(authorization_id: str) -> Told:
+        """Show where an authorisation stands, and why the gate refused."""
         record, refusals = desk.show(authorization_id, sho=current_principal().tenant)
-        answer = jsonify({**_authorization(record), "refusals": [_refusal(each) for each in refusals]})
-        answer.headers["Cache-Control"] = "no-store"
-        return answer
+        return {**_authorization(record), "refusals": [_refusal(each) for each in refusals]}
 
 
 def _authorization(record: AuthorizationRecord) -> dict[str, Any]:

@@ -4,13 +4,15 @@ Rule: every request proves its attachment before its body is read: `Authorizatio
 over method, path and the very bytes of the body. There is no route for authentication vectors.
 """
 
+import functools
 import re
+from collections.abc import Callable
 from datetime import datetime
-from typing import Protocol
+from typing import ParamSpec, Protocol, TypeVar
 
-from flask import Flask, Response, g, jsonify, request
+from flask import Flask, g, request
 
-from edge.bodies import json_body
+from edge.operations import Told, answers, takes, takes_header
 from edge.principals import device, enforce_access
 from edge.problem_document import Problem, ProblemError
 from edge.process import Clock
@@ -19,10 +21,15 @@ from operators.drf.attachments import AttachmentDesk, DeviceRequest
 from operators.drf.discovery import DiscoveryDesk, Question
 from operators.drf.refusals import RefusalCode, RefusalError
 from operators.drf.registrations import RegistrationDesk, RegistrationWish
+from operators.drf.web.answers import DiscoveryAnswer, RegistrationAnswer
 from operators.drf.web.bodies import DEVICE_BODY_BYTES_MAX, DiscoveryBody, RegistrationBody, decoded
 
 _PROOF = re.compile(r"Attachment (?P<pcid>[0-9]{6,15}):(?P<mac>[0-9a-f]{64})")
-_IDEMPOTENCY_KEY = re.compile(r"[!-~]{1,128}")
+_PROOF_PATTERN = r"^Attachment [0-9]{6,15}:[0-9a-f]{64}$"
+_KEY_PATTERN = r"^[!-~]{1,128}$"
+_IDEMPOTENCY_KEY = re.compile(_KEY_PATTERN)
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class DeviceRefusals(Protocol):
@@ -44,25 +51,32 @@ def device_app(
     """Application of the device listener; each request is judged at one time of `clock`."""
     app = Flask("operators.drf.device", static_folder=None)
 
+    attached = _attached(attachments, clock)
+
     @app.post("/v1/discovery")
     @device
-    def discover() -> Response:
-        at = clock()
-        pcid = _proven(attachments, at=at)
-        body = json_body(DiscoveryBody, bytes_max=DEVICE_BODY_BYTES_MAX)
-        _check_own(pcid, body.pcid)
+    @attached
+    @takes(DiscoveryBody, bytes_max=DEVICE_BODY_BYTES_MAX)
+    @takes_header("Authorization", description="proof of the attachment", pattern=_PROOF_PATTERN)
+    @answers(DiscoveryAnswer)
+    def discover(body: DiscoveryBody) -> Told:
+        """Ask which operator is one's own."""
+        _check_own(g.drf_pcid, body.pcid)
         question = Question(
             device_id=body.device_id, nonce=decoded(body.nonce), supplier=body.supplier, choice=body.choice
         )
-        return _private(jsonify(discovery=discovery.discover(question, at=at)))
+        return {"discovery": discovery.discover(question, at=g.drf_at)}
 
     @app.post("/v1/registrations")
     @device
-    def register() -> Response:
-        at = clock()
-        pcid = _proven(attachments, at=at)
-        body = json_body(RegistrationBody, bytes_max=DEVICE_BODY_BYTES_MAX)
-        _check_own(pcid, body.pcid)
+    @attached
+    @takes(RegistrationBody, bytes_max=DEVICE_BODY_BYTES_MAX)
+    @takes_header("Authorization", description="proof of the attachment", pattern=_PROOF_PATTERN)
+    @takes_header("Idempotency-Key", description="of this registration alone", pattern=_KEY_PATTERN)
+    @answers(RegistrationAnswer)
+    def register(body: RegistrationBody) -> Told:
+        """Register with an operator, and get its signed order."""
+        _check_own(g.drf_pcid, body.pcid)
         wish = RegistrationWish(
             pcid=body.pcid,
             device_id=body.device_id,
@@ -70,7 +84,7 @@ def device_app(
             pfc_chain=tuple(decoded(each) for each in body.pfc_chain),
             ak_public=decoded(body.ak_public),
         )
-        return _private(jsonify(order=registrations.register(wish, idempotency_key=_key(), at=at)))
+        return {"order": registrations.register(wish, idempotency_key=_key(), at=g.drf_at)}
 
     def on_refusal(problem: Problem) -> None:
         pcid = g.get("drf_pcid")
@@ -90,6 +104,21 @@ def device_app(
     return app
 
 
+def _attached(attachments: AttachmentDesk, clock: Clock) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Let nobody reach a view, or have a body read, without the proof of an attachment."""
+
+    def guard(view: Callable[P, R]) -> Callable[P, R]:
+        @functools.wraps(view)
+        def proven(*args: P.args, **kwargs: P.kwargs) -> R:
+            g.drf_at = clock()
+            g.drf_pcid = _proven(attachments, at=g.drf_at)
+            return view(*args, **kwargs)
+
+        return proven
+
+    return guard
+
+
 def _proven(attachments: AttachmentDesk, *, at: datetime) -> str:
     """The PCID whose attachment proves the present request. Raises RefusalError."""
     match = _PROOF.fullmatch(request.headers.get("Authorization", ""))
@@ -106,8 +135,7 @@ def _proven(attachments: AttachmentDesk, *, at: datetime) -> str:
         path=request.full_path.rstrip("?"),
         body=request.get_data(cache=True),
     )
-    g.drf_pcid = attachments.authenticate(sent, at=at).pcid
-    return match["pcid"]
+    return attachments.authenticate(sent, at=at).pcid
 
 
 def _check_own(proven: str, claimed: str) -> None:
@@ -132,8 +160,3 @@ def _key() -> str:
             )
         )
     return given
-
-
-def _private(answer: Response) -> Response:
-    answer.headers["Cache-Control"] = "no-store"
-    return answer

@@ -8,9 +8,10 @@ from datetime import datetime
 from http import HTTPStatus
 from typing import Protocol
 
-from flask import Flask, Response, jsonify, request
+from flask import Flask, request
 
-from edge.bodies import json_body
+from edge.description_pages import add_description
+from edge.operations import Told, answers, answers_nothing, takes
 from edge.principals import PrincipalTable, current_principal, enforce_access, principal_or_none, require
 from edge.problem_document import Problem, ProblemError
 from edge.process import Clock
@@ -18,7 +19,9 @@ from edge.refused import AnonymousRefusals, register_refusals
 from operators.drf.attachments import Attachment, AttachmentDesk
 from operators.drf.discovery import DiscoveryDesk
 from operators.drf.relay import RelayDesk
+from operators.drf.web.answers import RelayedAnswer, RelayProgressAnswer
 from operators.drf.web.bodies import RELAY_BODY_BYTES_MAX, AttachmentBody, OrderBody, RelayBody
+from operators.drf.web.descriptions import OPERATOR_API
 
 _ORDER_ID_MAX = 64
 
@@ -59,6 +62,7 @@ def operator_app(
             at=clock(),
         )
 
+    add_description(app, OPERATOR_API)
     register_refusals(app, on_refusal=on_refusal)
     enforce_access(app, principals=principals)
     return app
@@ -67,8 +71,10 @@ def operator_app(
 def _add_attachments(app: Flask, attachments: AttachmentDesk, clock: Clock) -> None:
     @app.post("/v1/attachments")
     @require("icf")
-    def attach() -> tuple[Response, int]:
-        body = json_body(AttachmentBody, bytes_max=2_048)
+    @takes(AttachmentBody, bytes_max=2_048)
+    @answers_nothing
+    def attach(body: AttachmentBody) -> None:
+        """Say that a PCID is attached now."""
         attachment = Attachment(
             pcid=body.pcid,
             icf=current_principal().tenant,
@@ -77,14 +83,15 @@ def _add_attachments(app: Flask, attachments: AttachmentDesk, clock: Clock) -> N
             expires_at=body.expires_at,
         )
         attachments.attached(attachment, at=clock())
-        return Response(), HTTPStatus.NO_CONTENT
 
 
 def _add_orders(app: Flask, discovery: DiscoveryDesk, clock: Clock) -> None:
     @app.put("/v1/orders/<order_id>")
     @require("sho")
-    def announce(order_id: str) -> tuple[Response, int]:
-        body = json_body(OrderBody, bytes_max=2_048)
+    @takes(OrderBody, bytes_max=2_048)
+    @answers_nothing
+    def announce(body: OrderBody, order_id: str) -> None:
+        """Say that an order waits for a device."""
         if len(order_id) > _ORDER_ID_MAX:
             raise ProblemError(_order_id_too_long())
         discovery.announce(
@@ -94,32 +101,35 @@ def _add_orders(app: Flask, discovery: DiscoveryDesk, clock: Clock) -> None:
             sho_name=body.sho_name,
             at=clock(),
         )
-        return Response(), HTTPStatus.NO_CONTENT
 
 
 def _add_relay(app: Flask, relay: RelayDesk, clock: Clock) -> None:
     @app.post("/v1/validation-relay")
     @require("sho")
-    def hand_in() -> tuple[Response, int]:
-        token = json_body(RelayBody, bytes_max=RELAY_BODY_BYTES_MAX).request
+    @takes(RelayBody, bytes_max=RELAY_BODY_BYTES_MAX)
+    @answers(RelayedAnswer, HTTPStatus.CREATED)
+    def hand_in(body: RelayBody) -> Told:
+        """Have a signed validation request carried to its PVA; it is not read."""
         relayed = relay.relay(
-            token,
-            token_digest=hashlib.sha256(token.encode()).digest(),
+            body.request,
+            token_digest=hashlib.sha256(body.request.encode()).digest(),
             sho=current_principal().tenant,
             at=clock(),
         )
-        answer = jsonify(request_id=relayed.request_id, expires_at=f"{relayed.expires_at:%Y-%m-%dT%H:%M:%SZ}")
-        return answer, HTTPStatus.CREATED
+        return {
+            "request_id": relayed.request_id,
+            "expires_at": f"{relayed.expires_at:%Y-%m-%dT%H:%M:%SZ}",
+        }
 
     @app.get("/v1/validation-relay/<request_id>")
     @require("sho")
-    def show(request_id: str) -> Response:
+    @answers(RelayProgressAnswer)
+    def show(request_id: str) -> Told:
+        """Show what became of a request that was carried."""
         told = relay.answer(request_id, sho=current_principal().tenant)
         shown = {"request_id": told.request_id, "state": told.state}
         optional = {"outcome": told.outcome, "sealed": told.sealed}
-        answer = jsonify(shown | {name: value for name, value in optional.items() if value is not None})
-        answer.headers["Cache-Control"] = "no-store"
-        return answer
+        return shown | {name: value for name, value in optional.items() if value is not None}
 
 
 def _order_id_too_long() -> Problem:

@@ -1,4 +1,4 @@
-"""The operator listener, mutual TLS: registrations, results, receipts, authentication vectors (D12).
+"""The operator listener, mutual TLS: registrations, results, receipts, lives of MIDs, authentication vectors (D12).
 
 Rule: each route serves one role; results and receipts are believed for their signatures, not for who brought them.
 Every refusal of a caller that is known becomes an audit record.
@@ -7,14 +7,14 @@ Every refusal of a caller that is known becomes an audit record.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from http import HTTPStatus
-from typing import Any, Protocol
+from typing import Protocol
 
-from flask import Flask, Response, jsonify, request
+from flask import Flask, request
 
 from edge.audit_log import AuditLog
-from edge.bodies import binary_body, json_body
+from edge.description_pages import add_description
 from edge.log_pages import add_log_pages
+from edge.operations import Told, answers, answers_nothing, takes, takes_octets
 from edge.principals import PrincipalTable, current_principal, enforce_access, principal_or_none, require
 from edge.problem_document import Problem
 from edge.process import Clock
@@ -23,20 +23,32 @@ from messages.evidence import CERTIFICATE_SIZE_MAX, CHAIN_LENGTH_MAX
 from messages.reliance import RESULT_BYTES_MAX
 from messages.state_event import STATE_EVENT_BYTES_MAX
 from operators.sho.device_states import StateDesk
+from operators.sho.lives import LifeDesk, MidLife
 from operators.sho.receipts import RECEIPT_MESSAGE_BYTES_MAX, ReceiptDesk
 from operators.sho.refusals import RefusalCode, RefusalError
 from operators.sho.registration import Registrar
 from operators.sho.subscriptions import AuthenticationCentre, Resynchronisation
 from operators.sho.updates import UpdateDesk, UpdateQuestion
 from operators.sho.validation import Validation
+from operators.sho.web.answers import (
+    MidAnswer,
+    OrderTokenAnswer,
+    ReceiptAnswer,
+    StepAnswer,
+    UpdateApprovalsAnswer,
+    VectorsAnswer,
+)
 from operators.sho.web.bodies import (
     EventBody,
     RegistrationBody,
     ResultBody,
+    StepBody,
     UpdateBody,
     VectorsBody,
+    WishBody,
     decode_base64url,
 )
+from operators.sho.web.descriptions import OPERATOR_API
 from standards.aka.vectors import AuthenticationVector
 
 CBOR = "application/cbor"
@@ -70,6 +82,7 @@ class Desks:
     states: StateDesk
     receipts: ReceiptDesk
     updates: UpdateDesk
+    lives: LifeDesk
     authentication: AuthenticationCentre
     bearer: BearerTerms
     log: AuditLog | None = None
@@ -87,6 +100,7 @@ def operator_app(
     app = Flask("sho.operator", static_folder=None)
     _add_orders(app, desks, clock)
     _add_updates(app, desks, clock)
+    _add_lives(app, desks, clock)
     _add_vectors(app, desks)
     if desks.log is not None:
         add_log_pages(app, desks.log)
@@ -104,6 +118,7 @@ def operator_app(
             at=clock(),
         )
 
+    add_description(app, OPERATOR_API)
     register_refusals(app, on_refusal=on_refusal)
     enforce_access(app, principals=principals)
     return app
@@ -112,60 +127,105 @@ def operator_app(
 def _add_orders(app: Flask, desks: Desks, clock: Clock) -> None:
     @app.post("/v1/registrations")
     @require("drf")
-    def register_device() -> Response:
-        body = json_body(RegistrationBody, bytes_max=_REGISTRATION_BYTES_MAX)
+    @takes(RegistrationBody, bytes_max=_REGISTRATION_BYTES_MAX)
+    @answers(OrderTokenAnswer)
+    def register_device(body: RegistrationBody) -> Told:
+        """Register a device, and get the signed order that binds it."""
         token = desks.registrar.register(
             device_id=body.device_id,
             pfc_chain=[decode_base64url(each) for each in body.pfc_chain],
             ak_public=decode_base64url(body.ak_public),
             at=clock(),
         )
-        return _fresh(order=token)
+        return {"order": token}
 
     @app.post("/v1/results")
     @require("pva")
-    def take_result() -> tuple[str, int]:
-        body = json_body(ResultBody, bytes_max=RESULT_BYTES_MAX + 64)
+    @takes(ResultBody, bytes_max=RESULT_BYTES_MAX + 64)
+    @answers_nothing
+    def take_result(body: ResultBody) -> None:
+        """Bring a signed attestation result."""
         # a result that answers none of this operator's requests (the DPF asks too) changes nothing
         desks.validation.take(body.result, at=clock())
-        return "", HTTPStatus.NO_CONTENT
 
     @app.post("/v1/state-events")
     @require("pva")
-    def take_event() -> tuple[str, int]:
-        body = json_body(EventBody, bytes_max=STATE_EVENT_BYTES_MAX + 64)
+    @takes(EventBody, bytes_max=STATE_EVENT_BYTES_MAX + 64)
+    @answers_nothing
+    def take_event(body: EventBody) -> None:
+        """Bring a signed state event."""
         desks.states.take(body.event, at=clock())  # one that is not newer changes nothing
-        return "", HTTPStatus.NO_CONTENT
 
     @app.post("/v1/receipts")
     @require("dpf")
-    def take_receipt() -> Response:
-        data = binary_body(CBOR, bytes_max=RECEIPT_MESSAGE_BYTES_MAX)
+    @takes_octets(CBOR, bytes_max=RECEIPT_MESSAGE_BYTES_MAX)
+    @answers(ReceiptAnswer)
+    def take_receipt(data: bytes) -> Told:
+        """Bring a TRE's receipt, and get what the device is to do next."""
         answer = desks.receipts.take(data, at=clock())
         shown = {"state": answer.state.value}
         if answer.instruction is not None:
             shown["instruction"] = answer.instruction
-        return _fresh(**shown)
+        return shown
 
 
 def _add_updates(app: Flask, desks: Desks, clock: Clock) -> None:
     @app.post("/v1/update-approvals")
     @require("dpf")
-    def approve_update() -> Response:
-        body = json_body(UpdateBody, bytes_max=1024)
+    @takes(UpdateBody, bytes_max=1024)
+    @answers(UpdateApprovalsAnswer)
+    def approve_update(body: UpdateBody) -> Told:
+        """Get the approvals that a device needs before an update."""
         question = UpdateQuestion(
             order_digest=bytes.fromhex(body.order_digest),
             manifest_digest=bytes.fromhex(body.manifest_digest),
             tre_nonce=bytes.fromhex(body.tre_nonce),
         )
-        return _fresh(approvals=desks.updates.approve(question, at=clock()))
+        return {"approvals": desks.updates.approve(question, at=clock())}
+
+
+def _add_lives(app: Flask, desks: Desks, clock: Clock) -> None:
+    @app.post("/v1/mid-steps")
+    @require("dpf")
+    @takes(StepBody, bytes_max=BODY_BYTES_MAX)
+    @answers(StepAnswer)
+    def next_step(body: StepBody) -> Told:
+        """Ask for a device what the owner of its MID wants next, and bring what the TRE said to the last step."""
+        step = desks.lives.next_step(
+            bytes.fromhex(body.order_digest),
+            None if body.statement is None else decode_base64url(body.statement),
+            at=clock(),
+        )
+        return {"step": step.kind.value} | ({} if step.token is None else {"token": step.token})
+
+    @app.post("/v1/orders/<order_id>/mid")
+    @require("admin")
+    @takes(WishBody, bytes_max=1024)
+    @answers(MidAnswer)
+    def want(body: WishBody, order_id: str) -> Told:
+        """Say what is to become of the MID of an order."""
+        return _life(desks.lives.want(order_id, body.action, reason=body.reason or "", at=clock()))
+
+    @app.get("/v1/orders/<order_id>/mid")
+    @require("admin")
+    @answers(MidAnswer)
+    def show(order_id: str) -> Told:
+        """Show what is wanted of the MID of an order, and how its TRE last said that it stands."""
+        return _life(desks.lives.about(order_id))
+
+
+def _life(life: MidLife) -> Told:
+    told = {"wish": life.wish, "state": life.state, "reason": life.state_reason or None}
+    return {"sequence": life.sequence, **{name: value for name, value in told.items() if value is not None}}
 
 
 def _add_vectors(app: Flask, desks: Desks) -> None:
     @app.post("/v1/authentication-vectors")
     @require("vno")
-    def give_vectors() -> Response:
-        body = json_body(VectorsBody, bytes_max=1024)
+    @takes(VectorsBody, bytes_max=1024)
+    @answers(VectorsAnswer)
+    def give_vectors(body: VectorsBody) -> Told:
+        """Get authentication vectors for a subscriber, for one's own network."""
         _check_network(body.serving_network)
         asked = body.resynchronisation
         vectors = desks.authentication.vectors(
@@ -177,15 +237,15 @@ def _add_vectors(app: Flask, desks: Desks) -> None:
             ),
         )
         bearer = desks.bearer
-        return _fresh(
-            vectors=_shown(vectors),
-            bearer={
+        return {
+            "vectors": _shown(vectors),
+            "bearer": {
                 "apn": bearer.apn,
                 "destinations": list(bearer.destinations),
                 "quota_bytes": bearer.quota_bytes,
                 "life_s": bearer.life_s,
             },
-        )
+        }
 
 
 def _check_network(serving_network: str) -> None:
@@ -209,9 +269,3 @@ def _shown(vectors: Sequence[AuthenticationVector]) -> list[dict[str, str]]:
         }
         for each in vectors
     ]
-
-
-def _fresh(**members: Any) -> Response:
-    answer = jsonify(**members)
-    answer.headers["Cache-Control"] = "no-store"
-    return answer

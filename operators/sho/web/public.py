@@ -9,20 +9,23 @@ from http import HTTPStatus
 from typing import Any, Final
 
 import pydantic
-from flask import Flask, Response, jsonify, make_response, render_template, request
+from flask import Flask, Response, make_response, render_template, request
 
-from edge.bodies import json_body
+from edge.operations import Told, answers, answers_octets, takes, takes_header
 from edge.principals import enforce_access, public
 from edge.process import Clock, RandomBytes
 from edge.refused import AnonymousRefusals, problem_of_refusal, register_refusals
 from operators.sho.order_states import OrderRecord
 from operators.sho.refusals import RefusalCode, RefusalError
 from operators.sho.registration import OrderWish, Registrar
+from operators.sho.web.answers import OrderAnswer, PlacedOrderAnswer
 from operators.sho.web.bodies import OrderBody
 
 ORDER_BYTES_MAX: Final = 4_096
-_KEY: Final = re.compile(r"[A-Za-z0-9_-]{16,128}")
+_KEY_PATTERN: Final = r"^[A-Za-z0-9_-]{16,128}$"
+_KEY: Final = re.compile(_KEY_PATTERN)
 _FORM_KEY_SIZE: Final = 16
+HTML: Final = "text/html; charset=utf-8"
 _BEARER: Final = "Bearer "
 _POLICY: Final = (
     "default-src 'none'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; style-src 'none'"
@@ -63,26 +66,37 @@ def public_app(
 def _add_orders(app: Flask, registrar: Registrar, clock: Clock) -> None:
     @app.post("/v1/orders")
     @public
-    def place_order() -> tuple[Response, int]:
-        body = json_body(OrderBody, bytes_max=ORDER_BYTES_MAX)
+    @takes(OrderBody, bytes_max=ORDER_BYTES_MAX)
+    @takes_header(
+        "Idempotency-Key",
+        description="of this order alone: the same key again gives the same order",
+        pattern=_KEY_PATTERN,
+    )
+    @answers(PlacedOrderAnswer, HTTPStatus.CREATED)
+    def place_order(body: OrderBody) -> Told:
+        """Order a product for a device."""
         key = _checked_key(request.headers.get("Idempotency-Key", ""))
         wish = OrderWish(**body.model_dump(), idempotency_key=key)
         order = registrar.place(wish, at=clock())
-        answer = jsonify(
-            order_id=order.id,
-            order_code=order.order_code,
-            state=order.state.value,
-            secret=registrar.secrets.order_secret(order.id),
-        )
-        return answer, HTTPStatus.CREATED
+        return {
+            "order_id": order.id,
+            "order_code": order.order_code,
+            "state": order.state.value,
+            "secret": registrar.secrets.order_secret(order.id),
+        }
 
     @app.get("/v1/orders/<order_id>")
     @public
-    def show_order(order_id: str) -> Response:
+    @takes_header(
+        "Authorization", description="the secret that came with the order", pattern=rf"^{_BEARER}[!-~]+$"
+    )
+    @answers(OrderAnswer)
+    def show_order(order_id: str) -> Told:
+        """Show where an order stands, to whoever shows its secret."""
         header = request.headers.get("Authorization", "")
         secret = header.removeprefix(_BEARER) if header.startswith(_BEARER) else ""
         order, informed = registrar.state(order_id, secret=secret)
-        return jsonify(order_id=order.id, state=order.state.value, informed=list(informed))
+        return {"order_id": order.id, "state": order.state.value, "informed": list(informed)}
 
 
 def _add_page(app: Flask, registrar: Registrar, clock: Clock, random_bytes: RandomBytes) -> None:
@@ -98,12 +112,16 @@ def _add_page(app: Flask, registrar: Registrar, clock: Clock, random_bytes: Rand
 
     @app.get("/register")
     @public
+    @answers_octets(HTML)
     def show_form() -> Response:
+        """The page where a user orders."""
         return form({}, {})
 
     @app.post("/register")
     @public
+    @answers_octets(HTML, HTTPStatus.CREATED)
     def take_form() -> Response:
+        """The page's form."""
         names = ("subscriber", "device_code", "product", "idempotency_key")
         values = {name: request.form.get(name, "").strip() for name in names}
         try:

@@ -26,6 +26,8 @@ from tests.fakes.enrolling_device import EnrollingDevice
 
 TENANTS = {"es": "acme"}
 ACCESS = {
+    "GET /docs": " ".join(sorted(ROLES)),
+    "GET /openapi.json": " ".join(sorted(ROLES)),
     "POST /v1/es-roots": "admin",
     "GET /v1/es-roots": " ".join(sorted(ROLES)),
     "POST /v1/issuing-cas": "admin",
@@ -140,7 +142,8 @@ class Desk:
             content_type=None if body is None else media_type or "application/json",
             environ_overrides=environ,
         )
-        return answer.status_code, json.loads(answer.data)
+        # the page of the description is the one answer that is no JSON
+        return answer.status_code, json.loads(answer.data) if "json" in answer.content_type else {}
 
 
 @pytest.fixture(scope="module")
@@ -234,7 +237,7 @@ def test_every_route_serves_its_roles_and_nobody_else(desk: Desk) -> None:
         assert desk.call("stranger", method, path)[0] == 403
         for role in sorted(ROLES):
             status, answer = desk.call(role, method, path)
-            refused = status == 403 and answer["type"] == "urn:pva:problem:role-not-permitted"
+            refused = status == 403 and answer.get("type") == "urn:pva:problem:role-not-permitted"
             assert refused != (role in roles), (method, rule, role, status)
 
 
@@ -398,7 +401,7 @@ def test_wrong_bodies_are_named(desk: Desk, house: CaHouse, body: object, status
     "query", ["after=-1", "after=x", "limit=1.5", "after=99999999999999999999", "after=\u0661"]
 )
 def test_a_wrong_query_is_refused(desk: Desk, query: str) -> None:
-    assert desk.call("ocsp", "GET", f"/v1/status-changes?{query}")[0] == 422
+    assert desk.call("ocsp", "GET", f"/v1/status-changes?{query}")[0] == 400
 
 
 @pytest.mark.negative

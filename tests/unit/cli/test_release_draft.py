@@ -37,6 +37,21 @@ def test_a_unified_image_gives_pcr_4_and_11_and_two_that_stay_untouched() -> Non
     assert any("pcr_selection" in each for each in made.decisions)
 
 
+def test_the_command_line_in_a_unified_image_names_the_tre() -> None:
+    names = image(unified(cmdline=b"root=/dev/vda ro pva.tre=" + b"5a" * 32 + b"\x00")).data
+    both = image(unified(cmdline=b"pva.tre=" + b"5a" * 32 + b" pva.tre=" + b"5b" * 32)).data
+    drafts = [
+        draft_release(Release(images=(("gateway.efi", each),), unified=True), bank_names=["sha256"])
+        for each in (names, both, UNIFIED)
+    ]
+    assert [each.tre_image for each in drafts] == ["5a" * 32, None, None]
+    assert [any("names no TRE image" in said for said in each.decisions) for each in drafts] == [
+        False,
+        True,
+        True,
+    ]
+
+
 def test_the_kernel_inside_is_one_image_more_where_firmware_measures_it() -> None:
     images = (("gateway.efi", UNIFIED),)
     plain = draft_release(Release(images=images, unified=True), bank_names=["sha256"])

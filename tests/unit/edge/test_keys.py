@@ -153,3 +153,30 @@ def test_errors_never_hold_the_content(keys: Path) -> None:
         load_private_key(keys / "odd", passphrase_file=keys / "passphrase")
     assert "hunter2" not in str(caught.value)
     assert "0707" not in str(caught.value)
+
+
+def test_a_credential_of_systemd_may_show_its_access_list_as_permissions_of_a_group(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "credentials"
+    write_private_file(folder / "passphrase", b"secret\n")
+    (folder / "passphrase").chmod(0o440)
+    folder.chmod(0o550)
+    with pytest.raises(KeyFileError, match="expected 0700"):
+        read_passphrase(folder / "passphrase")
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(folder))
+    assert read_passphrase(folder / "passphrase") == b"secret"
+
+
+@pytest.mark.negative
+@pytest.mark.parametrize(("file", "folder"), [(0o444, 0o550), (0o440, 0o555), (0o460, 0o550), (0o440, 0o570)])
+def test_a_credential_that_others_reach_is_refused_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: int, folder: int
+) -> None:
+    place = tmp_path / "credentials"
+    write_private_file(place / "passphrase", b"secret\n")
+    (place / "passphrase").chmod(file)
+    place.chmod(folder)
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(place))
+    with pytest.raises(KeyFileError):
+        read_passphrase(place / "passphrase")

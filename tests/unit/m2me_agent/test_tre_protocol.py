@@ -87,6 +87,8 @@ def test_there_is_no_operation_that_takes_data_to_be_signed() -> None:
         "accept_order": ["discovery", "nonce", "order"],
         "install": ["content", "delivery", "package"],
         "instruct": ["instruction"],
+        "report": ["query"],
+        "erase": ["instruction"],
         "authenticate": ["application", "autn", "mid_id", "rand"],
         "mids": [],
         "begin_update": ["sho"],
@@ -94,6 +96,8 @@ def test_there_is_no_operation_that_takes_data_to_be_signed() -> None:
         "pending": [],
         "consent": ["order_digest"],
         "refuse": ["order_digest"],
+        "usims": [],
+        "select": ["application", "mid_id"],
     }
 
 

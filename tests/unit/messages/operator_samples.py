@@ -12,14 +12,18 @@ from messages import (
     delivery,
     discovery,
     instruction,
+    mid_content,
     mid_package,
+    mid_policy,
     order,
     ownership,
+    registry,
     state_event,
     update_approvals,
     validation_request,
 )
 from messages.approval import USE_PACKAGE, USE_VAULT, ApprovedState, StateApproval, Use
+from messages.erasure import Erasure
 from messages.statement import INSTALLED, Receipt, SignedStatement
 from tests.unit.messages.samples import SHA256_BANK
 from tests.unit.standards.tpm2.attester import ecc_key
@@ -99,6 +103,16 @@ DELIVERY = delivery.Delivery(
 INSTRUCTION = instruction.Instruction(
     sho=SHO, action=instruction.ACTIVATE, device_id=DEVICE_ID, mid_id="mid-1", tre_nonce=b"\x02" * 32
 )
+ERASE = instruction.Instruction(
+    sho=SHO,
+    action=instruction.ERASE,
+    device_id=DEVICE_ID,
+    mid_id="mid-1",
+    tre_nonce=b"\x02" * 32,
+    reason="moved",
+    proof_nonce=b"\x03" * 32,
+)
+QUERY = registry.RegistryQuery(sho=SHO, device_id=DEVICE_ID, nonce=b"\x04" * 32)
 OWNERSHIP = ownership.Ownership(
     supplier="acme",
     device_id=DEVICE_ID,
@@ -151,27 +165,44 @@ CONNECTIVITY = connectivity.Connectivity(
     sealed_key=SEALED_KEY,
     issued_at=ISSUED_AT,
 )
-CONTENT = mid_package.MidContent(
+CONTENT = mid_content.MidContent(
     mid_id="mid-1",
     applications=(
-        mid_package.NetworkApplication(
+        mid_content.NetworkApplication(
             kind="usim",
+            access="wlan",
             identity="001010000000001",
             public_identities=(),
             algorithm="milenage",
             k=b"\x4b" * 16,
             opc=b"\x4f" * 16,
         ),
-        mid_package.NetworkApplication(
+        mid_content.NetworkApplication(
             kind="isim",
+            access="ims",
             identity="device@ims.example",
             public_identities=("sip:device@ims.example",),
             algorithm="tuak",
             k=b"\x6b" * 32,
             opc=b"\x6f" * 32,
+            res_bytes=16,
         ),
     ),
+    policy=mid_policy.MidPolicy(
+        algorithms=("milenage", "tuak"),
+        res_bytes_min=8,
+        accesses=("wlan", "ims"),
+        is_checked_each_session=True,
+    ),
+)
+DEVICE_POLICY = mid_policy.DevicePolicy(
+    supplier="supplier-1",
+    profile="full",
     algorithms=("milenage", "tuak"),
+    accesses=("cellular", "wlan", "ims"),
+    res_bytes_min=8,
+    is_checked_each_session=True,
+    issued_at=ISSUED_AT,
 )
 STATE = ApprovedState(
     pcr_selections={SHA256_BANK: (0, 4, 7, 14)},
@@ -201,6 +232,33 @@ RECEIPT = Receipt(
     outcome=INSTALLED,
     detail="-",
     tre_nonce=b"\x02" * 32,
+)
+ERASURE = Erasure(
+    device_id=DEVICE_ID,
+    sho=SHO,
+    mid_id="mid-1",
+    order_digest=ORDER_DIGEST,
+    version=1,
+    reason="moved",
+    clock_ms=1_000,
+    reset_count=2,
+    known_at=1_700_000_000,
+)
+REPORT = registry.RegistryReport(
+    device_id=DEVICE_ID,
+    sho=SHO,
+    tre_nonce=b"\x05" * 32,
+    sequence=41,
+    entries=(
+        registry.RegistryEntry(
+            mid_id="mid-1", state="ACTIVE", reason="-", order_digest=ORDER_DIGEST, version=1
+        ),
+    ),
+    transitions=(
+        registry.Transition(
+            number=41, mid_id="mid-1", event="activate", state="ACTIVE", clock_ms=1_000, reset_count=2
+        ),
+    ),
 )
 STATEMENT = SignedStatement(body=RECEIPT.encode(), attest=b"attest", signature=b"signature", ak_public=b"ak")
 
@@ -232,8 +290,13 @@ TOKENS = {
     "authorisation": Token(read=authorization.read_claims, value=AUTHORIZATION, issuer=SHO),
     "delivery": Token(read=delivery.read_claims, value=DELIVERY, issuer=DPF),
     "instruction": Token(read=instruction.read_claims, value=INSTRUCTION, issuer=SHO),
+    "erasing instruction": Token(
+        read=instruction.read_claims, value=ERASE, issuer=SHO, optional=frozenset({"pva_reason"})
+    ),
+    "registry query": Token(read=registry.read_query, value=QUERY, issuer=SHO),
     "update approvals": Token(read=update_approvals.read_claims, value=UPDATE_APPROVALS, issuer=SHO),
     "ownership": Token(read=ownership.read_claims, value=OWNERSHIP, issuer="acme"),
+    "device policy": Token(read=mid_policy.read_device_policy, value=DEVICE_POLICY, issuer="supplier-1"),
     "state event": Token(read=state_event.read_claims, value=STATE_EVENT, issuer="pva.example"),
     "package": Token(read=mid_package.read_claims, value=PACKAGE, issuer=SHO),
     "connectivity": Token(read=connectivity.read_claims, value=CONNECTIVITY, issuer="ccif.example"),
@@ -241,6 +304,7 @@ TOKENS = {
 
 _BASE64URL_CLAIMS = {
     "nonce",
+    "pva_proof_nonce",
     "pva_rp_nonce",
     "pva_encrypt_to",
     "pva_policy_root",

@@ -7,14 +7,15 @@ import pytest
 
 from messages.encoding import decode_deterministic, encode_deterministic
 from messages.errors import MessageError
+from messages.mid_content import decode_content
 from messages.mid_package import (
     CONTENT_BYTES_MAX,
     additional_data,
-    decode_content,
     decrypt_content,
     encrypt_content,
     package_digest,
 )
+from messages.mid_policy import MidPolicy
 from tests.unit.messages.operator_samples import CONTENT, PACKAGE
 
 KEY = b"\x99" * 32
@@ -87,7 +88,11 @@ def test_changed_or_shortened_content_is_refused(place: int) -> None:
         {"field_5": b"k" * 33},
         {"field_6": b"o" * 15},
         {"field_6": "text"},
-        {"field_7": b"surplus"},
+        {"field_7": "ims"},
+        {"field_7": b"wlan"},
+        {"field_8": 3},
+        {"field_8": 17},
+        {"field_9": b"surplus"},
     ],
 )
 def test_an_application_that_is_wrong_in_one_field_is_refused(changed: dict[str, Any]) -> None:
@@ -115,7 +120,10 @@ def test_content_without_applications_is_refused(value: Any) -> None:
 @pytest.mark.negative
 def test_unknown_algorithms_and_too_many_applications_are_refused() -> None:
     for wrong in (
-        replace(CONTENT, algorithms=("comp128",)),
+        replace(CONTENT, policy=MidPolicy(algorithms=("comp128",))),
+        replace(CONTENT, policy=MidPolicy(algorithms=("tuak", "tuak"))),
+        replace(CONTENT, policy=MidPolicy(algorithms=("tuak",), accesses=("fax",))),
+        replace(CONTENT, policy=MidPolicy(algorithms=("tuak",), res_bytes_min=2)),
         replace(CONTENT, applications=CONTENT.applications * 9),
         replace(CONTENT, mid_id="m" * 65),
     ):

@@ -14,7 +14,8 @@ from cryptography.x509.ocsp import OCSPResponseStatus
 
 from edge.database_faults import DatabaseUnavailableError
 from ocsp.delegates import DelegateDirectory
-from ocsp.responder import AnswerPolicy, NeverIssued, answer, respond
+from ocsp.judgement import AnswerPolicy, NeverIssued
+from ocsp.responder import answer, respond
 from standards.pki.fingerprints import ca_id
 from tests.fakes.ocsp import (
     FOREIGN,

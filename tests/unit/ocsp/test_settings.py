@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from edge.settings import SettingsError, load_settings
-from ocsp.responder import NeverIssued
+from ocsp.judgement import NeverIssued
 from ocsp.settings import OcspSettings
 from ocsp.single_extensions import NOTHING_MORE
 

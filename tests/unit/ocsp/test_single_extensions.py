@@ -6,7 +6,7 @@ import pytest
 from asn1crypto import ocsp as lax
 from cryptography import x509
 
-from ocsp.responder import AnswerPolicy
+from ocsp.judgement import AnswerPolicy
 from ocsp.single_extensions import SingleExtensions
 from standards.pki.fingerprints import ca_id
 from tests.fakes.ocsp import FOREIGN, GOOD, HELD, REVOKED

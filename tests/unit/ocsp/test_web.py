@@ -11,8 +11,7 @@ import pytest
 
 from edge.octet_server import Reply
 from edge.problem_document import Problem
-from ocsp.at_hand import Kept
-from ocsp.live_queue import Work
+from ocsp.at_hand import Kept, Wanted
 from ocsp.responses import Answer
 from ocsp.web import PublicApp
 from standards.pki.ocsp import ResponseStatus
@@ -43,25 +42,27 @@ class Answers:
         assert (type(wire), now) in {(str, NOW), (bytes, NOW)}
         return Kept(self.answer) if self.at_hand else None
 
-    def make(self, request: bytes, *, wire: str | bytes, now: datetime) -> Kept:
-        assert (type(wire), now) in {(str, NOW), (bytes, NOW)}
-        self.asked = request
+    def make(self, wanted: Wanted) -> Kept:
+        assert type(wanted.wire) in {str, bytes}
+        self.asked = wanted.request
         return Kept(self.answer)
 
 
 class AtOnce:
     """Satisfies `ocsp.web.Queue`: nobody waits, or everybody is sent away."""
 
-    def __init__(self, *, full: bool, later: bool) -> None:
-        self.full, self.later = full, later
+    def __init__(self, answers: Answers, *, full: bool) -> None:
+        self.answers, self.full = answers, full
 
-    def submit(self, work: Work) -> "Kept | asyncio.Future[Kept] | None":
+    @property
+    def waiting(self) -> int:
+        return 0
+
+    def submit(self, wanted: Wanted) -> "asyncio.Future[Kept] | None":
         if self.full:
             return None
-        if not self.later:
-            return work()
         place: asyncio.Future[Kept] = asyncio.get_running_loop().create_future()
-        place.set_result(work())
+        place.set_result(self.answers.make(wanted))
         return place
 
 
@@ -77,11 +78,10 @@ class Exchange:
         answer: Answer = TRUE,
         at_hand: bool = False,
         full: bool = False,
-        later: bool = False,
         **fields: str,
     ) -> None:
         answers = Answers(answer, at_hand=at_hand)
-        self.app = PublicApp(answers, AtOnce(full=full, later=later), clock=lambda: NOW)
+        self.app = PublicApp(answers, AtOnce(answers, full=full), clock=lambda: NOW)
         named = {name.replace("_", "-"): value for name, value in fields.items()}
 
         async def asked() -> Reply:

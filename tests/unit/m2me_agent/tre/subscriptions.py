@@ -3,11 +3,16 @@
 from copy import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
+from m2me_agent.tre.mid_rules import FULL_RULES, Rules
 from m2me_agent.tre.operations import MmiOperations
 from messages.approval import ApprovedState
+from messages.erasure import Erasure, decode_erasure
+from messages.mid_content import MidContent
+from messages.registry import REGISTRY_BODY_BYTES_MAX, RegistryReport, decode_report
 from messages.statement import Receipt, decode_receipt, decode_statement, verify_statement
-from tests.fakes.network import RECEIPT_NONCE, Network, Parcel, Target
+from tests.fakes.network import PROOF_NONCE, QUERY_NONCE, RECEIPT_NONCE, Network, Parcel, Target
 from tests.fakes.pki import Authority
 from tests.fakes.tpm_device import FakeTpmDevice
 from tests.fakes.tre import Device, MemoryStorage
@@ -29,6 +34,7 @@ class World:
 
     folder: Path
     ownership: str | None = None
+    rules: Rules = FULL_RULES
     is_twin: bool = False
 
     def __post_init__(self) -> None:
@@ -56,6 +62,7 @@ class World:
             tpm=self.tpm,
             storage=self.storage,
             ownership=self.ownership,
+            rules=self.rules,
         )
 
     def _enroll(self) -> None:
@@ -83,7 +90,7 @@ class World:
     @property
     def mmi(self) -> MmiOperations:
         """The person's operations."""
-        return MmiOperations(orders=self.device.operations.orders)
+        return MmiOperations(orders=self.device.operations.orders, mids=self.device.operations.mids)
 
     def restart(self) -> None:
         """Start the TRE again: what is stored, and the TPM, survive."""
@@ -110,14 +117,43 @@ class World:
         )
         return decode_receipt(body)
 
-    def installed(self) -> Receipt:
-        """The present order, from consent to receipt."""
+    def report(self) -> RegistryReport:
+        """What this TRE says of the operator's MIDs, verified as the operator does."""
+        encoded = self.device.operations.registry.report(self.network.query(self.target))
+        body = self._verified(encoded, nonce=QUERY_NONCE)
+        return decode_report(body)
+
+    def erase(self, token: str) -> Erasure:
+        """The proof, verified as the operator does."""
+        encoded = self.device.operations.erasures.erase(token)
+        return decode_erasure(self._verified(encoded, nonce=PROOF_NONCE))
+
+    def instructed(self, action: str, **changed: Any) -> str:
+        """The state of the present MID after an instruction that answers a fresh report."""
+        token = self.network.instruction(self.target, self.report().tre_nonce, action=action, **changed)
+        return self.device.operations.mids.instruct(token).state.value
+
+    def _verified(self, encoded: bytes, *, nonce: bytes) -> bytes:
+        return verify_statement(
+            decode_statement(encoded, body_bytes_max=REGISTRY_BODY_BYTES_MAX),
+            nonce=nonce,
+            ak_name=self.target.ak_name,
+            pcr_selections=SELECTIONS,
+            pcr_digest=self.tpm.pcr_digest(SELECTIONS),
+        )
+
+    def brought(self, content: MidContent | None = None) -> Receipt:
+        """The present order with this content, from consent to receipt, whatever comes of it."""
         self.agree()
-        receipt = self.install(self.network.good_parcel(self.target))
+        return self.install(self.network.parcel(*self.network.package(self.target, content=content)))
+
+    def installed(self, content: MidContent | None = None) -> Receipt:
+        """The present order, from consent to receipt."""
+        receipt = self.brought(content)
         assert receipt.outcome == "installed", receipt.detail
         return receipt
 
-    def active(self) -> None:
+    def active(self, content: MidContent | None = None) -> None:
         """The present order, to its end."""
-        receipt = self.installed()
+        receipt = self.installed(content)
         self.device.operations.mids.instruct(self.network.instruction(self.target, receipt.tre_nonce))

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from m2me_agent.tre.errors import NotEnrolledError, PackageError, RateLimitError
-from messages.mid_package import NetworkApplication, PackageHeader
+from messages.mid_content import NetworkApplication
+from messages.mid_package import PackageHeader
+from messages.mid_policy import MidPolicy
 from messages.statement import Receipt
 from standards.pki import oids
 from standards.tpm2.constants import ObjectAttributes
@@ -50,7 +52,14 @@ def test_a_package_is_installed_once_and_its_receipt_is_a_quote(world: World) ->
     assert receipt.order_digest == world.network.order(world.target).digest
     assert world.tpm.counter_value == generation + 1
     assert world.device.operations.mids.rows() == [
-        {"mid_id": "mid-1", "owner": "sho-1", "state": "INACTIVE", "applications": ["001010000000001"]}
+        {
+            "mid_id": "mid-1",
+            "owner": "sho-1",
+            "order_digest": receipt.order_digest,
+            "state": "INACTIVE",
+            "reason": "",
+            "applications": ["001010000000001"],
+        }
     ]
 
 
@@ -385,9 +394,7 @@ def test_a_blob_for_another_storage_key_is_not_taken(world: World) -> None:
 
 @pytest.mark.requirement("R54")
 @pytest.mark.negative
-@pytest.mark.parametrize(
-    "kind", ["another package", "another key", "no MID", "another MID", "algorithm", "policy"]
-)
+@pytest.mark.parametrize("kind", ["another package", "another key", "no MID", "another MID", "keys", "RES"])
 def test_content_that_is_not_what_the_package_says_is_refused(world: World, kind: str) -> None:
     world.agree()
     network, target = world.network, world.target
@@ -395,6 +402,7 @@ def test_content_that_is_not_what_the_package_says_is_refused(world: World, kind
     (usim,) = content.applications
     tuak = NetworkApplication(
         kind="usim",
+        access="cellular",
         identity=usim.identity,
         public_identities=(),
         algorithm="tuak",
@@ -404,8 +412,12 @@ def test_content_that_is_not_what_the_package_says_is_refused(world: World, kind
     clear = {
         "no MID": b"\xa0",
         "another MID": replace(content, mid_id="mid-9").encode(),
-        "algorithm": replace(content, applications=(tuak,), algorithms=("tuak",)).encode(),
-        "policy": replace(content, algorithms=("tuak",)).encode(),
+        "keys": replace(
+            content,
+            applications=(replace(tuak, opc=b"o" * 16),),
+            policy=MidPolicy(algorithms=("tuak",)),
+        ).encode(),
+        "RES": replace(content, applications=(replace(usim, res_bytes=16),)).encode(),
     }
     header, encrypted = network.package(target, content=clear.get(kind))
     if kind == "another package":

@@ -12,11 +12,13 @@ from m2me_agent.tre.errors import (
     MalformedError,
     MidError,
     NetworkError,
+    PolicyError,
     StateError,
 )
 from m2me_agent.tre.sequence_numbers import BLOCK, SequenceNumbers
 from m2me_agent.tre.usim import NetworkChallenge
 from m2me_agent.tre_protocol import Operation, Request, decode_response, encode_request
+from messages.mid_policy import MidPolicy
 from standards.aka.sequence import IND_BITS
 from standards.pki import oids
 from tests.fakes.network import IMSI, MID_KEY, PCID_KEY, operator, vector
@@ -65,7 +67,14 @@ def test_the_owners_answer_to_the_receipt_activates_the_mid_for_good(world: Worl
     assert ask(world, Operation.INSTRUCT, instruction=token) == {"mid_id": "mid-1", "state": "ACTIVE"}
     world.restart()
     assert ask(world, Operation.MIDS)["mids"] == [
-        {"mid_id": "mid-1", "owner": "sho-1", "state": "ACTIVE", "applications": [IMSI]}
+        {
+            "mid_id": "mid-1",
+            "owner": "sho-1",
+            "order_digest": receipt.order_digest,
+            "state": "ACTIVE",
+            "reason": "",
+            "applications": [IMSI],
+        }
     ]
 
 
@@ -172,9 +181,9 @@ def test_an_algorithm_that_the_policy_does_not_list_is_not_used(world: World) ->
     vault = world.device.operations.mids.vault
     opened = vault.opened("sho-1")
     assert opened is not None
-    unlisted = replace(world.network.content(), algorithms=("tuak",))
+    unlisted = replace(world.network.content(), policy=MidPolicy(algorithms=("tuak",)))
     vault._open["sho-1"] = replace(opened, contents={"mid-1": unlisted.encode()})  # noqa: SLF001 - as no installation leaves it
-    with pytest.raises(MidError, match="policy"):
+    with pytest.raises(PolicyError, match="expected algorithms tuak"):
         world.device.operations.mids.authenticate(challenge(), mid_id="mid-1", application=IMSI)
 
 

@@ -11,12 +11,14 @@ from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 
 from messages import authorization, mid_package
 from messages.approval import USE_PACKAGE, USE_VAULT, StateApproval, decode_approval
+from messages.mid_content import decode_content
 from messages.operator_token import verify_operator_token
 from operators.sho.approvals import OfferedApprovals, VerifiedApprovals, is_token_key, verify_approvals
+from operators.sho.bundles import Bundle, OpenedSubscription
 from operators.sho.order_states import BoundOrder, OrderRecord, OrderState, bound
 from operators.sho.packages import Recipe, make_package
 from operators.sho.refusals import RefusalCode, RefusalError
-from standards.aka.milenage import MilenageKey
+from operators.sho.subscriber_keys import SubscriberKey
 from standards.pki import oids
 from standards.pki.fingerprints import certificate_der
 from standards.rats.ear import AttestationResult
@@ -239,11 +241,12 @@ def test_the_content_is_the_subscription_and_only_the_content_key_opens_it(
         drawn.append(world.random_bytes(count))
         return drawn[-1]
 
+    imsi, key = "262070000000001", SubscriberKey(algorithm="milenage", k=b"K" * 16, opc=b"C" * 16)
+    bundle = Bundle(ims_domain="ims.mnc007.mcc262.3gppnetwork.org")
     recipe = Recipe(
         order=binding,
-        imsi="262070000000001",
-        key=MilenageKey(k=b"K" * 16, opc=b"C" * 16),
-        ims_domain="ims.mnc007.mcc262.3gppnetwork.org",
+        applications=bundle.applications([OpenedSubscription(imsi=imsi, access="cellular", key=key)]),
+        policy=bundle.policy,
         storage=world.keys.device.storage,
         sealed_policy=bytes(32),
         policy_root=world.policy_root.public.encode(),
@@ -261,13 +264,11 @@ def test_the_content_is_the_subscription_and_only_the_content_key_opens_it(
         package.token, mid_package.PACKAGE_KIND, anchors=world.anchors, at=world.at
     )
     header = mid_package.read_claims(signed.claims)
-    content = mid_package.decode_content(
-        mid_package.decrypt_content(package.content, key=drawn[2], header=header)
-    )
+    content = decode_content(mid_package.decrypt_content(package.content, key=drawn[2], header=header))
     usim, isim = content.applications
-    assert (content.mid_id, content.algorithms) == (package.mid_id, ("milenage",))
-    assert (usim.kind, usim.identity, usim.k, usim.opc) == ("usim", recipe.imsi, b"K" * 16, b"C" * 16)
-    assert (isim.kind, isim.identity) == ("isim", f"{recipe.imsi}@{recipe.ims_domain}")
+    assert (content.mid_id, content.policy.algorithms) == (package.mid_id, ("milenage",))
+    assert (usim.kind, usim.identity, usim.k, usim.opc) == ("usim", imsi, b"K" * 16, b"C" * 16)
+    assert (isim.kind, isim.identity) == ("isim", f"{imsi}@{bundle.ims_domain}")
     on_rsa = replace(recipe, storage=replace(STORAGE_RSA_2048, unique=_modulus()))
     assert make_package(on_rsa, signer=world.signer, random_bytes=random_bytes).content
 

@@ -14,7 +14,7 @@ from cryptography.x509 import ocsp
 
 from ocsp.delegates import Delegate, DelegateDirectory
 from ocsp.responder import respond
-from ocsp.responses import SingleResponse, basic_response, error_response
+from ocsp.responses import SingleResponse, Told, basic_response, error_response
 from standards.pki import oids
 from standards.pki.crl import RevocationReason
 from standards.pki.errors import DecodeError, PkiError, RevocationError
@@ -61,8 +61,8 @@ def delegate(issuer: Authority = LINE, **changed: Any) -> Delegate:
 
 def forged(signer: Delegate | None = None, **changed: Any) -> bytes:
     """An answer of a signer's choosing."""
-    single: dict[str, Any] = {
-        "cert_id": REQUEST.cert_ids[0],
+    single: dict[str, Any] = {"cert_id": REQUEST.cert_ids[0], "extensions": b""}
+    told: dict[str, Any] = {
         "known": True,
         "revocation": None,
         "this_update": NOW,
@@ -70,8 +70,8 @@ def forged(signer: Delegate | None = None, **changed: Any) -> bytes:
     }
     whole: dict[str, Any] = {"delegate": signer or delegate(), "produced_at": NOW, "nonce": NONCE}
     for name, value in changed.items():
-        (single if name in single else whole)[name] = value
-    return basic_response([SingleResponse(**single)], **whole)
+        (told if name in told else single if name in single else whole)[name] = value
+    return basic_response([SingleResponse(told=Told(**told), **single)], **whole)
 
 
 @pytest.mark.check("N4")

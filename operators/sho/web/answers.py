@@ -1,0 +1,88 @@
+"""What the SHO's listeners answer, as documented and as sent."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from edge.operations import AnswerModel
+from operators.sho.order_states import OrderState
+
+State = Annotated[OrderState, Field(strict=False)]
+
+
+class OrderTokenAnswer(AnswerModel):
+    """The signed order (JWS)."""
+
+    order: str
+
+
+class ReceiptAnswer(AnswerModel):
+    """Where the order stands now; `instruction` (JWS) is what the TRE is to do, if anything."""
+
+    state: State
+    instruction: str | None = None
+
+
+class UpdateApprovalsAnswer(AnswerModel):
+    """Approvals of the state after an update, signed for one TRE (JWS)."""
+
+    approvals: str
+
+
+class StepAnswer(AnswerModel):
+    """What the TRE is to be given next; `token` (JWS) where there is something to give."""
+
+    step: str
+    token: str | None = None
+
+
+class MidAnswer(AnswerModel):
+    """What the owner wants of a MID, and the state that its TRE reported last; a member that is not known is missing."""
+
+    sequence: int
+    wish: str | None = None
+    state: str | None = None
+    reason: str | None = None
+
+
+class VectorAnswer(AnswerModel):
+    """An authentication vector (3GPP TS 33.102), in hexadecimal."""
+
+    rand: str
+    autn: str
+    xres: str
+    ck: str
+    ik: str
+
+
+class BearerAnswer(AnswerModel):
+    """What the subscriber's bearer may do."""
+
+    apn: str
+    destinations: list[str]
+    quota_bytes: int
+    life_s: int
+
+
+class VectorsAnswer(AnswerModel):
+    """Vectors, and the terms of the bearer."""
+
+    vectors: list[VectorAnswer]
+    bearer: BearerAnswer
+
+
+class PlacedOrderAnswer(AnswerModel):
+    """An order; whoever shows `secret` may read its state, `order_code` is typed at the device."""
+
+    order_id: str
+    order_code: str
+    state: State
+    secret: str
+
+
+class OrderAnswer(AnswerModel):
+    """Where an order stands; `informed` says who was told what."""
+
+    order_id: str
+    state: State
+    informed: list[str]

@@ -1,0 +1,1 @@
+"""What people want to see of many devices: counts over time, lists, and the way of one validation. Nothing changes here."""

@@ -1,0 +1,119 @@
+"""Manifests as pages: the chains, one manifest, and the two administrators who must approve it.
+
+Rule: a supplier sees its own; an approval is of the digest that the page shows, by the key of the certificate that the
+browser proved.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from itertools import groupby
+
+from flask import Flask, render_template, request
+from pydantic import ValidationError
+from werkzeug.wrappers import Response as AnyResponse
+
+from edge.dual_control import APPROVAL_LIFE
+from edge.principals import current_key_sha256, current_principal, require
+from edge.problem_document import ProblemError, invalid_body
+from edge.process import Clock
+from pva.appraisal.manifest_records import ImportedManifest, Standing
+from pva.manifests.approvals import Administrator, ManifestApprovalDesk
+from pva.manifests.recognition import RecognitionDesk
+from pva.refusals import RefusalCode, RefusalError
+from pva.updates.rollouts import RolloutDesk
+from pva.web.bodies import RetirementBody
+from pva.web.dashboard.page import PEOPLE, back_to, digest_of, own_supplier
+
+
+def add_manifests(
+    app: Flask,
+    *,
+    recognition: RecognitionDesk,
+    desk: ManifestApprovalDesk,
+    rollouts: RolloutDesk,
+    clock: Clock,
+) -> None:
+    """Add the pages of manifests, and of approvals that wait."""
+    _add_views(app, recognition, rollouts, needed=desk.needed, clock=clock)
+    _add_decisions(app, desk, clock=clock)
+
+
+def _add_views(
+    app: Flask, recognition: RecognitionDesk, rollouts: RolloutDesk, *, needed: int, clock: Clock
+) -> None:
+    @app.get("/manifests")
+    @require(*PEOPLE)
+    def list_manifests() -> str:
+        return render_template("manifests.html", lines=_lines(recognition.manifests(only_of=own_supplier())))
+
+    @app.get("/manifests/<digest>")
+    @require(*PEOPLE)
+    def show_manifest(digest: str) -> str:
+        held = recognition.manifests(only_of=own_supplier())
+        manifest = recognition.manifest(_digest(digest), only_of=own_supplier())
+        announced = rollouts.rollouts(only_of=own_supplier())
+        return render_template(
+            "manifest.html",
+            manifest=manifest,
+            line=next(line for line in _lines(held) if manifest in line),
+            rollout=next((each for each in announced if each.manifest_digest == manifest.digest), None),
+            **_progress(manifest, needed=needed, at=clock()),
+        )
+
+    @app.get("/approvals")
+    @require("admin")
+    def list_approvals() -> str:
+        at = clock()
+        waiting = [each for each in recognition.manifests(only_of=None) if each.standing is Standing.WAITING]
+        return render_template(
+            "approvals.html",
+            waiting=[(each, _progress(each, needed=needed, at=at)) for each in waiting],
+            needed=needed,
+            hours=int(APPROVAL_LIFE.total_seconds() // 3600),
+        )
+
+
+def _add_decisions(app: Flask, desk: ManifestApprovalDesk, *, clock: Clock) -> None:
+    @app.post("/manifests/<digest>/approvals")
+    @require("admin")
+    def approve_manifest(digest: str) -> AnyResponse:
+        administrator = Administrator(name=current_principal().name, key_sha256=current_key_sha256())
+        approved = desk.approve(_digest(digest), by=administrator, at=clock())
+        return back_to(f"/manifests/{approved.digest.hex()}", said="manifest-approved")
+
+    @app.post("/manifests/<digest>/retirement")
+    @require("admin")
+    def retire_manifest(digest: str) -> AnyResponse:
+        try:
+            body = RetirementBody(reason=request.form.get("reason", "").strip())
+        except ValidationError as error:
+            raise ProblemError(invalid_body(error)) from None
+        by = current_principal().name
+        retired = desk.retire(_digest(digest), reason=body.reason, by=by, at=clock())
+        return back_to(f"/manifests/{retired.digest.hex()}", said="manifest-retired")
+
+
+def _lines(held: Sequence[ImportedManifest]) -> list[list[ImportedManifest]]:
+    """Chains: the manifests of one supplier and line, each after the one that it follows."""
+    ordered = sorted(held, key=lambda each: (each.supplier, each.line, each.svn, each.imported_at))
+    return [list(line) for _, line in groupby(ordered, key=lambda each: (each.supplier, each.line))]
+
+
+def _progress(manifest: ImportedManifest, *, needed: int, at: datetime) -> dict[str, object]:
+    """How far the approvals of a waiting manifest are, and whether the caller, or his key, has given one."""
+    young = [each for each in manifest.approvals if at - each.approved_at <= APPROVAL_LIFE]
+    caller = current_principal()
+    own = caller.role == "admin" and any(
+        each.approver == caller.name or each.key_sha256 == current_key_sha256() for each in young
+    )
+    return {"young": young, "own": own, "missing": max(0, needed - len(young)), "needed": needed}
+
+
+def _digest(text: str) -> bytes:
+    return digest_of(text, not_found=_not_found)
+
+
+def _not_found() -> RefusalError:
+    return RefusalError(
+        RefusalCode.NOT_FOUND, subject="manifest", reason="expected a SHA-256 digest in hexadecimal"
+    )
