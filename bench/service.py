@@ -241,9 +241,10 @@ class Fleet:
             valid_to=now + timedelta(days=1),
         )
         root = self.pva.supplier.root.certificate.public_bytes(Encoding.PEM).decode()
-        self.pva.operator("admin").recognise_supplier(
-            supplier="t", root_pem=root, models={MODEL: hw_type()}, ocsp_url=self.pva.responder.url
-        )
+        for administrator in ("admin", "admin-2"):
+            self.pva.suppliers(administrator).recognise(
+                supplier="t", root_pem=root, models={MODEL: hw_type()}, ocsp_url=self.pva.responder.url
+            )
         entry = self.pva.operator("supplier").import_manifest(self.pva.sign(manifest))
         for administrator in ("admin", "admin-2"):
             self.pva.operator(administrator).approve_manifest(entry.digest)

@@ -27,6 +27,7 @@ ROLE = "ca"
 LISTS_INTERVAL_S = 10.0
 LEFT_INTERVAL_S = 3600.0
 RENEWALS_INTERVAL_S = 5.0
+ACCREDITATIONS_INTERVAL_S = 2.0
 PUBLIC_BODY_BYTES_MAX = 1024
 
 
@@ -71,6 +72,11 @@ def run(settings: CaSettings) -> None:
                 name="crl",
                 interval_s=LISTS_INTERVAL_S,
                 work=lambda: authority.publish_lists(holder=holder),
+            ),
+            Periodic(
+                name="accreditations",
+                interval_s=ACCREDITATIONS_INTERVAL_S,
+                work=lambda: authority.enforce_accreditations(holder=holder),
             ),
             Periodic(name="left", interval_s=LEFT_INTERVAL_S, work=authority.forget_what_was_left),
             *log_work(settings.audit_log, authority.log),

@@ -6,6 +6,7 @@ from importlib import import_module
 
 from flask import Flask
 
+from ca.accreditations import Accreditations
 from ca.batch_feeds import BatchFeeds
 from ca.batches import Batches
 from ca.bulk_issuance import BulkIssuance
@@ -31,9 +32,11 @@ from edge.database import engine_for
 from edge.principals import PrincipalTable
 from edge.process import Clock, RandomBytes, system_clock, system_random
 from edge.settings import SettingsError
+from standards.pki.fingerprints import decode_pem_certificates
 
 LIST_LEASE = "crl"
 RENEWAL_LEASE = "renewals"
+ACCREDITATION_LEASE = "accreditations"
 LIST_LEASE_LIFE = timedelta(minutes=2)
 HOLDER_BYTES = 8
 
@@ -77,6 +80,18 @@ def hierarchy_of(settings: CaSettings) -> Hierarchy:
     return Hierarchy(store=store, signing=signing, clock=system_clock, publish=lists.publish)
 
 
+def accreditations_of(settings: CaSettings, store: Store) -> Accreditations:
+    """The use cases around suppliers' audits."""
+    return Accreditations(
+        store=store,
+        clock=system_clock,
+        overseers={
+            issuer: decode_pem_certificates(each.anchors.read_bytes())
+            for issuer, each in settings.overseers.items()
+        },
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CertificationAuthority:
     """One CA process: its applications and its periodic work."""
@@ -91,6 +106,7 @@ class CertificationAuthority:
     log: AuditLog | None
     feeds: BatchFeeds
     renewals: Renewals
+    accreditations: Accreditations
     clock: Clock
     random_bytes: RandomBytes
 
@@ -107,6 +123,15 @@ class CertificationAuthority:
             mine = records.take_lease(RENEWAL_LEASE, holder=holder, at=self.clock(), lasting=LIST_LEASE_LIFE)
         if mine:
             self.renewals.supersede_due()
+
+    def enforce_accreditations(self, *, holder: str) -> None:
+        """Suspend suppliers whose audit has ended, unless another process of this CA does; safe to repeat."""
+        with self.store.writing() as records:
+            mine = records.take_lease(
+                ACCREDITATION_LEASE, holder=holder, at=self.clock(), lasting=LIST_LEASE_LIFE
+            )
+        if mine:
+            self.accreditations.enforce()
 
     def forget_what_was_left(self) -> None:
         """Delete enrolment sessions that nobody can come back to, and feeds that were left unfinished."""
@@ -134,6 +159,7 @@ def compose(settings: CaSettings) -> CertificationAuthority:
     feeds = BatchFeeds(store=store, clock=clock)
     est = Est(store=store, signing=signing, clock=clock)
     renewals = Renewals(store=store, signing=signing, clock=clock, publish=lists.publish)
+    accreditations = accreditations_of(settings, store)
     desk = OperatorDesk(
         catalogue=store,
         ledger=store,
@@ -156,6 +182,7 @@ def compose(settings: CaSettings) -> CertificationAuthority:
             recovery_life=settings.recovery_life,
         ),
         suspensions=Suspensions(store=store, clock=clock),
+        accreditations=accreditations,
         lists=lists,
         rollover=Rollover(store=store, signing=signing, clock=clock, publish=lists.publish),
         est=est,
@@ -178,6 +205,7 @@ def compose(settings: CaSettings) -> CertificationAuthority:
         log=log,
         feeds=feeds,
         renewals=renewals,
+        accreditations=accreditations,
         clock=clock,
         random_bytes=system_random,
     )

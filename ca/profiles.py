@@ -40,6 +40,7 @@ class Kind(StrEnum):
     DELIVERY = "delivery"
     DISCOVERY = "discovery"
     CONNECTIVITY = "connectivity"
+    TRUST_LIST = "trust-list"
     TLS_SERVER = "tls-server"
     TLS_CLIENT = "tls-client"
     OCSP_DELEGATE = "ocsp-delegate"
@@ -198,6 +199,7 @@ PROFILES: dict[Kind, Profile] = {
         _of_operator(Kind.DELIVERY, purpose=oids.EKU_DELIVERY),
         _of_operator(Kind.DISCOVERY, purpose=oids.EKU_DISCOVERY),
         _of_operator(Kind.CONNECTIVITY, purpose=oids.EKU_CONNECTIVITY),
+        _of_operator(Kind.TRUST_LIST, purpose=oids.EKU_TRUST_LIST),
         _end_entity(
             Kind.TLS_SERVER,
             issuer=Kind.TLS_ROOT,
@@ -240,5 +242,6 @@ OPERATOR_ROLES: dict[Kind, frozenset[str]] = {
     Kind.DELIVERY: frozenset({"dpf"}),
     Kind.DISCOVERY: frozenset({"drf"}),
     Kind.CONNECTIVITY: frozenset({"ccif"}),
+    Kind.TRUST_LIST: frozenset({"overseer", "pva", "sho", "dpf"}),
 }
 """Which operator role may hold which purpose: only a PVA challenges a TRE, only an SHO speaks about subscriptions."""

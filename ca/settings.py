@@ -41,6 +41,12 @@ class EstListenerSettings(TlsListenerSettings):
     client_anchors: SettingsPath
 
 
+class OverseerSettings(Settings):
+    """An overseer, by its id: the roots (PEM) that the certificate of its trust lists leads to."""
+
+    anchors: SettingsPath
+
+
 class CaSettings(Settings):
     """The whole of the CA's settings.
 
@@ -55,6 +61,7 @@ class CaSettings(Settings):
         tpm_known_bad: SHA-256 digests of certificates or public keys of TPM makers that count for nothing.
         audit_log: name and key of the log that this CA keeps of what it does; none is kept without.
         responder_keys: SHA-256 digests of the public keys that may get OCSP delegate certificates.
+        overseers: whose trust lists say how long suppliers are accredited.
         recovery_life_s: how long after a recovery result a supplier may lift a hold by it.
     """
 
@@ -77,6 +84,9 @@ class CaSettings(Settings):
     est: EstListenerSettings | None = None
     session_life_s: Annotated[int, Field(ge=10, le=86_400)] = 300
     crl_life_s: Annotated[int, Field(ge=60, le=30 * 86_400)] = 86_400
+    overseers: dict[Annotated[str, StringConstraints(min_length=1, max_length=128)], OverseerSettings] = (
+        Field(default_factory=dict)
+    )
     recovery_life_s: Annotated[int, Field(ge=60, le=30 * 86_400)] = 86_400
 
     @property

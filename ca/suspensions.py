@@ -24,6 +24,8 @@ from ca.records import Authority, Device, Issued
 from edge.dual_control import Approval, SameApproverError, with_approval
 from edge.process import Clock
 
+BY_ACCREDITATION = "accreditation"
+"""Who suspends where an audit ended (`ca.accreditations`)."""
 ADMINISTRATORS = 2
 """How many administrators lift a suspension together."""
 
@@ -138,18 +140,11 @@ class Suspensions:
             _check_scope(records, scope)
             # 2 once is enough
             for each in records.suspensions(supplier=scope.supplier):
-                if each.scope == scope and each.lifted_at is None:
+                if each.scope == scope and each.lifted_at is None and each.suspended_by != BY_ACCREDITATION:
                     return each
             # 3 one row and its audit leaf
             seq = records.next_status_seq()
-            made = Suspension(
-                id=_digest(scope, reason=reason, by=caller.name, at=at, seq=seq),
-                scope=scope,
-                reason=reason,
-                suspended_by=caller.name,
-                suspended_at=at,
-                seq=seq,
-            )
+            made = suspension_of(scope, reason=reason, by=caller.name, at=at, seq=seq)
             records.add_suspension(made)
             record = {"suspension": made.id, "reason": reason, "by": caller.name}
             records.audit(kind="suspended", subject=str(scope), record=record, at=at)
@@ -168,6 +163,8 @@ class Suspensions:
                 raise _no_such_suspension(suspension_id)
             if found.lifted_at is not None:
                 return found
+            if found.suspended_by == BY_ACCREDITATION:
+                raise _lapsed(found)
             # 1 another administrator with another key
             try:
                 approval = Approval(approver=caller.name, key_sha256=key_sha256, approved_at=at)
@@ -246,6 +243,23 @@ def _no_such_suspension(suspension_id: str) -> NotFoundError:
     )
 
 
-def _digest(scope: Scope, *, reason: str, by: str, at: datetime, seq: int) -> str:
+def suspension_of(scope: Scope, *, reason: str, by: str, at: datetime, seq: int) -> Suspension:
+    """A new suspension, under the digest of what it says."""
     said = [scope.supplier, scope.model, scope.batch, reason, by, at.isoformat(), seq]
-    return sha256(dumps(said).encode()).hexdigest()
+    return Suspension(
+        id=sha256(dumps(said).encode()).hexdigest(),
+        scope=scope,
+        reason=reason,
+        suspended_by=by,
+        suspended_at=at,
+        seq=seq,
+    )
+
+
+def _lapsed(found: Suspension) -> ConflictError:
+    return ConflictError(
+        "accreditation-ended",
+        subject=str(found.scope),
+        detail=found.reason,
+        remedy="import a newer list of the overseer, with an audit that is in force: pva trust-list import FILE --to ca",
+    )

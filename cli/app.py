@@ -24,11 +24,14 @@ from cli.commands.manifest_decisions import COMMANDS as MANIFEST_DECISIONS
 from cli.commands.manifest_drafts import COMMANDS as MANIFEST_DRAFTS
 from cli.commands.manifests import manifest
 from cli.commands.policies import policy
+from cli.commands.proposals import proposal
 from cli.commands.result_bundles import result
 from cli.commands.roots import root
 from cli.commands.runtime_policies import runtime_policy
 from cli.commands.serving import serve
 from cli.commands.suppliers import supplier
+from cli.commands.suspensions import COMMANDS as SUSPENSIONS
+from cli.commands.trust_lists import trust_list
 from cli.commands.updates import update
 from cli.commands.validations import validation
 from cli.commands.watches import watch
@@ -68,6 +71,8 @@ def main() -> None:
 
 for each in (
     supplier,
+    proposal,
+    trust_list,
     root,
     issuing_ca,
     est,
@@ -91,3 +96,5 @@ for each in (
     main.add_command(each)
 for more in (*MANIFEST_DRAFTS, *MANIFEST_DECISIONS):
     manifest.add_command(more)
+for more in SUSPENSIONS:
+    supplier.add_command(more)

@@ -17,7 +17,9 @@ from cli.failures import refused
 from cli.settings import CONFIG_VARIABLE, CliSettings, is_operator_listener, read_cli_settings
 from clients.audit_log import AuditLogClient
 from clients.ca import CaOperatorClient
+from clients.ca_suspensions import CaSuspensionClient
 from clients.pva import PvaOperatorClient
+from clients.pva_suppliers import PvaSupplierClient
 from edge.http_client import ClientTls, HttpClient
 from edge.process import Clock, RandomBytes, system_clock, system_random
 from edge.settings import SettingsError
@@ -64,6 +66,16 @@ class Invocation:
         """The PVA; raises CliError or SettingsError."""
         settings = self.settings()
         return PvaOperatorClient(self.connect(self._url(settings.pva_url, "pva_url"), settings))
+
+    def ca_suspensions(self) -> CaSuspensionClient:
+        """The CA, for suspensions; raises CliError or SettingsError."""
+        settings = self.settings()
+        return CaSuspensionClient(self.connect(self._url(settings.ca_url, "ca_url"), settings))
+
+    def pva_suppliers(self) -> PvaSupplierClient:
+        """The PVA, for what is about suppliers; raises CliError or SettingsError."""
+        settings = self.settings()
+        return PvaSupplierClient(self.connect(self._url(settings.pva_url, "pva_url"), settings))
 
     def audit_log(self, service: str) -> AuditLogClient:
         """The audit log of the CA, the PVA, or the operator listener at a URL; raises CliError or SettingsError."""

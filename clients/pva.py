@@ -5,7 +5,7 @@ Rule: refusals come as `edge.http_client.HttpError`, whose problem carries the P
 party checks the result's signature against its own anchors, a TRE the challenge's.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from urllib.parse import quote
 
 from clients.pva_answers import (
@@ -18,7 +18,6 @@ from clients.pva_answers import (
     Refusal,
     RequestProgress,
     SubmittedRequest,
-    SupplierEntry,
     UpdateEntry,
     ValidationProgress,
     WatchEntry,
@@ -28,7 +27,6 @@ from clients.pva_answers import (
     read_manifest,
     read_progress,
     read_refusal,
-    read_supplier,
     read_update,
     read_watch,
     time_of,
@@ -56,7 +54,6 @@ __all__ = [
     "Refusal",
     "RequestProgress",
     "SubmittedRequest",
-    "SupplierEntry",
     "UpdateEntry",
     "ValidationProgress",
     "WatchEntry",
@@ -93,18 +90,6 @@ class PvaOperatorClient:
     def __init__(self, http: HttpClient) -> None:
         """Talk to the operator listener that `http` points at."""
         self._http = http
-
-    def recognise_supplier(
-        self, *, supplier: str, root_pem: str, models: Mapping[str, str], ocsp_url: str
-    ) -> SupplierEntry:
-        """Recognise a supplier's ES root, or change its models (name -> hwType) and status address (admin)."""
-        body = {"supplier": supplier, "root": root_pem, "models": dict(models), "ocsp_url": ocsp_url}
-        return read_supplier(self._http.post_json("/v1/suppliers", body))
-
-    def suppliers(self) -> tuple[SupplierEntry, ...]:
-        """Every recognised supplier."""
-        answer = fields_of(self._http.get_json("/v1/suppliers"), "suppliers")
-        return tuple(read_supplier(each) for each in answer.items("suppliers", size_max=LIST_MAX))
 
     def import_manifest(self, signed: bytes) -> ManifestEntry:
         """Import a signed CoRIM (es of its own, admin)."""

@@ -115,16 +115,6 @@ class WatchEntry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SupplierEntry:
-    """A recognised supplier; `models` is the name of a model -> the hwType (dotted OID) of its devices."""
-
-    supplier: str
-    root_sha256: str
-    models: Mapping[str, str]
-    ocsp_url: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ManifestEntry:
     """An imported manifest; `digest` is the SHA-256 of its signed bytes, in hex.
 
@@ -235,18 +225,6 @@ def read_refusal(value: object) -> Refusal:
         reason=fields.text("reason", size_max=4096),
         remedy=fields.text("remedy", size_max=4096),
         authenticated=fields.raw("authenticated") is True,
-    )
-
-
-def read_supplier(value: object) -> SupplierEntry:
-    """A recognised supplier. Raises PvaAnswerError."""
-    fields = fields_of(value, "supplier")
-    models = fields.nested("models")
-    return SupplierEntry(
-        supplier=fields.text("supplier"),
-        root_sha256=fields.hex("root_sha256", size_min=32, size_max=32).hex(),
-        models={str(model): models.text(model) for model in models.present()},
-        ocsp_url=fields.text("ocsp_url"),
     )
 
 

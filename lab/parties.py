@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from clients.ca import CaOperatorClient
 from clients.pva import PvaOperatorClient, ValidationProgress
+from clients.pva_suppliers import PvaSupplierClient
 from edge.process import system_clock, system_random
 from lab.identities import PVA_ISSUER
 from lab.keyring import SigningKey, make_key, request_for
@@ -56,8 +57,7 @@ class Administrator:
             (place / f"{purpose}.pem").write_bytes(made.public_bytes(Encoding.PEM))
 
     def recognise(self, supplier: str, *, root: x509.Certificate, models: Sequence[str]) -> None:
-        """Tell the PVA that this supplier's root may vouch for these models."""
-        pva = PvaOperatorClient(self._services.http("pva", "operator", self._services.identity("admin")))
+        """Tell the PVA, both administrators, that this supplier's root may vouch for these models."""
         pem = root.public_bytes(Encoding.PEM).decode()
         allotted = {
             name: hw_type
@@ -66,9 +66,9 @@ class Administrator:
             for name, hw_type in line.hw_types.items()
         }
         permitted = {model: allotted[model] for model in models}
-        pva.recognise_supplier(
-            supplier=supplier, root_pem=pem, models=permitted, ocsp_url=self._services.ocsp_url
-        )
+        for name in ("admin", "admin-2"):
+            pva = PvaSupplierClient(self._services.http("pva", "operator", self._services.identity(name)))
+            pva.recognise(supplier=supplier, root_pem=pem, models=permitted, ocsp_url=self._services.ocsp_url)
 
 
 def approve_manifest(services: Services, signed: bytes) -> None:

@@ -32,6 +32,7 @@ from pva.appraisal.known import Known
 from pva.appraisal.runtime_policies import RuntimePolicyError
 from pva.composition import (
     WiringError,
+    open_crl_book,
     open_next_states,
     open_reissues,
     open_request_desk,
@@ -42,13 +43,18 @@ from pva.composition import (
     open_watching,
     policy_now,
     signing_keys,
+    trust_list_sources,
 )
 from pva.counting import VerdictCounts
 from pva.couriers import courier_to_ca, couriers, open_post_room, renewals
 from pva.fleet.fleet import FleetDesk
 from pva.fleet.journey import JourneyDesk
 from pva.manifests.approvals import ManifestApprovalDesk
+from pva.manifests.proposals import ProposalDesk
 from pva.manifests.recognition import RecognitionDesk
+from pva.manifests.supplier_crls import CrlBook
+from pva.manifests.suspensions import SuspensionDesk
+from pva.manifests.trust_lists import TrustListDesk
 from pva.policies.desk import PolicyDesk
 from pva.recheck.exporting import ExportDesk
 from pva.results.explanation import ExplanationDesk
@@ -71,12 +77,14 @@ from pva.web.dashboard.application import DashboardSurroundings, dashboard_app
 from pva.web.dashboard.desks import DashboardDesks
 from pva.web.device import device_app
 from pva.web.operator import CallerRefusals, OperatorDesks, operator_app
+from pva.web.suppliers import SupplierDesks
 from standards.pki.errors import PkiError
 from standards.pki.fingerprints import decode_pem_certificates
 from standards.rats.corim import MANIFEST_BYTES_MAX
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 RETENTION_INTERVAL_S = 3_600
+CRL_INTERVAL_S = 1.0
 _USAGE_OR_SETTINGS = 2
 """Exit status of a process that cannot be started as asked."""
 
@@ -132,7 +140,8 @@ def build_service(settings: PvaSettings) -> PvaService:
     migrate(engine, MIGRATIONS)
     store, records = open_store(settings, engine), ResultStore(engine, random_bytes=system_random)
     policies = PolicyStore(engine, random_bytes=system_random)
-    references = ReferenceStore(engine, random_bytes=system_random)
+    references = _references(settings, engine)
+    suppliers = _supplier_desks(settings, engine, references)
     anchors = decode_pem_certificates(settings.operators_root.read_bytes())
     keys = signing_keys(settings, anchors)
     runtime_policies = open_runtime_policies(settings, references)
@@ -151,7 +160,7 @@ def build_service(settings: PvaSettings) -> PvaService:
     verifier = Verifier(
         store=store,
         references=references,
-        status_of=open_status_source(settings),
+        status_of=open_status_source(settings, crls=suppliers.crls),
         policy=policy,
         challenge_certificate=keys["challenge_key"].chain[0],
         challenge_anchors=anchors,
@@ -171,7 +180,7 @@ def build_service(settings: PvaSettings) -> PvaService:
         requests=requests,
         signed_requests=SignedRequestDesk(requests=requests, anchors=anchors, issuer=settings.issuer),
         approvals=_approvals(engine, day_key=day_key, anchors=anchors),
-        recognition=RecognitionDesk(store=references, policy=policy),
+        suppliers=suppliers,
         log=log,
         watches=watching.desk,
         explanations=ExplanationDesk(records=records, references=references, anchors=anchors),
@@ -187,7 +196,7 @@ def build_service(settings: PvaSettings) -> PvaService:
         listeners=_listeners(settings, desks=desks, verifier=verifier, callers=store)
         + _dashboard(settings, engine, desks=desks, anchors=anchors),
         periodic=(
-            _retention(records),
+            *_maintenance(records, suppliers.crls),
             *couriers(post_room),
             *(Periodic(name="status-asks", interval_s=0, work=each.wait_and_deliver) for each in to_ca),
             *watching.periodic,
@@ -196,6 +205,29 @@ def build_service(settings: PvaSettings) -> PvaService:
         ),
         management=management,
     )
+
+
+def _references(settings: PvaSettings, engine: sa.Engine) -> ReferenceStore:
+    sources = trust_list_sources(settings)
+    return ReferenceStore(engine, random_bytes=system_random, sources=sources)
+
+
+def _supplier_desks(settings: PvaSettings, engine: sa.Engine, references: ReferenceStore) -> SupplierDesks:
+    proposals = ProposalDesk(records=references, needed=settings.manifest_approvals)
+    return SupplierDesks(
+        recognition=RecognitionDesk(store=references, policy=settings.policy(), proposals=proposals),
+        suspensions=SuspensionDesk(records=references, proposals=proposals),
+        trust_lists=TrustListDesk(records=references, proposals=proposals, sources=references.sources),
+        proposals=proposals,
+        crls=open_crl_book(engine, references),
+    )
+
+
+def _maintenance(records: ResultStore, crls: CrlBook) -> tuple[Periodic, ...]:
+    follow = Periodic(
+        name="supplier-crls", interval_s=CRL_INTERVAL_S, work=lambda: crls.refresh(at=system_clock())
+    )
+    return _retention(records), follow
 
 
 def _told(settings: PvaSettings) -> tuple[Management, VerdictCounts]:
@@ -264,7 +296,7 @@ def _dashboard(
             fleet=FleetDesk(records=views),
             journeys=JourneyDesk(records=views, anchors=anchors),
             explanations=desks.explanations,
-            recognition=desks.recognition,
+            recognition=desks.suppliers.recognition,
             manifests=desks.manifests,
             rollouts=desks.rollouts,
             policies=desks.policies,

@@ -21,7 +21,9 @@ from pva.appraisal.known import Known
 from pva.appraisal.policy import AppraisalPolicy, PolicyVariants
 from pva.appraisal.runtime_policies import RuntimePolicies, check_runtime_policies
 from pva.couriers import event_couriers
-from pva.credential_status import CredentialStatusSource
+from pva.credential_status import CredentialStatusSource, fetch_crl
+from pva.manifests.supplier_crls import CrlBook
+from pva.manifests.trust_lists import TrustListSource
 from pva.requests import ChallengeSigner, RequestDesk
 from pva.results.reissue import ReissueDesk
 from pva.results.result import ResultSigner
@@ -29,6 +31,7 @@ from pva.runtime_policy_files import RuntimePolicyFiles
 from pva.settings import PvaSettings
 from pva.store.references import ReferenceStore
 from pva.store.results import ResultStore
+from pva.store.supplier_crls import CrlStore
 from pva.store.updates import UpdateStore
 from pva.store.validations import Store
 from pva.store.watches import EventOutbox, WatchStore
@@ -37,7 +40,7 @@ from pva.updates.next_states import NextStateDesk
 from pva.updates.successors import ChainSuccessors
 from pva.watching.watches import WatchDesk, WatchKeeper
 from standards.pki import oids
-from standards.pki.fingerprints import spki_der
+from standards.pki.fingerprints import decode_pem_certificates, spki_der
 
 HOLDER_BYTES = 8
 WATCH_ROUND_S = 0.5
@@ -66,11 +69,26 @@ def open_store(settings: PvaSettings, engine: sa.Engine) -> Store:
     )
 
 
-def open_status_source(settings: PvaSettings) -> CredentialStatusSource:
-    """Asks the suppliers' OCSP responders, fresh for every validation."""
+def open_status_source(settings: PvaSettings, *, crls: CrlBook) -> CredentialStatusSource:
+    """Asks the suppliers' OCSP responders, fresh for every validation, or reads their CRLs."""
     return CredentialStatusSource(
-        timeout_s=settings.ocsp_timeout_s, random_bytes=system_random, clock=system_clock
+        timeout_s=settings.ocsp_timeout_s, random_bytes=system_random, clock=system_clock, crls=crls.status
     )
+
+
+def open_crl_book(engine: sa.Engine, references: ReferenceStore) -> CrlBook:
+    """Follows the CRLs of suppliers that have no responder."""
+    return CrlBook(records=CrlStore(engine), suppliers=references.suppliers, fetch=fetch_crl)
+
+
+def trust_list_sources(settings: PvaSettings) -> Mapping[str, TrustListSource]:
+    """Who may issue trust lists, with the anchors of each."""
+    return {
+        issuer: TrustListSource(
+            role=source.role, anchors=tuple(decode_pem_certificates(source.anchors.read_bytes()))
+        )
+        for issuer, source in settings.trust_lists.items()
+    }
 
 
 def open_request_desk(

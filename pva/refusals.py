@@ -22,6 +22,10 @@ class RefusalCode(StrEnum):
     CHALLENGE_USED = "challenge-used"
     REQUEST_CLOSED = "request-closed"
     SUPPLIER_NOT_RECOGNISED = "supplier-not-recognised"
+    SUPPLIER_SUSPENDED = "supplier-suspended"
+    SUPPLIER_NOT_ACCREDITED = "supplier-not-accredited"
+    SUPPLIER_NOT_TRUSTED = "supplier-not-trusted"
+    TRE_LEVEL_TOO_LOW = "tre-level-too-low"
     PFC_INVALID = "pfc-invalid"
     PFC_WRONG_PURPOSE = "pfc-wrong-purpose"
     DEVICE_MISMATCH = "device-mismatch"
@@ -116,6 +120,9 @@ class RefusalCode(StrEnum):
     MANIFEST_LINE_TOO_LONG = "manifest-line-too-long"
     MANIFEST_RETIRED = "manifest-retired"
     APPROVER_NOT_ANOTHER = "approver-not-another"
+    TRUST_LIST_UNTRUSTED = "trust-list-untrusted"
+    TRUST_LIST_OUT_OF_TIME = "trust-list-out-of-time"
+    TRUST_LIST_ROLLED_BACK = "trust-list-rolled-back"
 
 
 class RefusalError(RefusedError):
@@ -153,6 +160,21 @@ REFUSALS: Mapping[RefusalCode, RefusalRule] = {
         remedy="have an administrator of the PVA recognise the supplier's ES root, or use a device of a "
         "recognised supplier",
     ),
+    RefusalCode.SUPPLIER_SUSPENDED: RefusalRule(
+        status=HTTPStatus.FORBIDDEN,
+        remedy="wait until two administrators of the PVA lift the suspension: pva supplier show says which it is",
+    ),
+    RefusalCode.SUPPLIER_NOT_ACCREDITED: RefusalRule(
+        status=HTTPStatus.FORBIDDEN,
+        remedy="have the issuer of the trust list sign a new one with an accreditation that is in force, and import it",
+    ),
+    RefusalCode.SUPPLIER_NOT_TRUSTED: RefusalRule(
+        status=HTTPStatus.FORBIDDEN,
+        remedy="name supplier and model in your own trust list, or choose a device of a supplier that it names",
+    ),
+    RefusalCode.TRE_LEVEL_TOO_LOW: RefusalRule(
+        status=HTTPStatus.FORBIDDEN, remedy="use a device whose TRE has the level that is asked for"
+    ),
     RefusalCode.PFC_INVALID: RefusalRule(
         status=HTTPStatus.FORBIDDEN,
         remedy="send the PfC with its issuing CA certificates, in date, leaf first; enrol again if it expired",
@@ -170,7 +192,8 @@ REFUSALS: Mapping[RefusalCode, RefusalRule] = {
     ),
     RefusalCode.PFC_ON_HOLD: RefusalRule(
         status=HTTPStatus.FORBIDDEN,
-        remedy="repair the device, have it validated for the purpose recovery, and have its supplier release it",
+        remedy="repair the device, have it validated for the purpose recovery, and have its supplier release it; where "
+        "supplier, model or batch is suspended, two administrators lift that",
     ),
     RefusalCode.PFC_NOT_ON_HOLD: RefusalRule(
         status=HTTPStatus.FORBIDDEN, remedy="ask for a validation; a recovery is for a credential on hold"
@@ -443,5 +466,17 @@ REFUSALS: Mapping[RefusalCode, RefusalRule] = {
     RefusalCode.APPROVER_NOT_ANOTHER: RefusalRule(
         status=HTTPStatus.CONFLICT,
         remedy="have another administrator, with a certificate and key of his own, approve the same digest",
+    ),
+    RefusalCode.TRUST_LIST_UNTRUSTED: RefusalRule(
+        status=HTTPStatus.FORBIDDEN,
+        remedy="sign the list with a certificate for trust lists under a root that `trust_lists` of the PVA's settings "
+        "names for this issuer",
+    ),
+    RefusalCode.TRUST_LIST_OUT_OF_TIME: RefusalRule(
+        status=HTTPStatus.FORBIDDEN,
+        remedy="sign a new list with a higher sequence number, and look at both clocks",
+    ),
+    RefusalCode.TRUST_LIST_ROLLED_BACK: RefusalRule(
+        status=HTTPStatus.CONFLICT, remedy="sign the list with a higher sequence number"
     ),
 }

@@ -3,7 +3,9 @@
 Rule: read once, in `pva.app`; an unknown key is an error that names it. What a device must quote, and how long
 challenges, requests and results live, is a setting; what is checked is not. With `ima` each
 device is asked for its IMA list too (with `ima_incremental` for what is new in it, which TREs must know of), and judged by
-the signed `runtime_policies` (docs/adr/0027-ima.md). A manifest counts after `manifest_approvals` administrators. Results
+the signed `runtime_policies` (docs/adr/0027-ima.md). A manifest counts, a supplier is
+recognised, a list of the administrators themselves is imported and a suspension lifted after `manifest_approvals`
+administrators; trust lists come from the issuers in `trust_lists` (docs/adr/0046-supplier-trust.md). Results
 are pushed to the `callbacks` (relying party as in the audience -> its operator listener) and to no other address. By the
 rule `hold` the `ca` is asked to hold a credential (docs/adr/0032-continuous-validation.md). New credentials after updates are asked for at the `authorities` (supplier -> the
 operator listener of its CA). Pages for people are served where there is a `dashboard` (docs/DASHBOARD.md).
@@ -65,6 +67,16 @@ class WatchSettings(Settings):
     event_life_s: Annotated[int, Field(ge=60, le=90 * 86_400)] = 7 * 86_400
 
 
+class TrustListSettings(Settings):
+    """An issuer of trust lists, by its id: as what it signs, and the roots (PEM) that its certificate leads to.
+
+    The role `pva` is this PVA's administrators.
+    """
+
+    role: Literal["overseer", "pva", "sho", "dpf"]
+    anchors: SettingsPath
+
+
 class PvaSettings(Settings):
     """The whole of the PVA's settings; without `ca` nobody is asked to hold a credential."""
 
@@ -90,6 +102,9 @@ class PvaSettings(Settings):
         Field(default_factory=dict)
     )
     operators_root: SettingsPath
+    trust_lists: dict[Annotated[str, StringConstraints(min_length=1, max_length=128)], TrustListSettings] = (
+        Field(default_factory=dict)
+    )
     audit_log: AuditLogSettings | None = None
     pcr_selection: tuple[str, ...] = ("sha256:0-9,14",)
     ima: bool = False

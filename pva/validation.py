@@ -25,6 +25,7 @@ from edge.process import logger
 from messages.challenge import CHALLENGE_BYTES_MAX, CHALLENGE_TYPE, RECOVERY, Challenge, read_claims
 from messages.errors import MessageError
 from messages.evidence import EvidenceMessage, decode_evidence
+from messages.trust_list import TrustedSupplier
 from pva.appraisal.appraisal import Appraisal, ReferenceManifest, appraise, for_recovery
 from pva.appraisal.boot_events import BootEvents, replay_logs
 from pva.appraisal.continuity import DeviceHistory, Sighting, advance, identity_conflict
@@ -36,6 +37,7 @@ from pva.appraisal.policy import AppraisalPolicy, PolicyVariants
 from pva.appraisal.quote import PlatformQuote, verify_platform_quote
 from pva.appraisal.reference_choice import check_named, choose_reference
 from pva.appraisal.runtime_policies import RuntimePolicies, no_runtime_policies
+from pva.appraisal.supplier_standing import judge_by_operator, judge_supplier
 from pva.policies.facts import PolicyFacts, policy_facts
 from pva.policies.narrowing import PolicyInForce, narrowed
 from pva.refusals import RefusalCode, RefusalError
@@ -58,6 +60,11 @@ class References(Protocol):
 
     def manifest_chain(self, digest: bytes) -> ManifestChain | None:
         """An imported manifest by the digest of its signed form, and its successors, verified anew."""
+
+    def operator_trust(
+        self, party: RelyingParty, *, supplier: str, at: datetime
+    ) -> tuple[bool, TrustedSupplier | None]:
+        """Whether this operator has a trust list of its own, and what that says of a supplier."""
 
 
 class Policies(Protocol):
@@ -162,6 +169,7 @@ class Verifier:
             # so that evidence which somebody held back never looks like a clock that went back
             history = self.store.device_history(challenge.device_id)
             credential = self._validate_credential(message, challenge=challenge, at=at)  # 3
+            self._judge_supplier(credential, party=request.party, at=at)
             status = self.status_of(credential, at)
             self.known.credentials.note_status(message.pfc_chain, status)
             good_until = judge_status(status, credential=credential, purpose=challenge.purpose, at=at)
@@ -291,6 +299,13 @@ class Verifier:
             device_id=challenge.device_id,
             at=at,
         )
+
+    def _judge_supplier(self, credential: PlatformCredential, *, party: RelyingParty, at: datetime) -> None:
+        """Refuse what its supplier may not vouch for now, at this PVA or for this operator."""
+        judge_supplier(credential, at=at)
+        has_list, listed = self.references.operator_trust(party, supplier=credential.supplier.name, at=at)
+        if has_list:
+            judge_by_operator(credential, listed=listed, operator=party.tenant, at=at)
 
     def _refuse_disputed(self, seen: Sighting, *, history: DeviceHistory | None) -> None:
         """Refuse where two identities claim one key, or two suppliers one device (A26)."""

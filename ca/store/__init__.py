@@ -12,6 +12,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from ca.errors import ConcurrentChangeError
+from ca.store.accreditations import AccreditationRows
 from ca.store.authorities import AuthorityRows, SupplyRows
 from ca.store.certificates import CertificateRows, RevocationListRows
 from ca.store.devices import DeviceRows, SessionRows
@@ -40,6 +41,7 @@ class Records(
     CertificateRows,
     HoldRows,
     SuspensionRows,
+    AccreditationRows,
     LineRows,
     RevocationListRows,
     EstRows,

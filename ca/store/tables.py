@@ -230,6 +230,24 @@ lifting_approvals = sa.Table(
     sa.UniqueConstraint("suspension", "key_sha256"),
 )
 
+overseer_lists = sa.Table(
+    "overseer_lists",
+    metadata,
+    sa.Column("issuer", sa.String(128), primary_key=True),
+    sa.Column("sequence", sa.BigInteger, nullable=False),
+)
+
+accreditations = sa.Table(
+    "accreditations",
+    metadata,
+    sa.Column("supplier", _NAME, primary_key=True),
+    sa.Column("issuer", sa.String(128), nullable=False),
+    sa.Column("sequence", sa.BigInteger, nullable=False),
+    sa.Column("scheme", sa.String(128), nullable=False),
+    sa.Column("certificate", sa.String(128), nullable=False),
+    sa.Column("ends_at", UtcTime, nullable=False),
+)
+
 revocation_lists = sa.Table(
     "published_lists",
     metadata,

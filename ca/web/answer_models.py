@@ -214,6 +214,23 @@ class SuspensionsAnswer(AnswerModel):
     suspensions: list[SuspensionAnswer]
 
 
+class AccreditationAnswer(AnswerModel):
+    """Until when a supplier is accredited, by which list."""
+
+    supplier: str
+    issuer: str
+    sequence: int
+    scheme: str
+    certificate: str
+    ends_at: Moment | None
+
+
+class AccreditationsAnswer(AnswerModel):
+    """What a trust list says of suppliers of this CA."""
+
+    accreditations: list[AccreditationAnswer]
+
+
 class PlatformCredentialAnswer(IssuedAnswer):
     """A Platform Credential with its hold, if it is under one, and the suspensions that cover it."""
 

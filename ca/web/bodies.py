@@ -8,6 +8,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from ca.accreditations import AccreditationRecord
 from ca.bulk_issuance import PAGE_MAX
 from ca.proofs import PEM_CHARACTERS_MAX
 from ca.records import Authority, HoldRecord, Issued, Model, StatusChange, serial_text
@@ -137,6 +138,18 @@ class NewSuspension(Body):
     model: Name | None = None
     batch: Name | None = None
     reason: Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"^[^\x00-\x1f\x7f]+$")]
+
+
+def accreditation_body(found: AccreditationRecord) -> dict[str, Any]:
+    """Until when a supplier is accredited."""
+    return {
+        "supplier": found.supplier,
+        "issuer": found.issuer,
+        "sequence": found.sequence,
+        "scheme": found.scheme,
+        "certificate": found.certificate,
+        "ends_at": moment(found.ends_at),
+    }
 
 
 class NewHold(Body):

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from flask import Flask
 
+from ca.accreditations import Accreditations
 from ca.batch_feeds import BatchFeeds
 from ca.batches import Batches
 from ca.bulk_issuance import BulkIssuance
@@ -52,6 +53,7 @@ class OperatorDesk:
     renewals: Renewals
     holds: Holds
     suspensions: Suspensions
+    accreditations: Accreditations
     lists: RevocationLists
     rollover: Rollover
     est: Est
@@ -79,7 +81,7 @@ def operator_app(desk: OperatorDesk, *, principals: PrincipalTable) -> Flask:
     app.register_blueprint(
         status_routes(desk.revocation, desk.holds, desk.renewals, suspensions=desk.suspensions)
     )
-    app.register_blueprint(suspension_routes(desk.suspensions))
+    app.register_blueprint(suspension_routes(desk.suspensions, desk.accreditations))
     if desk.log is not None:
         add_log_pages(app, desk.log)
     add_description(app, OPERATOR_API)

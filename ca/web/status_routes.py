@@ -4,6 +4,7 @@ from http import HTTPStatus
 
 from flask import Blueprint
 
+from ca.accreditations import Accreditations
 from ca.callers import Caller
 from ca.errors import NotFoundError
 from ca.holds import Holds
@@ -14,6 +15,7 @@ from ca.revocation import Revocation
 from ca.suspensions import Scope, Suspensions
 from ca.web import bodies
 from ca.web.answer_models import (
+    AccreditationsAnswer,
     IssuedAnswer,
     PlatformCredentialAnswer,
     StatusChangesAnswer,
@@ -21,13 +23,27 @@ from ca.web.answer_models import (
     SuspensionsAnswer,
 )
 from ca.web.answers import caller, serial_of
-from edge.operations import Told, answers, takes, takes_query
+from edge.operations import Told, answers, takes, takes_octets, takes_query
 from edge.principals import current_key_sha256, require
+from messages.trust_list import TRUST_LIST_BYTES_MAX
+
+JOSE = "application/jose"
 
 
-def suspension_routes(suspensions: Suspensions) -> Blueprint:
-    """A supplier suspends what is his; only administrators lift it, two of them."""
+def suspension_routes(suspensions: Suspensions, accreditations: Accreditations) -> Blueprint:
+    """A supplier suspends what is his; only administrators lift it, two of them, and a newer list what time ended."""
     routes = Blueprint("suspensions", __name__)
+
+    @routes.post("/v1/trust-lists")
+    @require("admin", "overseer")
+    @takes_octets(JOSE, bytes_max=TRUST_LIST_BYTES_MAX)
+    @answers(AccreditationsAnswer, HTTPStatus.CREATED)
+    def import_trust_list(signed: bytes) -> Told:
+        """Take an overseer's signed trust list: how long suppliers of this CA are accredited."""
+        # what is not ASCII is no token; it becomes characters that the token's decoder refuses
+        token = signed.decode("ascii", errors="replace")
+        made = accreditations.import_list(token, caller=caller())
+        return {"accreditations": [bodies.accreditation_body(each) for each in made]}
 
     @routes.post("/v1/suspensions")
     @require("es", "admin")

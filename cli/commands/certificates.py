@@ -57,6 +57,7 @@ def for_supplier(invocation: Invocation, *, supplier: str, purpose: str, csr: Pa
             "delivery",
             "discovery",
             "connectivity",
+            "trust-list",
         ]
     ),
     required=True,

@@ -144,6 +144,7 @@ def _described(found: IssuingCa, *, outcome: str) -> Answer:
         "supplier": found.supplier,
         "name": found.name,
         "models": list(found.models),
+        "hw_types": [f"{name}={hw_type}" for name, hw_type in found.hw_types.items()],
         "tre_level": found.tre_level,
         "state": found.state,
         "sha256": None if found.certificate is None else certificate_sha256(found.certificate),

@@ -8,12 +8,13 @@ from typing import Any
 import click
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from cli.agreements import agreed, suspension_rows
 from cli.answers import Answer
 from cli.failures import refused
 from cli.files import file_in, out_option, read_certificate, write_file
 from cli.invocation import Invocation, Section, algorithm_option, pass_invocation
 from clients.ca import EsRoot
-from clients.pva import SupplierEntry
+from clients.pva_suppliers import SupplierEntry
 from standards.pki.fingerprints import certificate_sha256
 
 
@@ -56,24 +57,53 @@ def import_root(invocation: Invocation, *, name: str, root: Path) -> None:
     required=True,
     help="A model it may vouch for, as NAME, or as NAME=OID where this CA does not know its hwType; repeat it.",
 )
-@click.option("--ocsp-url", required=True, help="Where the status of its platform credentials is answered.")
+@click.option("--ocsp-url", help="Where the status of its platform credentials is answered.")
+@click.option(
+    "--crl",
+    "crls",
+    multiple=True,
+    help="In its place, for each issuing CA: FILE=URL, its certificate (PEM) and where its CRL lies; repeat it.",
+)
+@click.option("--tre-level-min", type=int, help="The least TRE level that counts.")
 @pass_invocation
-def recognise(invocation: Invocation, *, name: str, root: Path, models: Sequence[str], ocsp_url: str) -> None:
+def recognise(
+    invocation: Invocation,
+    /,
+    *,
+    name: str,
+    root: Path,
+    models: Sequence[str],
+    crls: Sequence[str],
+    **more: Any,
+) -> None:
     """Let the PVA trust a supplier's root for these models, and for no others (admin).
 
-    Again with other models or another address, it replaces those.
+    It counts once another administrator has proposed the very same, or approved it (pva proposal approve). Again with other
+    models or another address, it replaces those.
     """
-    root_pem = read_certificate(root).public_bytes(Encoding.PEM).decode()
-    made = invocation.pva().recognise_supplier(
-        supplier=name, root_pem=root_pem, models=_hw_types(invocation, name, models), ocsp_url=ocsp_url
+    if (more["ocsp_url"] is None) == (not crls):
+        raise click.UsageError("expected --ocsp-url, or --crl for each issuing CA")
+    made = invocation.pva_suppliers().recognise(
+        supplier=name,
+        root_pem=_pem(root),
+        models=_hw_types(invocation, name, models),
+        ocsp_url=more["ocsp_url"],
+        crls=tuple(_crl(each) for each in crls),
+        tre_level_min=more["tre_level_min"],
     )
-    invocation.answer(
-        Answer(
-            outcome="recognised",
-            members=_recognition(made),
-            next_step="the supplier imports his manifests: pva manifest import FILE",
-        )
-    )
+    done = "the supplier imports his manifests: pva manifest import FILE"
+    invocation.answer(agreed(made, done="recognised", next_step=done))
+
+
+def _pem(path: Path) -> str:
+    return read_certificate(path).public_bytes(Encoding.PEM).decode()
+
+
+def _crl(text: str) -> tuple[str, str]:
+    file, equals, url = text.partition("=")
+    if not equals:
+        raise click.UsageError(f"--crl {text}: expected FILE=URL")
+    return _pem(Path(file)), url
 
 
 def _hw_types(invocation: Invocation, supplier_name: str, models: Sequence[str]) -> dict[str, str]:
@@ -100,7 +130,7 @@ def _hw_types(invocation: Invocation, supplier_name: str, models: Sequence[str])
 def list_suppliers(invocation: Invocation) -> None:
     """List all suppliers that CA or PVA know."""
     roots = {each.supplier: each for each in invocation.ca().es_roots()}
-    recognised = {each.supplier: each for each in invocation.pva().suppliers()}
+    recognised = {each.supplier: each for each in invocation.pva_suppliers().suppliers()}
     rows = [_row(name, roots.get(name), recognised.get(name)) for name in sorted({*roots, *recognised})]
     invocation.answer(
         Answer(
@@ -118,18 +148,35 @@ def list_suppliers(invocation: Invocation) -> None:
 @out_option("Write the root's certificate (PEM) to this file.")
 @pass_invocation
 def show(invocation: Invocation, *, name: str, out: Path | None) -> None:
-    """Show a supplier's root as the CA has it, with its fingerprint and certificate."""
+    """Show a supplier: its root, who recognised it for what, its accreditation, and what of it is suspended.
+
+    The root's certificate is the CA's, or that which the PVA recognises where the CA knows none.
+    """
     root = next((each for each in invocation.ca().es_roots() if each.supplier == name), None)
-    if root is None:
+    entry = next((each for each in invocation.pva_suppliers().suppliers() if each.supplier == name), None)
+    if root is not None:
+        certificate = root.certificate
+    elif entry is not None:
+        certificate = entry.listed.root
+    else:
         raise refused(
             "no-such-supplier",
             subject=name,
-            reason="the CA knows no supplier of this name",
+            reason="neither CA nor PVA knows a supplier of this name",
             remedy="pva supplier list shows all; pva supplier open NAME opens one",
         )
-    pem = _write(root, out=out)
-    members = {**_root(root), "file": None if out is None else str(out)}
-    invocation.answer(Answer(outcome="found", members=members, pem={} if out else {"certificate": pem}))
+    pem = certificate.public_bytes(Encoding.PEM)
+    if out is not None:
+        write_file(out, pem)
+    members = {
+        **(_root(root) if root is not None else {"supplier": name}),
+        **_recognition(entry, at_ca=root),
+        "suspensions": suspension_rows(invocation, supplier=name, at_pva=entry is not None),
+        "file": None if out is None else str(out),
+    }
+    invocation.answer(
+        Answer(outcome="found", members=members, pem={} if out else {"certificate": pem.decode()})
+    )
 
 
 def _opened(root: EsRoot, *, outcome: str, out: Path | None) -> Answer:
@@ -159,12 +206,33 @@ def _root(root: EsRoot) -> dict[str, Any]:
     }
 
 
-def _recognition(entry: SupplierEntry) -> dict[str, Any]:
+def _recognition(entry: SupplierEntry | None, *, at_ca: EsRoot | None) -> dict[str, Any]:
+    """What the PVA says of a supplier: nothing but that, where it does not recognise it."""
+    at_root = None if at_ca is None else certificate_sha256(at_ca.certificate)
+    standing = _standing(at_root, None if entry is None else entry.root_sha256)
+    if entry is None:
+        return {"recognised": standing}
+    told, held = entry.listed, entry.listed.accreditation
     return {
-        "supplier": entry.supplier,
-        "sha256": entry.root_sha256,
-        "models": dict(entry.models),
-        "ocsp_url": entry.ocsp_url,
+        "recognised": standing,
+        "recognised_by": entry.recognised_by,
+        "recognised_at": entry.recognised_at,
+        "trust_list": entry.source or None,
+        "listed_until": entry.listed_until,
+        "models": [f"{name}={hw_type}" for name, hw_type in told.models.items()],
+        "tre_level_min": told.tre_level_min,
+        "accreditation": None if held is None else f"{held.scheme}, certificate {held.certificate}",
+        "accredited": None
+        if held is None
+        else f"{held.valid_from:%Y-%m-%dT%H:%M:%SZ} to {held.valid_to:%Y-%m-%dT%H:%M:%SZ}",
+        "robustness": None
+        if held is None or held.robustness is None
+        else f"declared {held.robustness.declared_at:%Y-%m-%d}, SHA-256 {held.robustness.document_sha256.hex()}",
+        "status_from": told.ocsp_url or "CRLs",
+        "crls": [
+            {"url": each.url, "state": each.state, "until": each.next_update, "fault": each.fault}
+            for each in entry.crls
+        ],
     }
 
 
@@ -175,7 +243,7 @@ def _row(name: str, root: EsRoot | None, entry: SupplierEntry | None) -> dict[st
         "supplier": name,
         "key_kept_by": None if root is None else ("CA" if root.hosted else "supplier"),
         "recognised": _standing(at_ca, at_pva),
-        "models": [] if entry is None else list(entry.models),
+        "models": [] if entry is None else list(entry.listed.models),
     }
 
 

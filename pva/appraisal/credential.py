@@ -13,6 +13,7 @@ from datetime import datetime
 from cryptography import x509
 
 from messages.challenge import RECOVERY
+from messages.trust_list import Accreditation, ListedCrl
 from pva.refusals import RefusalCode, RefusalError
 from standards.pki import oids
 from standards.pki.crl import Revocation, RevocationReason
@@ -24,16 +25,32 @@ from standards.pki.paths import validate_path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Supplier:
-    """An equipment supplier as recognised: its ES root, permitted models, and where its status is asked.
+class SuspendedPart:
+    """A supplier is suspended, or one model of it, since a time and for a reason."""
 
-    `models` is the name of a model -> the hwType (dotted OID) that Platform Credentials of its devices carry.
+    model: str | None
+    since: datetime
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Supplier:
+    """An equipment supplier as recognised: its ES root, permitted models, and where its status is asked or read.
+
+    `models` is the name of a model -> the hwType (dotted OID) that Platform Credentials of its devices carry. The rest is
+    judged by `supplier_standing`: `listed_until` is the end of the trust list that names it, None where administrators
+    recognised it by itself.
     """
 
     name: str
     root: x509.Certificate
     models: Mapping[str, str]
     ocsp_url: str
+    crls: tuple[ListedCrl, ...] = ()
+    tre_level_min: int | None = None
+    accreditation: Accreditation | None = None
+    listed_until: datetime | None = None
+    suspensions: tuple[SuspendedPart, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

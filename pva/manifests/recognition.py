@@ -14,11 +14,15 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec, mldsa, rsa
 
+from messages.trust_list import ListedCrl, TrustedSupplier
 from pva.appraisal.credential import Supplier
 from pva.appraisal.manifest_chain import check_succession
 from pva.appraisal.manifest_records import ImportedManifest
 from pva.appraisal.policy import AppraisalPolicy
+from pva.manifests.approvals import Administrator
 from pva.manifests.content import check_manifest
+from pva.manifests.proposals import Proposal, ProposalDesk, ProposalKind
+from pva.manifests.recognised import RecognisedSupplier, encode_recognition
 from pva.refusals import RefusalCode, RefusalError
 from standards.pki.errors import DecodeError, PathError, PathFault
 from standards.pki.fingerprints import decode_pem_certificates
@@ -36,11 +40,19 @@ _CODES = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RecognisedSupplier(Supplier):
-    """A supplier with who recognised it, and when."""
+class RecognitionWish:
+    """What an administrator wants recognised.
 
-    recognised_by: str
-    recognised_at: datetime
+    `models` is the name of a model -> the hwType (dotted OID) of its devices. The status of its credentials is asked at
+    `ocsp_url`, or read in `crls`: (issuing CA as PEM, URL of its CRL).
+    """
+
+    name: str
+    root_pem: bytes
+    models: Mapping[str, str]
+    ocsp_url: str = ""
+    crls: tuple[tuple[bytes, str], ...] = ()
+    tre_level_min: int | None = None
 
 
 class RecognitionStore(Protocol):
@@ -48,12 +60,6 @@ class RecognitionStore(Protocol):
 
     def suppliers(self) -> Sequence[RecognisedSupplier]:
         """Every recognised supplier."""
-
-    def save_supplier(self, supplier: RecognisedSupplier) -> None:
-        """Add a supplier, or change models and status address of one with the same root.
-
-        Raises RefusalError: the name is recognised with another root, or the root under another name.
-        """
 
     def add_manifest(self, manifest: ImportedManifest) -> None:
         """Add a manifest that `check_record` has passed against what the store holds; the same bytes change nothing.
@@ -71,24 +77,32 @@ class RecognitionDesk:
 
     store: RecognitionStore
     policy: AppraisalPolicy
+    proposals: ProposalDesk
 
-    def recognise(
-        self, *, name: str, root_pem: bytes, models: Mapping[str, str], ocsp_url: str, by: str, at: datetime
-    ) -> RecognisedSupplier:
-        """Recognise a supplier's ES root for some models; again with the same root to change models or address.
+    def recognise(self, wish: RecognitionWish, *, by: Administrator, at: datetime) -> Proposal:
+        """Propose, or approve, that a supplier's ES root be recognised for some models.
 
-        `models` is the name of a model -> the hwType (dotted OID) of its devices.
+        Again with the same root to change models or addresses. Raises RefusalError: no acceptable root, an issuing CA of
+        another root, or what `ProposalRecords.propose` refuses.
         """
-        supplier = RecognisedSupplier(
-            name=name,
-            root=_acceptable_root(root_pem, at=at),
-            models=dict(models),
-            ocsp_url=ocsp_url,
-            recognised_by=by,
-            recognised_at=at,
+        root = acceptable_root(wish.root_pem, at=at)
+        listed = TrustedSupplier(
+            name=wish.name,
+            root=root,
+            models=dict(wish.models),
+            ocsp_url=wish.ocsp_url,
+            crls=tuple(
+                ListedCrl(issuer=_issuing_ca(pem, root=root, at=at), url=url) for pem, url in wish.crls
+            ),
+            tre_level_min=wish.tre_level_min,
         )
-        self.store.save_supplier(supplier)
-        return supplier
+        return self.proposals.propose(
+            ProposalKind.RECOGNITION,
+            subject=wish.name,
+            content=encode_recognition(listed),
+            by=by,
+            at=at,
+        )
 
     def suppliers(self) -> Sequence[RecognisedSupplier]:
         """Every recognised supplier."""
@@ -192,7 +206,7 @@ def _verified(data: bytes, *, suppliers: Sequence[Supplier], at: datetime) -> Ve
         raise RefusalError(code, subject="manifest", reason=str(error)) from None
 
 
-def _acceptable_root(pem: bytes, *, at: datetime) -> x509.Certificate:
+def acceptable_root(pem: bytes, *, at: datetime) -> x509.Certificate:
     """One self-signed CA certificate in date, with a key that may anchor a supplier."""
     fault = None
     try:
@@ -217,6 +231,25 @@ def _acceptable_root(pem: bytes, *, at: datetime) -> x509.Certificate:
             reason=fault,
         )
     return root
+
+
+def _issuing_ca(pem: bytes, *, root: x509.Certificate, at: datetime) -> x509.Certificate:
+    """One CA certificate that the root signed itself, in date."""
+    fault = None
+    try:
+        certificates = decode_pem_certificates(pem)
+        certificates[0].verify_directly_issued_by(root)
+    except (DecodeError, ValueError, TypeError, InvalidSignature) as error:
+        fault = str(error) or "the ES root did not sign it"
+    else:
+        issuer = certificates[0]
+        if len(certificates) != 1 or not _is_ca(issuer):
+            fault = "expected one certificate, with basicConstraints CA and keyUsage keyCertSign"
+        elif not issuer.not_valid_before_utc <= at <= issuer.not_valid_after_utc:
+            fault = f"it is valid to {issuer.not_valid_after_utc.isoformat()}, judged at {at.isoformat()}"
+    if fault is not None:
+        raise RefusalError(RefusalCode.ROOT_UNACCEPTABLE, subject="issuing CA of a CRL", reason=fault)
+    return certificates[0]
 
 
 def _is_ca(root: x509.Certificate) -> bool:

@@ -16,6 +16,7 @@ from cryptography.x509 import ocsp
 
 from messages.errors import MessageError
 from messages.runtime_policy import verify_runtime_policy
+from messages.trust_list import TrustedSupplier
 from pva.appraisal.continuity import DeviceHistory
 from pva.appraisal.credential import PlatformCredential, Supplier
 from pva.appraisal.manifest_chain import ChainedManifest, ManifestChain
@@ -27,9 +28,10 @@ from pva.requests import RelyingParty, ValidationRequest
 from pva.results import grounds
 from pva.results.grounds import ChainOnRecord, Grounds, LinkOnRecord
 from pva.results.result import SignedResult
+from standards.pki.crl import verify_crl
 from standards.pki.errors import PkiError
 from standards.pki.ocsp import build_request
-from standards.pki.ocsp_answer import SKEW, CertStatus, verify_response
+from standards.pki.ocsp_answer import SKEW, CertStatus, StatusKind, verify_response
 from standards.rats.corim import verify_manifest
 from standards.rats.errors import RatsError
 
@@ -65,6 +67,13 @@ class Replayed:
     def suppliers(self) -> Sequence[Supplier]:
         """The one that was recognised as the credential's."""
         return (self.supplier,)
+
+    def operator_trust(
+        self, party: RelyingParty, *, supplier: str, at: datetime
+    ) -> tuple[bool, TrustedSupplier | None]:
+        """No list: it could only have refused, and there is a result."""
+        del party, supplier, at
+        return False, None
 
     def manifest_chain(self, digest: bytes) -> ManifestChain | None:
         """The chain as it stood, every link verified under the supplier's root. Raises RecheckError."""
@@ -168,7 +177,9 @@ class Replayed:
         return RuntimePolicies(by_model=places, others=tuple(digests))
 
     def status_of(self, credential: PlatformCredential, at: datetime) -> CertStatus:
-        """The answer as it came, to a question with the nonce that it repeats."""
+        """The answer as it came, to a question with the nonce that it repeats; or what the CRL says that was read."""
+        if self.supplier.crls:
+            return self._listed_status(credential, at)
         try:
             response = ocsp.load_der_ocsp_response(self.parts[grounds.STATUS])
             nonce = response.extensions.get_extension_for_class(x509.OCSPNonce).value.nonce
@@ -182,6 +193,26 @@ class Replayed:
             )
         except (PkiError, ValueError, x509.ExtensionNotFound) as error:
             raise RecheckError(grounds.STATUS, str(error)) from None
+
+    def _listed_status(self, credential: PlatformCredential, at: datetime) -> CertStatus:
+        named = next((each for each in self.supplier.crls if each.issuer == credential.issuer), None)
+        try:
+            found = verify_crl(
+                self.parts[grounds.STATUS],
+                issuer=credential.issuer,
+                at=at,
+                distribution_point=None if named is None else named.url,
+            )
+        except PkiError as error:
+            raise RecheckError(grounds.STATUS, str(error)) from None
+        revocation = found.revoked.get(credential.certificate.serial_number)
+        return CertStatus(
+            kind=StatusKind.GOOD if revocation is None else StatusKind.REVOKED,
+            revocation=revocation,
+            this_update=found.this_update,
+            next_update=found.next_update,
+            raw=found.der,
+        )
 
 
 def read(part: str, reading: Callable[[], T]) -> T:

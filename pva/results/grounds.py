@@ -8,7 +8,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Final, Self
 
@@ -16,6 +16,7 @@ from cryptography import x509
 
 from edge.dual_control import Approval
 from messages.runtime_policy import VerifiedRuntimePolicy
+from messages.trust_list import Accreditation, ListedCrl, accreditation_claims, read_accreditation
 from pva.appraisal.continuity import DeviceHistory, ImaProgress, Sighting
 from pva.appraisal.credential import Supplier
 from pva.appraisal.known import Kept
@@ -27,6 +28,7 @@ from pva.policies.facts import PolicyFacts
 from pva.policies.narrowing import PolicyInForce
 from pva.requests import RelyingParty, ValidationRequest
 from standards.pki.fingerprints import certificate_der
+from standards.rats.fields import numeric_date
 from standards.tpm2.structures import ClockInfo
 
 REQUEST, RECOGNITION, STATUS, CHAIN = "request", "recognition", "status", "chain"
@@ -153,7 +155,22 @@ def read_recognition(part: bytes) -> Supplier:
         root=x509.load_der_x509_certificate(value["root"]),
         models=dict(value["models"]),
         ocsp_url=value["ocsp_url"],
+        crls=tuple(
+            ListedCrl(issuer=x509.load_der_x509_certificate(each["issuer"]), url=each["url"])
+            for each in value.get("crls", [])
+        ),
+        tre_level_min=value.get("tre_level_min"),
+        accreditation=_accreditation(value.get("accreditation")),
+        listed_until=_time(value.get("listed_until")),
     )
+
+
+def _accreditation(value: object) -> Accreditation | None:
+    return None if value is None else read_accreditation(value, what="accreditation")
+
+
+def _time(value: int | None) -> datetime | None:
+    return None if value is None else datetime.fromtimestamp(value, tz=UTC)
 
 
 def read_chain(part: bytes) -> ChainOnRecord:
@@ -214,10 +231,27 @@ def _recognition(supplier: Supplier) -> bytes:
         "root": _hex(certificate_der(supplier.root)),
         "models": sorted(supplier.models.items()),
         "ocsp_url": supplier.ocsp_url,
+        **_accredited(supplier),
     }
     part = _encoded(value)
     _recognitions.put(supplier.name, (replace(supplier, models=dict(supplier.models)), part))
     return part
+
+
+def _accredited(supplier: Supplier) -> dict[str, Any]:
+    """What is recorded of an accredited supplier only, so that the others' grounds read as they always did."""
+    told: dict[str, Any] = {}
+    if supplier.tre_level_min is not None:
+        told["tre_level_min"] = supplier.tre_level_min
+    if supplier.accreditation is not None:
+        told["accreditation"] = accreditation_claims(supplier.accreditation)
+    if supplier.crls:
+        told["crls"] = [
+            {"issuer": _hex(certificate_der(each.issuer)), "url": each.url} for each in supplier.crls
+        ]
+    if supplier.listed_until is not None:
+        told["listed_until"] = numeric_date(supplier.listed_until)
+    return told
 
 
 def _policy(policy: AppraisalPolicy, runtime: tuple[bytes, ...], applied: bytes | None) -> bytes:

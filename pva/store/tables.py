@@ -26,6 +26,73 @@ suppliers = sa.Table(
     sa.Column("ocsp_url", sa.String(500), nullable=False),
     sa.Column("recognised_by", sa.String(200), nullable=False),
     sa.Column("recognised_at", UtcTime, nullable=False),
+    # the rest of what was said of it, as a trust list says it (messages.trust_list)
+    sa.Column("terms", sa.JSON, nullable=True),
+    # issuer of the trust list that names it, empty where administrators recognised it by itself
+    sa.Column("source", sa.String(128), nullable=False, server_default=""),
+    sa.Column("listed_until", UtcTime, nullable=True),
+    # when the newest list of its source left it out; such a supplier is recognised no more
+    sa.Column("withdrawn_at", UtcTime, nullable=True),
+)
+
+trust_lists = sa.Table(
+    "trust_lists",
+    metadata,
+    sa.Column("issuer", sa.String(128), primary_key=True),
+    sa.Column("role", sa.String(16), nullable=False),
+    sa.Column("sequence", sa.BigInteger, nullable=False),
+    sa.Column("token", sa.Text, nullable=False),
+    sa.Column("imported_by", sa.String(200), nullable=False),
+    sa.Column("imported_at", UtcTime, nullable=False),
+)
+
+supplier_suspensions = sa.Table(
+    "supplier_suspensions",
+    metadata,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("supplier", sa.String(128), sa.ForeignKey("suppliers.name"), nullable=False, index=True),
+    sa.Column("model", sa.String(128), nullable=True),
+    sa.Column("reason", sa.String(500), nullable=False),
+    sa.Column("suspended_by", sa.String(200), nullable=False),
+    sa.Column("suspended_at", UtcTime, nullable=False),
+    sa.Column("lifted_at", UtcTime, nullable=True),
+)
+
+supplier_crls = sa.Table(
+    "supplier_crls",
+    metadata,
+    # SHA-256 of the issuing CA's certificate
+    sa.Column("issuer_sha256", sa.LargeBinary(32), primary_key=True),
+    sa.Column("url", sa.String(500), nullable=False),
+    # a CRLNumber has up to 20 octets: decimal digits
+    sa.Column("number", sa.String(64), nullable=True),
+    sa.Column("der", sa.LargeBinary, nullable=True),
+    sa.Column("digest", sa.LargeBinary(32), nullable=True),
+    sa.Column("this_update", UtcTime, nullable=True),
+    sa.Column("next_update", UtcTime, nullable=True),
+    sa.Column("tried_at", UtcTime, nullable=False),
+    sa.Column("fault", sa.String(300), nullable=True),
+)
+
+proposals = sa.Table(
+    "proposals",
+    metadata,
+    sa.Column("digest", sa.LargeBinary(32), primary_key=True),
+    sa.Column("kind", sa.String(16), nullable=False),
+    sa.Column("subject", sa.String(300), nullable=False),
+    sa.Column("content", sa.Text, nullable=False),
+    sa.Column("proposed_at", UtcTime, nullable=False, index=True),
+    sa.Column("done_at", UtcTime, nullable=True),
+)
+
+proposal_approvals = sa.Table(
+    "proposal_approvals",
+    metadata,
+    sa.Column("digest", sa.LargeBinary(32), sa.ForeignKey("proposals.digest"), primary_key=True),
+    sa.Column("approver", sa.String(200), primary_key=True),
+    sa.Column("key_sha256", sa.String(64), nullable=False),
+    sa.Column("approved_at", UtcTime, nullable=False),
+    sa.UniqueConstraint("digest", "key_sha256", name="uq_proposal_approvals_digest_key"),
 )
 
 manifests = sa.Table(

@@ -32,23 +32,6 @@ class EvidenceAnswer(AnswerModel):
     status: str
 
 
-class SupplierAnswer(AnswerModel):
-    """A recognised supplier."""
-
-    supplier: str
-    root_sha256: Sha256
-    models: Annotated[dict[str, str], Field(description="name of a model -> hwType (OID) of its credentials")]
-    ocsp_url: str
-    recognised_by: str
-    recognised_at: Moment
-
-
-class SuppliersAnswer(AnswerModel):
-    """The recognised suppliers."""
-
-    suppliers: list[SupplierAnswer]
-
-
 class ManifestApprovalAnswer(AnswerModel):
     """One administrator's approval."""
 

@@ -2,20 +2,23 @@
 
 import base64
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
 from edge.operations import QueryModel
 from messages.challenge import AUDIENCE_MAX
 from messages.operator_token import TOKEN_BYTES_MAX
+from messages.trust_list import CRLS_MAX
 from pva.policies.language import POLICY_BYTES_MAX
+from standards.pki.oids import POLICY_TRE_LEVELS
 from standards.rats.fields import encode_base64url
 
 NONCE_BYTES = 32
 MODELS_MAX = 200
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f\x7f]+$")]
+Reason = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"^[^\x00-\x1f\x7f]+$")]
 DeviceId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 HwType = Annotated[str, StringConstraints(max_length=255, pattern=r"^[0-2](\.(0|[1-9][0-9]*))+$")]
@@ -85,7 +88,7 @@ class ApprovalBody(Body):
 class RetirementBody(Body):
     """An administrator withdraws a manifest, and says why."""
 
-    reason: Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"^[^\x00-\x1f\x7f]+$")]
+    reason: Reason
 
 
 class PolicyBody(Body):
@@ -139,16 +142,40 @@ class NextApprovalBody(ApprovalBody):
     manifest_digest: Digest
 
 
+class SuspensionBody(Body):
+    """An administrator suspends a supplier, or one of its models, and says why."""
+
+    supplier: Name
+    model: Name | None = None
+    reason: Reason
+
+
+class CrlBody(Body):
+    """Where the CRL of an issuing CA (PEM) lies."""
+
+    issuing_ca: Annotated[str, StringConstraints(min_length=1, max_length=16_384)]
+    url: OcspUrl
+
+
 class SupplierBody(Body):
     """An administrator recognises a supplier; `root` is one PEM certificate.
 
-    `models` is the name of a model -> the hwType (dotted OID) in Platform Credentials of its devices.
+    `models` is the name of a model -> the hwType (dotted OID) in Platform Credentials of its devices; the status of those is
+    asked at `ocsp_url`, or read in `crls`.
     """
 
     supplier: Name
     root: Annotated[str, StringConstraints(min_length=1, max_length=16_384)]
     models: Annotated[dict[Name, HwType], Field(max_length=MODELS_MAX)]
-    ocsp_url: OcspUrl
+    ocsp_url: OcspUrl | None = None
+    crls: Annotated[list[CrlBody], Field(max_length=CRLS_MAX)] = []
+    tre_level_min: Annotated[int, Field(ge=1, le=max(POLICY_TRE_LEVELS))] | None = None
+
+    @model_validator(mode="after")
+    def _has_one_source_of_status(self) -> Self:
+        if (self.ocsp_url is None) == (not self.crls):
+            raise ValueError("give ocsp_url or crls")
+        return self
 
     @field_validator("models")
     @classmethod

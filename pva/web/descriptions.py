@@ -17,7 +17,9 @@ OPERATOR_API = Api(
     """,
     path_parameters={
         **LOG_PARAMETERS,
-        "digest": PathParameter(description="SHA-256 of the manifest or policy", pattern=_SHA256),
+        "digest": PathParameter(description="SHA-256 of the manifest, policy or proposal", pattern=_SHA256),
+        "issuer": PathParameter(description="issuer of a trust list", pattern=r"^[!-~]{1,128}$"),
+        "suspension_id": PathParameter(description="id of the suspension", pattern=_SHA256),
         "request_id": PathParameter(description="id that the request was answered with", pattern=_ID),
         "result_id": PathParameter(description="`jti` of the result, or id of its validation", pattern=_ID),
         "watch_id": PathParameter(description="id of the watch", pattern=_ID),

@@ -27,7 +27,6 @@ from edge.problem_document import Problem
 from edge.process import Clock
 from edge.refused import AnonymousRefusals, register_refusals
 from pva.manifests.approvals import ManifestApprovalDesk
-from pva.manifests.recognition import RecognisedSupplier, RecognitionDesk
 from pva.policies.desk import PolicyDesk
 from pva.recheck.exporting import ExportDesk
 from pva.requests import RequestDesk, RequestProgress, ValidationWish
@@ -38,16 +37,16 @@ from pva.updates.approvals import ApprovalDesk
 from pva.updates.next_states import NextStateDesk
 from pva.updates.rollouts import RolloutDesk
 from pva.watching.watches import WatchDesk
-from pva.web.answers import AskedAnswer, SupplierAnswer, SuppliersAnswer, ValidationAnswer
-from pva.web.bodies import SupplierBody, ValidationBody
+from pva.web.answers import AskedAnswer, ValidationAnswer
+from pva.web.bodies import ValidationBody
 from pva.web.descriptions import OPERATOR_API
 from pva.web.manifests import add_manifests
 from pva.web.policies import add_policies
 from pva.web.relying_parties import add_approvals, add_signed_requests
 from pva.web.results import add_explanations, add_exports, add_results
+from pva.web.suppliers import SupplierDesks, add_supply
 from pva.web.updates import add_next_approvals, add_rollouts
 from pva.web.watches import add_watches
-from standards.pki.fingerprints import certificate_sha256
 
 
 class CallerRefusals(Protocol):
@@ -64,7 +63,7 @@ class OperatorDesks:
     requests: RequestDesk
     signed_requests: SignedRequestDesk
     approvals: ApprovalDesk
-    recognition: RecognitionDesk
+    suppliers: SupplierDesks
     watches: WatchDesk
     manifests: ManifestApprovalDesk
     rollouts: RolloutDesk
@@ -87,8 +86,8 @@ def operator_app(
 ) -> Flask:
     """Application of the operator listener; each request is judged at one time of `clock`."""
     app = Flask("pva.operator", static_folder=None)
-    _add_recognition(app, desks.recognition, clock)
-    add_manifests(app, desks.recognition, desks.manifests, clock)
+    add_supply(app, desks.suppliers, clock)
+    add_manifests(app, desks.suppliers.recognition, desks.manifests, clock)
     _add_validations(app, desks.requests, clock)
     add_signed_requests(app, desks.signed_requests, clock)
     add_approvals(app, desks.approvals, clock)
@@ -122,32 +121,6 @@ def operator_app(
     return app
 
 
-def _add_recognition(app: Flask, recognition: RecognitionDesk, clock: Clock) -> None:
-    @app.post("/v1/suppliers")
-    @require("admin")
-    @repeatable
-    @takes(SupplierBody)
-    @answers(SupplierAnswer, HTTPStatus.CREATED)
-    def recognise_supplier(body: SupplierBody) -> Told:
-        """Recognise a supplier by its root, with its models and where its status is."""
-        supplier = recognition.recognise(
-            name=body.supplier,
-            root_pem=body.root.encode(),
-            models=body.models,
-            ocsp_url=body.ocsp_url,
-            by=current_principal().name,
-            at=clock(),
-        )
-        return _supplier(supplier)
-
-    @app.get("/v1/suppliers")
-    @require("admin", "auditor", "es", "sho", "dpf")
-    @answers(SuppliersAnswer)
-    def list_suppliers() -> Told:
-        """List the recognised suppliers."""
-        return {"suppliers": [_supplier(each) for each in recognition.suppliers()]}
-
-
 def _add_validations(app: Flask, desk: RequestDesk, clock: Clock) -> None:
     @app.post("/v1/validations")
     @require("sho")
@@ -173,17 +146,6 @@ def _add_validations(app: Flask, desk: RequestDesk, clock: Clock) -> None:
     def show_validation(request_id: str) -> Told:
         """Show where a validation stands, and its signed result once there is one."""
         return _progress(desk.progress(request_id, tenant=current_principal().tenant, at=clock()))
-
-
-def _supplier(supplier: RecognisedSupplier) -> dict[str, Any]:
-    return {
-        "supplier": supplier.name,
-        "root_sha256": certificate_sha256(supplier.root),
-        "models": dict(supplier.models),
-        "ocsp_url": supplier.ocsp_url,
-        "recognised_by": supplier.recognised_by,
-        "recognised_at": _moment(supplier.recognised_at),
-    }
 
 
 def _progress(progress: RequestProgress) -> dict[str, Any]:

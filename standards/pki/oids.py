@@ -26,6 +26,7 @@ EKU_DISCOVERY: Final = ObjectIdentifier(f"{_ARC}.1.8")  # DRF
 EKU_STATE_APPROVAL: Final = ObjectIdentifier(f"{_ARC}.1.9")  # PVA: its day key for TPM policies
 EKU_RESULT_ENCRYPTION: Final = ObjectIdentifier(f"{_ARC}.1.10")  # SHO: results that are relayed
 EKU_CONNECTIVITY: Final = ObjectIdentifier(f"{_ARC}.1.11")  # CCIF: PCIDs for devices
+EKU_TRUST_LIST: Final = ObjectIdentifier(f"{_ARC}.1.12")  # whoever vouches for suppliers
 
 # 2: certificate policies, the security level of a TRE (TR 33.812, 5.2.2.5.2)
 POLICY_TRE_LEVELS: Final = {level: ObjectIdentifier(f"{_ARC}.2.{level}") for level in (1, 2, 3)}

@@ -20,6 +20,7 @@ from edge.api_description import describe
 from edge.http_protocol import PEER_CERTIFICATE
 from edge.principals import routes_of
 from pva.web.descriptions import OPERATOR_API
+from pva.web.suppliers import JOSE
 from standards.rats.corim import RIM_COSE
 from tests.applications import applications
 from tests.contract.test_pva_web import Service
@@ -42,6 +43,7 @@ Environ = dict[str, Any]
 Wsgi = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
 
 schemathesis.openapi.media_type(RIM_COSE, st.binary(min_size=1, max_size=200))
+schemathesis.openapi.media_type(JOSE, st.binary(min_size=1, max_size=200))
 load_all_checks()
 
 

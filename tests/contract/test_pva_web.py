@@ -9,14 +9,20 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from flask import Flask
 from werkzeug.test import TestResponse
 
+from edge.http_client import UnreachableError
 from edge.http_protocol import PEER_CERTIFICATE
 from edge.idempotency import SqlAnswers
 from edge.principals import PrincipalTable, routes_of
 from edge.refused import AnonymousRefusals
 from messages.approval import VAULT_REACH
 from messages.evidence import encode_evidence
-from pva.manifests.recognition import RecognitionDesk
+from pva.manifests.proposals import ProposalDesk
+from pva.manifests.supplier_crls import CrlBook
+from pva.manifests.suspensions import SuspensionDesk
+from pva.manifests.trust_lists import TrustListDesk
 from pva.refusals import REFUSALS, RefusalCode, RefusalError
+from pva.store.references import ReferenceStore
+from pva.store.supplier_crls import CrlStore
 from pva.store.tables import kept_answers
 from pva.store.updates import UpdateStore
 from pva.updates.next_states import NextStateDesk
@@ -25,6 +31,7 @@ from pva.updates.successors import ChainSuccessors
 from pva.watching.watches import WatchDesk
 from pva.web.device import device_app
 from pva.web.operator import OperatorDesks, operator_app
+from pva.web.suppliers import SupplierDesks
 from standards.pki import oids
 from standards.rats.fields import encode_base64url
 from tests.applications import own_routes
@@ -61,13 +68,23 @@ class Service:
         self.peers["nobody"] = certificates.client("nobody").public_bytes(_DER)
         table = PrincipalTable.load(folder / "principals.json", anchors=folder / "anchors.pem")
         engine = sqlite_engine(folder)
+        kept = ReferenceStore(engine, random_bytes=self.world.random_bytes)
+        proposals = ProposalDesk(records=kept, needed=2)
         updates = UpdateStore(engine, random_bytes=self.world.random_bytes)
         self.operator: Flask = operator_app(
             desks=OperatorDesks(
                 requests=self.world.desk,
                 signed_requests=self.world.signed_desk,
                 approvals=self.world.approval_desk,
-                recognition=RecognitionDesk(store=self.world.references, policy=self.world.policy),
+                suppliers=SupplierDesks(
+                    recognition=self.world.recognition,
+                    suspensions=SuspensionDesk(records=kept, proposals=proposals),
+                    trust_lists=TrustListDesk(records=kept, proposals=proposals, sources={}),
+                    proposals=self.world.proposal_desk,
+                    crls=CrlBook(
+                        records=CrlStore(engine), suppliers=self.world.recognition.suppliers, fetch=_nowhere
+                    ),
+                ),
                 explanations=self.world.explanation_desk,
                 manifests=self.world.manifest_desk,
                 policies=self.world.policy_desk,
@@ -111,6 +128,10 @@ class Service:
         return self.device.test_client().post(path, **options)
 
 
+def _nowhere(url: str) -> bytes:
+    raise UnreachableError(url, reason="nothing is fetched here")
+
+
 @pytest.fixture
 def service(tmp_path: Path) -> Service:
     return Service(tmp_path)
@@ -149,10 +170,14 @@ def test_routes_of_the_two_listeners_are_disjoint_and_declared(service: Service)
         ("GET", "/v1/manifests/<digest>", ("admin", "auditor", "es", "sho", "dpf")),
         ("GET", "/v1/policies", ("sho", "es", "auditor")),
         ("GET", "/v1/policies/<digest>", ("sho", "es", "auditor")),
+        ("GET", "/v1/proposals", ("admin", "auditor")),
         ("GET", "/v1/results/<result_id>", ("sho", "dpf", "auditor")),
         ("GET", "/v1/results/<result_id>/bundle", ("sho", "dpf", "auditor")),
         ("GET", "/v1/results/<result_id>/explanation", ("sho", "dpf", "auditor")),
         ("GET", "/v1/suppliers", ("admin", "auditor", "es", "sho", "dpf")),
+        ("GET", "/v1/suspensions", ("admin", "auditor", "es", "sho", "dpf")),
+        ("GET", "/v1/trust-lists", ("admin", "auditor", "overseer", "es", "sho", "dpf")),
+        ("GET", "/v1/trust-lists/<issuer>", ("admin", "auditor", "overseer", "es", "sho", "dpf")),
         ("GET", "/v1/updates", ("admin", "auditor", "es", "sho", "dpf")),
         ("GET", "/v1/validation-requests/<request_id>", ("sho", "dpf", "ro-relay")),
         ("GET", "/v1/validations/<request_id>", ("sho",)),
@@ -167,7 +192,12 @@ def test_routes_of_the_two_listeners_are_disjoint_and_declared(service: Service)
         ("POST", "/v1/policies/<digest>/retire", ("sho", "es")),
         ("POST", "/v1/policies/check", ("sho", "es")),
         ("POST", "/v1/policies/dry-run", ("sho", "es")),
+        ("POST", "/v1/proposals/<digest>/approvals", ("admin",)),
         ("POST", "/v1/suppliers", ("admin",)),
+        ("POST", "/v1/suspensions", ("admin",)),
+        ("POST", "/v1/suspensions/<suspension_id>/lifting", ("admin",)),
+        ("POST", "/v1/trust-list-checks", ("admin", "overseer", "sho", "dpf")),
+        ("POST", "/v1/trust-lists", ("admin", "overseer", "sho", "dpf")),
         ("POST", "/v1/update-approvals", ("sho",)),
         ("POST", "/v1/updates", ("es", "admin")),
         ("POST", "/v1/updates/<digest>/pause", ("es", "admin")),

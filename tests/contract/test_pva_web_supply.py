@@ -26,7 +26,11 @@ def test_an_admin_recognises_and_a_supplier_sends_its_manifest(service: Service)
         "models": {"m": "1.2.3"},
         "ocsp_url": "http://127.0.0.1:8102/",
     }
-    recognised = service.call("root", "POST", "/v1/suppliers", json=body)
+    proposed = service.call("root", "POST", "/v1/suppliers", json=body)
+    assert proposed.status_code == 202
+    assert len(service.call("watcher", "GET", "/v1/suppliers").get_json()["suppliers"]) == 1
+    problem(service.call("root", "POST", "/v1/suppliers", json=body), RefusalCode.APPROVER_NOT_ANOTHER)
+    recognised = service.call("second", "POST", "/v1/suppliers", json=body)
     assert recognised.status_code == 201
     listed = service.call("watcher", "GET", "/v1/suppliers").get_json()["suppliers"]
     assert [each["supplier"] for each in listed] == ["Acme", "New"]

@@ -11,7 +11,8 @@ from ca.profiles import Kind
 from ca.records import Authority
 from ca.template import Issuer, Places, Template
 from pva.appraisal.credential import Supplier, validate_credential
-from pva.manifests.recognition import RecognitionDesk
+from pva.manifests.proposals import ProposalDesk
+from pva.manifests.recognition import RecognitionDesk, RecognitionWish
 from pva.refusals import RefusalCode, RefusalError
 from standards.pki import oids
 from standards.pki.extensions import ExpectedSystemState, HardwareModuleName
@@ -23,7 +24,7 @@ from tests.fakes.ca import NOW, OCSP_URL, PUBLIC_URL, CaHouse, csr_for, supplier
 from tests.fakes.credentials import hw_type
 from tests.fakes.pki import p256
 from tests.fakes.pva_references import MemoryReferences
-from tests.fakes.pva_world import POLICY, reference_manifest
+from tests.fakes.pva_world import ADMINISTRATORS, POLICY, reference_manifest
 
 STATE = ExpectedSystemState(manifest_id="release-1", manifest_digest=bytes(32), svn=3)
 DEVICE = AttestingDevice()
@@ -76,15 +77,16 @@ def test_a_platform_credential_leads_to_the_recognised_root(house: CaHouse, line
 def test_a_hosted_root_is_recognised_and_its_manifest_signer_trusted(house: CaHouse, line: Authority) -> None:
     assert line.state
     references = MemoryReferences()
-    desk = RecognitionDesk(store=references, policy=POLICY)
-    desk.recognise(
+    desk = RecognitionDesk(
+        store=references, policy=POLICY, proposals=ProposalDesk(records=references, needed=1)
+    )
+    wish = RecognitionWish(
         name="acme",
         root_pem=es_root(house).public_bytes(Encoding.PEM),
         models={"gw-1": hw_type()},
         ocsp_url=OCSP_URL,
-        by="admin",
-        at=NOW,
     )
+    desk.recognise(wish, by=ADMINISTRATORS[0], at=NOW)
     key = p256()
     certification = house.certification
     signer = certification.certify_supplier(

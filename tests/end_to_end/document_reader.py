@@ -62,6 +62,7 @@ class Reader:
             "OCSP_URL": scene.services.ocsp_url,
             "TRE_IMAGE": scene.release().tre_image.hex(),
             "DEVICE_ID": scene.ids[DEVICE],
+            "HW_TYPE": "1.2.3",
         }
         self.altered: dict[str, Any] = {}
         self.replayed: dict[str, Any] = {}
@@ -158,6 +159,52 @@ class Reader:
 
     def _after_issuing_ca_create(self, answer: dict[str, Any]) -> None:
         self.words["PENDING_CA_ID" if answer["state"] == "pending" else "CA_ID"] = answer["ca_id"]
+
+    def _after_supplier_recognise(self, answer: dict[str, Any]) -> None:
+        assert answer["outcome"] == "waiting"
+        self.words["PROPOSAL"] = answer["digest"]
+
+    def _after_proposal_approve(self, answer: dict[str, Any]) -> None:
+        assert answer["outcome"] == "recognised"
+
+    def _before_trust_list_sign(self) -> None:
+        """The overseer learns the model's hwType; those who run PVA and CA add the overseer to their settings."""
+        [allotted] = self.run(f"issuing-ca show {self.words['CA_ID']}", exit_code=0)["hw_types"]
+        self.words["HW_TYPE"] = allotted.removeprefix("gateway-3=")
+        name = "overseer-2-list.toml"
+        (self.folder / name).write_text(Template(FILES[name]).substitute(self.words))
+        for role, settings in (("pva", "trust-lists.toml"), ("ca", "overseers.toml")):
+            place = self.scene.site.role(role)
+            shutil.copy(self.folder / "operators-root.pem", place / "overseers-root.pem")
+            with (place / f"{role}.toml").open("a") as file:
+                file.write(FILES[settings].replace("operators-root.pem", "overseers-root.pem"))
+            self.scene.services.restart(role)
+
+    def _after_trust_list_import(self, answer: dict[str, Any]) -> None:
+        assert answer["outcome"] == "imported"
+        assert SUPPLIER in json.dumps(answer["suppliers"])
+
+    def _after_trust_list_diff(self, answer: dict[str, Any]) -> None:
+        """Before the import all but root, models and address are new; what was exported says the same."""
+        told = {row["what"] for row in answer["differences"] if row["supplier"] == SUPPLIER}
+        assert told in ({"accreditation", "accredited", "robustness", "tre_level_min"}, set())
+
+    def _after_trust_list_show(self, _answer: dict[str, Any]) -> None:
+        as_imported = (self.folder / "overseer-2-as-imported.jws").read_bytes()
+        assert as_imported == (self.folder / "overseer-2.jws").read_bytes()
+
+    def _after_supplier_show(self, answer: dict[str, Any]) -> None:
+        if answer["recognised"] == "yes":
+            assert (answer["trust_list"], answer["accreditation"]) == (
+                "overseer-2",
+                "SAS, certificate SAS-2031-17",
+            )
+
+    def _after_supplier_suspend(self, answer: dict[str, Any]) -> None:
+        self.words |= {f"{row['at']}_SUSPENSION": row["id"] for row in answer["suspensions"]}
+
+    def _after_supplier_lift(self, answer: dict[str, Any]) -> None:
+        assert answer["outcome"] in ("waiting", "lifted")
 
     def _after_root_list(self, answer: dict[str, Any]) -> None:
         found = [each for each in answer["roots"] if each["kind"] == "operators-root"]

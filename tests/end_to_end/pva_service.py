@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from clients.pva import PvaDeviceClient, PvaOperatorClient
+from clients.pva_suppliers import PvaSupplierClient
 from edge.http_client import HttpClient
 from edge.keys import write_private_key
 from edge.process import system_clock
@@ -124,6 +125,10 @@ class PvaService:
     def operator(self, name: str) -> PvaOperatorClient:
         """The operator listener as somebody."""
         return PvaOperatorClient(HttpClient(self.urls["operator"], tls=self.certificates.tls(name)))
+
+    def suppliers(self, name: str) -> PvaSupplierClient:
+        """The operator listener as somebody, for what is about suppliers."""
+        return PvaSupplierClient(HttpClient(self.urls["operator"], tls=self.certificates.tls(name)))
 
     @property
     def device_http(self) -> HttpClient:

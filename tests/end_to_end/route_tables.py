@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from edge.principals import ROLES
+from tests.end_to_end.supplier_routes import SUPPLIERS
 
 Routes = dict[tuple[str, str], tuple[str, ...]]
 EVERYBODY = tuple(sorted(ROLES))
@@ -41,6 +42,7 @@ TABLES: dict[tuple[str, str], Routes] = {
         ("GET", "/v1/status-changes"): ("ocsp",),
         ("GET", "/v1/suspensions"): ("admin", "auditor", "es"),
         ("POST", "/v1/suspensions"): ("admin", "es"),
+        ("POST", "/v1/trust-lists"): ("admin", "overseer"),
         ("POST", "/v1/suspensions/<suspension_id>/lifting"): ("admin",),
         ("GET", "/v1/batch-feeds/<feed>"): ("es",),
         ("POST", "/v1/batch-feeds"): ("es",),
@@ -77,6 +79,7 @@ TABLES: dict[tuple[str, str], Routes] = {
         ("POST", "/v1/evidence"): ("device",),
     },
     ("pva", "operator"): {
+        **SUPPLIERS,
         **DESCRIPTION,
         ("GET", "/v1/manifests"): ("admin", "auditor", "dpf", "es", "sho"),
         ("GET", "/v1/manifests/<digest>"): ("admin", "auditor", "dpf", "es", "sho"),

@@ -111,9 +111,10 @@ def things_of(pva: PvaService) -> dict[str, str]:
         device, supplier="t", valid_from=now - timedelta(days=1), valid_to=now + timedelta(days=1)
     )
     root = pva.supplier.root.certificate.public_bytes(Encoding.PEM).decode()
-    pva.operator("admin").recognise_supplier(
-        supplier="t", root_pem=root, models={MODEL: hw_type()}, ocsp_url=pva.responder.url
-    )
+    for administrator in ("admin", "admin-2"):
+        pva.suppliers(administrator).recognise(
+            supplier="t", root_pem=root, models={MODEL: hw_type()}, ocsp_url=pva.responder.url
+        )
     entry = pva.operator("supplier").import_manifest(pva.sign(manifest))
     for administrator in ("admin", "admin-2"):
         pva.operator(administrator).approve_manifest(entry.digest)

@@ -48,7 +48,7 @@ def test_the_document_can_be_followed_word_for_word(
     assert standing["supplier-4"] == ("supplier", "no")
     manifest = next(answer for line, answer in answers.items() if line.startswith("manifest verify"))
     assert [event["scope"] for event in manifest["events"]].count("tre") == 1
-    decided = [answer["outcome"] for line, answer in answers.items() if " approve " in line]
+    decided = [answer["outcome"] for line, answer in answers.items() if "manifest approve " in line]
     assert decided == ["waiting", "approved"] * 2
     announced = [answer for line, answer in answers.items() if line.startswith("update ")]
     assert [(each["share_percent"], each["state"]) for each in announced] == [

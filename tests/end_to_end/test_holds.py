@@ -125,7 +125,7 @@ def until(condition: Callable[[], bool], *, within_s: float = WAIT_S) -> float:
 @pytest.fixture(scope="module")
 def field(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InTheField]:
     with running_lab(tmp_path_factory.mktemp("holds"), devices=(GOOD_DEVICE,)) as scene:
-        _shorten_answers(scene.site.role("ocsp") / "ocsp.toml")
+        shorten_answers(scene.site.role("ocsp") / "ocsp.toml")
         scene.services.restart("ocsp")
         answer = enroll(scene, GOOD_DEVICE)
         assert answer.status == 0, answer
@@ -134,7 +134,8 @@ def field(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InTheField]:
             yield InTheField(scene=scene, leaf=leaf, issuer=issuer, cache_url=far.url)
 
 
-def _shorten_answers(settings: Path) -> None:
+def shorten_answers(settings: Path) -> None:
+    """Let answers of a responder live as long as a test can wait."""
     settings.write_text(f"answer_lifetime_s = {LIFETIME_S}\n{settings.read_text()}")
 
 

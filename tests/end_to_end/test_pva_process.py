@@ -27,8 +27,11 @@ from tests.fakes.pva_world import reference_manifest
 class Site:
     """A PVA that knows one supplier and the release of its devices."""
 
-    def __init__(self, folder: Path, *, more: str = "") -> None:
-        """Start everything, with `more` settings, and enrol one device."""
+    def __init__(self, folder: Path, *, more: str = "", crl_url: str | None = None) -> None:
+        """Start everything, with `more` settings, and enrol one device.
+
+        With `crl_url` the supplier has no responder, and its CRL lies there.
+        """
         self.pva = PvaService(folder, more=more)
         self.pva.start()
         now = self.pva.now().replace(microsecond=0)
@@ -40,9 +43,15 @@ class Site:
             valid_to=now + timedelta(days=1),
         )
         root = self.pva.supplier.root.certificate.public_bytes(Encoding.PEM).decode()
-        self.pva.operator("admin").recognise_supplier(
-            supplier="t", root_pem=root, models={MODEL: hw_type()}, ocsp_url=self.pva.responder.url
-        )
+        for administrator in ("admin", "admin-2"):
+            issuing = self.pva.supplier.issuing.certificate.public_bytes(Encoding.PEM).decode()
+            self.pva.suppliers(administrator).recognise(
+                supplier="t",
+                root_pem=root,
+                models={MODEL: hw_type()},
+                ocsp_url=self.pva.responder.url,
+                crls=() if crl_url is None else ((issuing, crl_url),),
+            )
         entry = self.pva.operator("supplier").import_manifest(self.pva.sign(manifest))
         for administrator in ("admin", "admin-2"):
             self.pva.operator(administrator).approve_manifest(entry.digest)

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
+from ca.accreditations import Accreditations
 from ca.batch_feeds import BatchFeeds
 from ca.batches import Batches
 from ca.bulk_issuance import BulkIssuance
@@ -176,6 +177,7 @@ class CaHouse:
     maker: TpmMaker = field(default_factory=TpmMaker)
 
     def __post_init__(self) -> None:
+        self.overseers: dict[str, list[x509.Certificate]] = {}
         if self.database == IN_MEMORY:
             self._engine = _IDLE.pop() if _IDLE else engine_for(IN_MEMORY)
             _database(self._engine).deserialize(self.books)
@@ -276,6 +278,11 @@ class CaHouse:
     def suspensions(self) -> Suspensions:
         """The use cases around suspensions."""
         return Suspensions(store=self.store, clock=self.clock)
+
+    @property
+    def accreditations(self) -> Accreditations:
+        """The use cases around suppliers' audits, by the lists of `overseers`."""
+        return Accreditations(store=self.store, clock=self.clock, overseers=self.overseers)
 
     @property
     def rollover(self) -> Rollover:

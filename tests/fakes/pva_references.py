@@ -2,14 +2,20 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 from edge.dual_control import Approval
+from messages.trust_list import TrustedSupplier
 from pva.appraisal.known import KnownManifests
 from pva.appraisal.manifest_chain import LINE_MAX, ChainedManifest, ManifestChain
 from pva.appraisal.manifest_records import ImportedManifest, Retirement
 from pva.manifests.approvals import approved
-from pva.manifests.recognition import RecognisedSupplier, check_record, no_such_manifest
+from pva.manifests.proposals import Proposal, ProposalKind, agreed
+from pva.manifests.recognised import BY_ADMINISTRATORS, RecognisedSupplier, read_recognition, recognised
+from pva.manifests.recognition import check_record, no_such_manifest
+from pva.manifests.trust_lists import ImportedTrustList, listed_supplier
 from pva.refusals import RefusalCode, RefusalError
+from pva.requests import RelyingParty
 from standards.pki.fingerprints import certificate_der
 from standards.rats.corim import Manifest
 
@@ -20,14 +26,43 @@ class MemoryReferences:
 
     by_name: dict[str, RecognisedSupplier] = field(default_factory=dict)
     by_digest: dict[bytes, ImportedManifest] = field(default_factory=dict)
+    proposed: dict[bytes, Proposal] = field(default_factory=dict)
+    operator_lists: dict[tuple[str, str], ImportedTrustList] = field(default_factory=dict)
     known: KnownManifests = field(default_factory=KnownManifests)
 
     def suppliers(self) -> Sequence[RecognisedSupplier]:
         """See `pva.manifests.recognition.RecognitionStore`."""
         return tuple(self.by_name[name] for name in sorted(self.by_name))
 
-    def save_supplier(self, supplier: RecognisedSupplier) -> None:
-        """See `pva.manifests.recognition.RecognitionStore`."""
+    def proposals(self) -> Sequence[Proposal]:
+        """See `pva.manifests.proposals.ProposalRecords`."""
+        return tuple(self.proposed.values())
+
+    def propose(self, proposal: Proposal, approval: Approval, *, needed: int) -> Proposal:
+        """See `pva.manifests.proposals.ProposalRecords`; recognitions alone are carried out here."""
+        made = agreed(self.proposed.get(proposal.digest), proposal, approval, needed=needed)
+        if made.done_at is not None:
+            assert made.kind is ProposalKind.RECOGNITION
+            self._save(
+                recognised(
+                    read_recognition(made.content),
+                    by=approval.approver,
+                    at=made.done_at,
+                    source=BY_ADMINISTRATORS,
+                    listed_until=None,
+                )
+            )
+        self.proposed[made.digest] = made
+        return made
+
+    def operator_trust(
+        self, party: RelyingParty, *, supplier: str, at: datetime
+    ) -> tuple[bool, TrustedSupplier | None]:
+        """See `pva.validation.References`."""
+        held = self.operator_lists.get((party.role, party.tenant))
+        return held is not None, None if held is None else listed_supplier(held, name=supplier, at=at)
+
+    def _save(self, supplier: RecognisedSupplier) -> None:
         for other in self.by_name.values():
             same = (other.name == supplier.name, other.root == supplier.root)
             if any(same) and not all(same):

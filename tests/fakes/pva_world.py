@@ -7,13 +7,15 @@ from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from messages.challenge import CHALLENGE_TYPE, Challenge, read_claims
 from messages.evidence import EvidenceMessage, encode_evidence
 from pva.appraisal.credential import PlatformCredential
 from pva.appraisal.policy import AppraisalPolicy
 from pva.manifests.approvals import Administrator, ManifestApprovalDesk
-from pva.manifests.recognition import RecognisedSupplier, RecognitionDesk
+from pva.manifests.proposals import ProposalDesk
+from pva.manifests.recognition import RecognitionDesk, RecognitionWish
 from pva.policies.desk import PolicyDesk
 from pva.recheck.exporting import ExportDesk
 from pva.refusals import RefusalError
@@ -120,7 +122,9 @@ class World:
         self.approval_certificate = self.certified(self.approval_key, oids.EKU_STATE_APPROVAL)
         if isinstance(self.store, MemoryStore) and isinstance(self.references, MemoryReferences):
             self.store.manifests = self.references.signed_manifest
-        self.recognition = RecognitionDesk(store=self.references, policy=self.policy)
+        self.recognition = RecognitionDesk(
+            store=self.references, policy=self.policy, proposals=self.proposal_desk
+        )
         self.recognise(self.supplier)
         self.signed_manifest = self.sign(reference_manifest(self.device))
         self.state = self.publish(self.signed_manifest)
@@ -131,6 +135,11 @@ class World:
         for administrator in ADMINISTRATORS:
             self.manifest_desk.approve(imported.digest, by=administrator, at=at)
         return ExpectedSystemState(manifest_id=imported.id, manifest_digest=imported.digest, svn=imported.svn)
+
+    @property
+    def proposal_desk(self) -> ProposalDesk:
+        """The use case of what administrators propose to each other."""
+        return ProposalDesk(records=self.references, needed=2)
 
     @property
     def manifest_desk(self) -> ManifestApprovalDesk:
@@ -235,16 +244,14 @@ class World:
     def recognise(self, supplier: FakeSupplier, *, models: tuple[str, ...] = (MODEL,)) -> None:
         """Let the PVA recognise a supplier."""
         known = supplier.recognised(models=models)
-        self.references.save_supplier(
-            RecognisedSupplier(
-                name=known.name,
-                root=known.root,
-                models=known.models,
-                ocsp_url=known.ocsp_url,
-                recognised_by="admin",
-                recognised_at=NOW,
-            )
+        wish = RecognitionWish(
+            name=known.name,
+            root_pem=known.root.public_bytes(Encoding.PEM),
+            models=known.models,
+            ocsp_url=known.ocsp_url,
         )
+        for administrator in ADMINISTRATORS:
+            self.recognition.recognise(wish, by=administrator, at=NOW)
 
     def sign(
         self,

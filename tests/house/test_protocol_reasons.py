@@ -66,9 +66,12 @@ OF_OPERATORS_ONLY = frozenset(
         RefusalCode.MANIFEST_LINE_TOO_LONG,
         RefusalCode.MANIFEST_RETIRED,
         RefusalCode.APPROVER_NOT_ANOTHER,
+        RefusalCode.TRUST_LIST_UNTRUSTED,
+        RefusalCode.TRUST_LIST_OUT_OF_TIME,
+        RefusalCode.TRUST_LIST_ROLLED_BACK,
     }
 )
-OF_SUPPLY = ("root-", "supplier-", "manifest-", "approver-")
+OF_SUPPLY = ("root-", "supplier-", "manifest-", "approver-", "trust-list-")
 """What administrators and suppliers are refused with; docs/CLI.md shows their commands."""
 _REASON = re.compile(r"`([a-z]+(?:-[a-z]+)+)`")
 _RAISERS = frozenset({"EnrollmentRefusedError", "_refused", "_no_session", "_not_ready"})

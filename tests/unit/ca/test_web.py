@@ -61,6 +61,7 @@ ACCESS = {
     "GET /v1/status-changes": "ocsp",
     "GET /v1/suspensions": "admin auditor es",
     "POST /v1/suspensions": "admin es",
+    "POST /v1/trust-lists": "admin overseer",
     "POST /v1/suspensions/<suspension_id>/lifting": "admin",
     "POST /v1/platform-credentials/<serial>/renewal": "pva",
 }
@@ -116,6 +117,7 @@ class Desk:
                 revocation=house.revocation,
                 holds=house.holds,
                 suspensions=house.suspensions,
+                accreditations=house.accreditations,
                 lists=house.lists,
                 rollover=house.rollover,
                 est=house.est,

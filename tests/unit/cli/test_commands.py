@@ -16,6 +16,7 @@ from cli.batch_feed import is_feed
 from edge.http_client import UnreachableError
 from edge.keys import load_private_key
 from edge.problem_document import Problem
+from messages.trust_list import TrustedSupplier, supplier_claims
 from standards.pki.oids import hw_type_of_model
 from tests.fakes.pki import Authority, p256
 from tests.unit.cli.person import Person
@@ -46,6 +47,32 @@ CREDENTIAL = {
     "revoked_at": "2026-05-01T00:00:00Z",
     "version": 2,
 }
+
+
+PROPOSAL = {
+    "digest": "cd" * 32,
+    "kind": "recognition",
+    "subject": "supplier-1",
+    "approvals": [{"by": "admin", "at": "2026-05-01T00:00:00Z"}],
+    "done_at": None,
+}
+
+
+def recognised(name: str, *, root: Authority = ROOT, **changed: Any) -> dict[str, Any]:
+    """A supplier as the PVA tells of it."""
+    listed = TrustedSupplier(
+        name=name, root=root.certificate, models={"a": "1.2.3"}, ocsp_url="http://ocsp.example.net"
+    )
+    return {
+        "listed": supplier_claims(listed),
+        "source": "",
+        "listed_until": None,
+        "recognised_by": "admin, admin-2",
+        "recognised_at": "2026-05-01T00:00:00Z",
+        "suspensions": [],
+        "crls": [],
+        **changed,
+    }
 
 
 def leaves() -> dict[str, click.Command]:
@@ -83,17 +110,12 @@ def test_no_command_takes_a_secret_among_its_arguments() -> None:
 
 
 def test_suppliers_are_joined_by_name_and_another_root_stands_out(tmp_path: Path) -> None:
-    other = {
-        **ENTRY,
-        "models": {"a": "1.2.3"},
-        "root_sha256": "00" * 32,
-        "ocsp_url": "http://ocsp.example.net",
-    }
+    other = recognised("supplier-1", root=Authority.root("another root"))
     person = Person(
         folder=tmp_path,
         given={
             ("GET", "/v1/es-roots"): {"es_roots": [ES_ROOT, {**ES_ROOT, "supplier": "supplier-2"}]},
-            ("GET", "/v1/suppliers"): {"suppliers": [other, {**other, "supplier": "supplier-3"}]},
+            ("GET", "/v1/suppliers"): {"suppliers": [other, recognised("supplier-3")]},
         },
     )
     rows = {each["supplier"]: each for each in person.json("supplier", "list")["suppliers"]}
@@ -105,7 +127,7 @@ def test_suppliers_are_joined_by_name_and_another_root_stands_out(tmp_path: Path
 
 
 def test_recognition_sends_one_certificate_and_what_it_is_for(tmp_path: Path) -> None:
-    answer = {**ENTRY, "models": {}, "root_sha256": "00" * 32, "ocsp_url": "http://o.example.net"}
+    answer = PROPOSAL
     person = Person(folder=tmp_path, given={("POST", "/v1/suppliers"): answer})
     root = text_file(tmp_path, "root.pem", PEM)
     words = [
@@ -148,7 +170,7 @@ def test_the_hw_type_of_a_model_comes_from_the_ca_or_from_the_command(tmp_path: 
         "crl_url": "http://c.example.net",
         "ocsp_url": "http://o.example.net",
     }
-    answer = {**ENTRY, "models": {}, "root_sha256": "00" * 32, "ocsp_url": "http://o.example.net"}
+    answer = PROPOSAL
     given = {("GET", "/v1/issuing-cas"): {"issuing_cas": [line]}, ("POST", "/v1/suppliers"): answer}
     person = Person(folder=tmp_path, given=given)
     root = text_file(tmp_path, "root.pem", PEM)

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import mldsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
+from pva.manifests.recognition import RecognitionWish
 from pva.refusals import RefusalCode, RefusalError
 from standards.pki import oids
 from standards.rats.corim import Manifest, PlatformReference, ReferenceEvent, encode_manifest
@@ -19,7 +20,7 @@ from standards.rats.manifest import Predecessor
 from tests.fakes.attesting_device import SHA256
 from tests.fakes.credentials import FakeSupplier
 from tests.fakes.pki import EXPIRED, LEAF_USAGE, NOW, Authority, issuer_extensions
-from tests.fakes.pva_world import World, reference_manifest
+from tests.fakes.pva_world import ADMINISTRATORS, World, reference_manifest
 from tests.vectors.slow_keys import private_rsa_key
 
 NEXT = {"id": "release-2", "svn": 4}
@@ -221,9 +222,10 @@ def test_a_supplier_cannot_take_over_the_line_of_another(world: World) -> None:
 
 
 def recognise(world: World, pem: bytes, *, name: str = "New") -> Any:
-    return world.recognition.recognise(
-        name=name, root_pem=pem, models={"m": "1.2.3"}, ocsp_url="http://127.0.0.1/", by="admin", at=NOW
-    )
+    wish = RecognitionWish(name=name, root_pem=pem, models={"m": "1.2.3"}, ocsp_url="http://127.0.0.1/")
+    for administrator in ADMINISTRATORS:
+        made = world.recognition.recognise(wish, by=administrator, at=NOW)
+    return made
 
 
 def pem(certificate: x509.Certificate) -> bytes:

@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from messages.evidence import encode_evidence
+from messages.trust_list import ListedCrl
 from pva.appraisal.known import Known
 from pva.recheck.bundles import EVIDENCE, RESULT, RecheckError, decode_bundle, encode_bundle
 from pva.recheck.recheck import Rechecked, recheck
@@ -15,8 +16,10 @@ from standards.pki.crl import Revocation, RevocationReason
 from tests.fakes.attesting_device import AttestingDevice
 from tests.fakes.credentials import MODEL
 from tests.fakes.pki import NOW
-from tests.fakes.pva_world import TENANT, World, reference_manifest
+from tests.fakes.pva_world import TENANT, World, good, reference_manifest
 from tests.fakes.real_status import signed_status
+from tests.fakes.supplier_crls import HOUR, crl_of
+from tests.fakes.trust_lists import AUDIT
 from tests.unit.pva.appraisal.test_ima_incremental import DEVICE, LATER, later, made_world
 from tests.unit.pva.recheck.test_recheck import forged
 
@@ -134,3 +137,36 @@ def test_what_an_administrator_changed_is_in_the_next_bundle() -> None:
     assert b"hex" in decode_bundle(after)["chain"]
     assert before["recognition"] != decode_bundle(after)["recognition"]
     assert again(world, after).result == signed.result
+
+
+@pytest.mark.requirement("R20")
+def test_the_audit_of_a_supplier_is_judged_again_at_the_time_of_the_verdict() -> None:
+    world = World()
+    world.responder = signed_status(world.supplier)
+    held = world.references.by_name["Acme"]
+    world.references.by_name["Acme"] = replace(
+        held, accreditation=AUDIT, listed_until=NOW + timedelta(days=1)
+    )
+    signed = world.validate(world.answer())
+    bundle = bundle_of(world, signed)
+    assert again(world, bundle).result == signed.result
+    parts = decode_bundle(bundle)
+    recorded = f'"listed_until":{int((NOW + timedelta(days=1)).timestamp())}'.encode()
+    earlier = f'"listed_until":{int(NOW.timestamp())}'.encode()
+    assert recorded in parts["recognition"]
+    over = {**parts, "recognition": parts["recognition"].replace(recorded, earlier)}
+    assert fault(world, encode_bundle(over))
+
+
+@pytest.mark.requirement("R75")
+def test_a_status_out_of_a_crl_is_read_again() -> None:
+    world = World()
+    listed = ListedCrl(issuer=world.supplier.issuing.certificate, url="http://crl.example.net/1.crl")
+    world.references.by_name["Acme"] = replace(world.references.by_name["Acme"], ocsp_url="", crls=(listed,))
+    crl = crl_of(world.supplier.issuing, at=NOW)
+    world.status = replace(good(NOW), next_update=NOW + HOUR, raw=crl)
+    signed = world.validate(world.answer())
+    bundle = bundle_of(world, signed)
+    assert again(world, bundle).result == signed.result
+    other = crl_of(world.supplier.root.subordinate("another"), at=NOW)
+    assert fault(world, encode_bundle({**decode_bundle(bundle), "status": other}))

@@ -1,0 +1,121 @@
+"""What administrators propose to each other, in the PVA's store.
+
+Rule: the approval that makes a proposal enough, and the effect of the proposal, are one transaction; what keeps the effect
+from being carried out keeps the approval from being recorded.
+"""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from edge.database import transaction
+from edge.dual_control import Approval
+from edge.ledger import SALT_BYTES
+from edge.serialization import repeated
+from pva.manifests.proposals import Proposal, ProposalKind, agreed
+from pva.store import tables
+from pva.store.manifests import ManifestStore
+
+SHOWN_MAX = 200
+
+
+class ProposalStore(ManifestStore):
+    """Satisfies `pva.manifests.proposals.ProposalRecords`; what a proposal does is for who inherits it."""
+
+    def proposals(self) -> Sequence[Proposal]:
+        """Every proposal, newest first, the last `SHOWN_MAX`."""
+        table = tables.proposals
+        query = sa.select(table).order_by(table.c.proposed_at.desc(), table.c.digest).limit(SHOWN_MAX)
+        with transaction(self._engine, write=False) as connection:
+            rows = connection.execute(query).mappings().all()
+            return tuple(_proposal(connection, row) for row in rows)
+
+    @repeated
+    def propose(self, proposal: Proposal, approval: Approval, *, needed: int) -> Proposal:
+        """See `pva.manifests.proposals.ProposalRecords`."""
+        table = tables.proposals
+        with transaction(self._engine) as connection:
+            row = (
+                connection.execute(sa.select(table).where(table.c.digest == proposal.digest))
+                .mappings()
+                .one_or_none()
+            )
+            held = None if row is None else _proposal(connection, row)
+            made = agreed(held, proposal, approval, needed=needed)
+            _save(connection, made, is_new=row is None)
+            if made.done_at is not None:
+                by = ", ".join(each.approver for each in made.approvals)
+                self.carry_out(connection, made, by=by, at=made.done_at)
+            self.audit(
+                connection,
+                "proposal-approved",
+                subject=f"{made.kind.value} of {made.subject}",
+                record={
+                    "digest": made.digest.hex(),
+                    "by": approval.approver,
+                    "key_sha256": approval.key_sha256,
+                    "approvals": len(made.approvals),
+                    "needed": needed,
+                },
+                at=approval.approved_at,
+            )
+        return made
+
+    @abstractmethod
+    def carry_out(self, connection: sa.Connection, proposal: Proposal, *, by: str, at: datetime) -> None:
+        """Do what a proposal says, in this transaction. Raises RefusalError."""
+
+    def audit(
+        self, connection: sa.Connection, kind: str, *, subject: str, record: dict[str, object], at: datetime
+    ) -> None:
+        """Add one leaf to the ledger."""
+        salt = self._random_bytes(SALT_BYTES)
+        tables.ledger.append(connection, kind=kind, subject=subject, record=record, at=at, salt=salt)
+
+
+def _save(connection: sa.Connection, made: Proposal, *, is_new: bool) -> None:
+    table, given = tables.proposals, tables.proposal_approvals
+    values = {
+        "kind": made.kind.value,
+        "subject": made.subject,
+        "content": made.content,
+        "proposed_at": made.proposed_at,
+        "done_at": made.done_at,
+    }
+    if is_new:
+        connection.execute(sa.insert(table).values(digest=made.digest, **values))
+    else:
+        connection.execute(sa.update(table).where(table.c.digest == made.digest).values(**values))
+        connection.execute(sa.delete(given).where(given.c.digest == made.digest))
+    connection.execute(
+        sa.insert(given),
+        [
+            {
+                "digest": made.digest,
+                "approver": each.approver,
+                "key_sha256": each.key_sha256,
+                "approved_at": each.approved_at,
+            }
+            for each in made.approvals
+        ],
+    )
+
+
+def _proposal(connection: sa.Connection, row: sa.RowMapping) -> Proposal:
+    given = tables.proposal_approvals
+    query = sa.select(given).where(given.c.digest == row["digest"]).order_by(given.c.approved_at)
+    return Proposal(
+        kind=ProposalKind(row["kind"]),
+        subject=row["subject"],
+        content=row["content"],
+        proposed_at=row["proposed_at"],
+        approvals=tuple(
+            Approval(
+                approver=each["approver"], key_sha256=each["key_sha256"], approved_at=each["approved_at"]
+            )
+            for each in connection.execute(query).mappings()
+        ),
+        done_at=row["done_at"],
+    )
