@@ -10,12 +10,14 @@ from flask import Flask
 from werkzeug.test import TestResponse
 
 from edge.http_protocol import PEER_CERTIFICATE
+from edge.idempotency import SqlAnswers
 from edge.principals import PrincipalTable, routes_of
 from edge.refused import AnonymousRefusals
 from messages.approval import VAULT_REACH
 from messages.evidence import encode_evidence
 from pva.manifests.recognition import RecognitionDesk
 from pva.refusals import REFUSALS, RefusalCode, RefusalError
+from pva.store.tables import kept_answers
 from pva.store.updates import UpdateStore
 from pva.updates.next_states import NextStateDesk
 from pva.updates.rollouts import RolloutDesk
@@ -80,6 +82,7 @@ class Service:
                     watches_max=2,
                 ),
                 rollouts=RolloutDesk(records=updates),
+                answers=SqlAnswers(engine, kept_answers),
                 next_states=NextStateDesk(
                     records=updates,
                     successors=ChainSuccessors(chain_of=self.world.references.manifest_chain),
