@@ -8,9 +8,10 @@ signed while the key before is anywhere. A compartment whose last MID went is gi
 import hmac
 from dataclasses import dataclass, replace
 
+from edge.process import logger
 from m2me_agent.tre.anchors import Anchors
 from m2me_agent.tre.enrollment import identity, key_access
-from m2me_agent.tre.errors import InstructionError, KeyGoneError, MidError
+from m2me_agent.tre.errors import InstructionError, KeyGoneError, MidError, TreError
 from m2me_agent.tre.exchanges import ExchangeGuard
 from m2me_agent.tre.lifecycle import MidEvent, MidState, after
 from m2me_agent.tre.nonces import OpenNonces
@@ -97,10 +98,21 @@ class Erasures:
         return proof
 
     def finish(self) -> None:
-        """At start: give back what an erasure emptied and a cut has left. Raises as `key_access`, TpmDeviceError, StateError."""
-        access = key_access(self.state, self.device)
-        with self.device.unlock(access) as keys:
-            self._give_back(access, keys)
+        """At start: give back what an erasure emptied and a cut has left.
+
+        What keeps it back is logged, never raised: the next start tries again.
+        """
+        try:
+            access = key_access(self.state, self.device)
+            with self.device.unlock(access) as keys:
+                self._give_back(access, keys)
+        except TreError as error:
+            logger("tre").warning(
+                "compartment not given back",
+                refused=error.code,
+                subject=error.subject,
+                reason=error.reason,
+            )
 
     def _bury(self, run: Erasing, opened: OpenCompartment, keys: UnlockedKeys) -> Tombstone:
         """Steps 4 to 6: the MID is gone afterwards."""

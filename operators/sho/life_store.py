@@ -72,7 +72,7 @@ class Lives(DeviceStates):
                 "state": told.state,
                 "reason": told.state_reason,
                 "sequence": told.sequence,
-                "instructed": int(told.instruction is not None or not told.is_done),
+                "instructed": int(told.is_instructed),
             }
             self.audit(connection, "mid-told", order_id, record, at=at)
             return True

@@ -8,7 +8,8 @@ report alone. The AuC closes for good with a verified erase proof, and at once w
     2 with nothing in hand: a signed question, whose nonce is good for one report
     3 a report: by this AK, for that nonce, in the state of this order's result; its journal has not gone back
     4 what is wanted and is not so yet: an instruction for the nonce in the report
-    5 an erase proof: by this AK, for the nonce of the instruction, about this MID; AuC and order end with it
+    5 an erase proof: by this AK, for the nonce of the instruction, about this MID; AuC and order end with it, or with a
+      report that says ERASED where no instruction waits for its proof
 """
 
 import hmac
@@ -121,6 +122,7 @@ class Told:
     state_reason: str
     sequence: int
     is_done: bool
+    is_instructed: bool = False
     instruction: str | None = None
     proof_nonce: bytes | None = None
 
@@ -208,7 +210,7 @@ class LifeDesk:
         if kind == ERASURE:
             return self._erased(order, said, encoded=statement, at=at)  # 5
         if kind == REGISTRY:
-            return self._answer(order, said, at=at)  # 3, 4
+            return self._answer(order, said, encoded=statement, at=at)  # 3, 4
         raise RefusalError(
             RefusalCode.RECEIPT_MISMATCH,
             subject="statement",
@@ -221,7 +223,7 @@ class LifeDesk:
         query = RegistryQuery(sho=self.signer.issuer, device_id=bound(order).device_id, nonce=nonce)
         return Step(kind=StepKind.REPORT, token=self.signer.sign(query.claims(), typ=QUERY_KIND.typ))
 
-    def _answer(self, order: OrderRecord, said: SignedStatement, *, at: datetime) -> Step:
+    def _answer(self, order: OrderRecord, said: SignedStatement, *, encoded: bytes, at: datetime) -> Step:
         life, binding = self.store.life(order.id), bound(order)
         if life.query_nonce is None:
             raise RefusalError(
@@ -238,6 +240,9 @@ class LifeDesk:
                 reason="another report came meanwhile",
                 retry_after_s=1,
             )
+        if entry.state == WANTED[ERASE] and step.kind is StepKind.DONE:
+            # nothing waits for a proof any more; what the TRE says of its tombstone is signed too
+            self.store.erased(order.id, encoded, informed=ENDED, at=at)
         return step
 
     def _wanted(
@@ -279,6 +284,7 @@ class LifeDesk:
             state_reason=told.state_reason,
             sequence=told.sequence,
             is_done=False,
+            is_instructed=True,
             instruction=kept,
             proof_nonce=proof_nonce,
         )

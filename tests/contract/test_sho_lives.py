@@ -216,6 +216,18 @@ def test_a_proof_of_something_else_ends_nothing(
     assert is_served(voice)
 
 
+@pytest.mark.requirement("R59")
+def test_a_mid_that_went_while_its_operator_thought_better_of_it_is_gone(voice: TreVoice) -> None:
+    want(voice, ERASE)
+    voice.ask(voice.report(voice.ask()))
+    want(voice, DEACTIVATE)
+    voice.ask(voice.report(voice.ask()))  # the answer to the erasing instruction is on its way
+    gone = voice.entry(state="ERASED", reason="owner")
+    assert voice.ask(voice.report(voice.ask(), entry=gone)).kind is StepKind.DONE
+    assert voice.world.state(voice.order.id) is OrderState.ERASED
+    assert not is_served(voice)
+
+
 @pytest.mark.negative
 def test_a_proof_that_nobody_asked_for_ends_nothing(voice: TreVoice) -> None:
     want(voice, ERASE)

@@ -224,6 +224,22 @@ def was_killed(world: World, token: str, *, blows_at: int, after: bool) -> bool:
     return False
 
 
+@pytest.mark.requirement("R38")
+@pytest.mark.negative
+def test_a_file_of_graves_that_is_none_keeps_nothing_from_starting(world: World) -> None:
+    token = token_of(world)
+    fuse = Fuse(1, after=False, error=KilledError())
+    fuse.wrap(world.tpm, ("quote",))
+    with pytest.raises(KilledError):
+        world.erase(token)
+    Fuse.remove(world.tpm, ("quote",))
+    world.storage.records["graves"] = b"torn"
+    world.restart()
+    assert mids(world) == []
+    world.storage.remove("graves")
+    assert world.erase(token).mid_id == "mid-1"
+
+
 def test_graves_are_bounded(world: World) -> None:
     world.erase(token_of(world))
     (first,) = Graves(world.storage).all()
