@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.end_to_end.dashboard_browser import NARROW, ROOT, Screen, ServedDashboard, served_dashboard
 
@@ -98,7 +99,7 @@ def test_the_chart_is_drawn_from_the_table(dashboard: ServedDashboard) -> None:
         assert screen.page.get_attribute(".uplot", "role") == "img"
         screen.page.get_by_label("a day", exact=True).check()
         screen.page.wait_for_url("**/?span=day")
-        screen.page.wait_for_function("document.querySelectorAll('#counts tbody tr').length === 24")
+        expect(screen.page.locator("#counts tbody tr")).to_have_count(24)
         assert screen.page.locator("#list-status").inner_text().endswith("in the last day.")
         screen.page.wait_for_selector("#chart canvas")
         assert screen.complaints == []
@@ -110,12 +111,12 @@ def test_the_list_is_filtered_in_place_and_its_address_says_so(dashboard: Served
         screen.page.evaluate("document.body.dataset.same = 'page'")
         assert screen.page.get_attribute("#list-status", "role") == "status"
         screen.page.get_by_label("Outcome").select_option("contraindicated")
-        screen.page.wait_for_function("document.querySelectorAll('#list tbody tr').length === 2")
+        expect(screen.page.locator("#list tbody tr")).to_have_count(2)
         assert "2 devices shown, contraindicated alone." in screen.page.locator("#list-status").inner_text()
         assert "outcome=contraindicated" in screen.page.url
         assert screen.page.evaluate("document.body.dataset.same") == "page"
         screen.page.go_back()
-        screen.page.wait_for_function("document.querySelectorAll('#list tbody tr').length === 14")
+        expect(screen.page.locator("#list tbody tr")).to_have_count(14)
         kept = screen.page.evaluate("Object.keys(localStorage).concat(Object.keys(sessionStorage))")
         assert kept == ["htmx-current-path-for-history"]  # an address, for as long as the tab; no page
         assert screen.complaints == []
