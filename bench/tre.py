@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -32,6 +32,7 @@ STARTS = 5
 INSTALL_COMMANDS, START_COMMANDS = 13, 9
 START_S, MEMORY_MIB, OWN_SHARE = 0.5, 120.0, 0.2
 KIB = 1024
+LOOK_S = 0.01
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,20 +195,21 @@ def _memory(device: TreProcess) -> Row:
         device.enroll()
         device.attest(device.token())
         assert device.process is not None  # noqa: S101 - started above
-        tre_kib = _resident_kib(device.process.pid)
+        tre_kib = _status_kib(device.process.pid, "VmRSS")
     finally:
         device.stop()
+    agent_kib = _agent_kib(device)
     return Row(
-        name="resident memory of TRE and agent",
-        measured=(tre_kib + _agent_kib(device)) / KIB,
+        name=f"resident memory of TRE ({tre_kib // KIB}) and agent ({agent_kib // KIB})",
+        measured=(tre_kib + agent_kib) / KIB,
         target=MEMORY_MIB,
         unit="MiB",
     )
 
 
-def _resident_kib(pid: int) -> int:
+def _status_kib(pid: int, name: str) -> int:
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:"))
+    return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:"))
 
 
 def _agent_kib(device: TreProcess) -> int:
@@ -224,9 +226,12 @@ def _agent_kib(device: TreProcess) -> int:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    _, _, usage = os.wait4(agent.pid, 0)
-    agent.returncode = 0
-    return usage.ru_maxrss
+    most = 0
+    while agent.poll() is None:  # rusage would tell of this process, too: what a child was before exec
+        with suppress(OSError, StopIteration):
+            most = max(most, _status_kib(agent.pid, "VmHWM"))
+        time.sleep(LOOK_S)
+    return most
 
 
 def table(rows: Sequence[Row]) -> str:

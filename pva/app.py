@@ -18,6 +18,7 @@ from edge.client_revocation import client_table
 from edge.database import engine_for, migrate
 from edge.database_faults import DatabaseError
 from edge.http_server import Listener, ListenerError, serve
+from edge.idempotency import SqlAnswers
 from edge.keys import KeyFileError
 from edge.management import Management, open_management
 from edge.periodic import Periodic
@@ -61,7 +62,7 @@ from pva.store.references import ReferenceStore
 from pva.store.renewals import RenewalStore
 from pva.store.results import ResultStore, delete_what_is_due
 from pva.store.status_asks import StatusAskOutbox
-from pva.store.tables import ledger
+from pva.store.tables import kept_answers, ledger
 from pva.store.updates import UpdateStore
 from pva.updates.approvals import ApprovalDesk, DayKey
 from pva.updates.rollouts import RolloutDesk
@@ -129,8 +130,7 @@ def build_service(settings: PvaSettings) -> PvaService:
     """Build everything that the settings describe; serves nothing yet."""
     engine = engine_for(settings.database)
     migrate(engine, MIGRATIONS)
-    store = open_store(settings, engine)
-    records = ResultStore(engine, random_bytes=system_random)
+    store, records = open_store(settings, engine), ResultStore(engine, random_bytes=system_random)
     policies = PolicyStore(engine, random_bytes=system_random)
     references = ReferenceStore(engine, random_bytes=system_random)
     anchors = decode_pem_certificates(settings.operators_root.read_bytes())
@@ -170,9 +170,7 @@ def build_service(settings: PvaSettings) -> PvaService:
     desks = OperatorDesks(
         requests=requests,
         signed_requests=SignedRequestDesk(requests=requests, anchors=anchors, issuer=settings.issuer),
-        approvals=ApprovalDesk(
-            records=ApprovalStore(engine, random_bytes=system_random), day_key=day_key, anchors=anchors
-        ),
+        approvals=_approvals(engine, day_key=day_key, anchors=anchors),
         recognition=RecognitionDesk(store=references, policy=policy),
         log=log,
         watches=watching.desk,
@@ -183,6 +181,7 @@ def build_service(settings: PvaSettings) -> PvaService:
         results=open_reissues(records, anchors, signing=keys["result_key"]),
         rollouts=RolloutDesk(records=updates),
         next_states=open_next_states(updates, references, day_key=day_key),
+        answers=SqlAnswers(engine, kept_answers),
     )
     return PvaService(
         listeners=_listeners(settings, desks=desks, verifier=verifier, callers=store)
@@ -202,6 +201,11 @@ def build_service(settings: PvaSettings) -> PvaService:
 def _told(settings: PvaSettings) -> tuple[Management, VerdictCounts]:
     management = open_management(settings, migrations=MIGRATIONS, clock=system_clock)
     return management, VerdictCounts(management.metrics.registry)
+
+
+def _approvals(engine: sa.Engine, *, day_key: DayKey, anchors: Sequence[x509.Certificate]) -> ApprovalDesk:
+    records = ApprovalStore(engine, random_bytes=system_random)
+    return ApprovalDesk(records=records, day_key=day_key, anchors=anchors)
 
 
 def _retention(records: ResultStore) -> Periodic:
