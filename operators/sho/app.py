@@ -228,10 +228,9 @@ def _provisioning(parts: Parts, validation: Validation) -> Provisioning:
     )
 
 
-def _listeners(parts: Parts, registrar: Registrar, validation: Validation) -> tuple[Listener, ...]:
-    settings, anonymous = parts.settings, AnonymousRefusals()
-    subscribers, operator = settings.subscribers, settings.operator
-    desks = Desks(
+def _desks(parts: Parts, registrar: Registrar, validation: Validation) -> Desks:
+    settings, subscribers = parts.settings, parts.settings.subscribers
+    return Desks(
         registrar=registrar,
         validation=validation,
         states=StateDesk(
@@ -271,6 +270,11 @@ def _listeners(parts: Parts, registrar: Registrar, validation: Validation) -> tu
         ),
         log=parts.log,
     )
+
+
+def _listeners(parts: Parts, registrar: Registrar, validation: Validation) -> tuple[Listener, ...]:
+    settings, anonymous = parts.settings, AnonymousRefusals()
+    operator, desks = settings.operator, _desks(parts, registrar, validation)
     clients = client_table(operator, clock=system_clock)
     public = public_app(registrar, clock=system_clock, random_bytes=system_random, anonymous=anonymous)
     limit_addresses(public, Rate(per_s=settings.public.orders_per_s, burst=settings.public.orders_burst))
