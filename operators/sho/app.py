@@ -271,8 +271,7 @@ def _desks(parts: Parts, registrar: Registrar, validation: Validation) -> Desks:
 
 def _listeners(parts: Parts, registrar: Registrar, validation: Validation) -> tuple[Listener, ...]:
     settings, anonymous = parts.settings, AnonymousRefusals()
-    operator = settings.operator
-    desks = _desks(parts, registrar, validation)
+    operator, desks = settings.operator, _desks(parts, registrar, validation)
     clients = client_table(operator, clock=system_clock)
     public = public_app(registrar, clock=system_clock, random_bytes=system_random, anonymous=anonymous)
     limit_addresses(public, Rate(per_s=settings.public.orders_per_s, burst=settings.public.orders_burst))
