@@ -5,6 +5,7 @@ below are what `profiles` refers to. RFC 5480 (P-256, P-384), RFC 4055 (RSA), RF
 (ML-DSA-65 in certificates and CRLs).
 """
 
+from collections.abc import Callable
 from enum import StrEnum
 from functools import cache
 from typing import TypeGuard, assert_never, get_args
@@ -123,9 +124,16 @@ def signature_digest(key: CaPrivateKey) -> hashes.SHA256 | hashes.SHA384 | None:
 
 def sign(key: CaPrivateKey, message: bytes) -> bytes:
     """The signature that X.509 carries for a CA key of this kind: what the builders make, for encoded bytes."""
+    return signer(key)(message)
+
+
+def signer(key: CaPrivateKey) -> Callable[[bytes], bytes]:
+    """`sign` for many messages under one key, which is looked at once."""
     if isinstance(key, mldsa.MLDSA65PrivateKey):
-        return key.sign(message)
+        return key.sign
     digest = signature_digest(key) or hashes.SHA256()
     if isinstance(key, ec.EllipticCurvePrivateKey):
-        return key.sign(message, ec.ECDSA(digest))
-    return key.sign(message, padding.PKCS1v15(), digest)
+        curve_key, scheme = key, ec.ECDSA(digest)
+        return lambda message: curve_key.sign(message, scheme)
+    rsa_key, padded = key, padding.PKCS1v15()
+    return lambda message: rsa_key.sign(message, padded, digest)

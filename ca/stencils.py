@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from ca.errors import ProfileError
 from ca.issuance import SERIAL_BYTES, new_serial, rehearse
-from ca.key_algorithms import sign
+from ca.key_algorithms import signer
 from ca.template import Issuer, Template
 from edge.process import RandomBytes
 from standards.pki.extensions import HardwareModuleName
@@ -71,7 +71,7 @@ class Stencil:
         self, template: Template, *, issuer: Issuer, at: datetime, random_bytes: RandomBytes
     ) -> None:
         """Examine what `template` gives but for key and device, which are replaced. Raises ProfileError."""
-        self._issuer = issuer
+        self._sign = signer(issuer.key)
         first, second = (_throw_away(random_bytes) for _ in range(2))
         rehearsals = [_rehearsed(template, each, issuer=issuer, at=at) for each in (first, second)]
         tbs = rehearsals[0].tbs_certificate_bytes
@@ -85,7 +85,7 @@ class Stencil:
         """The signed certificate, DER. Raises ProfileError before the CA's key is touched, or for what it made."""
         _check(filling)
         tbs = self._tbs(filling)
-        signature = sign(self._issuer.key, tbs)
+        signature = self._sign(tbs)
         content = tbs + self._algorithm + _tagged(_BIT_STRING, b"\x00" + signature)
         der = _tagged(_SEQUENCE, content)
         made = x509.load_der_x509_certificate(der)

@@ -79,6 +79,14 @@ class AuthorizationState:
     refusals: tuple[GateRefusal, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MidStep:
+    """What the TRE is to be asked next: `step` is "report", "instruct", "erase" or "done"; the token for it."""
+
+    step: str
+    token: str | None
+
+
 class DpfDeviceClient:
     """The device listener."""
 
@@ -130,6 +138,17 @@ class DpfDeviceClient:
         }
         answer = _fields(self._http.post_json("/v1/update-approvals", body), "update approvals")
         return answer.text("approvals", size_max=_TOKEN_MAX)
+
+    def mid_step(self, *, device_id: str, order_digest: bytes, statement: bytes | None) -> MidStep:
+        """What the TRE is to be asked next for the owner of a MID, after what it has said, if anything."""
+        body = {"device_id": device_id, "order_digest": order_digest.hex()}
+        if statement is not None:
+            body["statement"] = encode_base64url(statement)
+        answer = _fields(self._http.post_json("/v1/mid-steps", body), "step")
+        return MidStep(
+            step=answer.text("step", size_max=16),
+            token=answer.text("token", size_max=_TOKEN_MAX) if "token" in answer else None,
+        )
 
 
 class DpfOperatorClient:

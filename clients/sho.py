@@ -61,6 +61,24 @@ class ReceiptAnswer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MidStep:
+    """What the TRE is to be asked next: `step` is "report", "instruct", "erase" or "done"; the token for it."""
+
+    step: str
+    token: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MidLife:
+    """What the operator has on record about a MID: what it wants, and what the TRE has said last."""
+
+    wish: str | None
+    state: str | None
+    reason: str | None
+    sequence: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Vector:
     """One authentication vector; only RAND and AUTN may be shown."""
 
@@ -173,6 +191,27 @@ class ShoOperatorClient:
         answer = _fields(self._http.post_json("/v1/update-approvals", body), "update approvals")
         return answer.text("approvals", size_max=_TOKEN_MAX)
 
+    def mid_step(self, order_digest: bytes, statement: bytes | None) -> MidStep:
+        """What the device of an order is to do next, after what its TRE has said, if anything (dpf)."""
+        body = {"order_digest": order_digest.hex()}
+        if statement is not None:
+            body["statement"] = encode_base64url(statement)
+        fields = _fields(self._http.post_json("/v1/mid-steps", body), "step")
+        return MidStep(
+            step=fields.text("step", size_max=16),
+            token=fields.text("token", size_max=_TOKEN_MAX) if "token" in fields else None,
+        )
+
+    def want(self, order_id: str, action: str, *, reason: str | None = None) -> MidLife:
+        """Want something of the MID of an order: its device hears of it when it asks next (admin)."""
+        body = {"action": action} | ({} if reason is None else {"reason": reason})
+        return _life(self._http.post_json(f"/v1/orders/{quote(order_id, safe='')}/mid", body))
+
+    def mid(self, order_id: str) -> MidLife:
+        """What is on record about the MID of an order (admin)."""
+        response = self._http.get(f"/v1/orders/{quote(order_id, safe='')}/mid", accept=_JSON)
+        return _life(_decoded(response.body))
+
     def authentication_vectors(
         self, imsi: str, *, serving_network: str, resynchronisation: tuple[bytes, bytes] | None = None
     ) -> VectorBatch:
@@ -185,6 +224,15 @@ class ShoOperatorClient:
             rand, auts = resynchronisation
             body["resynchronisation"] = {"rand": rand.hex(), "auts": auts.hex()}
         return _batch(self._http.post_json("/v1/authentication-vectors", body))
+
+
+def _life(value: object) -> MidLife:
+    fields = _fields(value, "MID")
+    told = {
+        name: fields.text(name, size_max=64) if name in fields else None
+        for name in ("wish", "state", "reason")
+    }
+    return MidLife(**told, sequence=fields.integer("sequence"))
 
 
 def _batch(value: object) -> VectorBatch:

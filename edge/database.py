@@ -93,7 +93,7 @@ def _postgresql(url: sa.URL) -> sa.Engine:
         _check_passfile(Path(passfile))
     waiting = {name: value for name, value in _WAITING.items() if name not in url.query}
     try:
-        return sa.create_engine(
+        engine = sa.create_engine(
             url,
             connect_args=waiting,
             pool_pre_ping=True,
@@ -108,6 +108,8 @@ def _postgresql(url: sa.URL) -> sa.Engine:
             "PostgreSQL needs the extra `postgres`: pip install 'open-pva[postgres]', "
             f"or name a SQLite file as the database ({error})"
         ) from None
+    sa.event.listen(engine, "connect", _prepare_postgresql)
+    return engine
 
 
 def _check_passfile(path: Path) -> None:
@@ -133,6 +135,13 @@ def _prepare_sqlite(connection: DBAPIConnection, _entry: ConnectionPoolEntry) ->
     ):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _prepare_postgresql(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
+    # arrays travel as they are: as text, each of their values would be searched for what has to be quoted
+    from psycopg.types.array import ListBinaryDumper  # noqa: PLC0415  # of the extra `postgres`
+
+    connection.adapters.register_dumper(list, ListBinaryDumper)
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:

@@ -12,11 +12,13 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
 
 from edge.database import UtcTime
+from edge.many_rows import insert_all
 
 LEAF_LABEL = b"pva/leaf/1\x00"
 SALT_BYTES = 32
@@ -52,15 +54,19 @@ def encode_record(*, kind: str, subject: str, record: Mapping[str, Any], at: dat
 
     `at` must be aware; it is written in UTC to the microsecond. Raises LedgerError.
     """
-    if at.tzinfo is None:
-        raise LedgerError("the time of a ledger record must be aware")
-    moment = at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-    whole = {"at": moment, "kind": kind, "record": record, "subject": subject}
+    whole = {"at": _moment(at), "kind": kind, "record": record, "subject": subject}
     _refuse_ambiguous(whole)
     data = _ENCODER.encode(whole).encode()
     if len(data) > RECORD_BYTES_MAX:
         raise LedgerError(f"a ledger record has at most {RECORD_BYTES_MAX} bytes, got {len(data)}")
     return data
+
+
+@lru_cache(maxsize=64)
+def _moment(at: datetime) -> str:
+    if at.tzinfo is None:
+        raise LedgerError("the time of a ledger record must be aware")
+    return at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def leaf_hash(*, salt: bytes, record: bytes) -> bytes:
@@ -138,7 +144,7 @@ class LedgerTable:
             digest = leaf_hash(salt=salt, record=data)
             digests.append(digest)
             rows.append({"kind": kind, "subject": subject, "leaf_hash": digest, "record": data, "salt": salt})
-        connection.execute(sa.insert(self.table), rows)
+        insert_all(connection, self.table, rows)
         return digests
 
     def entries(self, connection: sa.Connection, *, after: int = 0, limit: int = 1000) -> list[LedgerEntry]:

@@ -18,7 +18,9 @@ from rich.console import Console
 from edge.http_client import HttpError, UnreachableError
 from lab.demo import open_scene, play_demo, say_conditions
 from lab.fourteen_steps import open_network
+from lab.hostile_agent_demo import play_hostile_agent
 from lab.identities import AT_THE_DASHBOARD
+from lab.life_demo import play_life_demo
 from lab.nodes import MissingToolError
 from lab.processes import ProcessError
 from lab.scene import Scene
@@ -33,6 +35,7 @@ from lab.story import (
 )
 from lab.tpms import TpmMakerError
 from lab.update_demo import play_update_demo
+from m2me_agent.agent.errors import AgentError
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 STATE = Path(".pva") / "lab"
@@ -46,9 +49,15 @@ FAILURES = (
     MissingToolError,
     HttpError,
     UnreachableError,
+    AgentError,
 )
 
-DEMOS = {"update": play_update_demo, "service": play_service_demo}
+DEMOS = {
+    "hostile-agent": play_hostile_agent,
+    "life": play_life_demo,
+    "service": play_service_demo,
+    "update": play_update_demo,
+}
 """Demos beside the whole one, by their names."""
 
 _state = click.option(
@@ -69,7 +78,7 @@ def main() -> None:
 @_state
 @_software
 def demo(story: str | None, state: Path, software_tpm: bool) -> None:  # noqa: FBT001 - click hands options over by name
-    """Play the demo, or the one of an update or of a service of several nodes."""
+    """Play the demo, or one of the others."""
     console = _console()
     play = play_demo if story is None else DEMOS[story]
     try:

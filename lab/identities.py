@@ -9,6 +9,8 @@ PVA_ISSUER = "pva.lab"
 VNO, ICF, CCIF, DRF, SHO, DPF = "vno-1", "icf-1", "ccif-1", "drf-1", "sho-1", "dpf-1"
 RELAY = "ro-1"
 """The registration operator as a relay of validation requests; the DRF calls the PVA in this role."""
+STAFF = "staff-1"
+"""Somebody who works for the SHO."""
 
 AUDITOR = "auditor"
 """Who reads every tenant's results and the records of the audit log, in the dashboard."""
@@ -30,6 +32,7 @@ CLIENTS: Mapping[str, tuple[str, str]] = {
     DPF: ("dpf", DPF),
     RELAY: ("ro-relay", RELAY),
     AUDITOR: ("auditor", ""),
+    STAFF: ("admin", SHO),
 }
 """Identity -> role and tenant; the first administrator's is made with the CA."""
 
@@ -46,7 +49,7 @@ ADMITTED: Mapping[str, tuple[str, ...]] = {
     ICF: (VNO, CCIF),
     CCIF: ("supplier-1",),
     DRF: (ICF, SHO),
-    SHO: (DRF, "pva", DPF, VNO),
+    SHO: (DRF, "pva", DPF, VNO, STAFF),
     DPF: (SHO, "pva"),
 }
 """Service -> whom its operator listener lets in."""

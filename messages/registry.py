@@ -12,6 +12,7 @@ from messages.errors import MessageError, refusal
 from messages.instruction import REASON_MAX, TRE_NONCE_SIZE
 from messages.operator_token import TokenKind
 from messages.order import DIGEST_SIZE, ID_MAX
+from messages.statement import RECEIPT_BODY_BYTES_MAX, STATEMENT_BYTES_MAX
 from standards.pki import oids
 from standards.rats.fields import Fields, encode_base64url
 
@@ -21,6 +22,8 @@ QUERY_KIND: Final = TokenKind(
 QUERY_NONCE_SIZE: Final = 32
 REGISTRY: Final = "registry"
 REGISTRY_BODY_BYTES_MAX: Final = 24_576
+REPORT_STATEMENT_BYTES_MAX: Final = REGISTRY_BODY_BYTES_MAX + STATEMENT_BYTES_MAX - RECEIPT_BODY_BYTES_MAX
+"""Size of a signed statement over a report, the largest that a TRE makes."""
 ENTRIES_MAX: Final = 64
 TRANSITIONS_MAX: Final = 32
 _WORD_MAX: Final = 32

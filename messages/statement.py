@@ -116,6 +116,12 @@ def decode_statement(data: bytes, *, body_bytes_max: int = RECEIPT_BODY_BYTES_MA
     return statement
 
 
+def kind_of(statement: SignedStatement) -> str:
+    """What kind of body a statement says that it has; proven is nothing. Raises MessageError."""
+    decoded = decode_fields(statement.body, what="statement.1", bytes_max=len(statement.body))
+    return decoded.text(1, size_max=16)
+
+
 def verify_statement(
     statement: SignedStatement,
     *,

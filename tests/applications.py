@@ -90,6 +90,6 @@ def applications() -> dict[str, Flask]:
         "SHO operator": sho_operator(desk, **anonymous),
         "PVA device": pva_device(desk=desk, verifier=desk, **shared),
         "PVA operator": pva_operator(desks=desk, **anonymous),
-        "DPF device": dpf_device(releases=desk, receipts=desk, updates=desk, **shared),
+        "DPF device": dpf_device(releases=desk, receipts=desk, updates=desk, lives=desk, **shared),
         "DPF operator": dpf_operator(desk, **anonymous),
     }

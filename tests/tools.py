@@ -31,6 +31,7 @@ PACKAGES = {
     "javac": "default-jdk-headless",
     "softhsm2-util": "softhsm2",
     "systemd-analyze": "systemd",
+    "pg_dump": "postgresql-client",
 }
 
 

@@ -9,13 +9,15 @@ import sqlalchemy as sa
 
 from ca.lifecycle import DeviceState, Reason, Status
 from ca.profiles import PROFILES
-from ca.records import Intent, LineCredential, LineDevice, Signed, serial_text
+from ca.records import Intent, LineCredential, LineDevice, Renewal, Signed, serial_text
 from ca.store import tables
 from ca.store.certificates import FIRST_VERSION, STATUS_SEQUENCE
 from ca.store.rows import Rows
+from edge.many_rows import insert_all, update_all
 from standards.pki.fingerprints import CA_ID_HEX_DIGITS
 
 _INTENT = tuple(each.name for each in fields(Intent))
+_RENEWAL = tuple(each.name for each in fields(Renewal))
 _CA_KINDS = tuple(str(kind) for kind, profile in PROFILES.items() if profile.is_ca)
 
 
@@ -47,15 +49,18 @@ class LineRows(Rows):
             .subquery()
         )
         later = history.alias("later")
-        newer = sa.exists().where(
-            later.c.ca_id == history.c.ca_id,
-            later.c.serial == history.c.serial,
-            later.c.version > history.c.version,
+        # by the end of the key's own index; "there is no newer" was planned by CA alone on a store without statistics
+        newest = (
+            sa.select(sa.func.max(later.c.version))
+            .where(later.c.ca_id == history.c.ca_id, later.c.serial == history.c.serial)
+            .scalar_subquery()
         )
         query = (
             sa.select(
                 page.c.device_id,
                 page.c.ak_name,
+                issued.c.ca_id,
+                issued.c.serial,
                 issued.c.ak_name.label("of_ak"),
                 issued.c.spki_sha256,
                 issued.c.der,
@@ -64,7 +69,7 @@ class LineRows(Rows):
                 _has_a_ca(issued.c.spki_sha256).label("issuing"),
             )
             .select_from(page.join(issued, issued.c.device_id == page.c.device_id).join(history))
-            .where(~newer)
+            .where(history.c.version == newest)
             .order_by(page.c.device_id, issued.c.issued_at, issued.c.serial)
         )
         rows = self._connection.execute(query).all()
@@ -74,6 +79,8 @@ class LineRows(Rows):
                 ak_name=ak_name,
                 credentials=tuple(
                     LineCredential(
+                        ca_id=row.ca_id,
+                        serial=int(row.serial, 16),
                         ak_name=row.of_ak,
                         spki_sha256=row.spki_sha256,
                         der=row.der,
@@ -86,6 +93,18 @@ class LineRows(Rows):
             )
             for (device_id, ak_name), of_device in groupby(rows, key=lambda row: (row.device_id, row.ak_name))
         ]
+
+    def add_renewals(self, renewals: Sequence[Renewal]) -> None:
+        """Record what takes the place of credentials; a second one for the same is an IntegrityError."""
+        rows = [
+            {
+                **{name: getattr(each, name) for name in _RENEWAL},
+                "serial": serial_text(each.serial),
+                "new_serial": serial_text(each.new_serial),
+            }
+            for each in renewals
+        ]
+        insert_all(self._connection, tables.renewals, rows)
 
     def status_counted(self) -> int:
         """The last number that a change of some status took: as long as it stands, no status has changed."""
@@ -101,34 +120,29 @@ class LineRows(Rows):
             }
             for each in intents
         ]
-        self._connection.execute(sa.insert(tables.certificates), rows)
+        insert_all(self._connection, tables.certificates, rows)
 
     def record_certificates(self, signed: Sequence[Signed], *, at: datetime) -> None:
         """Complete the intents with what was signed; the first status of each is good, and in the feed."""
         table = tables.certificates
-        change = (
-            sa.update(table)
-            .where(
-                table.c.ca_id == sa.bindparam("of_ca"),
-                table.c.serial == sa.bindparam("of_serial"),
-                table.c.der.is_(None),
-            )
-            .values(der=sa.bindparam("signed_der"), not_after=sa.bindparam("ends_at"))
-        )
         texts = [serial_text(each.serial) for each in signed]
-        changed = self._connection.execute(
-            change,
+        changed = update_all(
+            self._connection,
+            table,
             [
-                {"of_ca": each.ca_id, "of_serial": text, "signed_der": each.der, "ends_at": each.not_after}
+                {"ca_id": each.ca_id, "serial": text, "der": each.der, "not_after": each.not_after}
                 for each, text in zip(signed, texts, strict=True)
             ],
+            key=("ca_id", "serial"),
+            where=table.c.der.is_(None),
         )
-        if changed.rowcount != len(signed):
-            raise ValueError(f"expected {len(signed)} intents to be completed, got {changed.rowcount}")
+        if changed != len(signed):
+            raise ValueError(f"expected {len(signed)} intents to be completed, got {changed}")
         numbers = self.next_numbers(STATUS_SEQUENCE, len(signed))
         first = {"version": FIRST_VERSION, "status": str(Status.GOOD), "reason": None, "changed_at": at}
-        self._connection.execute(
-            sa.insert(tables.certificate_status),
+        insert_all(
+            self._connection,
+            tables.certificate_status,
             [
                 {"seq": seq, "ca_id": each.ca_id, "serial": text, **first}
                 for seq, each, text in zip(numbers, signed, texts, strict=True)
@@ -146,4 +160,4 @@ class LineRows(Rows):
             }
             for device_id, each in issued.items()
         ]
-        self._connection.execute(sa.insert(tables.reissues), rows)
+        insert_all(self._connection, tables.reissues, rows)

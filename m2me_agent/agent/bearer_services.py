@@ -15,6 +15,7 @@ from edge.http_client import Gateway, HttpClient
 from m2me_agent.agent.attachment import AkaChallenge, Attachment, Bearer
 from m2me_agent.agent.download import Grant, ReceiptAnswer
 from m2me_agent.agent.errors import RefusedError
+from m2me_agent.agent.lives import NextStep
 from m2me_agent.agent.ports import Device
 from m2me_agent.agent.pva_service import PvaService
 from m2me_agent.agent.registration import Wishes
@@ -138,6 +139,17 @@ class DpfService:
             ),
             answers=DPF_ANSWERS,
         )
+
+    def mid_step(self, device: Device, *, order_digest: bytes, statement: bytes | None) -> NextStep:
+        """What the owner of an order's MID wants next."""
+        step = reported(
+            "DPF",
+            lambda: self._client.mid_step(
+                device_id=device.device_id, order_digest=order_digest, statement=statement
+            ),
+            answers=DPF_ANSWERS,
+        )
+        return NextStep(step=step.step, token=step.token)
 
 
 class BearerServices:

@@ -10,9 +10,10 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
 
+from edge.process import logger
 from m2me_agent.tre.anchors import Anchors
 from m2me_agent.tre.enrollment import identity, key_access
-from m2me_agent.tre.errors import InstructionError, MidError
+from m2me_agent.tre.errors import InstructionError, MidError, StateError, VaultError
 from m2me_agent.tre.exchanges import ExchangeGuard
 from m2me_agent.tre.lifecycle import MidEvent, MidState, after
 from m2me_agent.tre.mid_content import application_of, functions_of
@@ -21,7 +22,7 @@ from m2me_agent.tre.nonces import OpenNonces
 from m2me_agent.tre.operator_tokens import OperatorTokens
 from m2me_agent.tre.sequence_numbers import SequenceNumbers
 from m2me_agent.tre.state import TreState
-from m2me_agent.tre.tpm_device import TpmDevice
+from m2me_agent.tre.tpm_device import TpmDevice, UnlockedKeys
 from m2me_agent.tre.usim import NetworkChallenge, answer
 from m2me_agent.tre.usim_selection import Chosen, UsimSelection
 from m2me_agent.tre.vault import Vault
@@ -182,11 +183,12 @@ class Mids:
     def rows(self) -> list[dict[str, Any]]:
         """Id, owner, order, state, why, and identities of every MID; no key. Raises NotEnrolledError, StateError, TpmDeviceError.
 
-        A MID whose compartment is closed is BLOCKED, and its identities are not known.
+        A MID whose compartment is closed is BLOCKED, and its identities are not known. One in a file that cannot be read
+        is not shown: what it is cannot be known.
         """
         access = key_access(self.state, self.device)
         shown = []
-        for sho, row in self.vault.journal(access):
+        for sho, row in self.vault.readable_journal(access):
             opened = self.vault.opened(sho)
             state = after(row.state, MidEvent.INTEGRITY_FAILED)
             identities: list[str] = []
@@ -215,18 +217,41 @@ class Mids:
     def _is_active(self, mid_id: str) -> bool:
         """Whether a MID is active, or was when its compartment closed: it keeps its place."""
         access = key_access(self.state, self.device)
-        rows = chain((row for _, row in self._open_rows()), (row for _, row in self.vault.journal(access)))
+        rows = chain(
+            (row for _, row in self._open_rows()), (row for _, row in self.vault.readable_journal(access))
+        )
         return next((row.state == MidState.ACTIVE for row in rows if row.mid_id == mid_id), False)
 
     def _check_integrity(self, sho: str) -> None:
+        """Look at what is stored; where it is not what is held here, every MID of the compartment is BLOCKED, durably.
+
+        What is held is authentic and the newest, and takes the place of what was found; its owner reads of it in the next
+        report, and no MID comes back without its word. Raises VaultError, StateError: it was blocked. TpmDeviceError.
+        """
+        clock = self.device.read_clock()
         with self.device.unlock(key_access(self.state, self.device)) as keys:
-            self.vault.check(sho, keys)
+            try:
+                self.vault.check(sho, keys)
+            except (VaultError, StateError) as error:
+                logger("tre").warning("MIDs blocked", refused=error.code, subject=sho, reason=error.reason)
+                self._block_all(sho, keys, reason=f"integrity: {error.code}", clock=clock)
+                raise
+
+    def _block_all(self, sho: str, keys: UnlockedKeys, *, reason: str, clock: ClockInfo) -> None:
+        opened = self.vault.opened(sho)
+        for row in () if opened is None else opened.visible.journal:
+            current = self.vault.opened(sho)
+            if row.state == MidState.BLOCKED or current is None:
+                continue
+            event = MidEvent.INTEGRITY_FAILED
+            changed = replace(row, state=after(row.state, event), reason=reason)
+            self.vault.replace(_with_change(current, changed, event=event, clock=clock), keys)
 
     def _find(self, mid_id: str) -> tuple[OpenCompartment, Installed]:
         for opened, row in self._open_rows():
             if row.mid_id == mid_id:
                 return opened, row
-        for sho, row in self.vault.journal(key_access(self.state, self.device)):
+        for sho, row in self.vault.readable_journal(key_access(self.state, self.device)):
             if row.mid_id == mid_id:
                 closed = self.vault.closed.get(sho)
                 reason = "its compartment is closed" if closed is None else closed.reason
@@ -235,6 +260,8 @@ class Mids:
                     reason=f"{MidState.BLOCKED}: {reason}",
                     remedy="bring the device into an approved state and start the TRE again",
                 )
+        for unread in self.vault.unreadable.values():
+            raise unread  # it may be in there
         raise MidError(
             subject=f"MID {mid_id}", reason="is not in this TRE", remedy="name a MID that is installed"
         )

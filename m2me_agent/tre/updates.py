@@ -165,9 +165,11 @@ class Updates:
         return None if expected is None else expected.manifest_digest
 
     def _compartment(self, sho: str, access: KeyAccess) -> SealedCompartment:
-        for found in self.vault.compartments(access):
+        for found in self.vault.readable_compartments(access):
             if found.unverified.sho == sho:
                 return found
+        for unread in self.vault.unreadable.values():
+            raise unread  # it may be in there
         raise _no_compartment(sho)
 
     def _kept(

@@ -27,6 +27,7 @@ from m2me_agent.tre.errors import (
     KeyGoneError,
     PlaceTakenError,
     RollbackError,
+    StateError,
     StateRefusedError,
     TreError,
     VaultError,
@@ -53,31 +54,52 @@ def vault_use(device_id: str, sho: str) -> Use:
 
 @dataclass(kw_only=True)
 class Vault:
-    """All compartments; `closed` says by operator why one does not open."""
+    """All compartments; `closed` says by operator why one does not open, `unreadable` by slot why a file cannot be read."""
 
     storage: Storage
     random_bytes: Callable[[int], bytes]
     _open: dict[str, OpenCompartment] = field(default_factory=dict, repr=False)
     _opened_by: dict[str, Permit] = field(default_factory=dict, repr=False)
     closed: dict[str, TreError] = field(default_factory=dict)
+    unreadable: dict[int, StateError] = field(default_factory=dict)
 
     def compartments(self, access: KeyAccess) -> Iterator[SealedCompartment]:
-        """What is stored under this storage key; what was made under another one went with TPM2_Clear."""
+        """What is stored under this storage key; what was made under another one went with TPM2_Clear.
+
+        Raises StateError for a file that cannot be read: whoever adds something must know what is there.
+        """
         for slot in range(VAULT_SLOTS):
-            content = self.storage.read(_name(slot))
-            if content is None:
-                continue
-            found = decode_compartment(content, name=_name(slot))
-            if found.unverified.slot == slot and (
-                found.unverified.storage_key_name == access.keys.storage.name
-            ):
+            found = self._stored(slot, access)
+            if found is not None:
                 yield found
 
+    def readable_compartments(self, access: KeyAccess) -> Iterator[SealedCompartment]:
+        """As `compartments`, past the files that cannot be read: one that is torn is no other operator's harm."""
+        for slot in range(VAULT_SLOTS):
+            try:
+                found = self._stored(slot, access)
+            except StateError as error:
+                self.unreadable[slot] = error
+                continue
+            self.unreadable.pop(slot, None)
+            if found is not None:
+                yield found
+
+    def _stored(self, slot: int, access: KeyAccess) -> SealedCompartment | None:
+        content = self.storage.read(_name(slot))
+        if content is None:
+            return None
+        found = decode_compartment(content, name=_name(slot))
+        is_ours = found.unverified.storage_key_name == access.keys.storage.name
+        return found if is_ours and found.unverified.slot == slot else None
+
     def journal(self, access: KeyAccess) -> Iterator[tuple[str, Installed]]:
-        """Owner and row of every installed package, whether its compartment opens or not."""
-        for found in self.compartments(access):
-            for row in found.unverified.journal:
-                yield found.unverified.sho, row
+        """Owner and row of every installed package, whether its compartment opens or not. Raises StateError."""
+        return _rows(self.compartments(access))
+
+    def readable_journal(self, access: KeyAccess) -> Iterator[tuple[str, Installed]]:
+        """As `journal`, past the files that cannot be read."""
+        return _rows(self.readable_compartments(access))
 
     def open_compartments(self, access: KeyAccess) -> tuple[OpenCompartment, ...]:
         """What is open under this storage key, by slots; no file is read."""
@@ -92,11 +114,11 @@ class Vault:
     def open_all(self, keys: UnlockedKeys, *, access: KeyAccess, device_id: str) -> None:
         """Open every compartment that opens in this state, and finish what a crash interrupted.
 
-        A compartment that stays closed is reported, with its reason in `closed`; TpmDeviceError and StateError of
-        the device as a whole are raised.
+        A compartment that stays closed is reported, with its reason in `closed` or `unreadable`; TpmDeviceError and
+        StateError of the device as a whole are raised.
         """
         generation = keys.read_generation_counter()
-        for found in tuple(self.compartments(access)):
+        for found in tuple(self.readable_compartments(access)):
             visible = found.unverified
             if visible.sho in self._open:
                 continue
@@ -109,6 +131,8 @@ class Vault:
                 logger("tre").warning(
                     "compartment closed", refused=error.code, subject=visible.sho, reason=error.reason
                 )
+        for unread in self.unreadable.values():
+            logger("tre").warning("compartment closed", refused=unread.code, subject=unread.subject)
         self.finish_generation(keys)
 
     def permits(
@@ -361,34 +385,23 @@ class Vault:
     def check(self, sho: str, keys: UnlockedKeys) -> None:
         """See that an open compartment is stored as it is held here, and that nothing older was put in its place (R33).
 
-        Raises VaultError, RollbackError, StateError: the compartment is closed from now on, and `closed` says why.
-        TpmDeviceError: nothing is known, and nothing has changed.
+        Raises VaultError, RollbackError, StateError: what is held here stays open and is the newest, unless the counter
+        says otherwise; then the compartment is closed. TpmDeviceError: nothing is known.
         """
         opened = self._open[sho]
-        slot = opened.visible.slot
-        counter = keys.read_vault_counter(slot)
-        try:
-            self._check_stored(opened, counter=counter)
-        except TreError as error:
-            self._open.pop(sho)
-            self.closed[sho] = error
-            logger("tre").warning("compartment closed", refused=error.code, subject=sho, reason=error.reason)
-            raise
-
-    def _check_stored(self, opened: OpenCompartment, *, counter: int) -> None:
-        visible = opened.visible
+        visible, counter = opened.visible, keys.read_vault_counter(opened.visible.slot)
+        if visible.version != counter:
+            self.closed[sho] = error = _old(visible, counter=counter)
+            del self._open[sho]
+            raise error
         content = self.storage.read(_name(visible.slot))
         if content is None:
-            raise _altered(visible.sho, "its file is gone")
+            raise _altered(sho, "its file is gone")
         found = decode_compartment(content, name=_name(visible.slot))
         if found.unverified.version != counter:
-            raise RollbackError(
-                subject=f"compartment of {visible.sho}",
-                reason=f"expected version {counter}, got {found.unverified.version}",
-                remedy="restore the newest file; an older one is never taken",
-            )
+            raise _old(found.unverified, counter=counter)
         if found.open(opened.key) != opened:
-            raise _altered(visible.sho, "its file is not the one that is open")
+            raise _altered(sho, "its file is not the one that is open")
 
     def _read_again(self, slot: int, keys: UnlockedKeys, *, key: bytes, permit: Permit | None = None) -> None:
         content = self.storage.read(_name(slot))
@@ -419,6 +432,10 @@ class Vault:
         return opened
 
 
+def _rows(compartments: Iterator[SealedCompartment]) -> Iterator[tuple[str, Installed]]:
+    return ((found.unverified.sho, row) for found in compartments for row in found.unverified.journal)
+
+
 def _name(slot: int) -> str:
     return f"vault-{slot}"
 
@@ -426,6 +443,14 @@ def _name(slot: int) -> str:
 def _counters(permits: Sequence[Permit], *, like: Permit) -> set[int]:
     """At which values of the counter there are permits for the registers of one."""
     return {each.approval.state.counter for each in permits if is_same_boot(like, each)}
+
+
+def _old(visible: Compartment, *, counter: int) -> RollbackError:
+    return RollbackError(
+        subject=f"compartment of {visible.sho}",
+        reason=f"expected version {counter}, got {visible.version}",
+        remedy="restore the newest file; an older one is never taken",
+    )
 
 
 def _altered(sho: str, reason: str) -> VaultError:

@@ -26,11 +26,12 @@ from edge.settings import SettingsError, load_settings
 from edge.signing_keys import SigningKeyError
 from messages.operator_token import OperatorSigner
 from operators.dpf.authorizations import AUTHORIZATION_BYTES_MAX, AuthorizationDesk
-from operators.dpf.counterparts import CredentialStatusSource, PvaValidations, ShoReceipts, ShoUpdates
+from operators.dpf.counterparts import CredentialStatusSource, PvaValidations, ShoOwners, ShoReceipts
 from operators.dpf.device_state_store import DeviceStates
 from operators.dpf.device_states import StateDesk
 from operators.dpf.drafts import Drafts
 from operators.dpf.gate import Trust
+from operators.dpf.lives import LifeDesk
 from operators.dpf.receipts import ReceiptDesk
 from operators.dpf.release import ReleaseDesk
 from operators.dpf.results import ResultDesk
@@ -114,7 +115,8 @@ def build(settings: DpfSettings) -> tuple[tuple[Listener, ...], tuple[Periodic, 
     )
     shos = {name: ShoOperatorClient(each.client()) for name, each in settings.shos.items()}
     receipts = ReceiptDesk(store=store, operators=ShoReceipts(shos), trust=trust)
-    updates = UpdateDesk(store=store, owners=ShoUpdates(shos))
+    updates = UpdateDesk(store=store, owners=ShoOwners(shos))
+    lives = LifeDesk(store=store, owners=ShoOwners(shos))
     anonymous = AnonymousRefusals()
     log = open_log(settings.audit_log, engine, ledger, clock=system_clock)
     device = Listener(
@@ -125,6 +127,7 @@ def build(settings: DpfSettings) -> tuple[tuple[Listener, ...], tuple[Periodic, 
             releases=releases,
             receipts=receipts,
             updates=updates,
+            lives=lives,
             clock=system_clock,
             anonymous=anonymous,
         ),

@@ -14,6 +14,7 @@ from clients.sho import ShoAnswerError, ShoOperatorClient
 from edge.http_client import HttpError, UnreachableError
 from edge.process import Clock, RandomBytes, logger
 from operators.dpf.credential import PlatformCredential
+from operators.dpf.lives import Step, StepQuestion
 from operators.dpf.receipts import NotTakenError
 from operators.dpf.records import ReceiptRecord
 from operators.dpf.refusals import RefusalCode, RefusalError
@@ -114,8 +115,8 @@ class ShoReceipts:
             raise NotTakenError(receipt.sho, is_silent=not refuses) from None
 
 
-class ShoUpdates:
-    """Satisfies `operators.dpf.updates.Owners`."""
+class ShoOwners:
+    """Satisfies `operators.dpf.updates.Owners` and `operators.dpf.lives.Owners`."""
 
     def __init__(self, clients: Mapping[str, ShoOperatorClient]) -> None:
         """Ask the SHOs by their ids."""
@@ -138,6 +139,21 @@ class ShoUpdates:
             raise RefusalError(RefusalCode.UPDATE_REFUSED, subject=f"SHO {sho}", reason=str(error)) from None
         except (UnreachableError, ShoAnswerError) as error:
             raise _no_answer(sho, str(error)) from None
+
+    def next_step(self, sho: str, question: StepQuestion) -> Step:
+        """See `operators.dpf.lives.Owners`."""
+        client = self._clients.get(sho)
+        if client is None:
+            raise _no_answer(sho, "no address is configured for it")
+        try:
+            step = client.mid_step(question.order_digest, question.statement)
+        except HttpError as error:
+            if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+                raise _no_answer(sho, str(error)) from None
+            raise RefusalError(RefusalCode.STEP_REFUSED, subject=f"SHO {sho}", reason=str(error)) from None
+        except (UnreachableError, ShoAnswerError) as error:
+            raise _no_answer(sho, str(error)) from None
+        return Step(kind=step.step, token=step.token)
 
 
 def _no_answer(sho: str, reason: str) -> RefusalError:

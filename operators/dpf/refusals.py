@@ -67,6 +67,7 @@ class RefusalCode(StrEnum):
     RECEIPT_CONFLICT = "receipt-conflict"
     # updates
     UPDATE_REFUSED = "update-refused"
+    STEP_REFUSED = "step-refused"
     SHO_UNAVAILABLE = "sho-unavailable"
 
 
@@ -163,6 +164,10 @@ REFUSALS: Mapping[RefusalCode, RefusalRule] = {
     ),
     RefusalCode.UPDATE_REFUSED: _rule(
         HTTPStatus.CONFLICT, "wait until the update is announced to this device; its owner says why it is not"
+    ),
+    RefusalCode.STEP_REFUSED: _rule(
+        HTTPStatus.CONFLICT,
+        "begin anew without a statement; the owner of the MID says why it takes this one not",
     ),
     RefusalCode.SHO_UNAVAILABLE: _rule(
         HTTPStatus.SERVICE_UNAVAILABLE, "wait as Retry-After says, then ask again"

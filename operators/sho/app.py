@@ -37,6 +37,7 @@ from operators.sho.advance import Engine, Rounds
 from operators.sho.approvals import PolicyRoot, is_token_key
 from operators.sho.bundles import Bundle
 from operators.sho.device_states import StateDesk
+from operators.sho.lives import LifeDesk
 from operators.sho.provisioning import Provisioning
 from operators.sho.receipts import ReceiptDesk
 from operators.sho.registration import Operator, Registrar
@@ -251,6 +252,9 @@ def _listeners(parts: Parts, registrar: Registrar, validation: Validation) -> tu
             signer=parts.signer,
             policy_root=parts.policy_root,
             anchors=parts.anchors,
+        ),
+        lives=LifeDesk(
+            store=parts.store, signer=parts.signer, anchors=parts.anchors, random_bytes=system_random
         ),
         authentication=AuthenticationCentre(
             store=parts.store,

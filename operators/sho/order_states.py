@@ -1,7 +1,8 @@
 """The life of an order: its states, and every way from one to the next.
 
 Rule: a change that is not in the table does not happen. The network knows the subscription in `active` alone, and
-the only way there leads through a receipt that this operator has verified itself (R62, R99).
+the only way there leads through a receipt that this operator has verified itself (R62, R99). The only way out of it leads
+through an erase proof (R59).
 
     ordered     the user has ordered; a device with this code may register
     registered  bound to one device and AK; K, OPc and IMSI exist, and the AuC refuses them
@@ -11,6 +12,7 @@ the only way there leads through a receipt that this operator has verified itsel
     authorized  the DPF has it, and may deliver once it has had the platform validated again
     installed   the TRE has signed that the MID is in it
     active      the AuC accepts the subscriber; the user has been told
+    erased      the TRE has signed that the MID is gone; the AuC refuses the subscriber for good
     failed      the TRE has signed a failure that a new try cannot mend
     expired     the order or its token has lapsed, or a newer order for the same device took its place
 """
@@ -33,6 +35,7 @@ class OrderState(StrEnum):
     AUTHORIZED = "authorized"
     INSTALLED = "installed"
     ACTIVE = "active"
+    ERASED = "erased"
     FAILED = "failed"
     EXPIRED = "expired"
 
@@ -52,7 +55,8 @@ TRANSITIONS: Mapping[OrderState, frozenset[OrderState]] = {
         {OrderState.INSTALLED, OrderState.FAILED, OrderState.REGISTERED, OrderState.EXPIRED}
     ),
     OrderState.INSTALLED: frozenset({OrderState.ACTIVE}),
-    OrderState.ACTIVE: frozenset(),
+    OrderState.ACTIVE: frozenset({OrderState.ERASED}),
+    OrderState.ERASED: frozenset(),
     OrderState.FAILED: frozenset(),
     OrderState.EXPIRED: frozenset(),
 }

@@ -126,3 +126,21 @@ receipts = sa.Table(
     sa.Column("instruction", sa.Text, nullable=True),
     sa.Column("at", UtcTime, nullable=False),
 )
+
+# what is wanted of the MID of an order, and what its TRE has said last
+mid_lives = sa.Table(
+    "mid_lives",
+    metadata,
+    sa.Column("order_id", sa.String(64), sa.ForeignKey("orders.id"), primary_key=True),
+    sa.Column("wish", sa.String(16), nullable=True),
+    sa.Column("reason", sa.String(64), nullable=False),
+    sa.Column("barred", sa.Boolean, nullable=False),
+    sa.Column("state", sa.String(32), nullable=True),
+    sa.Column("state_reason", sa.String(64), nullable=False),
+    sa.Column("sequence", sa.BigInteger, nullable=False),
+    sa.Column("query_nonce", sa.LargeBinary(32), nullable=True),
+    sa.Column("proof_nonce", sa.LargeBinary(32), nullable=True),
+    sa.Column("instruction", sa.Text, nullable=True),
+    sa.Column("proof", sa.LargeBinary, nullable=True),
+    sa.Column("changed_at", UtcTime, nullable=False),
+)

@@ -15,7 +15,8 @@ from sqlalchemy.exc import IntegrityError
 from edge.database import transaction
 from edge.serialization import repeated
 from operators.sho import schema
-from operators.sho.device_state_store import DeviceStates, is_suspended
+from operators.sho.device_state_store import is_suspended
+from operators.sho.life_store import Lives, is_barred
 from operators.sho.order_book import Move
 from operators.sho.order_states import REPLACEABLE, OrderRecord, OrderState
 from operators.sho.packages import Package
@@ -37,7 +38,7 @@ from standards.aka.sequence import HomeSequence
 from standards.rats.ear import AttestationResult
 
 
-class Store(DeviceStates):
+class Store(Lives):
     """Orders, subscriptions, validation requests, packages, receipts."""
 
     # orders
@@ -404,6 +405,7 @@ class Store(DeviceStates):
 
 
 def _subscriptions() -> sa.Select[Any]:
-    """Subscriptions, with whether the state of their device suspends them."""
+    """Subscriptions, with whether the state of their device, or a block of this operator's, suspends them."""
     table = schema.subscriptions
-    return sa.select(table, is_suspended(table.c.order_id).label("suspended"))
+    suspended = sa.or_(is_suspended(table.c.order_id), is_barred(table.c.order_id))
+    return sa.select(table, suspended.label("suspended"))

@@ -1,7 +1,7 @@
 """The authentication centre: subscribers from the moment that a device registers, served from `active` on (R62).
 
 Rule: keys leave their sealed rows for the making of a vector or a package only, and no vector is made before
-the order is active, or while its device is known to be in a bad state (`device_states`). Sequence numbers go up in the transaction that gives them out, so no two vectors share one.
+the order is active, or while its device is known to be in a bad state (`device_states`) or its MID is to be blocked (`lives`). Sequence numbers go up in the transaction that gives them out, so no two vectors share one.
 Source: TS 33.102, 6.3 and annex C; TS 35.206, TS 35.231.
 
     1 the subscriber exists, its order is active, and its device is not known to be in a bad state
@@ -162,13 +162,13 @@ class AuthenticationCentre:
             raise RefusalError(
                 RefusalCode.SUBSCRIPTION_NOT_ACTIVE,
                 subject=f"subscription of order {subscriber.order_id}",
-                reason="its device has not yet shown that the subscription is installed",
+                reason="its device has not yet shown that the subscription is installed, or has shown that it is erased",
             )
         if subscriber.suspended:
             raise RefusalError(
                 RefusalCode.SUBSCRIPTION_SUSPENDED,
                 subject=f"subscription of order {subscriber.order_id}",
-                reason="a PVA has found its device in a bad state",
+                reason="a PVA has found its device in a bad state, or its operator has blocked it",
             )
         if asked is None:
             return subscriber.sequence

@@ -16,6 +16,7 @@ from edge.process import system_random
 from edge.refused import AnonymousRefusals
 from messages.device_code import device_code
 from operators.sho.app import MIGRATIONS
+from operators.sho.lives import Step, StepKind
 from operators.sho.order_states import OrderState
 from operators.sho.refusals import REFUSALS, RefusalCode
 from operators.sho.schema import ledger, metadata
@@ -25,12 +26,13 @@ from operators.sho.web.public import public_app
 from standards.rats.fields import encode_base64url
 from tests.applications import own_routes
 from tests.contract.certificates import Certificates
+from tests.fakes.sho_lives import TreVoice, instruction_of
 from tests.fakes.sho_peers import PRODUCT, Keys
 from tests.fakes.sho_world import World
 
 CBOR = "application/cbor"
 KEY = {"Idempotency-Key": "a-key-of-the-user"}
-ROLES = {"drf": "drf", "pva": "pva", "dpf": "dpf", "vno": "vno", "sho": "sho"}
+ROLES = {"drf": "drf", "pva": "pva", "dpf": "dpf", "vno": "vno", "sho": "sho", "admin": "admin"}
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +68,7 @@ class Service:
                 states=self.world.states,
                 receipts=self.world.receipts,
                 updates=self.world.updates,
+                lives=self.world.lives,
                 authentication=self.world.authentication,
                 bearer=bearer,
             ),
@@ -152,7 +155,10 @@ def test_routes_of_the_two_listeners_are_disjoint_and_declared(service: Service)
         ("POST", "/v1/orders", ("public",)),
     ]
     assert operator == [
+        ("GET", "/v1/orders/<order_id>/mid", ("admin",)),
         ("POST", "/v1/authentication-vectors", ("vno",)),
+        ("POST", "/v1/mid-steps", ("dpf",)),
+        ("POST", "/v1/orders/<order_id>/mid", ("admin",)),
         ("POST", "/v1/receipts", ("dpf",)),
         ("POST", "/v1/registrations", ("drf",)),
         ("POST", "/v1/results", ("pva",)),
@@ -210,6 +216,39 @@ def test_from_the_form_to_the_first_vector(service: Service) -> None:
         service.call("vno", "/v1/authentication-vectors", json=resynchronised),
         RefusalCode.RESYNCHRONISATION_INVALID,
     )
+
+
+@pytest.mark.requirement("R37", "R59")
+def test_what_the_operator_wants_of_a_mid_reaches_its_device_and_the_proof_comes_back(
+    service: Service,
+) -> None:
+    voice = TreVoice(service.world, service.world.active())
+    about = f"/v1/orders/{voice.order.id}/mid"
+    wanted = service.call("admin", about, json={"action": "erase", "reason": "moved"}).get_json()
+    assert wanted == {"wish": "erase", "sequence": 0}
+    asked: dict[str, Any] = {"order_digest": (voice.order.digest or b"").hex()}
+
+    def step(statement: bytes | None) -> Step:
+        body = asked if statement is None else {**asked, "statement": encode_base64url(statement)}
+        answer = service.call("dpf", "/v1/mid-steps", json=body).get_json()
+        return Step(kind=StepKind(answer["step"]), token=answer.get("token"))
+
+    erasing = step(voice.report(step(None)))
+    assert step(voice.proof(instruction_of(erasing))) == Step(kind=StepKind.DONE)
+    shown = service.operator.test_client().get(
+        about, environ_overrides={PEER_CERTIFICATE: service.peers["admin"]}
+    )
+    assert shown.get_json() == {"state": "ERASED", "reason": "-", "sequence": 42}
+
+
+@pytest.mark.negative
+def test_a_device_cannot_want_and_staff_cannot_speak_for_a_tre(service: Service) -> None:
+    about = f"/v1/orders/{service.world.active().id}/mid"
+    assert service.call("dpf", about, json={"action": "erase"}).status_code == 403
+    assert service.call("admin", "/v1/mid-steps", json={"order_digest": "00" * 32}).status_code == 403
+    assert service.call("admin", about, json={"action": "erase", "reason": ""}).status_code == 422
+    ill = {"order_digest": "00" * 32, "statement": "A" * 5}
+    assert service.call("dpf", "/v1/mid-steps", json=ill).status_code == 422
 
 
 # --- the page --------------------------------------------------------------------------------------------

@@ -171,6 +171,9 @@ TABLES: dict[tuple[str, str], Routes] = {
     ("sho-1", "operator"): {
         **DESCRIPTION,
         ("POST", "/v1/authentication-vectors"): ("vno",),
+        ("GET", "/v1/orders/<order_id>/mid"): ("admin",),
+        ("POST", "/v1/orders/<order_id>/mid"): ("admin",),
+        ("POST", "/v1/mid-steps"): ("dpf",),
         ("POST", "/v1/receipts"): ("dpf",),
         ("POST", "/v1/registrations"): ("drf",),
         ("POST", "/v1/results"): ("pva",),
@@ -183,6 +186,7 @@ TABLES: dict[tuple[str, str], Routes] = {
         ("GET", "/v1/deliveries/<delivery_id>/content"): ("device",),
         ("POST", "/v1/deliveries"): ("device",),
         ("POST", "/v1/deliveries/<delivery_id>/receipt"): ("device",),
+        ("POST", "/v1/mid-steps"): ("device",),
         ("POST", "/v1/update-approvals"): ("device",),
     },
     ("dpf-1", "operator"): {

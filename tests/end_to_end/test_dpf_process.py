@@ -327,6 +327,7 @@ def test_the_listeners_share_no_route(site: Site) -> None:
         ("GET", "/v1/deliveries/<delivery_id>/content", ("device",)),
         ("POST", "/v1/deliveries", ("device",)),
         ("POST", "/v1/deliveries/<delivery_id>/receipt", ("device",)),
+        ("POST", "/v1/mid-steps", ("device",)),
         ("POST", "/v1/update-approvals", ("device",)),
     ]
     assert tables["operator"] == [

@@ -5,7 +5,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+from messages.instruction import BLOCK, UNBLOCK
 from messages.state_event import StateEvent
+from operators.sho.lives import MidLife, Told
 from operators.sho.order_states import REPLACEABLE, OrderRecord, OrderState, check_transition
 from operators.sho.packages import Package
 from operators.sho.receipts import ReceiptAnswer, TakenReceipt
@@ -26,7 +28,10 @@ class MemoryStore:
 
     records: dict[str, OrderRecord] = field(default_factory=dict)
     placed: dict[str, NewOrder] = field(default_factory=dict)
-    told: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    told_texts: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    lives: dict[str, MidLife] = field(default_factory=dict)
+    barred: set[str] = field(default_factory=set)
+    proofs: dict[str, bytes] = field(default_factory=dict)
     subscriptions: dict[str, StoredSubscription] = field(default_factory=dict)
     requests: dict[str, ValidationRequest] = field(default_factory=dict)
     accepted: set[str] = field(default_factory=set)
@@ -64,7 +69,7 @@ class MemoryStore:
         return [each for *_, each in sorted(due, key=lambda row: row[:3])][:limit]
 
     def informed(self, order_id: str) -> tuple[str, ...]:
-        return self.told.get(order_id, ())
+        return self.told_texts.get(order_id, ())
 
     def announced(self, order_id: str, *, at: datetime) -> None:
         del at
@@ -191,7 +196,7 @@ class MemoryStore:
             for each in self.subscriptions_of(order_id):
                 self.subscriptions[each.imsi] = replace(each, active=True)
             self._move(order_id, OrderState.INSTALLED, OrderState.ACTIVE, at=at)
-            self.told[order_id] = (informed,)
+            self.told_users(order_id, informed)
             self._leaf("user-informed", order_id)
         else:
             self._check_state(order_id, OrderState.ACTIVE)
@@ -235,7 +240,9 @@ class MemoryStore:
     ) -> StoredSubscription | None:
         before = self.subscriptions.get(imsi)
         if before is not None:
-            before = replace(before, suspended=self._suspended(before.order_id))
+            before = replace(
+                before, suspended=self._suspended(before.order_id) or before.order_id in self.barred
+            )
             self.subscriptions[imsi] = replace(before, sequence=advance(before))
         return before
 
@@ -243,6 +250,62 @@ class MemoryStore:
         """See `operators.sho.updates.UpdateStore`."""
         del manifest_digest, approvals, at
         self._leaf("update-approved", order_id)
+
+    # lives of MIDs
+
+    def life(self, order_id: str) -> MidLife:
+        """See `operators.sho.lives.LifeStore`."""
+        return self.lives.get(order_id, MidLife(order_id=order_id))
+
+    def wish(self, order_id: str, action: str, *, reason: str, at: datetime) -> None:
+        """See `operators.sho.lives.LifeStore`."""
+        del at
+        self.lives[order_id] = replace(self.life(order_id), wish=action, reason=reason)
+        self.barred |= {order_id} if action == BLOCK else set()
+        self._leaf("mid-wish", order_id)
+
+    def ask(self, order_id: str, nonce: bytes, *, at: datetime) -> None:
+        """See `operators.sho.lives.LifeStore`."""
+        del at
+        self.lives[order_id] = replace(self.life(order_id), query_nonce=nonce)
+        self._leaf("mid-asked", order_id)
+
+    def told(self, order_id: str, told: Told, *, at: datetime) -> bool:
+        """See `operators.sho.lives.LifeStore`."""
+        del at
+        before = self.life(order_id)
+        if before.query_nonce != told.query_nonce:
+            return False
+        if told.is_done and before.wish == UNBLOCK:
+            self.barred -= {order_id}
+        self.lives[order_id] = replace(
+            before,
+            wish=None if told.is_done else before.wish,
+            state=told.state,
+            state_reason=told.state_reason,
+            sequence=max(told.sequence, before.sequence),
+            query_nonce=None,
+            proof_nonce=told.proof_nonce,
+            instruction=told.instruction,
+        )
+        self._leaf("mid-told", order_id)
+        return True
+
+    def erased(self, order_id: str, statement: bytes, *, informed: str, at: datetime) -> None:
+        """See `operators.sho.lives.LifeStore`."""
+        if not self._move(order_id, OrderState.ACTIVE, OrderState.ERASED, at=at):
+            self._check_state(order_id, OrderState.ERASED)
+            return
+        for each in self.subscriptions_of(order_id):
+            self.subscriptions[each.imsi] = replace(each, active=False)
+        self.lives[order_id] = replace(self.life(order_id), wish=None, state="ERASED")
+        self.proofs[order_id] = statement
+        self.told_users(order_id, informed)
+        self._leaf("user-informed", order_id)
+
+    def told_users(self, order_id: str, text: str) -> None:
+        """One more text for the user of an order."""
+        self.told_texts[order_id] = (*self.told_texts.get(order_id, ()), text)
 
     def leaves(self, subject: str) -> list[str]:
         """Kinds of the leaves about a subject, oldest first."""

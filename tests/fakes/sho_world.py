@@ -14,6 +14,7 @@ from operators.sho.advance import Engine
 from operators.sho.approvals import PolicyRoot
 from operators.sho.credential import RecognisedSupplier
 from operators.sho.device_states import StateDesk
+from operators.sho.lives import LifeDesk
 from operators.sho.order_states import OrderRecord, OrderState
 from operators.sho.packages import Package
 from operators.sho.provisioning import Provisioning
@@ -125,6 +126,9 @@ class World:
             signer=self.signer,
             policy_root=self.policy_root,
             anchors=self.anchors,
+        )
+        self.lives = LifeDesk(
+            store=self.store, signer=self.signer, anchors=self.anchors, random_bytes=self.random_bytes
         )
         self.authentication = AuthenticationCentre(
             store=self.store, maker=self.maker, random_bytes=self.random_bytes
@@ -256,15 +260,18 @@ class World:
 
     def statement(self, order_id: str, receipt: Receipt, **changed: Any) -> SignedStatement:
         """The receipt under a quote of the device's AK; `nonce`, `pcr_digest` and `device` may be others."""
+        nonce = changed.pop("nonce", self.package(order_id).receipt_nonce)
+        return self.said(receipt.encode(), nonce=nonce, **changed)
+
+    def said(self, body: bytes, *, nonce: bytes, **changed: Any) -> SignedStatement:
+        """Anything that the device's TRE says; `pcr_digest` and `device` may be others."""
         device = changed.get("device", self.keys.device)
-        nonce = changed.get("nonce", self.package(order_id).receipt_nonce)
         info = QuoteInfo(
             pcr_selections=tuple(
                 PcrSelection(bank=bank, indices=indices) for bank, indices in SELECTIONS.items()
             ),
             pcr_digest=changed.get("pcr_digest", PCR_DIGEST),
         )
-        body = receipt.encode()
         attest, signature = device.attested(
             StructureTag.ATTEST_QUOTE, info, extra_data(PVA_STATEMENT, nonce=nonce, body=body)
         )

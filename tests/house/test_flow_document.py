@@ -22,6 +22,7 @@ from clients import dpf as dpf_client
 from clients import sho as sho_client
 from edge.principals import routes_of
 from m2me_agent.agent import cli as agent
+from m2me_agent.agent import session
 from m2me_agent.mmi import main as mmi
 from m2me_agent.tre import app as tre
 from m2me_agent.tre import errors, installation
@@ -119,7 +120,10 @@ MAPS: Final[dict[str, tuple[ModuleType, str, int]]] = {
     "receipt-message": (sho_client, "receipt", 0),
 }
 """Name of a map in the document -> where it is encoded, and as which of the maps there, the outermost first."""
-SETTINGS: Final[dict[str, type[BaseModel]]] = {"tre.toml": tre.TreSettings, "agent.toml": agent.AgentSettings}
+SETTINGS: Final[dict[str, type[BaseModel]]] = {
+    "tre.toml": tre.TreSettings,
+    "agent.toml": session.AgentSettings,
+}
 OUTCOMES: Final = frozenset(
     {
         statement.INSTALLED,

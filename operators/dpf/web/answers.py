@@ -50,3 +50,10 @@ class UpdateApprovalsAnswer(AnswerModel):
     """Approvals of the state after an update, signed for one TRE (JWS)."""
 
     approvals: str
+
+
+class StepAnswer(AnswerModel):
+    """What the TRE is to be given next; `token` (JWS) where there is something to give."""
+
+    step: str
+    token: str | None = None

@@ -6,6 +6,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
 from edge.operations import QueryModel, WholeNumber
+from messages.registry import REPORT_STATEMENT_BYTES_MAX
 from messages.reliance import RESULT_BYTES_MAX
 from messages.state_event import STATE_EVENT_BYTES_MAX
 from operators.dpf.credential import PFC_BYTES_MAX, PFC_CHAIN_MAX
@@ -16,6 +17,13 @@ Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Certificate = Annotated[
     str, StringConstraints(min_length=1, max_length=PFC_BYTES_MAX * 4 // 3 + 4, pattern=r"^[A-Za-z0-9_-]+$")
 ]
+Statement = Annotated[
+    str,
+    StringConstraints(
+        min_length=1, max_length=REPORT_STATEMENT_BYTES_MAX * 4 // 3 + 4, pattern=r"^[A-Za-z0-9_-]+$"
+    ),
+]
+STEP_BODY_BYTES_MAX = REPORT_STATEMENT_BYTES_MAX * 4 // 3 + 512
 DELIVERY_BODY_BYTES_MAX = PFC_CHAIN_MAX * (PFC_BYTES_MAX * 4 // 3 + 8) + 512
 
 
@@ -50,6 +58,26 @@ class OffsetQuery(QueryModel):
     """From which byte of the content on."""
 
     offset: WholeNumber
+
+
+class StepBody(Body):
+    """A device asks what the owner of its MID wants, and brings what its TRE said; `statement` in base64url."""
+
+    device_id: DeviceId
+    order_digest: Digest
+    statement: Statement | None = None
+
+    @field_validator("statement")
+    @classmethod
+    def _is_spelled_once(cls, value: str | None) -> str | None:
+        if value is not None and encode_base64url(_decoded(value)) != value:
+            raise ValueError("expected a statement in base64url without padding")
+        return value
+
+    @property
+    def said(self) -> bytes | None:
+        """The statement as bytes."""
+        return None if self.statement is None else _decoded(self.statement)
 
 
 class UpdateBody(Body):

@@ -1,4 +1,4 @@
-"""The device listener: deliveries, content in chunks, receipts, approvals before an update (D12).
+"""The device listener: deliveries, content in chunks, receipts, approvals before an update, owners' words (D12).
 
 Rule: nothing here says who the caller is: the gate decides by what was validated, and what leaves opens in one TRE
 only. A device learns why it is refused.
@@ -13,16 +13,29 @@ from edge.principals import device, enforce_access
 from edge.process import Clock
 from edge.refused import RETRY_AFTER_DEFAULT_S, AnonymousRefusals, register_refusals
 from messages.statement import STATEMENT_BYTES_MAX
+from operators.dpf.lives import LifeDesk, StepQuestion
 from operators.dpf.receipts import ReceiptDesk
 from operators.dpf.records import DeliveryStatus
 from operators.dpf.release import ReleaseDesk
 from operators.dpf.updates import UpdateDesk, UpdateQuestion
-from operators.dpf.web.answers import DeliveryAnswer, DeviceReceiptAnswer, UpdateApprovalsAnswer
-from operators.dpf.web.bodies import DELIVERY_BODY_BYTES_MAX, DeliveryBody, OffsetQuery, UpdateBody
+from operators.dpf.web.answers import (
+    DeliveryAnswer,
+    DeviceReceiptAnswer,
+    StepAnswer,
+    UpdateApprovalsAnswer,
+)
+from operators.dpf.web.bodies import (
+    DELIVERY_BODY_BYTES_MAX,
+    STEP_BODY_BYTES_MAX,
+    DeliveryBody,
+    OffsetQuery,
+    StepBody,
+    UpdateBody,
+)
 
 CBOR = "application/cbor"
 OCTETS = "application/octet-stream"
-DEVICE_BODY_BYTES_MAX = max(DELIVERY_BODY_BYTES_MAX, STATEMENT_BYTES_MAX)
+DEVICE_BODY_BYTES_MAX = max(DELIVERY_BODY_BYTES_MAX, STATEMENT_BYTES_MAX, STEP_BODY_BYTES_MAX)
 
 
 def device_app(
@@ -30,6 +43,7 @@ def device_app(
     releases: ReleaseDesk,
     receipts: ReceiptDesk,
     updates: UpdateDesk,
+    lives: LifeDesk,
     clock: Clock,
     anonymous: AnonymousRefusals,
 ) -> Flask:
@@ -38,6 +52,7 @@ def device_app(
     _add_deliveries(app, releases, clock)
     _add_receipts(app, receipts, clock)
     _add_updates(app, updates)
+    _add_lives(app, lives)
     register_refusals(app, on_refusal=anonymous.count)
     enforce_access(app)
     return app
@@ -113,3 +128,20 @@ def _add_updates(app: Flask, updates: UpdateDesk) -> None:
             tre_nonce=bytes.fromhex(body.tre_nonce),
         )
         return {"approvals": updates.approvals(question)}
+
+
+def _add_lives(app: Flask, lives: LifeDesk) -> None:
+    @app.post("/v1/mid-steps")
+    @device
+    @takes(StepBody, bytes_max=STEP_BODY_BYTES_MAX)
+    @answers(StepAnswer)
+    def next_step(body: StepBody) -> Told:
+        """Ask what the owner of one's MID wants next, and bring what the TRE said to the last step."""
+        step = lives.next_step(
+            StepQuestion(
+                device_id=body.device_id,
+                order_digest=bytes.fromhex(body.order_digest),
+                statement=body.said,
+            )
+        )
+        return {"step": step.kind} | ({} if step.token is None else {"token": step.token})

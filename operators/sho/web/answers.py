@@ -29,6 +29,22 @@ class UpdateApprovalsAnswer(AnswerModel):
     approvals: str
 
 
+class StepAnswer(AnswerModel):
+    """What the TRE is to be given next; `token` (JWS) where there is something to give."""
+
+    step: str
+    token: str | None = None
+
+
+class MidAnswer(AnswerModel):
+    """What the owner wants of a MID, and the state that its TRE reported last; a member that is not known is missing."""
+
+    sequence: int
+    wish: str | None = None
+    state: str | None = None
+    reason: str | None = None
+
+
 class VectorAnswer(AnswerModel):
     """An authentication vector (3GPP TS 33.102), in hexadecimal."""
 

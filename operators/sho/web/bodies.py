@@ -6,6 +6,8 @@ from typing import Annotated, Final
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from messages.evidence import CERTIFICATE_SIZE_MAX, CHAIN_LENGTH_MAX, PUBLIC_SIZE_MAX
+from messages.instruction import REASON_MAX
+from messages.registry import REPORT_STATEMENT_BYTES_MAX
 from messages.reliance import RESULT_BYTES_MAX
 from messages.state_event import STATE_EVENT_BYTES_MAX
 from standards.rats.fields import encode_base64url
@@ -35,6 +37,7 @@ TpmPublic = Annotated[str, _octets(PUBLIC_SIZE_MAX), AfterValidator(_one_spellin
 Subscriber = Annotated[str, StringConstraints(min_length=1, max_length=SUBSCRIBER_MAX, pattern=_PRINTABLE)]
 DeviceCode = Annotated[str, StringConstraints(min_length=1, max_length=DEVICE_CODE_MAX, pattern=_PRINTABLE)]
 Product = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=_PRINTABLE)]
+Statement = Annotated[str, _octets(REPORT_STATEMENT_BYTES_MAX), AfterValidator(_one_spelling)]
 Octets16 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 Octets32 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
@@ -81,6 +84,22 @@ class UpdateBody(Body):
     order_digest: Octets32
     manifest_digest: Octets32
     tre_nonce: Octets32
+
+
+class StepBody(Body):
+    """A device brings what its TRE said of an order's MID, if anything, as the DPF hands it on."""
+
+    order_digest: Octets32
+    statement: Statement | None = None
+
+
+class WishBody(Body):
+    """What this operator wants of a MID."""
+
+    action: Annotated[str, StringConstraints(pattern=r"^[a-z]{1,16}$")]
+    reason: (
+        Annotated[str, StringConstraints(min_length=1, max_length=REASON_MAX, pattern=_PRINTABLE)] | None
+    ) = None
 
 
 class ResynchronisationBody(Body):

@@ -5,19 +5,20 @@ from edge.log_pages import LOG_PARAMETERS
 from operators.sho.refusals import REFUSALS
 
 _REFUSED = tuple((code.value, int(rule.status), rule.remedy) for code, rule in REFUSALS.items())
+_ORDER = PathParameter(description="id of the order", pattern=r"^[0-9a-f]{1,64}$")
 
 OPERATOR_API = Api(
     title="SHO, operator listener",
     description="""
-    For the other roles of the network: registrations of devices, results and state events of PVAs, receipts of DPFs,
+    For the other roles of the network: registrations of devices, results and state events of PVAs, receipts of DPFs, lives of MIDs,
     authentication vectors for VNOs, the audit log. What is signed is believed for its signature (docs/FOURTEEN-STEPS.md).
     """,
-    path_parameters=LOG_PARAMETERS,
+    path_parameters={**LOG_PARAMETERS, "order_id": _ORDER},
     refusals=_REFUSED,
 )
 PUBLIC_API = Api(
     title="SHO, public listener",
     description="For everybody who orders for a device: the page, and the same as an API.",
-    path_parameters={"order_id": PathParameter(description="id of the order", pattern=r"^[0-9a-f]{1,64}$")},
+    path_parameters={"order_id": _ORDER},
     refusals=_REFUSED,
 )

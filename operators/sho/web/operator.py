@@ -1,4 +1,4 @@
-"""The operator listener, mutual TLS: registrations, results, receipts, authentication vectors (D12).
+"""The operator listener, mutual TLS: registrations, results, receipts, lives of MIDs, authentication vectors (D12).
 
 Rule: each route serves one role; results and receipts are believed for their signatures, not for who brought them.
 Every refusal of a caller that is known becomes an audit record.
@@ -23,19 +23,29 @@ from messages.evidence import CERTIFICATE_SIZE_MAX, CHAIN_LENGTH_MAX
 from messages.reliance import RESULT_BYTES_MAX
 from messages.state_event import STATE_EVENT_BYTES_MAX
 from operators.sho.device_states import StateDesk
+from operators.sho.lives import LifeDesk, MidLife
 from operators.sho.receipts import RECEIPT_MESSAGE_BYTES_MAX, ReceiptDesk
 from operators.sho.refusals import RefusalCode, RefusalError
 from operators.sho.registration import Registrar
 from operators.sho.subscriptions import AuthenticationCentre, Resynchronisation
 from operators.sho.updates import UpdateDesk, UpdateQuestion
 from operators.sho.validation import Validation
-from operators.sho.web.answers import OrderTokenAnswer, ReceiptAnswer, UpdateApprovalsAnswer, VectorsAnswer
+from operators.sho.web.answers import (
+    MidAnswer,
+    OrderTokenAnswer,
+    ReceiptAnswer,
+    StepAnswer,
+    UpdateApprovalsAnswer,
+    VectorsAnswer,
+)
 from operators.sho.web.bodies import (
     EventBody,
     RegistrationBody,
     ResultBody,
+    StepBody,
     UpdateBody,
     VectorsBody,
+    WishBody,
     decode_base64url,
 )
 from operators.sho.web.descriptions import OPERATOR_API
@@ -72,6 +82,7 @@ class Desks:
     states: StateDesk
     receipts: ReceiptDesk
     updates: UpdateDesk
+    lives: LifeDesk
     authentication: AuthenticationCentre
     bearer: BearerTerms
     log: AuditLog | None = None
@@ -89,6 +100,7 @@ def operator_app(
     app = Flask("sho.operator", static_folder=None)
     _add_orders(app, desks, clock)
     _add_updates(app, desks, clock)
+    _add_lives(app, desks, clock)
     _add_vectors(app, desks)
     if desks.log is not None:
         add_log_pages(app, desks.log)
@@ -170,6 +182,41 @@ def _add_updates(app: Flask, desks: Desks, clock: Clock) -> None:
             tre_nonce=bytes.fromhex(body.tre_nonce),
         )
         return {"approvals": desks.updates.approve(question, at=clock())}
+
+
+def _add_lives(app: Flask, desks: Desks, clock: Clock) -> None:
+    @app.post("/v1/mid-steps")
+    @require("dpf")
+    @takes(StepBody, bytes_max=BODY_BYTES_MAX)
+    @answers(StepAnswer)
+    def next_step(body: StepBody) -> Told:
+        """Ask for a device what the owner of its MID wants next, and bring what the TRE said to the last step."""
+        step = desks.lives.next_step(
+            bytes.fromhex(body.order_digest),
+            None if body.statement is None else decode_base64url(body.statement),
+            at=clock(),
+        )
+        return {"step": step.kind.value} | ({} if step.token is None else {"token": step.token})
+
+    @app.post("/v1/orders/<order_id>/mid")
+    @require("admin")
+    @takes(WishBody, bytes_max=1024)
+    @answers(MidAnswer)
+    def want(body: WishBody, order_id: str) -> Told:
+        """Say what is to become of the MID of an order."""
+        return _life(desks.lives.want(order_id, body.action, reason=body.reason or "", at=clock()))
+
+    @app.get("/v1/orders/<order_id>/mid")
+    @require("admin")
+    @answers(MidAnswer)
+    def show(order_id: str) -> Told:
+        """Show what is wanted of the MID of an order, and how its TRE last said that it stands."""
+        return _life(desks.lives.about(order_id))
+
+
+def _life(life: MidLife) -> Told:
+    told = {"wish": life.wish, "state": life.state, "reason": life.state_reason or None}
+    return {"sequence": life.sequence, **{name: value for name, value in told.items() if value is not None}}
 
 
 def _add_vectors(app: Flask, desks: Desks) -> None:

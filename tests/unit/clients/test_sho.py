@@ -6,9 +6,10 @@ from typing import Any, cast
 
 import pytest
 
-from clients.sho import ShoAnswerError, ShoOperatorClient, ShoPublicClient
+from clients.sho import MidLife, MidStep, ShoAnswerError, ShoOperatorClient, ShoPublicClient
 from edge.http_client import HttpClient, HttpResponse
 from messages.encoding import decode_deterministic
+from standards.rats.fields import encode_base64url
 
 PLACED = {"order_id": "o1", "order_code": "12345678", "state": "ordered", "secret": "s3cret"}
 VECTOR = {"rand": "00" * 16, "autn": "01" * 16, "xres": "02" * 8, "ck": "03" * 16, "ik": "04" * 16}
@@ -96,6 +97,25 @@ def test_approvals_for_an_update_are_asked_for_with_the_nonce_of_the_tre() -> No
     path, body, _ = http.asked[0]
     assert path == "/v1/update-approvals"
     assert json.loads(body) == {name: value.hex() for name, value in asked.items()}
+
+
+@pytest.mark.parametrize("statement", [None, b"said"])
+def test_a_step_is_asked_for_with_what_the_tre_said(statement: bytes | None) -> None:
+    client, http = operator({"step": "report", "token": "a.b.c"})
+    assert client.mid_step(b"\x0d" * 32, statement) == MidStep(step="report", token="a.b.c")  # noqa: S106 - no password
+    path, body, _ = http.asked[0]
+    assert path == "/v1/mid-steps"
+    said = {} if statement is None else {"statement": encode_base64url(statement)}
+    assert json.loads(body) == {"order_digest": "0d" * 32, **said}
+
+
+def test_a_wish_is_told_and_shown() -> None:
+    client, http = operator({"wish": "block", "sequence": 3})
+    assert client.want("o/1", "block", reason="stolen") == MidLife(
+        wish="block", state=None, reason=None, sequence=3
+    )
+    path, body, _ = http.asked[0]
+    assert (path, json.loads(body)) == ("/v1/orders/o%2F1/mid", {"action": "block", "reason": "stolen"})
 
 
 def test_vectors_are_asked_with_and_without_resynchronisation() -> None:

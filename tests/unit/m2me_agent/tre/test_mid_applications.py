@@ -12,8 +12,11 @@ from m2me_agent.tre.mid_rules import FULL_RULES, MINIMAL_RULES, Rules
 from m2me_agent.tre.usim import NetworkChallenge
 from m2me_agent.tre.usim_selection import UsimSelection
 from m2me_agent.tre_protocol import Operation, Request, decode_response, encode_request
+from messages.instruction import ACTIVATE, UNBLOCK
 from messages.mid_content import MidContent, NetworkApplication
 from messages.mid_policy import MidPolicy
+from messages.registry import QUERY_KIND, QUERY_NONCE_SIZE, RegistryQuery, RegistryReport, decode_report
+from messages.statement import decode_statement
 from standards.aka.functions import AuthenticationFunctions
 from standards.aka.milenage import MilenageKey
 from standards.aka.sequence import sqn_of
@@ -260,10 +263,61 @@ def test_an_anomaly_blocks_the_mid_before_the_session(world: World, kind: str) -
     expected = RollbackError if kind == "older" else StateError if kind == "another" else VaultError
     with pytest.raises(expected):
         asked(world, IMSI, key=MID_KEY)
-    assert isinstance(world.device.operations.mids.vault.closed["sho-1"], expected)
-    world.storage.records["vault-0"] = newest
-    with pytest.raises(MidError, match="BLOCKED"):
+    for _ in range(2):
+        with pytest.raises(MidError, match="got BLOCKED"):
+            asked(world, IMSI, key=MID_KEY)
+        world.restart()
+    (entry,) = report(world).entries
+    assert (entry.state, entry.reason) == ("BLOCKED", f"integrity: {expected.code}")
+    assert report(world).transitions[-1].event == "integrity-failed"
+
+
+@pytest.mark.requirement("R33")
+def test_its_owner_alone_brings_it_back(world: World) -> None:
+    world.active(CHECKED)
+    world.storage.remove("vault-0")
+    with pytest.raises(VaultError):
         asked(world, IMSI, key=MID_KEY)
+    for action in (UNBLOCK, ACTIVATE):
+        token = world.network.instruction(world.target, report(world).tre_nonce, action=action)
+        world.device.operations.mids.instruct(token)
+    assert "res" in asked(world, IMSI, key=MID_KEY)
+
+
+@pytest.mark.requirement("R33")
+@pytest.mark.negative
+def test_every_mid_of_the_compartment_is_blocked_and_none_of_another(world: World) -> None:
+    world.active(CHECKED)
+    world.network.number = 2
+    world.installed(replace(CHECKED, mid_id="mid-2"))
+    second_operator(world, number=3)
+    world.installed(replace(BUNDLE, mid_id="mid-3"))
+    world.storage.remove("vault-0")
+    with pytest.raises(VaultError):
+        asked(world, IMSI, key=MID_KEY)
+    states = {row["mid_id"]: row["state"] for row in world.device.operations.mids.rows()}
+    assert states == {"mid-1": "BLOCKED", "mid-2": "BLOCKED", "mid-3": "INACTIVE"}
+
+
+@pytest.mark.requirement("R33")
+@pytest.mark.negative
+def test_what_is_held_and_is_not_the_newest_is_closed(world: World) -> None:
+    world.active(CHECKED)
+    world.tpm.vault_counters[0] += 1
+    with pytest.raises(RollbackError):
+        asked(world, IMSI, key=MID_KEY)
+    assert isinstance(world.device.operations.mids.vault.closed["sho-1"], RollbackError)
+    with pytest.raises(MidError, match="BLOCKED: expected version"):
+        asked(world, IMSI, key=MID_KEY)
+
+
+def report(world: World) -> RegistryReport:
+    """What the present owner reads of its MIDs."""
+    query = RegistryQuery(
+        sho=world.network.sho.issuer, device_id=world.target.device_id, nonce=bytes(QUERY_NONCE_SIZE)
+    )
+    token = world.network.sho.sign(query.claims(), typ=QUERY_KIND.typ)
+    return decode_report(decode_statement(world.device.operations.registry.report(token)).body)
 
 
 @pytest.mark.requirement("R33")

@@ -11,7 +11,7 @@ from operators.sho.order_states import (
 )
 from tests.fakes.sho_world import World
 
-CLOSED = {OrderState.ACTIVE, OrderState.FAILED, OrderState.EXPIRED}
+CLOSED = {OrderState.ERASED, OrderState.FAILED, OrderState.EXPIRED}
 
 
 @pytest.mark.requirement("R62")
@@ -20,6 +20,7 @@ def test_active_is_reached_from_installed_alone_and_that_from_authorized_alone()
         state: {before for before, afters in TRANSITIONS.items() if state in afters} for state in OrderState
     }
     assert leads_to[OrderState.ACTIVE] == {OrderState.INSTALLED}
+    assert leads_to[OrderState.ERASED] == {OrderState.ACTIVE}
     assert leads_to[OrderState.INSTALLED] == {OrderState.AUTHORIZED}
     assert leads_to[OrderState.AUTHORIZED] == {OrderState.PACKAGED}
     assert leads_to[OrderState.PACKAGED] == {OrderState.VALIDATING}

@@ -1,0 +1,216 @@
+"""The demo of a MID's life: blocked, opened again, instructed, and erased so that no file that was kept opens.
+
+Rule: as for all stories: what happened is read from the parties' answers. What the operator wants its staff says at the SHO; what
+became of it the SHO believes by the TRE's signature alone.
+"""
+
+import os
+import shutil
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from clients.dpf import DpfDeviceClient, MidStep
+from clients.sho import PlacedOrder, ShoOperatorClient
+from edge.http_client import ClientTls, HttpClient
+from lab.demo import open_scene, say_conditions
+from lab.fourteen_steps import asked, attach_with_subscription, open_network, play_fourteen_steps, state_of
+from lab.identities import SHO, STAFF
+from lab.outcomes import ended, refused
+from lab.scene import Scene
+from lab.sho_records import ShoRecords
+from lab.story import (
+    GOOD_DEVICE,
+    UnexpectedEndError,
+    enroll,
+    make_devices,
+    open_services,
+    register_suppliers,
+)
+from m2me_agent.tre_protocol import Operation
+
+WITH_IMSI, WITHOUT = "authenticated with the new IMSI", "not authenticated with the new IMSI"
+
+
+@dataclass(slots=True, kw_only=True)
+class Life:
+    """What the stories share: one device with one MID, and the order that it came with."""
+
+    scene: Scene
+    placed: PlacedOrder
+    order_digest: bytes = b""
+
+    @property
+    def staff(self) -> ShoOperatorClient:
+        """The SHO, as one of its own people reaches it."""
+        services = self.scene.services
+        return ShoOperatorClient(services.http(SHO, "operator", services.identity(STAFF)))
+
+    def want(self, action: str, *, reason: str, step: str) -> None:
+        """The staff says it; then the device asks."""
+        with self.scene.narrator.line(step, "staff", "SHO", f"wants it to {action}: {reason}") as line:
+            line.outcome = str(self.staff.want(self.placed.order_id, action, reason=reason).wish)
+
+    def follow(self, *, step: str) -> str:
+        """The device asks what its owners want, and does it; the agent's outcome."""
+        device = self.scene.devices[GOOD_DEVICE]
+        with self.scene.narrator.line(
+            step, "M2ME", "VNO, DPF, SHO, TRE", "question, report, instruction, report"
+        ) as line:
+            answer = device.agent("follow")
+            line.outcome = answer.outcome
+        return answer.outcome
+
+    def states(self) -> str:
+        """The MIDs of the device, as its TRE has them."""
+        rows = asked(self.scene.devices[GOOD_DEVICE], Operation.MIDS)["mids"]
+        return ", ".join(str(row["state"]) for row in rows) or "none"
+
+    def told(self) -> str:
+        """What the SHO has on record of it."""
+        life = self.staff.mid(self.placed.order_id)
+        return f"{life.state}, {'nothing' if life.wish is None else life.wish} wanted"
+
+    def step_by_hand(self, statement: bytes | None) -> MidStep:
+        """One step of the conversation, past the agent."""
+        url = f"https://{self.scene.services.address('recorder.device')}"
+        with closing(HttpClient(url, tls=ClientTls(anchors=self.scene.services.tls_root))) as http:
+            return DpfDeviceClient(http).mid_step(
+                device_id=self.scene.ids[GOOD_DEVICE], order_digest=self.order_digest, statement=statement
+            )
+
+    @property
+    def files(self) -> Path:
+        """What a thief of the disk has: everything that the TRE keeps."""
+        return self.scene.site.role(f"devices/{GOOD_DEVICE}") / "tre"
+
+
+def play_life_demo(state: Path, *, image: Path, console: Console, software_tpm: bool) -> bool:
+    """Play everything; whether all ended as it must."""
+    with open_scene(state, image=image, console=console, software_tpm=software_tpm) as scene:
+        tell = scene.narrator
+        say_conditions(scene)
+        tell.heading("The services, the supplier, a device and its MID")
+        make_devices(scene, [GOOD_DEVICE])
+        open_services(scene)
+        register_suppliers(scene)
+        open_network(scene)
+        if enroll(scene, GOOD_DEVICE).status != 0:
+            raise UnexpectedEndError(f"{GOOD_DEVICE} could not be enrolled")
+        life = Life(scene=scene, placed=play_fourteen_steps(scene, GOOD_DEVICE))
+        (row,) = asked(scene.devices[GOOD_DEVICE], Operation.MIDS)["mids"]
+        life.order_digest = row["order_digest"]
+        stories: tuple[tuple[str, Callable[[Life], None]], ...] = (
+            ("The operator blocks a MID", _block),
+            ("And opens it again", _open_again),
+            ("What was recorded is good for nothing", _replay),
+            ("The MID is erased", _erase),
+            ("A thief puts every file back", _put_back),
+        )
+        for title, story in stories:
+            tell.heading(title)
+            story(life)
+        tell.heading("")
+        tell.table()
+        return tell.all_as_expected
+
+
+def _block(life: Life) -> None:
+    scene = life.scene
+    life.want("block", reason="stolen", step="15")
+    ended(
+        scene,
+        "a",
+        "the AuC, before the device has heard of it",
+        expected=WITHOUT,
+        happened=attach_with_subscription(scene, GOOD_DEVICE),
+    )
+    life.follow(step="16")
+    ended(scene, "b", "the MID in the TRE", expected="BLOCKED", happened=life.states())
+    ended(scene, "c", "what the SHO believes", expected="BLOCKED, nothing wanted", happened=life.told())
+    with scene.narrator.line("17", "power", GOOD_DEVICE, "off and on"):
+        scene.power_on(GOOD_DEVICE)
+    ended(scene, "d", "the MID after a power cut", expected="BLOCKED", happened=life.states())
+
+
+def _open_again(life: Life) -> None:
+    scene = life.scene
+    life.want("unblock", reason="found", step="18")
+    life.follow(step="19")
+    ended(scene, "e", "the MID after another look", expected="INACTIVE", happened=life.states())
+    life.want("activate", reason="found", step="20")
+    life.follow(step="21")
+    used = attach_with_subscription(scene, GOOD_DEVICE)
+    ended(
+        scene,
+        "f",
+        "the MID, active again",
+        expected=f"ACTIVE, {WITH_IMSI}",
+        happened=f"{life.states()}, {used}",
+    )
+
+
+def _replay(life: Life) -> None:
+    scene, device = life.scene, life.scene.devices[GOOD_DEVICE]
+    life.want("deactivate", reason="season", step="22")
+    question = life.step_by_hand(None)
+    report = asked(device, Operation.REPORT, query=question.token or "")["statement"]
+    recorded = life.step_by_hand(report).token or ""
+    asked(device, Operation.INSTRUCT, instruction=recorded)
+    life.follow(step="23")
+    life.want("activate", reason="season", step="24")
+    life.follow(step="25")
+    refused(
+        scene,
+        "g",
+        "an instruction that was recorded, in a state that it fits",
+        device.ask_tre(Operation.INSTRUCT, {"instruction": recorded}),
+        expected="instruction-refused",
+    )
+    ended(scene, "h", "the MID afterwards", expected="ACTIVE", happened=life.states())
+
+
+def _erase(life: Life) -> None:
+    scene = life.scene
+    shutil.copytree(life.files, scene.site.state / "thief")
+    life.want("erase", reason="end of contract", step="26")
+    life.follow(step="27")
+    ended(scene, "i", "the MIDs in the TRE", expected="none", happened=life.states())
+    stands = state_of(scene, life.placed)
+    ended(
+        scene,
+        "j",
+        "order and user, by the verified proof",
+        expected="erased, the user was told that it has ended",
+        happened=f"{stands.state}, the user was told "
+        + ("that it has ended" if "has ended" in stands.informed[-1] else "something else"),
+    )
+    key = ShoRecords(scene.services).subscriber_key(life.placed.order_id)
+    kept = b"".join(path.read_bytes() for path in sorted(life.files.iterdir()))
+    found = "not found" if key.k not in kept and key.opc not in kept else "found"
+    ended(scene, "k", "K and OPc in the TRE's files", expected="not found", happened=found)
+
+
+def _put_back(life: Life) -> None:
+    scene, device = life.scene, life.scene.devices[GOOD_DEVICE]
+    with scene.narrator.line("28", "thief", GOOD_DEVICE, "every file as it was before the erasure"):
+        device.power_off()
+        for path in (scene.site.state / "thief").iterdir():
+            there = life.files / path.name
+            owner = life.files.stat()
+            there.write_bytes(path.read_bytes())
+            there.chmod(0o600)
+            os.chown(there, owner.st_uid, owner.st_gid)
+        scene.power_on(GOOD_DEVICE)
+    ended(scene, "l", "the MID in the TRE", expected="BLOCKED", happened=life.states())
+    (row,) = asked(device, Operation.MIDS)["mids"]
+    answer = device.ask_tre(
+        Operation.AUTHENTICATE,
+        {"mid_id": row["mid_id"], "application": "1", "rand": bytes(16), "autn": bytes(16)},
+    )
+    refused(
+        scene, "m", "authenticating with it: the key is no longer in the TPM", answer, expected="mid-refused"
+    )
