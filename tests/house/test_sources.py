@@ -68,7 +68,9 @@ def test_every_import_is_declared() -> None:
     # flask brings werkzeug and markupsafe as its other halves and jinja2 for its templates, uvicorn brings h11 as its parser
     project = pyproject()["project"]
     # what an extra brings is imported by one file, which is loaded where the settings ask for it
-    extra = names(project["optional-dependencies"]["hsm"])
+    extra = names(project["optional-dependencies"]["hsm"]) | names(
+        project["optional-dependencies"]["postgres"]
+    )
     declared = names(project["dependencies"]) | {"werkzeug", "markupsafe", "jinja2", "h11"} | extra
     installed = {file.parts[0].split(".")[0] for name in declared for file in files(name) or []}
     assert foreign_modules() - installed == set()
