@@ -124,10 +124,17 @@ class PvaOperatorClient:
         return tuple(read_manifest(each) for each in answer.items("manifests", size_max=LIST_MAX))
 
     def request_validation(
-        self, *, device_id: str, nonce: bytes, audience: Sequence[str], purpose: str = "validation"
+        self,
+        *,
+        device_id: str,
+        nonce: bytes,
+        audience: Sequence[str],
+        purpose: str = "validation",
+        key: str | None = None,
     ) -> str:
         """Ask for a look at a device and get its request id (sho); `nonce` is 32 fresh random bytes.
 
+        With an idempotency `key` (16 to 128 letters, digits, - and _) the same request may be sent again.
         An order is validated for its operator's signature alone: `submit_request`.
         """
         body = {
@@ -136,7 +143,8 @@ class PvaOperatorClient:
             "nonce": encode_base64url(nonce),
             "audience": list(audience),
         }
-        return fields_of(self._http.post_json("/v1/validations", body), "validation").text("request_id")
+        answer = self._http.post_json("/v1/validations", body, headers=_named(key))
+        return fields_of(answer, "validation").text("request_id")
 
     def validation(self, request_id: str) -> ValidationProgress:
         """What came of a validation that the caller asked for (sho)."""
@@ -251,7 +259,13 @@ class PvaOperatorClient:
         return read_update(self._http.post_json(f"/v1/updates/{manifest_digest.hex()}/resume", {}))
 
     def add_watch(
-        self, *, device_id: str, interval_s: int, grace_s: int, audience: Sequence[str]
+        self,
+        *,
+        device_id: str,
+        interval_s: int,
+        grace_s: int,
+        audience: Sequence[str],
+        key: str | None = None,
     ) -> WatchEntry:
         """Have a device watched that the caller has a passing result of (sho); the same again changes nothing."""
         body = {
@@ -260,7 +274,7 @@ class PvaOperatorClient:
             "grace_s": grace_s,
             "audience": list(audience),
         }
-        return read_watch(self._http.post_json("/v1/watches", body))
+        return read_watch(self._http.post_json("/v1/watches", body, headers=_named(key)))
 
     def watches(self) -> tuple[WatchEntry, ...]:
         """The caller's watches (sho)."""
@@ -270,3 +284,7 @@ class PvaOperatorClient:
     def end_watch(self, watch_id: str) -> None:
         """End one of the caller's watches (sho)."""
         self._http.post_json(f"/v1/watches/{quote(watch_id, safe='')}/end", {})
+
+
+def _named(key: str | None) -> dict[str, str]:
+    return {} if key is None else {"Idempotency-Key": key}

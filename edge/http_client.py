@@ -166,12 +166,10 @@ class HttpClient:
         """GET `path` and decode its JSON; an answer that is no JSON is an UnreachableError."""
         return self._json(path, self.get(path, accept="application/json"))
 
-    def post_json(self, path: str, value: object) -> Any:
+    def post_json(self, path: str, value: object, *, headers: Mapping[str, str] | None = None) -> Any:
         """POST `value` as JSON and decode the JSON answer; None when the answer is empty."""
-        body = json.dumps(value, ensure_ascii=False).encode()
-        return self._json(
-            path, self.post(path, body, content_type="application/json", accept="application/json")
-        )
+        body, kind = json.dumps(value, ensure_ascii=False).encode(), "application/json"
+        return self._json(path, self.post(path, body, content_type=kind, accept=kind, headers=headers))
 
     def close(self) -> None:
         """Close the kept connections."""

@@ -42,7 +42,7 @@ from operators.sho.provisioning import Provisioning
 from operators.sho.receipts import ReceiptDesk
 from operators.sho.registration import Operator, Registrar
 from operators.sho.schema import ledger
-from operators.sho.settings import ShoSettings
+from operators.sho.settings import PublicListenerSettings, ShoSettings
 from operators.sho.store import Store
 from operators.sho.subscriber_secrets import SubscriberSecrets
 from operators.sho.subscriptions import AuthenticationCentre, NumberPlan, SubscriptionMaker
@@ -228,6 +228,21 @@ def _provisioning(parts: Parts, validation: Validation) -> Provisioning:
     )
 
 
+def _public_listener(
+    settings: PublicListenerSettings, registrar: Registrar, *, anonymous: AnonymousRefusals
+) -> Listener:
+    app = public_app(registrar, clock=system_clock, random_bytes=system_random, anonymous=anonymous)
+    limit_addresses(app, Rate(per_s=settings.orders_per_s, burst=settings.orders_burst))
+    return Listener(
+        name="public",
+        host=settings.host,
+        port=settings.port,
+        app=app,
+        tls=settings.tls(),
+        body_bytes_max=ORDER_BYTES_MAX,
+    )
+
+
 def _desks(parts: Parts, registrar: Registrar, validation: Validation) -> Desks:
     settings, subscribers = parts.settings, parts.settings.subscribers
     return Desks(
@@ -273,17 +288,8 @@ def _listeners(parts: Parts, registrar: Registrar, validation: Validation) -> tu
     settings, anonymous = parts.settings, AnonymousRefusals()
     operator, desks = settings.operator, _desks(parts, registrar, validation)
     clients = client_table(operator, clock=system_clock)
-    public = public_app(registrar, clock=system_clock, random_bytes=system_random, anonymous=anonymous)
-    limit_addresses(public, Rate(per_s=settings.public.orders_per_s, burst=settings.public.orders_burst))
     return (
-        Listener(
-            name="public",
-            host=settings.public.host,
-            port=settings.public.port,
-            app=public,
-            tls=settings.public.tls(),
-            body_bytes_max=ORDER_BYTES_MAX,
-        ),
+        _public_listener(settings.public, registrar, anonymous=anonymous),
         Listener(
             name="operator",
             host=operator.host,

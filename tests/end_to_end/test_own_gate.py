@@ -1,6 +1,7 @@
 """The gate of docs/BRING-YOUR-OWN-DPF.md, run against a PVA: it opens for the right device and for no other."""
 
 import base64
+import functools
 import json
 import threading
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ import jsonschema_rs
 import pytest
 from cryptography import x509
 
+from edge.http_client import HttpError
 from messages.errors import MessageError
 from messages.evidence import encode_evidence
 from standards.pki.errors import PathError
@@ -72,6 +74,21 @@ def asked(site: Site, gate: Gate, *, chain: list[x509.Certificate] | None = None
 @pytest.mark.requirement("R68")
 def test_the_gate_opens_for_the_right_device(site: Site) -> None:
     assert asked(site, gate_of(site)) == []
+
+
+def test_whoever_lost_an_answer_asks_again_under_the_same_key(site: Site) -> None:
+    ask = functools.partial(
+        site.pva.operator("sho").request_validation,
+        device_id=site.device.device_id,
+        nonce=b"\x07" * 32,
+        audience=["t"],
+        key="a-key-of-one-request",
+    )
+    assert ask() == ask()
+    with pytest.raises(HttpError) as caught:
+        ask(key=None)
+    assert caught.value.problem is not None
+    assert caught.value.problem.type == "nonce-reused"
 
 
 @pytest.mark.requirement("R94")
