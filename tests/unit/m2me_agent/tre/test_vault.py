@@ -119,6 +119,7 @@ def test_what_was_made_under_another_storage_key_is_not_there(world: World) -> N
 def test_a_file_that_is_none_is_told(world: World, content: bytes) -> None:
     world.storage.records["vault-0"] = content
     instruction = world.network.instruction(world.target, bytes(32))
+    world.restart()
     with pytest.raises(StateError):
         world.device.operations.mids.instruct(instruction)
 
