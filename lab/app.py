@@ -35,6 +35,7 @@ from lab.story import (
 )
 from lab.tpms import TpmMakerError
 from lab.update_demo import play_update_demo
+from lab.use_case_demo import play_use_case_demo
 from m2me_agent.agent.errors import AgentError
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -57,6 +58,7 @@ DEMOS = {
     "life": play_life_demo,
     "service": play_service_demo,
     "update": play_update_demo,
+    "use-cases": play_use_case_demo,
 }
 """Demos beside the whole one, by their names."""
 

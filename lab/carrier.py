@@ -24,6 +24,7 @@ from m2me_agent.agent.tre_client import TreClient
 from m2me_agent.tre_protocol import (
     FRAME_BYTES_MAX,
     LENGTH_BYTES,
+    Operation,
     TreProtocolError,
     decode_request,
     encode_frame,
@@ -52,7 +53,8 @@ def main(tre_socket: Path, user: tuple[int, int] | None, *, stream: bool, hold: 
     if hold:
         _hold(tre_socket, hold)
         return
-    request = decode_request(sys.stdin.buffer.read(FRAME_BYTES_MAX))
+    # what the socket is not for is asked all the same: it is the TRE that says no
+    request = decode_request(sys.stdin.buffer.read(FRAME_BYTES_MAX), allowed=frozenset(Operation))
     try:
         response = encode_response(TreClient(tre_socket).ask(request.operation, request.parameters))
     except AgentError as error:

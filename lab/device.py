@@ -100,6 +100,8 @@ class Device:
         """The supplier's signed record of the owner, which its TRE takes for consent; put in before power-on."""
         self.rate: Mapping[str, int] = {}
         """The factory's setting of what its TRE signs: `burst`, `interval_ms`; empty for those it is shipped with."""
+        self.device_policy = ""
+        """The supplier's signed policy for every MID in it; put in before power-on."""
 
     @property
     def tpm_state(self) -> Path:
@@ -129,9 +131,10 @@ class Device:
 
     def _start_tre(self, boot_log_file: Path, anchors: Anchors) -> None:
         agent_uid = self._agent_user.uid if self._agent_user else os.geteuid()
-        record = self._folder / "ownership"
-        record.write_text(self.ownership)
-        owned = {"ownership": record} if self.ownership else {}
+        owned: dict[str, object] = {}
+        for name, token in {"ownership": self.ownership, "device_policy": self.device_policy}.items():
+            (self._folder / name).write_text(token)
+            owned |= {name: self._folder / name} if token else {}
         config = write_toml(
             self._folder / "tre.toml",
             owned

@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from lab.homes import HOME_MNC
 from lab.hostile_agent.hands import Hands
 from lab.hostile_agent.outward import Exchange, Said
 from lab.hostile_agent.travel import Traveller
-from lab.network import HOME_MNC
 from lab.scene import Scene
 from lab.story import UnexpectedEndError
 from m2me_agent.agent.attachment import AkaChallenge

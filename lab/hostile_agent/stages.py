@@ -12,6 +12,7 @@ from clients.ccif import CcifClient
 from clients.sho import PlacedOrder, ShoOperatorClient
 from edge.process import system_random
 from lab.fourteen_steps import order
+from lab.homes import HOME_MNC
 from lab.hostile_agent.exchanges import Exchanges, code_of
 from lab.hostile_agent.floods import Floods
 from lab.hostile_agent.hands import Hands, Lost
@@ -23,7 +24,6 @@ from lab.hostile_agent.travel import Traveller
 from lab.hostile_agent.update import announced_update
 from lab.hostile_agent.watch import Watch
 from lab.identities import CCIF, SHO, STAFF, VNO
-from lab.network import HOME_MNC
 from lab.scene import Scene
 from lab.story import APPROVED, UnexpectedEndError, wait_for_status
 from m2me_agent.agent.download import ProvisioningFunction

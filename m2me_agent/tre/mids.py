@@ -188,25 +188,15 @@ class Mids:
         """
         access = key_access(self.state, self.device)
         shown = []
-        for sho, row in self.vault.readable_journal(access):
-            opened = self.vault.opened(sho)
-            state = after(row.state, MidEvent.INTEGRITY_FAILED)
-            identities: list[str] = []
-            reason = "" if sho not in self.vault.closed else self.vault.closed[sho].code
-            if opened is not None and row.mid_id in opened.contents:
+        for opened, visible in self.vault.by_slot(access):
+            closed = self.vault.closed.get(visible.sho)
+            for row in visible.journal:
+                found = () if opened is None else _content(opened, row.mid_id).applications
                 state, reason = row.state, row.reason
-                content = _content(opened, row.mid_id)
-                identities = [application.identity for application in content.applications]
-            shown.append(
-                {
-                    "mid_id": row.mid_id,
-                    "owner": sho,
-                    "state": state.value,
-                    "applications": identities,
-                    "order_digest": row.order_digest,
-                    "reason": reason,
-                }
-            )
+                if opened is None:
+                    state = after(row.state, MidEvent.INTEGRITY_FAILED)
+                    reason = "" if closed is None else closed.code
+                shown.append(_shown(row, visible.sho, state=state, reason=reason, found=found))
         return shown
 
     def _open_rows(self) -> Iterator[tuple[OpenCompartment, Installed]]:
@@ -265,6 +255,20 @@ class Mids:
         raise MidError(
             subject=f"MID {mid_id}", reason="is not in this TRE", remedy="name a MID that is installed"
         )
+
+
+def _shown(
+    row: Installed, sho: str, *, state: MidState, reason: str, found: tuple[NetworkApplication, ...]
+) -> dict[str, Any]:
+    return {
+        "mid_id": row.mid_id,
+        "owner": sho,
+        "state": state.value,
+        "applications": [each.identity for each in found],
+        "public_identities": [name for each in found for name in each.public_identities],
+        "order_digest": row.order_digest,
+        "reason": reason,
+    }
 
 
 def _changed(row: Installed, instruction: Instruction, *, is_first: bool) -> Installed:

@@ -101,6 +101,13 @@ class Vault:
         """As `journal`, past the files that cannot be read."""
         return _rows(self.readable_compartments(access))
 
+    def by_slot(self, access: KeyAccess) -> Iterator[tuple[OpenCompartment | None, Compartment]]:
+        """Every compartment in its place: what is held of an open one, what can be read of another."""
+        held = {each.visible.slot: each for each in self.open_compartments(access)}
+        stored = {each.unverified.slot: each.unverified for each in self.readable_compartments(access)}
+        for slot in sorted(held.keys() | stored.keys()):
+            yield held.get(slot), held[slot].visible if slot in held else stored[slot]
+
     def open_compartments(self, access: KeyAccess) -> tuple[OpenCompartment, ...]:
         """What is open under this storage key, by slots; no file is read."""
         name = access.keys.storage.name

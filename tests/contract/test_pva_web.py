@@ -13,6 +13,7 @@ from edge.http_protocol import PEER_CERTIFICATE
 from edge.idempotency import SqlAnswers
 from edge.principals import PrincipalTable, routes_of
 from edge.refused import AnonymousRefusals
+from messages.approval import VAULT_REACH
 from messages.evidence import encode_evidence
 from pva.manifests.recognition import RecognitionDesk
 from pva.refusals import REFUSALS, RefusalCode, RefusalError
@@ -348,7 +349,7 @@ def test_a_signed_request_its_result_and_its_approvals(service: Service) -> None
     assert approved.headers["Cache-Control"] == "no-store"
     members = approved.get_json()
     assert set(members) == {"approvals", "day_key_chain", "storage_public"}
-    assert (len(members["approvals"]), len(members["day_key_chain"])) == (3, 1)
+    assert (len(members["approvals"]), len(members["day_key_chain"])) == (VAULT_REACH + 2, 1)
     assert members["storage_public"] == encode_base64url(service.world.device.storage.encode())
 
 
