@@ -36,7 +36,7 @@ def test_no_attack_of_a_hostile_agent_gets_anything(tmp_path: Path) -> None:
     assert as_expected, text
     counted = re.search(r"^(\d+) attacks on (\d+) message types; 0 ended otherwise", text, re.MULTILINE)
     assert counted, text
-    assert int(counted[2]) == len({message for message, _ in cells()})
+    assert int(counted[2]) >= len({message for message, _ in cells()})
     assert int(counted[1]) > 5 * len(cells())
     for flood in ("flood: signatures", "flood: memory and files", "flood: connections", "TPM, by whoever"):
         assert flood in text
