@@ -38,6 +38,7 @@ def play_hostile_agent(
                 ("A third MID, with every message lost once", lambda: stages.at_losses(victim)),
                 ("Answers to the visited network and to the PVA", lambda: stages.at_the_air(victim)),
                 ("Approvals of the next state in hostile hands", lambda: stages.at_update(victim, twin)),
+                ("The owner's words in hostile hands", lambda: stages.at_the_owners_door(victim)),
                 ("Much later, after a restart of the TRE", lambda: stages.much_later(victim)),
                 ("Floods, with the rates that a TRE is shipped with", lambda: stages.flood(victim)),
                 ("Past the TRE, at the TPM itself", lambda: attack_tpm(scene, twin, stages.tally)),

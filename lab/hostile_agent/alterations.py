@@ -73,8 +73,9 @@ def spliced(message: object, other: object) -> Iterator[Alteration]:
             theirs = at(other, path)
         except LookupError:
             continue
-        if theirs != value:
-            yield Alteration(what=f"{shown(path)}: of another", change=partial(_put, path, theirs))
+        change = partial(_put, path, theirs)
+        if theirs != value and change(message) != other:  # all of another one is no mixture
+            yield Alteration(what=f"{shown(path)}: of another", change=change)
 
 
 def forged(message: object) -> Iterator[Alteration]:

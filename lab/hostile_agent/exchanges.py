@@ -12,9 +12,11 @@ from lab.hostile_agent.hands import Hands
 from lab.hostile_agent.outward import Exchange, Said
 from lab.hostile_agent.travel import Traveller
 from lab.scene import Scene
+from lab.story import UnexpectedEndError
 from m2me_agent.agent.attachment import AkaChallenge
 from m2me_agent.agent.download import ProvisioningFunction
 from m2me_agent.agent.errors import AgentError, RefusedError
+from m2me_agent.agent.lives import REPORT, NextStep, OwnersDoor
 from m2me_agent.agent.ports import read_device
 from m2me_agent.tre_protocol import Operation, Refusal
 from messages.attachment import nai_of
@@ -50,6 +52,8 @@ class Exchanges:
     request: bytes = b""
     issued: bytes = b""
     """The CA's answer to the activation that it took."""
+    next_step: NextStep | None = None
+    """What an owner wanted after the newest statement that it took."""
 
     def evidence(self) -> Exchange:
         """A question of the operator, the PVA's challenge, and evidence."""
@@ -143,6 +147,30 @@ class Exchanges:
                 tre_nonce=begun["nonce"],
             )
         )
+
+    def report(self, door: OwnersDoor, order_digest: bytes) -> Exchange:
+        """An owner's question about its MID, and the TRE's signed registry; what it wants then is kept."""
+        asked = door.mid_step(read_device(self.hands), order_digest=order_digest, statement=None)
+        if asked.step != REPORT:
+            raise UnexpectedEndError(f"expected a question for a report, got {asked.step}")
+        said = self.asked(Operation.REPORT, query=asked.token or "")
+        return Exchange(said=said, submit=lambda handed: self._to_owner(door, order_digest, handed))
+
+    def erasure(self, door: OwnersDoor, order_digest: bytes, proof: bytes) -> Exchange:
+        """The proof of an erasure that was made."""
+        return Exchange(
+            said={"statement": proof}, submit=lambda handed: self._to_owner(door, order_digest, handed)
+        )
+
+    def _to_owner(self, door: OwnersDoor, order_digest: bytes, handed: Said) -> str:
+        """The owner's word to a statement; its next one is kept."""
+
+        def hand_in() -> None:
+            self.next_step = door.mid_step(
+                read_device(self.hands), order_digest=order_digest, statement=handed["statement"]
+            )
+
+        return code_of(hand_in)
 
     def receipt(self, dpf: ProvisioningFunction, delivery_id: str, statement: bytes) -> Exchange:
         """A receipt for a delivery that waits for it."""

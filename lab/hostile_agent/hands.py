@@ -108,7 +108,7 @@ class Hands:
         if operation in WITH_TOKENS:
             for alteration in forged(parameters):
                 self._try(operation, Kind.FORGE, alteration, parameters)
-        self._out_of_order(operation)
+        self.out_of_order(operation)
         for fault in self.watch.answer_faults():
             self.tally.violated((MessageType(operation, Direction.INWARD), Kind.REORDER), fault)
 
@@ -149,7 +149,7 @@ class Hands:
         if not tried and parameters:
             self.tally.count(cell, "no part of another differs")
 
-    def _out_of_order(self, due: Operation) -> None:
+    def out_of_order(self, due: Operation) -> None:
         """While one message is due, every other one that was genuine before."""
         for operation in sorted(AGENT_OPERATIONS):
             if operation is not due:

@@ -3,6 +3,7 @@
 Rule: what leaves the TRE passes here, so what it signed is counted here; nothing is done to the TRE but sending to its socket.
 """
 
+import hashlib
 import subprocess
 from collections.abc import Mapping
 from contextlib import suppress
@@ -22,8 +23,10 @@ from messages.encoding import encode_deterministic
 CLOSED = Refusal(
     code="closed", subject="connection", reason="was closed without an answer", remedy="send whole frames"
 )
-SIGNED = {Operation.ACTIVATE: "activation", Operation.ATTEST: "evidence", Operation.INSTALL: "statement"}
-"""What the AK signs: operation and member of its result."""
+SIGNED = frozenset(
+    {Operation.ACTIVATE, Operation.ATTEST, Operation.INSTALL, Operation.REPORT, Operation.ERASE}
+)
+"""What the AK signs."""
 Answer = Mapping[str, Any] | Refusal
 
 
@@ -33,8 +36,7 @@ class HostileLine:
     def __init__(self, device: Device, *, is_person: bool = False) -> None:
         self._device, self._is_person = device, is_person
         self._carrier: subprocess.Popen[bytes] | None = None
-        self.signatures = 0
-        """Answers that held a signature of the AK."""
+        self._signed: set[bytes] = set()
         self.requests = 0
 
     def __enter__(self) -> Self:
@@ -65,8 +67,13 @@ class HostileLine:
             return CLOSED
         said = decode_response(answer, operation=operation)
         if not isinstance(said, Refusal) and operation in SIGNED:
-            self.signatures += 1
+            self._signed.add(hashlib.sha256(answer).digest())
         return said
+
+    @property
+    def signatures(self) -> int:
+        """How many answers held a signature of the AK that no answer before had held."""
+        return len(self._signed)
 
     def send(self, payload: bytes) -> bytes | None:
         """The payload of the answer to the payload of one frame; None where the TRE closed."""

@@ -56,6 +56,8 @@ GOES_ON_TO: Mapping[Operation, str] = {
     Operation.ACCEPT_ORDER: "",
     Operation.INSTALL: "DPF, SHO",
     Operation.INSTRUCT: "",
+    Operation.REPORT: "DPF, SHO",
+    Operation.ERASE: "DPF, SHO",
     Operation.AUTHENTICATE: "VNO",
     Operation.MIDS: "",
     Operation.BEGIN_UPDATE: "DPF, SHO",
@@ -70,6 +72,8 @@ WITH_TOKENS = frozenset(
         Operation.ACCEPT_ORDER,
         Operation.INSTALL,
         Operation.INSTRUCT,
+        Operation.REPORT,
+        Operation.ERASE,
         Operation.TAKE_APPROVALS,
     }
 )

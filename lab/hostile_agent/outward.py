@@ -63,16 +63,16 @@ class Outward:
         self._out_of_order()
 
     def _out_of_order(self) -> None:
-        """Three questions: one is never answered or late, one is answered with the answer to another, one as it must be."""
-        first, second, third = self.fresh(), self.fresh(), self.fresh()
-        taken = second if self.names_its_question else third
+        """One question is never answered or late, one is answered with the answer to another, one as it must be."""
+        first, second = self.fresh(), self.fresh()
+        self.tally.count(self._cell(Kind.DROP), "nothing happened")
         if self.names_its_question:
+            taken = second
             self._genuine(taken, Kind.REORDER)
         else:
             other = self.foreign[0] if self.foreign else first.said
             self._try(Kind.REORDER, second, AS_IT_IS, said=other)
-        self.tally.count(self._cell(Kind.DROP), "nothing happened")
-        if not self.names_its_question:
+            taken = self.fresh()
             self._genuine(taken, Kind.DROP)
         self._try(Kind.REPLAY, taken, AS_IT_IS)
         self._try(Kind.DELAY, first, AS_IT_IS)

@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from clients.ccif import CcifClient
-from clients.sho import ShoOperatorClient
+from clients.sho import PlacedOrder, ShoOperatorClient
 from edge.process import system_random
 from lab.fourteen_steps import order
 from lab.homes import HOME_MNC
@@ -17,18 +17,20 @@ from lab.hostile_agent.exchanges import Exchanges, code_of
 from lab.hostile_agent.floods import Floods
 from lab.hostile_agent.hands import Hands, Lost
 from lab.hostile_agent.line import HostileLine
-from lab.hostile_agent.outward import Exchange, Outward
+from lab.hostile_agent.messages import Kind
+from lab.hostile_agent.outward import Exchange, Outward, Said
 from lab.hostile_agent.tally import Tally
 from lab.hostile_agent.travel import Traveller
 from lab.hostile_agent.update import announced_update
 from lab.hostile_agent.watch import Watch
-from lab.identities import CCIF, SHO, VNO
+from lab.identities import CCIF, SHO, STAFF, VNO
 from lab.scene import Scene
 from lab.story import APPROVED, UnexpectedEndError, wait_for_status
 from m2me_agent.agent.download import ProvisioningFunction
 from m2me_agent.agent.enrollment import enroll
 from m2me_agent.agent.errors import RefusedError
 from m2me_agent.agent.journey import Arrival
+from m2me_agent.agent.lives import ERASE, OwnersDoor
 from m2me_agent.agent.ports import read_device
 from m2me_agent.tre_protocol import Operation
 from messages.attachment import nai_of
@@ -81,6 +83,10 @@ class Stages:
     stride: int = 1
     first: int = 0
     parties: dict[str, Party] = field(default_factory=dict)
+    placed: PlacedOrder = field(init=False)
+    """The newest order of the attacked device."""
+    report: Said = field(default_factory=dict)
+    """What the owner took last."""
 
     def take_over(self, name: str) -> Party:
         """Boot a device, and have its agent in hands."""
@@ -154,7 +160,7 @@ class Stages:
 
     def at_losses(self, victim: Party) -> None:
         """A third MID, while each message of the journey is lost, and then each answer; it goes on where it stood."""
-        order(self.scene, victim.name, key=f"third-order-of-{victim.name}")
+        self.placed = order(self.scene, victim.name, key=f"third-order-of-{victim.name}")
         patience_s, victim.traveller.patience_s = victim.traveller.patience_s, SHORT_S
         for operation in ON_THE_WAY:
             for is_answer in (False, True):
@@ -223,11 +229,50 @@ class Stages:
         if again.submit(again.said):
             raise UnexpectedEndError("after the attack the owner's approvals were not taken")
 
+    def at_the_owners_door(self, victim: Party) -> None:
+        """The newest MID is to be erased: the owner's question, its instruction, the TRE's report and proof."""
+        hands, exchanges = victim.hands, victim.exchanges
+        row = hands.watch.rows[-1]
+        order_digest = bytes(row["order_digest"])
+        services = self.scene.services
+        staff = ShoOperatorClient(services.http(SHO, "operator", services.identity(STAFF)))
+        staff.want(self.placed.order_id, "erase", reason="end of contract")
+        door = victim.traveller.dpf()
+        hands.is_attacking = True
+        question = door.mid_step(read_device(hands), order_digest=order_digest, statement=None)
+        hands.ask(Operation.REPORT, {"query": question.token or ""})
+        self._outward(
+            victim, Operation.REPORT, lambda: exchanges.report(door, order_digest), names=False
+        ).play()
+        with suppress(RefusedError):  # another report takes the place of the one that this answers: a denial
+            hands.ask(Operation.ERASE, {"instruction": self._wanted(victim, door, order_digest)})
+        hands.is_attacking = False
+        if any(bytes(each["order_digest"]) == order_digest for each in hands.watch.rows):
+            exchanges.asked(Operation.ERASE, instruction=self._wanted(victim, door, order_digest))
+        newest = hands.pool[Operation.ERASE][-1]
+        hands.again(Operation.ERASE, newest, kind=Kind.REPLAY)
+        proof = exchanges.asked(Operation.ERASE, **newest)["statement"]
+        played = self._outward(
+            victim, Operation.ERASE, lambda: exchanges.erasure(door, order_digest, proof), names=False
+        )
+        played.foreign = [self.report]
+        played.play()
+
+    def _wanted(self, victim: Party, door: OwnersDoor, order_digest: bytes) -> str:
+        """The owner's instruction, after a report that it takes."""
+        genuine = victim.exchanges.report(door, order_digest)
+        code, self.report = genuine.submit(genuine.said), genuine.said
+        step = victim.exchanges.next_step
+        if code or step is None or step.step != ERASE:
+            raise UnexpectedEndError(f"expected an instruction to erase, got {code or step}")
+        return step.token or ""
+
     def much_later(self, victim: Party) -> None:
         """The TRE is started again; then everything that was genuine once comes again."""
         victim.close()
         self.scene.devices[victim.name].restart_tre(lambda _tpm: None, random_bytes=system_random)
         victim.hands.watch.look_again()
+        victim.hands.out_of_order(Operation.STATUS)
         victim.hands.late()
 
     def flood(self, victim: Party) -> None:

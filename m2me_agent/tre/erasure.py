@@ -184,7 +184,7 @@ class Erasures:
 
     def _give_back(self, access: KeyAccess, keys: UnlockedKeys) -> None:
         """End every compartment that is known to hold nothing but tombstones whose proofs are kept."""
-        for found in tuple(self.vault.compartments(access)):
+        for found in tuple(self.vault.readable_compartments(access)):
             sho = found.unverified.sho
             opened = self.vault.opened(sho)
             is_gone = isinstance(self.vault.closed.get(sho), KeyGoneError)

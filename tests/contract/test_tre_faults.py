@@ -24,7 +24,7 @@ SEED = 20260601
 EXAMPLES = 100
 """Of hypothesis in a normal run, at most."""
 IS_DEEP = settings().max_examples > EXAMPLES
-SAMPLE = 9
+SAMPLE = 6
 """Cuts of one operation in a normal run; `--deep` makes them all."""
 Brought = dict[str, Any]
 

@@ -21,8 +21,8 @@ STRIDE = 1 if IS_DEEP else 397
 HEAD = len(b"M2ME-TRE\x00\x01")
 DIGEST = hashlib.sha256().digest_size
 FIRST, SECOND = "mid-1", "mid-2"
-NEEDED_BY_ALL = {"authorization", "keys", "sequence-numbers"}
-"""Without these nobody answers: whose keys, and which numbers were taken, is not known."""
+NEEDED_BY_ALL = {"authorization", "keys", "sequence-numbers", "usim-selection"}
+"""Without these nobody answers: whose keys, which numbers were taken, and whom a person selected, is not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -103,7 +103,9 @@ def test_a_killed_process_comes_up_whole_and_goes_on(device: TreProcess) -> None
 
 def assert_all_answer(device: TreProcess, states: Mapping[str, str], *, seq: int) -> None:
     """Each MID answers a challenge of its operator, and a killed process does not answer it again."""
+    person = TreClient(device.run / "mmi.sock", timeout_s=60)
     for place, mid_id in enumerate(states):
+        person.ask(Operation.SELECT, {"mid_id": mid_id, "application": IMSI})
         made_vector = vector(MID_KEY, seq=seq + place)
         challenge = {"rand": made_vector.rand, "autn": made_vector.autn}
         named = {"mid_id": mid_id, "application": IMSI, **challenge}

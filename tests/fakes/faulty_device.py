@@ -304,10 +304,11 @@ class FaultyDevice:
         return [mid_id for mid_id, _ in self.registry() if self.answers(mid_id)]
 
     def answers(self, mid_id: str) -> bool:
-        """Whether this one does."""
+        """Whether this one does, once a person has selected it."""
         self.seq += 100  # beyond a block that a restart left out
         made = vector(MID_KEY, seq=self.seq)
         try:
+            self.operations.mids.select(mid_id=mid_id, application=IMSI)
             found = self.operations.mids.authenticate(
                 NetworkChallenge(rand=made.rand, autn=made.autn), mid_id=mid_id, application=IMSI
             )

@@ -8,6 +8,7 @@ registry is the model's, exactly the active MIDs of open compartments answer, an
 import errno
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -177,6 +178,8 @@ class History(RuleBasedStateMachine):
         made = vector(MID_KEY, seq=self.seq)
         challenge = NetworkChallenge(rand=made.rand, autn=made.autn)
         mids = self.world.device.operations.mids
+        with suppress(MidError):
+            mids.select(mid_id=mid_id, application=IMSI)
         answer = self._faulty(
             lambda: mids.authenticate(challenge, mid_id=mid_id, application=IMSI),
             at=at,
@@ -235,7 +238,13 @@ class History(RuleBasedStateMachine):
             wrong = NetworkChallenge(rand=bytes(16), autn=bytes(16))
             usable = state == "ACTIVE" and (self.is_approved or self._is_open())
             with pytest.raises(NetworkError if usable else MidError):
-                self.world.device.operations.mids.authenticate(wrong, mid_id=mid_id, application=IMSI)
+                self._use(mid_id, wrong)
+
+    def _use(self, mid_id: str, challenge: NetworkChallenge) -> None:
+        """Selected by a person, and challenged."""
+        mids = self.world.device.operations.mids
+        mids.select(mid_id=mid_id, application=IMSI)
+        mids.authenticate(challenge, mid_id=mid_id, application=IMSI)
 
     def _is_open(self) -> bool:
         return self.world.device.operations.mids.vault.opened("sho-1") is not None
