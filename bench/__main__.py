@@ -2,7 +2,8 @@
 
 Everything runs in this process, on one core, with the surroundings that the unit tests use: what is measured
 is our own work, not a disk's or a network's. Each operation does the whole thing, signatures included.
-`./dev bench ocsp` is another matter: servers under load, and their ratios (`bench.ocsp`).
+`./dev bench ocsp` is another matter: servers under load, and their ratios (`bench.ocsp`); and so is `./dev bench tre`: what
+a device takes, on a TPM (`bench.tre`).
 """
 
 import argparse
@@ -13,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 
-from bench import ocsp, verify
+from bench import ocsp, tre, verify
 from bench.operations import OPERATIONS
 
 WARM_UP = 3
@@ -70,6 +71,8 @@ def main() -> int:
         return verify.main(sys.argv[2:])
     if sys.argv[1:2] == ["ocsp"]:
         return ocsp.main(sys.argv[2:])
+    if sys.argv[1:2] == ["tre"]:
+        return tre.main(sys.argv[2:])
     parser = argparse.ArgumentParser(prog="./dev bench", description="measure the hot paths")
     parser.add_argument(
         "names",

@@ -8,7 +8,8 @@
 The one rule: what leaves this room was in the books as an intent before it was signed, and is in them as a certificate
 before anybody hears of it. A process that is killed between 2 and 4 leaves intents, serial numbers under which nothing was
 issued: they have no status, so no responder ever calls them good. The same page again issues what is still due.
-The old credential stays good; its end is that of its manifest's window, and not decided here.
+The old credential stays good to the end of its manifest's window, as with `ca.renewal`: the new one is noted as what took its
+place. Where the new manifest does not follow the old one's, nothing is noted, and the old one stays.
 A credential that was held, or revoked between 2 and 4, keeps its device out: statuses are looked at again in 4.
 """
 
@@ -28,6 +29,7 @@ from ca.errors import ConflictError, NotFoundError
 from ca.issuance import issue
 from ca.key_algorithms import SubjectKey
 from ca.lifecycle import AuthorityState, Reason, Status
+from ca.manifest_line import windows_before
 from ca.profiles import Kind
 from ca.races import repeated
 from ca.records import (
@@ -37,6 +39,7 @@ from ca.records import (
     LineDevice,
     ManifestRecord,
     Model,
+    Renewal,
     Signed,
     serial_text,
 )
@@ -64,6 +67,9 @@ class LineRecords(Protocol):
     def current_manifest(self, supplier: str, model: str) -> ManifestRecord | None:
         """The manifest that new PfCs of this model name."""
 
+    def manifest_of_digest(self, digest: bytes) -> ManifestRecord | None:
+        """The accepted manifest with this digest of its signed form."""
+
     def line_devices(self, supplier: str, model: str, *, after: str, limit: int) -> list[LineDevice]:
         """Enrolled devices of a model whose id is above `after`, by id, at most `limit`, with their PfCs."""
 
@@ -78,6 +84,9 @@ class LineRecords(Protocol):
 
     def note_reissues(self, manifest_digest: bytes, issued: Mapping[str, Signed]) -> None:
         """Note for each device id what it got under a manifest; a second time is an IntegrityError."""
+
+    def add_renewals(self, renewals: Sequence[Renewal]) -> None:
+        """Record what takes the place of credentials; a second one for the same is an IntegrityError."""
 
     def audit_all(self, *, kind: str, records: Sequence[tuple[str, dict[str, Any]]], at: datetime) -> None:
         """Add a leaf of one kind for each (subject, record)."""
@@ -110,12 +119,13 @@ class Page:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Line:
-    """The line as it stood in the first transaction."""
+    """The line as it stood in the first transaction; `windows` by the digests of the manifest's predecessors."""
 
     model: Model
     issuer: Authority
     manifest: ManifestRecord
     counted: int
+    windows: Mapping[bytes, datetime]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,6 +172,7 @@ class BulkIssuance:
             if signed:
                 records.record_certificates(list(signed.values()), at=at)
                 records.note_reissues(line.manifest.digest, signed)
+                records.add_renewals(_renewals(signed, due, line=line, at=at))
                 records.audit_all(
                     kind="certificate-issued", records=_leaves(signed, line=line, caller=caller), at=at
                 )
@@ -226,9 +237,11 @@ class _Press:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Due:
-    """A device that gets a new credential over the key of its present one."""
+    """A device that gets a new credential over the key of its present one (CA, serial)."""
 
     device_id: str
+    ca_id: str
+    serial: int
     ak_name: bytes
     spki_sha256: str
     der: bytes
@@ -263,7 +276,37 @@ def _line(records: LineRecords, asked: Reissue, *, at: datetime) -> _Line:
     late = manifest.not_after is not None and at > manifest.not_after
     if early or late:
         raise _not_ready(asked, "manifest-not-valid", f"{manifest.manifest_id!r} is not valid now")
-    return _Line(model=model, issuer=issuer, manifest=manifest, counted=records.status_counted())
+    return _Line(
+        model=model,
+        issuer=issuer,
+        manifest=manifest,
+        counted=records.status_counted(),
+        windows=windows_before(records, manifest),
+    )
+
+
+def _renewals(
+    signed: Mapping[str, Signed], due: Mapping[str, _Due], *, line: _Line, at: datetime
+) -> list[Renewal]:
+    """What took the place of what, where the old credential names a manifest that the new one follows."""
+    found: list[Renewal] = []
+    for device_id, made in signed.items():
+        old = due[device_id]
+        # a SHA-256 stands in a certificate by no accident
+        ends_at = next((until for digest, until in line.windows.items() if digest in old.der), None)
+        if ends_at is not None:
+            found.append(
+                Renewal(
+                    ca_id=old.ca_id,
+                    serial=old.serial,
+                    new_ca_id=made.ca_id,
+                    new_serial=made.serial,
+                    manifest_digest=line.manifest.digest,
+                    ends_at=ends_at,
+                    renewed_at=at,
+                )
+            )
+    return found
 
 
 def _due(page: Sequence[LineDevice], manifest: ManifestRecord) -> tuple[dict[str, _Due], dict[str, int]]:
@@ -278,6 +321,8 @@ def _due(page: Sequence[LineDevice], manifest: ManifestRecord) -> tuple[dict[str
             continue
         due[device.device_id] = _Due(
             device_id=device.device_id,
+            ca_id=good[-1].ca_id,
+            serial=good[-1].serial,
             ak_name=device.ak_name,
             spki_sha256=good[-1].spki_sha256,
             der=good[-1].der,

@@ -192,6 +192,7 @@ def compose(settings: CaSettings) -> CertificationAuthority:
         settings.operator.principals,
         anchors=settings.operator.client_anchors,
         is_revoked=revocation.is_revoked,
+        limit=settings.operator.rate_limit(),
     )
     return CertificationAuthority(
         public=public_app(newest_list=lists.published, certificate_of=lists.certificate_of, clock=clock),

@@ -236,6 +236,8 @@ class LineDevice:
 class LineCredential:
     """A PfC with its present status; `spki_sha256` is of its key, and `issuing` says whether a CA has this key, too."""
 
+    ca_id: str
+    serial: int
     ak_name: bytes
     spki_sha256: str
     der: bytes

@@ -19,6 +19,7 @@ from ca.credential import renewed_template
 from ca.errors import ConflictError, NotFoundError
 from ca.key_algorithms import SubjectKey
 from ca.lifecycle import AuthorityState, DeviceState, Reason, Status
+from ca.manifest_line import windows_before
 from ca.profiles import Kind
 from ca.races import repeated
 from ca.records import Authority, Device, DueRenewal, Issued, ManifestRecord, Model, Renewal, serial_text
@@ -28,8 +29,6 @@ from edge.process import Clock
 from messages.enrollment import EnrollmentResult
 from standards.pki.extensions import ExpectedSystemState
 
-LINE_MAX: Final = 64
-"""Successors that are followed from the old manifest to the new one, at most."""
 DUE_MAX: Final = 500
 """Credentials that one round supersedes, at most; the next round goes on."""
 
@@ -110,11 +109,14 @@ class Renewals:
             device = _enrolled(records, before)
             # 2 a manifest that its supplier signed for its model, in its window, later in the line of the old one
             manifest = _manifest(records, request, device=device, at=at)
-            ends_at = _window_of(records, before, manifest=manifest)
-            # 3 once: the same request again gets what came of the first
+            # 3 once: the same request again gets what came of the first; what took its place in between is renewed instead
             known = records.renewal(before.ca_id, before.serial)
+            while known is not None and known.manifest_digest != manifest.digest:
+                before = _good(_issued(records, known))
+                known = records.renewal(before.ca_id, before.serial)
             if known is not None:
-                return _same(records, known, manifest=manifest)
+                return _issued(records, known)
+            ends_at = _window_of(records, before, manifest=manifest)
             # 4 the new one over the same key, what it takes the place of, audit leaf
             issuer, model = _issuer(records, device)
             certificate = self.signing.certify(
@@ -191,6 +193,11 @@ def _credential(records: RenewalRecords, request: RenewalRequest) -> Issued:
             detail="this CA issued no Platform Credential of this serial number",
             remedy="name issuer and serial number of the credential that the device was validated with",
         )
+    return _good(issued)
+
+
+def _good(issued: Issued) -> Issued:
+    """Nothing but an update ended it."""
     if issued.status is not Status.GOOD and issued.reason is not Reason.SUPERSEDED:
         raise ConflictError(
             "credential-revoked",
@@ -250,35 +257,15 @@ def _manifest(
 def _window_of(records: RenewalRecords, before: Issued, *, manifest: ManifestRecord) -> datetime:
     """When the state of the old credential is over: as the manifest that follows its own says."""
     expected = ExpectedSystemState.of(x509.load_der_x509_certificate(before.der))
-    link: ManifestRecord | None = manifest
-    for _ in range(LINE_MAX):
-        if (
-            link is None
-            or link.predecessor_digest is None
-            or link.predecessor_until is None
-            or expected is None
-        ):
-            break
-        if link.predecessor_digest == expected.manifest_digest:
-            return link.predecessor_until
-        link = records.manifest_of_digest(link.predecessor_digest)
+    windows = windows_before(records, manifest)
+    if expected is not None and expected.manifest_digest in windows:
+        return windows[expected.manifest_digest]
     named = "none" if expected is None else expected.manifest_id
     raise ConflictError(
         "manifest-no-successor",
         subject=before.subject,
         detail=f"the manifest {manifest.manifest_id!r} does not follow {named!r}, which the credential names",
         remedy="name the manifest that follows the credential's own, or enrol the device again",
-    )
-
-
-def _same(records: RenewalRecords, known: Renewal, *, manifest: ManifestRecord) -> Issued:
-    if known.manifest_digest == manifest.digest:
-        return _issued(records, known)
-    raise ConflictError(
-        "renewed-already",
-        subject=f"certificate {serial_text(known.serial)}",
-        detail=f"the credential was renewed for the manifest {known.manifest_digest.hex()} already",
-        remedy="name the credential that took its place",
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from cli.answers import print_failure
+from cli.commands.backing_up import backup
 from cli.commands.batches import batch
 from cli.commands.certificates import certificate
 from cli.commands.credentials import credential
@@ -90,6 +91,7 @@ for each in (
     log,
     serve,
     doctor,
+    backup,
 ):
     main.add_command(each)
 for more in (*MANIFEST_DRAFTS, *MANIFEST_DECISIONS):

@@ -40,10 +40,11 @@ _REFUSALS: Final = {
     "415": ("UnsupportedMediaType", "The body is of another media type."),
     "422": ("Unacceptable", "Well-formed, and not acceptable: `detail` names the members at fault."),
     "4XX": ("Refused", "Refused: `reason` is one of the codes in the description of this API."),
+    "429": ("TooManyRequests", "The caller made too many requests; nothing has changed."),
     "503": ("Unavailable", "Something that is needed is away for a moment; nothing has changed."),
 }
 _LINES_DEPTH: Final = 3
-_WAITING_HELPS: Final = frozenset({"503"})
+_WAITING_HELPS: Final = frozenset({"429", "503"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,13 +156,15 @@ def _operation(
 def _refused_with(rule: Rule, operation: Operation, roles: Iterable[str]) -> list[str]:
     statuses = {"4XX", "503"}
     if set(roles) & ROLES:
-        statuses.add("403")
+        statuses |= {"403", "429"}
     if rule.arguments:
         statuses.add("404")
     if operation.query is not None:
         statuses.add("400")
     if operation.taken is not None:
         statuses |= {"400", "413", "415", "422"}
+        if PUBLIC in roles:
+            statuses.add("429")
     return sorted(statuses)
 
 

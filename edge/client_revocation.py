@@ -121,7 +121,9 @@ class ClientRevocation:
 def client_table(settings: OperatorListenerSettings, *, clock: Clock) -> ClientTable:
     """Principals of the settings' listener, judged by CRLs where they name some. Raises PrincipalTableError."""
     if not settings.client_crl:
-        table = PrincipalTable.load(settings.principals, anchors=settings.client_anchors)
+        table = PrincipalTable.load(
+            settings.principals, anchors=settings.client_anchors, limit=settings.rate_limit()
+        )
         return ClientTable(principals=table, periodic=())
     revocation = ClientRevocation(
         [_source(each) for each in settings.client_crl],
@@ -131,7 +133,10 @@ def client_table(settings: OperatorListenerSettings, *, clock: Clock) -> ClientT
     )
     return ClientTable(
         principals=PrincipalTable.load(
-            settings.principals, anchors=settings.client_anchors, is_revoked=revocation.is_revoked
+            settings.principals,
+            anchors=settings.client_anchors,
+            is_revoked=revocation.is_revoked,
+            limit=settings.rate_limit(),
         ),
         periodic=(
             Periodic(name="client-crl", interval_s=settings.client_crl_interval_s, work=revocation.follow),

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints, field_validator
 
 from edge.http_server import ServerTls
+from edge.rate_limits import Rate, RateLimit
 from edge.settings import Settings, SettingsPath
 
 CrlUrl = Annotated[str, StringConstraints(pattern=r"^http://[^?#]+$")]
@@ -39,14 +40,20 @@ class TlsListenerSettings(ListenerSettings):
 class OperatorListenerSettings(TlsListenerSettings):
     """The mutual-TLS listener: whose certificates are let in, and what each may do.
 
-    `client_crl`: URL or file of the CRL of each CA in `client_anchors`; without any, revocation is not judged here.
+    `requests_per_s` and `requests_burst` limit each principal, over all routes. `client_crl`: URL or file of the CRL of each CA in `client_anchors`; without any, revocation is not judged here.
     """
 
     client_anchors: SettingsPath
     principals: SettingsPath
+    requests_per_s: Annotated[float, Field(gt=0, le=100_000)] = 200
+    requests_burst: Annotated[int, Field(ge=1, le=1_000_000)] = 1_000
     client_crl: tuple[CrlUrl | SettingsPath, ...] = ()
     client_crl_interval_s: Annotated[float, Field(ge=1, le=86_400)] = 60
     client_crl_stale: Literal["refuse", "alarm"] = "refuse"
+
+    def rate_limit(self) -> RateLimit:
+        """The limit of each principal, with full buckets."""
+        return RateLimit(Rate(per_s=self.requests_per_s, burst=self.requests_burst))
 
     @field_validator("client_crl")
     @classmethod

@@ -21,6 +21,7 @@ from pydantic import Field, ValidationError
 from edge.browser_requests import refuse_other_origins
 from edge.http_protocol import PEER_CERTIFICATE
 from edge.problem_document import Problem, ProblemError
+from edge.rate_limits import RateLimit
 from edge.request_notes import request_notes
 from edge.settings import Settings
 from standards.pki.fingerprints import UNREADABLE
@@ -81,11 +82,20 @@ class PrincipalTable:
     file that the listener verifies clients against, with every CA that issues to them directly.
     """
 
-    def __init__(self, path: Path, *, anchors: Path, is_revoked: IsRevoked | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        anchors: Path,
+        is_revoked: IsRevoked | None = None,
+        limit: RateLimit | None = None,
+    ) -> None:
         """Read both files; raises PrincipalTableError.
 
-        `is_revoked(certificate, issuer)` is asked at every request, by a service that can know.
+        `is_revoked(certificate, issuer)` is asked at every request, by a service that can know. `limit` is for each
+        principal, over all routes.
         """
+        self._limit = limit
         self._path = path
         self._is_revoked = is_revoked
         self._issuers = _load_issuers(anchors)
@@ -95,9 +105,16 @@ class PrincipalTable:
         self._current()
 
     @classmethod
-    def load(cls, path: Path, *, anchors: Path, is_revoked: IsRevoked | None = None) -> "PrincipalTable":
+    def load(
+        cls,
+        path: Path,
+        *,
+        anchors: Path,
+        is_revoked: IsRevoked | None = None,
+        limit: RateLimit | None = None,
+    ) -> "PrincipalTable":
         """Table from the files `path` (JSON) and `anchors` (PEM)."""
-        return cls(path, anchors=anchors, is_revoked=is_revoked)
+        return cls(path, anchors=anchors, is_revoked=is_revoked, limit=limit)
 
     def principal_of(self, certificate_der: bytes) -> Principal:
         """Principal of a certificate that the TLS handshake has verified.
@@ -118,6 +135,11 @@ class PrincipalTable:
         if self._is_revoked is not None and self._is_revoked(certificate, issuer):
             raise ProblemError(_revoked(principal))
         return principal
+
+    def count_request(self, principal: Principal) -> None:
+        """Count a request of somebody admitted. Raises ProblemError (429) when there were too many."""
+        if self._limit is not None:
+            self._limit.spend(f"{principal.role}:{principal.tenant}:{principal.name}")
 
     def _current(self) -> Mapping[tuple[str, str], Principal]:
         with self._lock:
@@ -232,6 +254,7 @@ def _admitted(principals: PrincipalTable, roles: tuple[str, ...]) -> Principal:
             )
         )
     principal = principals.principal_of(certificate)
+    principals.count_request(principal)
     if principal.role not in roles:
         g.pva_principal = principal  # known, so the refusal is on record under this name
         raise ProblemError(

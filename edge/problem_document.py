@@ -53,11 +53,12 @@ class Problem:
 
 
 class ProblemError(Exception):
-    """A refusal that is a problem document from the start (web layer only)."""
+    """A refusal that is a problem document from the start (web layer only); `retry_after_s` where nothing but time helps."""
 
-    def __init__(self, problem: Problem) -> None:
-        """Keep the document."""
+    def __init__(self, problem: Problem, *, retry_after_s: int | None = None) -> None:
+        """Keep both."""
         self.problem = problem
+        self.retry_after_s = retry_after_s
         super().__init__(problem.detail or problem.title)
 
 

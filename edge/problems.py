@@ -36,7 +36,7 @@ def register_problems(app: Flask, table: ProblemTable, *, on_refusal: OnRefusal 
     """Answer every exception of `app` with a problem document.
 
     `table` maps the room's exceptions (subclasses included, nearest first) to (status, problem type).
-    `on_refusal` is called with each 4xx problem before it is sent: the place for the audit record; the
+    `on_refusal` is called with each 4xx problem, but for one by rate, before it is sent: the place for the audit record; the
     principal, if any, is `edge.principals.principal_or_none()`.
     """
 
@@ -47,13 +47,15 @@ def register_problems(app: Flask, table: ProblemTable, *, on_refusal: OnRefusal 
         request_notes().problem = problem.type
         if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR and not isinstance(error, ProblemError):
             logger("http").error("unexpected", exc_info=error)
-        elif on_refusal is not None:
+        elif on_refusal is not None and not _only_waits(error):
             try:
                 on_refusal(problem)
             except DatabaseUnavailableError as away:  # a refusal that cannot go on record is not given
                 return unavailable(away)
         response = Response(problem.encode(), status=problem.status, content_type=CONTENT_TYPE)
         response.headers["Cache-Control"] = "no-store"
+        if isinstance(error, ProblemError) and error.retry_after_s is not None:
+            response.headers["Retry-After"] = str(error.retry_after_s)
         if isinstance(error, MethodNotAllowed) and error.valid_methods:
             response.headers["Allow"] = ", ".join(sorted(error.valid_methods))
         return response
@@ -86,6 +88,11 @@ def problem_of(error: Exception, table: ProblemTable) -> Problem:
     if isinstance(error, HTTPException) and error.code is not None:
         return _from_http_exception(error, error.code)
     return Problem(status=500, type="internal", title="Internal Server Error", remedy="try again later")
+
+
+def _only_waits(error: Exception) -> bool:
+    """Whether a refusal says nothing about the request but that it came too soon: it goes on no record."""
+    return isinstance(error, ProblemError) and error.problem.status == HTTPStatus.TOO_MANY_REQUESTS
 
 
 def _from_attributes(error: Exception, status: int, name: str) -> Problem:

@@ -18,6 +18,7 @@ from rich.console import Console
 from edge.http_client import HttpError, UnreachableError
 from lab.demo import open_scene, play_demo, say_conditions
 from lab.fourteen_steps import open_network
+from lab.hostile_agent_demo import play_hostile_agent
 from lab.identities import AT_THE_DASHBOARD
 from lab.life_demo import play_life_demo
 from lab.nodes import MissingToolError
@@ -34,6 +35,8 @@ from lab.story import (
 )
 from lab.tpms import TpmMakerError
 from lab.update_demo import play_update_demo
+from lab.use_case_demo import play_use_case_demo
+from m2me_agent.agent.errors import AgentError
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 STATE = Path(".pva") / "lab"
@@ -47,9 +50,16 @@ FAILURES = (
     MissingToolError,
     HttpError,
     UnreachableError,
+    AgentError,
 )
 
-DEMOS = {"life": play_life_demo, "service": play_service_demo, "update": play_update_demo}
+DEMOS = {
+    "hostile-agent": play_hostile_agent,
+    "life": play_life_demo,
+    "service": play_service_demo,
+    "update": play_update_demo,
+    "use-cases": play_use_case_demo,
+}
 """Demos beside the whole one, by their names."""
 
 _state = click.option(

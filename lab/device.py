@@ -7,6 +7,7 @@ run its agent, take bytes that the agent sees. It never reaches into the TRE.
 import json
 import os
 import subprocess
+import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -97,6 +98,10 @@ class Device:
         self._tre_command: list[str] = []
         self.ownership = ""
         """The supplier's signed record of the owner, which its TRE takes for consent; put in before power-on."""
+        self.rate: Mapping[str, int] = {}
+        """The factory's setting of what its TRE signs: `burst`, `interval_ms`; empty for those it is shipped with."""
+        self.device_policy = ""
+        """The supplier's signed policy for every MID in it; put in before power-on."""
 
     @property
     def tpm_state(self) -> Path:
@@ -126,12 +131,14 @@ class Device:
 
     def _start_tre(self, boot_log_file: Path, anchors: Anchors) -> None:
         agent_uid = self._agent_user.uid if self._agent_user else os.geteuid()
-        record = self._folder / "ownership"
-        record.write_text(self.ownership)
-        owned = {"ownership": record} if self.ownership else {}
+        owned: dict[str, object] = {}
+        for name, token in {"ownership": self.ownership, "device_policy": self.device_policy}.items():
+            (self._folder / name).write_text(token)
+            owned |= {name: self._folder / name} if token else {}
         config = write_toml(
             self._folder / "tre.toml",
             owned
+            | ({"rate": dict(self.rate)} if self.rate else {})
             | {
                 "tpm": SOCKET,
                 "socket": "tre.sock",
@@ -249,6 +256,30 @@ class Device:
                 code=answer.code, subject=answer.subject, reason=answer.reason, remedy=answer.remedy
             )
         return answer
+
+    def carrier(self, *options: str, is_person: bool = False) -> "subprocess.Popen[bytes]":
+        """The agent's side of the TRE's socket (or the person's of the MMI's) as a process that stays (see `lab.carrier`)."""
+        peer = self._person if is_person else self._agent_user
+        where = MMI_SOCKET if is_person else "tre.sock"
+        with (self._site.logs / f"{self.name}-agent.log").open("ab") as log:
+            return subprocess.Popen(  # noqa: S603 - our own module with fixed arguments
+                python_command("lab.carrier", "--socket", where, *_as(peer), *options),
+                cwd=self.run,
+                env=environment(self._site.image),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+            )
+
+    def agent_services(self) -> Mapping[str, Any]:
+        """What the agent is configured with: the URLs of its services, and the root of their certificates."""
+        settings: dict[str, Any] = tomllib.loads(self._config.read_text())
+        return settings
+
+    @property
+    def tre_state(self) -> Path:
+        """Where the TRE keeps its files: what a thief with the disk has in hands."""
+        return self._folder / "tre"
 
     def _run(self, command: list[str], standard_input: bytes) -> "subprocess.CompletedProcess[bytes]":
         done = subprocess.run(  # noqa: S603 - our own modules with fixed arguments

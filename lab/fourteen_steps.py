@@ -4,7 +4,7 @@ Rule: what is told of the device's side is what its agent reports while it happe
 is what the roles' own answers say. Whether the subscription works is shown by attaching with it.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,9 +16,10 @@ from clients.sho import OrderState, PlacedOrder, ShoPublicClient
 from clients.vno import Bearer, VnoClient
 from edge.http_client import HttpError
 from lab.device import Answer, Device, Refusal
+from lab.homes import FIRST, HOME_MNC, PRODUCT, Home
 from lab.identities import CCIF, SHO, VNO
 from lab.narration import Line
-from lab.network import HOME_MNC, PRODUCT, Network
+from lab.network import Network
 from lab.outcomes import ended
 from lab.scene import Scene
 from lab.story import APPROVED, UnexpectedEndError
@@ -114,16 +115,16 @@ class Journey:
         self._last_ms = elapsed_ms
 
 
-def open_network(scene: Scene) -> None:
-    """Start the network's roles, which recognise the approved supplier."""
-    with network_beside(scene) as wait:
+def open_network(scene: Scene, *, homes: Sequence[Home] = (FIRST,)) -> None:
+    """Start the network's roles with these home operators; they recognise the approved supplier."""
+    with network_beside(scene, homes=homes) as wait:
         wait()
 
 
 @contextmanager
-def network_beside(scene: Scene) -> Iterator[Callable[[], None]]:
+def network_beside(scene: Scene, *, homes: Sequence[Home] = (FIRST,)) -> Iterator[Callable[[], None]]:
     """Begin to start the network's roles beside what is told meanwhile; the call that is given waits for them."""
-    network = Network(scene.services, scene.processes)
+    network = Network(scene.services, scene.processes, homes=homes)
     es_root = scene.anchors(APPROVED).es_root
 
     def wait() -> None:
@@ -153,28 +154,30 @@ def connect(scene: Scene, name: str, *, step: str = "0") -> None:
         line.outcome = f"PCID {asked(device, Operation.INSTALL_CONNECTIVITY, token=issued.token)['pcid']}"
 
 
-def order(scene: Scene, name: str, *, step: str = "0", key: str = "") -> PlacedOrder:
+def order(
+    scene: Scene, name: str, *, step: str = "0", key: str = "", product: str = PRODUCT, sho: str = SHO
+) -> PlacedOrder:
     """The user orders at the operator of his choice, with the code on the device's label."""
     code = device_code(scene.ids[name])
-    with scene.narrator.line(step, "user", "SHO", f"order for {code}") as line:
-        placed = public(scene).order(
+    with scene.narrator.line(step, "user", "SHO" if sho == SHO else sho, f"order for {code}") as line:
+        placed = public(scene, sho).order(
             subscriber=f"subscriber of {name}",
             device_code=code,
-            product=PRODUCT,
+            product=product,
             idempotency_key=key or f"lab-order-of-{name}",
         )
         line.outcome = f"order code {placed.order_code}"
     return placed
 
 
-def public(scene: Scene) -> ShoPublicClient:
+def public(scene: Scene, sho: str = SHO) -> ShoPublicClient:
     """The operator's public listener, as a user's browser reaches it."""
-    return ShoPublicClient(scene.services.http(SHO, "public"))
+    return ShoPublicClient(scene.services.http(sho, "public"))
 
 
-def state_of(scene: Scene, placed: PlacedOrder) -> OrderState:
+def state_of(scene: Scene, placed: PlacedOrder, sho: str = SHO) -> OrderState:
     """Where an order stands, as its user sees it."""
-    return public(scene).order_state(placed.order_id, secret=placed.secret)
+    return public(scene, sho).order_state(placed.order_id, secret=placed.secret)
 
 
 def play_fourteen_steps(
@@ -221,7 +224,7 @@ def attach_with_subscription(scene: Scene, name: str) -> str:
     vno = VnoClient(scene.services.http(VNO, "device"))
     with scene.narrator.line("14", "TRE", "VNO, SHO", f"attach with the new IMSI {imsi}") as line:
         try:
-            bearer = _attached(vno, device, mid_id=mid_id, imsi=imsi)
+            bearer = attached(vno, device, mid_id=mid_id, imsi=imsi)
         except HttpError as error:
             line.outcome = f"refused: {error.problem.reason if error.problem else error.status}"
             return "not authenticated with the new IMSI"
@@ -229,7 +232,7 @@ def attach_with_subscription(scene: Scene, name: str) -> str:
     return "authenticated with the new IMSI"
 
 
-def _attached(vno: VnoClient, device: Device, *, mid_id: str, imsi: str) -> Bearer:
+def attached(vno: VnoClient, device: Device, *, mid_id: str, imsi: str) -> Bearer:
     """AKA with a MID, after one resynchronisation at most: a TRE that was restarted has lost part of a block."""
     challenge = vno.attach(nai_of(imsi, mnc_digits=len(HOME_MNC)))
     named = {"mid_id": mid_id, "application": imsi}

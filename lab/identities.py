@@ -7,6 +7,8 @@ from collections.abc import Mapping
 
 PVA_ISSUER = "pva.lab"
 VNO, ICF, CCIF, DRF, SHO, DPF = "vno-1", "icf-1", "ccif-1", "drf-1", "sho-1", "dpf-1"
+SHO_2 = "sho-2"
+"""A second home operator, in the demos that have two."""
 RELAY = "ro-1"
 """The registration operator as a relay of validation requests; the DRF calls the PVA in this role."""
 STAFF = "staff-1"
@@ -30,6 +32,7 @@ CLIENTS: Mapping[str, tuple[str, str]] = {
     CCIF: ("ccif", CCIF),
     DRF: ("drf", DRF),
     DPF: ("dpf", DPF),
+    SHO_2: ("sho", SHO_2),
     RELAY: ("ro-relay", RELAY),
     AUDITOR: ("auditor", ""),
     STAFF: ("admin", SHO),
@@ -45,11 +48,12 @@ AT_THE_DASHBOARD = ("sho-1", "auditor", "supplier-1", "admin", "admin-2")
 _FIRST_JOURNEY = (*PEOPLE, "ocsp")
 ADMITTED: Mapping[str, tuple[str, ...]] = {
     "ca": (*_FIRST_JOURNEY, "pva"),
-    "pva": (*_FIRST_JOURNEY, DPF, RELAY, AUDITOR),
+    "pva": (*_FIRST_JOURNEY, DPF, RELAY, SHO_2, AUDITOR),
     ICF: (VNO, CCIF),
     CCIF: ("supplier-1",),
-    DRF: (ICF, SHO),
+    DRF: (ICF, SHO, SHO_2),
     SHO: (DRF, "pva", DPF, VNO, STAFF),
-    DPF: (SHO, "pva"),
+    SHO_2: (DRF, "pva", DPF, VNO),
+    DPF: (SHO, SHO_2, "pva"),
 }
 """Service -> whom its operator listener lets in."""

@@ -4,50 +4,51 @@ Rule: none finds another but by its address, and none is let in anywhere but wit
 stands before the DPF's device listener: devices are sent there, and all that leaves the DPF passes it.
 """
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from edge.keys import create_passphrase
 from edge.process import system_random
 from lab.configuration import write_toml
-from lab.identities import CCIF, DPF, DRF, ICF, PVA_ISSUER, RELAY, SHO, VNO
+from lab.homes import FIRST, MCC, MNC, Home
+from lab.identities import CCIF, DPF, DRF, ICF, PVA_ISSUER, RELAY, VNO
 from lab.keyring import make_key
 from lab.parties import TRE_LEVEL, Administrator
 from lab.processes import Processes, python_command
 from lab.services import Services
 
-MCC, MNC = "999", "70"
-HOME_MNC = "71"
-PRODUCT = "connected-gateway"
-SHO_NAME = "First Home Operator"
 OP = bytes(range(16)).hex()
 """Operator variant of MILENAGE, common to all networks that serve these devices; not a secret."""
 LOOPBACK_NETWORK = "127.0.0.0/8"
 SIGNING: dict[str, tuple[str, tuple[str, ...]]] = {
     CCIF: ("ccif", ("connectivity",)),
     DRF: ("drf", ("discovery",)),
-    SHO: ("sho", ("subscription", "result-encryption")),
     DPF: ("dpf", ("delivery",)),
 }
-"""Service -> its role, and the purposes of its signing keys."""
+"""Service -> its role, and the purposes of its signing keys; those of home operators beside."""
+HOME_SIGNING = ("sho", ("subscription", "result-encryption"))
 
 
 class Network:
     """Certifies, configures, starts and restarts the network's roles."""
 
-    def __init__(self, services: Services, processes: Processes) -> None:
+    def __init__(self, services: Services, processes: Processes, *, homes: Sequence[Home] = (FIRST,)) -> None:
         self._services, self._processes = services, processes
+        self.homes = {home.id: home for home in homes}
         self.records = services.site.role("recorder") / "records"
         self.module = {
-            name: f"operators.{name.partition('-')[0]}.app" for name in (VNO, ICF, CCIF, DRF, SHO, DPF)
+            name: f"operators.{name.partition('-')[0]}.app"
+            for name in (VNO, ICF, CCIF, DRF, *self.homes, DPF)
         }
 
     def open(self, administrator: Administrator, *, supplier: str, es_root: Path) -> None:
         """Make keys and settings, and start everything; the supplier's root is recognised by SHO and DPF."""
-        for name, (role, purposes) in SIGNING.items():
+        for name, (role, purposes) in {**SIGNING, **dict.fromkeys(self.homes, HOME_SIGNING)}.items():
             administrator.certify(name, role=role, service=name, purposes=purposes)
-        make_key(self._services.site.role(SHO), "policy-root")
-        for name in (ICF, CCIF, SHO):
+        for name in self.homes:
+            make_key(self._services.site.role(name), "policy-root")
+        for name in (ICF, CCIF, *self.homes):
             create_passphrase(self._folder(name) / "subscriber-key", random_bytes=system_random)
         self._configure(supplier=supplier, es_root=es_root)
         with ThreadPoolExecutor(len(self.module) + 1) as together:
@@ -93,7 +94,7 @@ class Network:
             | {"drf": self._call(DRF, ICF), "subscriber_key_file": self._folder(ICF) / "subscriber-key"},
             CCIF: self._ccif(),
             DRF: self._drf(),
-            SHO: self._sho() | {"suppliers": [recognised]},
+            **{name: self._sho(home) | {"suppliers": [recognised]} for name, home in self.homes.items()},
             DPF: self._dpf()
             | {"suppliers": [recognised | {"ocsp_url": self._services.ocsp_url, "tre_level_min": TRE_LEVEL}]},
         }
@@ -110,7 +111,10 @@ class Network:
             | {"reachable_networks": [LOOPBACK_NETWORK]},
             "routes": {
                 f"{MCC}-{MNC}": self._call(ICF, VNO),
-                f"{MCC}-{HOME_MNC}": self._call(SHO, VNO) | {"hears_attachments": False},
+                **{
+                    f"{MCC}-{home.mnc}": self._call(name, VNO) | {"hears_attachments": False}
+                    for name, home in self.homes.items()
+                },
             },
         }
 
@@ -136,39 +140,40 @@ class Network:
             "discovery_key": self._signing(DRF, "discovery"),
             "operators_root": self._services.operators_root,
             "shos": {
-                SHO: {
-                    "name": SHO_NAME,
-                    "upstream": self._call(SHO, DRF),
+                name: {
+                    "name": home.name,
+                    "upstream": self._call(name, DRF),
                     "pva_url": f"https://{self._services.address('pva.device')}",
                     "dpf_url": f"https://{self._services.address('recorder.device')}",
                     "pva": PVA_ISSUER,
                 }
+                for name, home in self.homes.items()
             },
             "pvas": {PVA_ISSUER: self._call("pva", RELAY)},
         }
 
-    def _sho(self) -> dict[str, object]:
-        folder = self._folder(SHO)
-        return self._operator_side(SHO) | {
-            "id": SHO,
-            "name": SHO_NAME,
+    def _sho(self, home: Home) -> dict[str, object]:
+        name, folder = home.id, self._folder(home.id)
+        route = "relay" if home.relayed else "direct"
+        return self._operator_side(name) | {
+            "id": name,
+            "name": home.name,
             "dpf_id": DPF,
-            "products": [PRODUCT],
-            "public": self._services.server_side(SHO, "public"),
+            "products": list(home.products),
+            "public": self._services.server_side(name, "public"),
             "operators_root": self._services.operators_root,
-            "subscription_key": self._signing(SHO, "subscription"),
+            "subscription_key": self._signing(name, "subscription"),
             "policy_root": {"key": folder / "policy-root.key", "passphrase_file": folder / "passphrase"},
-            "result_key": self._signing(SHO, "result-encryption"),
-            "subscribers": {
-                "mcc": MCC,
-                "mnc": HOME_MNC,
+            "result_key": self._signing(name, "result-encryption"),
+            "subscribers": home.subscribers
+            | {
                 "key_file": folder / "subscriber-key",
-                "destinations": [self._services.address("sho-1.public")],
+                "destinations": [self._services.address(f"{name}.public")],
             },
-            "pvas": [{"id": PVA_ISSUER, "route": "relay", "operator": self._call("pva", SHO)}],
-            "drf": self._call(DRF, SHO),
-            "dpf": self._call(DPF, SHO),
-            "audit_log": self._services.audit_log(SHO),
+            "pvas": [{"id": PVA_ISSUER, "route": route, "operator": self._call("pva", name)}],
+            "drf": self._call(DRF, name),
+            "dpf": self._call(DPF, name),
+            "audit_log": self._services.audit_log(name),
         }
 
     def _dpf(self) -> dict[str, object]:
@@ -178,7 +183,7 @@ class Network:
             "delivery_key": self._signing(DPF, "delivery"),
             "operators_root": self._services.operators_root,
             "pvas": {PVA_ISSUER: self._call("pva", DPF)},
-            "shos": {SHO: self._call(SHO, DPF)},
+            "shos": {name: self._call(name, DPF) for name in self.homes},
             "chunk_bytes": 512,
             "audit_log": self._services.audit_log(DPF),
         }

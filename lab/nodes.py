@@ -111,6 +111,7 @@ class Nodes:
         # nobody waits for results at a callback here: who asked comes and looks
         shared = self.services.pva_settings() | {"callbacks": {}, "challenge_life_s": CHALLENGE_LIFE_S}
         shared["database"] = self.database.new_database()
+        del shared["dashboard"]  # a person looks at one node
         for node in PVAS:
             own = {
                 name: {**_table(shared[name]), "port": self.ports[node, name]}

@@ -115,6 +115,11 @@ class Supplier:
         token = sign_jws(listed.claims(), key=signer.key, chain=signer.chain, typ=BATCH_TYPE)
         return self._ca.import_batch(token).devices
 
+    def say(self, claims: Mapping[str, Any], *, typ: str) -> str:
+        """A signed word about its devices: an ownership record, or their policy."""
+        signer = self._keys["batch-signing"]
+        return sign_jws(dict(claims), key=signer.key, chain=signer.chain, typ=typ)
+
     def credential(self, serial: int) -> tuple[x509.Certificate, x509.Certificate]:
         """A Platform Credential of its own and the certificate of its issuing CA."""
         for issuer in self._ca.issuing_cas():

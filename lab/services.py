@@ -19,7 +19,7 @@ from edge.http_client import ClientTls, HttpClient
 from edge.keys import load_private_key
 from edge.settings import load_settings
 from lab.configuration import write_toml
-from lab.identities import ADMITTED, CLIENTS, DPF, PEOPLE, PVA_ISSUER, RECOGNISED, SHO
+from lab.identities import ADMITTED, CLIENTS, DPF, PEOPLE, PVA_ISSUER, RECOGNISED, SHO, SHO_2
 from lab.keyring import BrowserIdentity, make_log_key, write_browser_identity
 from lab.processes import Processes, python_command
 from lab.site import Site
@@ -31,8 +31,9 @@ LISTENERS = (
     "pva.dashboard",
     *("vno-1.device", "vno-1.gateway", "icf-1.operator", "ccif-1.operator", "drf-1.device", "drf-1.operator"),
     *("sho-1.public", "sho-1.operator", "dpf-1.device", "dpf-1.operator", "recorder.device"),
+    *("sho-2.public", "sho-2.operator"),
 )
-SERVERS = ("pva", "vno-1", "icf-1", "ccif-1", "drf-1", "sho-1", "dpf-1", "recorder")
+SERVERS = ("pva", "vno-1", "icf-1", "ccif-1", "drf-1", "sho-1", "sho-2", "dpf-1", "recorder")
 """Those with a TLS server certificate of their own, besides the CA."""
 
 
@@ -218,7 +219,7 @@ class Services:
             "result_key": signing["attestation-result"],
             "approval_key": signing["state-approval"],
             "ca": self.upstream("ca", as_whom="pva"),
-            "callbacks": {name: self.upstream(name, as_whom="pva") for name in (SHO, DPF)},
+            "callbacks": {name: self.upstream(name, as_whom="pva") for name in (SHO, SHO_2, DPF)},
             "authorities": {RECOGNISED: self.upstream("ca", as_whom="pva")},
         }
 

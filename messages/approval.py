@@ -35,6 +35,9 @@ USE_PACKAGE: Final = "package"
 """Unsealing the content key of one package."""
 USE_VAULT: Final = "vault"
 """Reading and writing the vault key of one operator's compartment."""
+VAULT_REACH: Final = 3
+"""How far past the counter's value of now a vault is approved, in the state of now: its own package raises the counter by one,
+and packages of other operators that come after it must not end it."""
 USES: Final = frozenset({USE_PACKAGE, USE_VAULT})
 FORBIDDEN_PCRS: Final = frozenset({10, 16, *range(17, 24)})
 """Registers that say nothing lasting about boot code: IMA's, and those that can be reset (A16, D8)."""

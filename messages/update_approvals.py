@@ -9,6 +9,7 @@ The message says which manifest the approvals follow from; what they open is in 
 from dataclasses import dataclass
 from typing import Any, Final
 
+from messages.approval import VAULT_REACH
 from messages.errors import refusal
 from messages.instruction import TRE_NONCE_SIZE
 from messages.mid_package import ApprovedUse, approved_uses_claim, read_approved_uses
@@ -21,9 +22,9 @@ UPDATE_APPROVALS_KIND: Final = TokenKind(
     typ="pva-update-approvals+jwt", eku=oids.EKU_SUBSCRIPTION, roles=frozenset({"sho"})
 )
 
-GENERATIONS_MIN: Final = 3
-"""Values of the counter that the next state is approved for, at least: now, the next one, which packages that were approved
-now may reach in the old state, and one past it."""
+GENERATIONS_MIN: Final = VAULT_REACH + 2
+"""Values of the counter that the next state is approved for, at least: now, those that a vault which was approved now
+reaches in the old state, and one past them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

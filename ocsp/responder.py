@@ -76,7 +76,11 @@ def answer_all(
         return [_refusal(_status_of(error), error) for _ in requests]
     desk = _Desk(moment, status_store, delegates, policy)
     drafts = [desk.draft(each) for each in requests]
-    return [each if isinstance(each, Answer) else _signed(each, now=now, signed=signed) for each in drafts]
+    signatures = [_signature(each, now=now, signed=signed) for each in drafts]
+    return [
+        _answered(draft, signature, signed=signed)
+        for draft, signature in zip(drafts, signatures, strict=True)
+    ]
 
 
 class _Draft(NamedTuple):
@@ -174,19 +178,28 @@ class _Desk(NamedTuple):
         )
 
 
-def _signed(draft: _Draft, *, now: datetime, signed: SignedAnswers | None) -> Answer:
-    """Sign the answer, or give the one that was signed a moment ago; never raises."""
-    unsigned, saying, this_update, next_update = draft
-    if saying is not None and signed is not None:
-        found = signed.find(saying, now=now)
+def _signature(draft: "_Draft | Answer", *, now: datetime, signed: SignedAnswers | None) -> bytes | Answer:
+    """The signature, or the answer where there is one already; never raises."""
+    if isinstance(draft, Answer):
+        return draft
+    if draft.saying is not None and signed is not None:
+        found = signed.find(draft.saying, now=now)
         if found is not None:
             return found
     try:
-        der = unsigned.sign()
+        return draft.unsigned.signature()
     except Exception as error:  # noqa: BLE001  # whatever fails in here, the client gets an OCSP answer
         return _refusal(_status_of(error), error)
+
+
+def _answered(draft: "_Draft | Answer", signature: bytes | Answer, *, signed: SignedAnswers | None) -> Answer:
+    if isinstance(signature, Answer):
+        return signature
+    if isinstance(draft, Answer):  # its `_signature` is itself
+        return draft
+    unsigned, saying, this_update, next_update = draft
     made = Answer(
-        der=der,
+        der=unsigned.response(signature),
         status=ResponseStatus.SUCCESSFUL,
         nonce=saying is None,
         this_update=this_update,

@@ -88,18 +88,21 @@ class SingleResponse(NamedTuple):
 
 
 class Unsigned(NamedTuple):
-    """A BasicOCSPResponse that lacks its signature."""
+    """A BasicOCSPResponse that lacks its signature; `digest` is that of the response data."""
 
     response_data: bytes
+    digest: bytes
     delegate: Delegate
     scheme: "Scheme"
 
-    def sign(self) -> bytes:
+    def signature(self) -> bytes:
+        """The delegate's signature."""
+        return self.delegate.key.sign(self.digest, self.scheme.signed)
+
+    def response(self, signature: bytes) -> bytes:
         """DER of the OCSPResponse, with the delegate's certificate beside the signature (L5)."""
-        scheme = self.scheme
-        signature = self.delegate.key.sign(scheme.hashed(self.response_data).digest(), scheme.signed)
         return self.delegate.template.response(
-            self.response_data, algorithm=scheme.algorithm, signature=signature
+            self.response_data, algorithm=self.scheme.algorithm, signature=signature
         )
 
 
@@ -130,14 +133,15 @@ def basic_response(
     preferred: Sequence[PreferredSignature] = (),
 ) -> bytes:
     """Sign the answer that consists of `singles`: `unsigned_response`, signed."""
-    return unsigned_response(
+    unsigned = unsigned_response(
         singles,
         delegate=delegate,
         produced_at=produced_at,
         nonce=nonce,
         extended_revoke=extended_revoke,
         preferred=preferred,
-    ).sign()
+    )
+    return unsigned.response(unsigned.signature())
 
 
 def unsigned_response(
@@ -161,13 +165,13 @@ def unsigned_response(
         data = template.plain_response_data(
             cert_id.der, told.der + extensions, produced_at=produced_at, nonce=nonce
         )
-        return Unsigned(data, delegate, scheme)
+        return Unsigned(data, scheme.hashed(data).digest(), delegate, scheme)
     more = b"" if nonce is None else nonce_extension(nonce)
     if extended_revoke:
         more += tlv(SEQUENCE, _ID_EXTENDED_REVOKE + tlv(OCTETS, _NULL))
     listed = [tlv(SEQUENCE, cert_id.der + told.der + extensions) for cert_id, told, extensions in singles]
     data = template.response_data(b"".join(listed), produced_at=produced_at, extensions=more)
-    return Unsigned(data, delegate, scheme)
+    return Unsigned(data, scheme.hashed(data).digest(), delegate, scheme)
 
 
 def _scheme(curve: str, preferred: Sequence[PreferredSignature]) -> Scheme:

@@ -18,6 +18,7 @@ from edge.client_revocation import client_table
 from edge.database import engine_for, migrate
 from edge.database_faults import DatabaseError
 from edge.http_server import Listener, ListenerError, serve
+from edge.idempotency import SqlAnswers
 from edge.keys import KeyFileError
 from edge.management import Management, open_management
 from edge.periodic import Periodic
@@ -67,7 +68,7 @@ from pva.store.references import ReferenceStore
 from pva.store.renewals import RenewalStore
 from pva.store.results import ResultStore, delete_what_is_due
 from pva.store.status_asks import StatusAskOutbox
-from pva.store.tables import ledger
+from pva.store.tables import kept_answers, ledger
 from pva.store.updates import UpdateStore
 from pva.updates.approvals import ApprovalDesk, DayKey
 from pva.updates.rollouts import RolloutDesk
@@ -137,11 +138,9 @@ def build_service(settings: PvaSettings) -> PvaService:
     """Build everything that the settings describe; serves nothing yet."""
     engine = engine_for(settings.database)
     migrate(engine, MIGRATIONS)
-    store = open_store(settings, engine)
-    records = ResultStore(engine, random_bytes=system_random)
+    store, records = open_store(settings, engine), ResultStore(engine, random_bytes=system_random)
     policies = PolicyStore(engine, random_bytes=system_random)
-    references = _references(settings, engine)
-    suppliers = _supplier_desks(settings, engine, references)
+    references, suppliers = _vouching(settings, engine)
     anchors = decode_pem_certificates(settings.operators_root.read_bytes())
     keys = signing_keys(settings, anchors)
     runtime_policies = open_runtime_policies(settings, references)
@@ -179,7 +178,7 @@ def build_service(settings: PvaSettings) -> PvaService:
     desks = OperatorDesks(
         requests=requests,
         signed_requests=SignedRequestDesk(requests=requests, anchors=anchors, issuer=settings.issuer),
-        approvals=_approval_desk(engine, day_key, anchors),
+        approvals=_approvals(engine, day_key=day_key, anchors=anchors),
         suppliers=suppliers,
         log=log,
         watches=watching.desk,
@@ -190,6 +189,7 @@ def build_service(settings: PvaSettings) -> PvaService:
         results=open_reissues(records, anchors, signing=keys["result_key"]),
         rollouts=RolloutDesk(records=updates),
         next_states=open_next_states(updates, references, day_key=day_key),
+        answers=SqlAnswers(engine, kept_answers),
     )
     return PvaService(
         listeners=_listeners(settings, desks=desks, verifier=verifier, callers=store)
@@ -206,25 +206,18 @@ def build_service(settings: PvaSettings) -> PvaService:
     )
 
 
-def _references(settings: PvaSettings, engine: sa.Engine) -> ReferenceStore:
+def _vouching(settings: PvaSettings, engine: sa.Engine) -> tuple[ReferenceStore, SupplierDesks]:
+    """Suppliers with their manifests, and the use cases around them."""
     sources = trust_list_sources(settings)
-    return ReferenceStore(engine, random_bytes=system_random, sources=sources)
-
-
-def _supplier_desks(settings: PvaSettings, engine: sa.Engine, references: ReferenceStore) -> SupplierDesks:
+    references = ReferenceStore(engine, random_bytes=system_random, sources=sources)
     proposals = ProposalDesk(records=references, needed=settings.manifest_approvals)
-    return SupplierDesks(
+    return references, SupplierDesks(
         recognition=RecognitionDesk(store=references, policy=settings.policy(), proposals=proposals),
         suspensions=SuspensionDesk(records=references, proposals=proposals),
         trust_lists=TrustListDesk(records=references, proposals=proposals, sources=references.sources),
         proposals=proposals,
         crls=open_crl_book(engine, references),
     )
-
-
-def _approval_desk(engine: sa.Engine, day_key: DayKey, anchors: Sequence[x509.Certificate]) -> ApprovalDesk:
-    records = ApprovalStore(engine, random_bytes=system_random)
-    return ApprovalDesk(records=records, day_key=day_key, anchors=anchors)
 
 
 def _maintenance(records: ResultStore, crls: CrlBook) -> tuple[Periodic, ...]:
@@ -237,6 +230,11 @@ def _maintenance(records: ResultStore, crls: CrlBook) -> tuple[Periodic, ...]:
 def _told(settings: PvaSettings) -> tuple[Management, VerdictCounts]:
     management = open_management(settings, migrations=MIGRATIONS, clock=system_clock)
     return management, VerdictCounts(management.metrics.registry)
+
+
+def _approvals(engine: sa.Engine, *, day_key: DayKey, anchors: Sequence[x509.Certificate]) -> ApprovalDesk:
+    records = ApprovalStore(engine, random_bytes=system_random)
+    return ApprovalDesk(records=records, day_key=day_key, anchors=anchors)
 
 
 def _retention(records: ResultStore) -> Periodic:

@@ -30,7 +30,9 @@ PACKAGES = {
     "java": "default-jdk-headless",
     "javac": "default-jdk-headless",
     "softhsm2-util": "softhsm2",
+    "chromium": "chromium",
     "systemd-analyze": "systemd",
+    "pg_dump": "postgresql-client",
 }
 
 

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from ca.lifecycle import DeviceState, Reason, Status
 from ca.profiles import PROFILES
-from ca.records import Intent, LineCredential, LineDevice, Signed, serial_text
+from ca.records import Intent, LineCredential, LineDevice, Renewal, Signed, serial_text
 from ca.store import tables
 from ca.store.certificates import FIRST_VERSION, STATUS_SEQUENCE
 from ca.store.rows import Rows
@@ -17,6 +17,7 @@ from edge.many_rows import insert_all, update_all
 from standards.pki.fingerprints import CA_ID_HEX_DIGITS
 
 _INTENT = tuple(each.name for each in fields(Intent))
+_RENEWAL = tuple(each.name for each in fields(Renewal))
 _CA_KINDS = tuple(str(kind) for kind, profile in PROFILES.items() if profile.is_ca)
 
 
@@ -58,6 +59,8 @@ class LineRows(Rows):
             sa.select(
                 page.c.device_id,
                 page.c.ak_name,
+                issued.c.ca_id,
+                issued.c.serial,
                 issued.c.ak_name.label("of_ak"),
                 issued.c.spki_sha256,
                 issued.c.der,
@@ -76,6 +79,8 @@ class LineRows(Rows):
                 ak_name=ak_name,
                 credentials=tuple(
                     LineCredential(
+                        ca_id=row.ca_id,
+                        serial=int(row.serial, 16),
                         ak_name=row.of_ak,
                         spki_sha256=row.spki_sha256,
                         der=row.der,
@@ -88,6 +93,18 @@ class LineRows(Rows):
             )
             for (device_id, ak_name), of_device in groupby(rows, key=lambda row: (row.device_id, row.ak_name))
         ]
+
+    def add_renewals(self, renewals: Sequence[Renewal]) -> None:
+        """Record what takes the place of credentials; a second one for the same is an IntegrityError."""
+        rows = [
+            {
+                **{name: getattr(each, name) for name in _RENEWAL},
+                "serial": serial_text(each.serial),
+                "new_serial": serial_text(each.new_serial),
+            }
+            for each in renewals
+        ]
+        insert_all(self._connection, tables.renewals, rows)
 
     def status_counted(self) -> int:
         """The last number that a change of some status took: as long as it stands, no status has changed."""

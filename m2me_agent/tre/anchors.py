@@ -114,8 +114,10 @@ def credential_begins_at(chain: Sequence[bytes]) -> datetime:
 
 def verify_platform_credential(
     chain: Sequence[bytes], *, ak_spki: bytes, device_id: bytes, anchors: Anchors, at: datetime | None
-) -> x509.Certificate:
-    """The PfC at the head of ``chain``: over this AK, for this device, under the anchored ES root.
+) -> tuple[x509.Certificate, ...]:
+    """The PfC at the head of ``chain``, over this AK, for this device, and what leads from it to the anchored ES root.
+
+    PfC first, without the root; what else came along is left out.
 
     Args:
         chain: DER, PfC first, without the root.
@@ -141,7 +143,7 @@ def verify_platform_credential(
     begins_at = leaf.not_valid_before_utc
     judged_at = begins_at if at is None else max(at, begins_at)
     try:
-        validate_path(
+        path = validate_path(
             leaf,
             intermediates=others,
             anchors=anchors.es_roots,
@@ -153,7 +155,7 @@ def verify_platform_credential(
         raise _refused(str(error)) from error
     if module is None or module.serial != device_id:
         raise _refused("its HardwareModuleName is not this device's id")
-    return leaf
+    return path[:-1]
 
 
 def _load_roots(pem: bytes, *, subject: str) -> tuple[x509.Certificate, ...]:

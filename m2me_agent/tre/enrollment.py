@@ -33,7 +33,7 @@ from messages.enrollment import (
 )
 from messages.errors import MessageError
 from standards.pki.errors import PkiError
-from standards.pki.fingerprints import device_id, spki_der
+from standards.pki.fingerprints import certificate_der, device_id, spki_der
 from standards.pki.lenient_certificate import decode_lenient
 from standards.tpm2.errors import Tpm2Error
 from standards.tpm2.structures import Public
@@ -131,16 +131,16 @@ class Enrollment:
         if keys is None:
             raise _not_begun()
         # 3 over this AK, for this device, under the anchor
-        credential = verify_platform_credential(
+        path = verify_platform_credential(
             result.pfc_chain,
             ak_spki=spki_der(keys.ak.public_key()),
             device_id=identity(keys.ek),
             anchors=self.anchors,
             at=self.guard.known_time(clock=self.device.read_clock()),
         )
-        # 4 keep it
-        self.state.remember_credential(result.pfc_chain)
-        return credential
+        # 4 keep it, and what it is validated by: the agent may have put more beside it
+        self.state.remember_credential(tuple(certificate_der(each) for each in path))
+        return path[0]
 
     def _new_authorization(self) -> Authorization:
         ak, storage, counter = (self.random_bytes(AUTHORIZATION_BYTES) for _ in range(3))

@@ -183,29 +183,20 @@ class Mids:
     def rows(self) -> list[dict[str, Any]]:
         """Id, owner, order, state, why, and identities of every MID; no key. Raises NotEnrolledError, StateError, TpmDeviceError.
 
-        A MID whose compartment is closed is BLOCKED, and its identities are not known.
+        A MID whose compartment is closed is BLOCKED, and its identities are not known. One in a file that cannot be read
+        is not shown: what it is cannot be known.
         """
         access = key_access(self.state, self.device)
         shown = []
-        for sho, row in self.vault.journal(access):
-            opened = self.vault.opened(sho)
-            state = after(row.state, MidEvent.INTEGRITY_FAILED)
-            identities: list[str] = []
-            reason = "" if sho not in self.vault.closed else self.vault.closed[sho].code
-            if opened is not None and row.mid_id in opened.contents:
+        for opened, visible in self.vault.by_slot(access):
+            closed = self.vault.closed.get(visible.sho)
+            for row in visible.journal:
+                found = () if opened is None else _content(opened, row.mid_id).applications
                 state, reason = row.state, row.reason
-                content = _content(opened, row.mid_id)
-                identities = [application.identity for application in content.applications]
-            shown.append(
-                {
-                    "mid_id": row.mid_id,
-                    "owner": sho,
-                    "state": state.value,
-                    "applications": identities,
-                    "order_digest": row.order_digest,
-                    "reason": reason,
-                }
-            )
+                if opened is None:
+                    state = after(row.state, MidEvent.INTEGRITY_FAILED)
+                    reason = "" if closed is None else closed.code
+                shown.append(_shown(row, visible.sho, state=state, reason=reason, found=found))
         return shown
 
     def _open_rows(self) -> Iterator[tuple[OpenCompartment, Installed]]:
@@ -216,7 +207,9 @@ class Mids:
     def _is_active(self, mid_id: str) -> bool:
         """Whether a MID is active, or was when its compartment closed: it keeps its place."""
         access = key_access(self.state, self.device)
-        rows = chain((row for _, row in self._open_rows()), (row for _, row in self.vault.journal(access)))
+        rows = chain(
+            (row for _, row in self._open_rows()), (row for _, row in self.vault.readable_journal(access))
+        )
         return next((row.state == MidState.ACTIVE for row in rows if row.mid_id == mid_id), False)
 
     def _check_integrity(self, sho: str) -> None:
@@ -248,7 +241,7 @@ class Mids:
         for opened, row in self._open_rows():
             if row.mid_id == mid_id:
                 return opened, row
-        for sho, row in self.vault.journal(key_access(self.state, self.device)):
+        for sho, row in self.vault.readable_journal(key_access(self.state, self.device)):
             if row.mid_id == mid_id:
                 closed = self.vault.closed.get(sho)
                 reason = "its compartment is closed" if closed is None else closed.reason
@@ -257,9 +250,25 @@ class Mids:
                     reason=f"{MidState.BLOCKED}: {reason}",
                     remedy="bring the device into an approved state and start the TRE again",
                 )
+        for unread in self.vault.unreadable.values():
+            raise unread  # it may be in there
         raise MidError(
             subject=f"MID {mid_id}", reason="is not in this TRE", remedy="name a MID that is installed"
         )
+
+
+def _shown(
+    row: Installed, sho: str, *, state: MidState, reason: str, found: tuple[NetworkApplication, ...]
+) -> dict[str, Any]:
+    return {
+        "mid_id": row.mid_id,
+        "owner": sho,
+        "state": state.value,
+        "applications": [each.identity for each in found],
+        "public_identities": [name for each in found for name in each.public_identities],
+        "order_digest": row.order_digest,
+        "reason": reason,
+    }
 
 
 def _changed(row: Installed, instruction: Instruction, *, is_first: bool) -> Installed:

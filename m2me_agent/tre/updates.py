@@ -3,12 +3,12 @@
 The rule: the owner of a compartment says what may open it, in answer to one nonce of this TRE; the TPM says whether it
 does. The agent carries both and decides nothing. Nothing is opened here that was closed, but by approvals of its owner.
 
-    old state    begin: a nonce          take: approvals at counter c to c+2 for the next registers, in the file
+    old state    begin: a nonce          take: approvals at counter c to c+4 for the next registers, in the file
     reboot       the vault opens by (next registers, c), with the network down as well
-    new PfC      retire: counter c -> c+2; (next registers, c+2) opens, the old registers' are dead in the TPM
+    new PfC      retire: counter c -> c+4; (next registers, c+4) opens, the old registers' are dead in the TPM
 
-Of the old registers (old, c) is in use, and (old, c+1) came with every package that was approved at c; so the counter goes
-two up, at least. How far, the approvals of the next state say.
+Of the old registers (old, c) is in use, and those up to (old, c+3) came with every package that was approved at c
+(VAULT_REACH); so the counter goes four up, at least. How far, the approvals of the next state say.
 
 The new Platform Credential is the sign for the last step: an issuing CA gives it out for a device that a PVA has
 accepted under the new manifest, and the agent cannot make one. Until then a device may fall back to the old state and
@@ -165,9 +165,11 @@ class Updates:
         return None if expected is None else expected.manifest_digest
 
     def _compartment(self, sho: str, access: KeyAccess) -> SealedCompartment:
-        for found in self.vault.compartments(access):
+        for found in self.vault.readable_compartments(access):
             if found.unverified.sho == sho:
                 return found
+        for unread in self.vault.unreadable.values():
+            raise unread  # it may be in there
         raise _no_compartment(sho)
 
     def _kept(

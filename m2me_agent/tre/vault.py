@@ -27,6 +27,7 @@ from m2me_agent.tre.errors import (
     KeyGoneError,
     PlaceTakenError,
     RollbackError,
+    StateError,
     StateRefusedError,
     TreError,
     VaultError,
@@ -53,31 +54,59 @@ def vault_use(device_id: str, sho: str) -> Use:
 
 @dataclass(kw_only=True)
 class Vault:
-    """All compartments; `closed` says by operator why one does not open."""
+    """All compartments; `closed` says by operator why one does not open, `unreadable` by slot why a file cannot be read."""
 
     storage: Storage
     random_bytes: Callable[[int], bytes]
     _open: dict[str, OpenCompartment] = field(default_factory=dict, repr=False)
     _opened_by: dict[str, Permit] = field(default_factory=dict, repr=False)
     closed: dict[str, TreError] = field(default_factory=dict)
+    unreadable: dict[int, StateError] = field(default_factory=dict)
 
     def compartments(self, access: KeyAccess) -> Iterator[SealedCompartment]:
-        """What is stored under this storage key; what was made under another one went with TPM2_Clear."""
+        """What is stored under this storage key; what was made under another one went with TPM2_Clear.
+
+        Raises StateError for a file that cannot be read: whoever adds something must know what is there.
+        """
         for slot in range(VAULT_SLOTS):
-            content = self.storage.read(_name(slot))
-            if content is None:
-                continue
-            found = decode_compartment(content, name=_name(slot))
-            if found.unverified.slot == slot and (
-                found.unverified.storage_key_name == access.keys.storage.name
-            ):
+            found = self._stored(slot, access)
+            if found is not None:
                 yield found
 
+    def readable_compartments(self, access: KeyAccess) -> Iterator[SealedCompartment]:
+        """As `compartments`, past the files that cannot be read: one that is torn is no other operator's harm."""
+        for slot in range(VAULT_SLOTS):
+            try:
+                found = self._stored(slot, access)
+            except StateError as error:
+                self.unreadable[slot] = error
+                continue
+            self.unreadable.pop(slot, None)
+            if found is not None:
+                yield found
+
+    def _stored(self, slot: int, access: KeyAccess) -> SealedCompartment | None:
+        content = self.storage.read(_name(slot))
+        if content is None:
+            return None
+        found = decode_compartment(content, name=_name(slot))
+        is_ours = found.unverified.storage_key_name == access.keys.storage.name
+        return found if is_ours and found.unverified.slot == slot else None
+
     def journal(self, access: KeyAccess) -> Iterator[tuple[str, Installed]]:
-        """Owner and row of every installed package, whether its compartment opens or not."""
-        for found in self.compartments(access):
-            for row in found.unverified.journal:
-                yield found.unverified.sho, row
+        """Owner and row of every installed package, whether its compartment opens or not. Raises StateError."""
+        return _rows(self.compartments(access))
+
+    def readable_journal(self, access: KeyAccess) -> Iterator[tuple[str, Installed]]:
+        """As `journal`, past the files that cannot be read."""
+        return _rows(self.readable_compartments(access))
+
+    def by_slot(self, access: KeyAccess) -> Iterator[tuple[OpenCompartment | None, Compartment]]:
+        """Every compartment in its place: what is held of an open one, what can be read of another."""
+        held = {each.visible.slot: each for each in self.open_compartments(access)}
+        stored = {each.unverified.slot: each.unverified for each in self.readable_compartments(access)}
+        for slot in sorted(held.keys() | stored.keys()):
+            yield held.get(slot), held[slot].visible if slot in held else stored[slot]
 
     def open_compartments(self, access: KeyAccess) -> tuple[OpenCompartment, ...]:
         """What is open under this storage key, by slots; no file is read."""
@@ -92,11 +121,11 @@ class Vault:
     def open_all(self, keys: UnlockedKeys, *, access: KeyAccess, device_id: str) -> None:
         """Open every compartment that opens in this state, and finish what a crash interrupted.
 
-        A compartment that stays closed is reported, with its reason in `closed`; TpmDeviceError and StateError of
-        the device as a whole are raised.
+        A compartment that stays closed is reported, with its reason in `closed` or `unreadable`; TpmDeviceError and
+        StateError of the device as a whole are raised.
         """
         generation = keys.read_generation_counter()
-        for found in tuple(self.compartments(access)):
+        for found in tuple(self.readable_compartments(access)):
             visible = found.unverified
             if visible.sho in self._open:
                 continue
@@ -109,6 +138,8 @@ class Vault:
                 logger("tre").warning(
                     "compartment closed", refused=error.code, subject=visible.sho, reason=error.reason
                 )
+        for unread in self.unreadable.values():
+            logger("tre").warning("compartment closed", refused=unread.code, subject=unread.subject)
         self.finish_generation(keys)
 
     def permits(
@@ -406,6 +437,10 @@ class Vault:
         self._open[visible.sho] = opened
         self.closed.pop(visible.sho, None)
         return opened
+
+
+def _rows(compartments: Iterator[SealedCompartment]) -> Iterator[tuple[str, Installed]]:
+    return ((found.unverified.sho, row) for found in compartments for row in found.unverified.journal)
 
 
 def _name(slot: int) -> str:

@@ -28,6 +28,7 @@ from edge.management import open_management
 from edge.periodic import Periodic
 from edge.principals import PrincipalTableError
 from edge.process import configure_logging, system_clock, system_random
+from edge.rate_limits import Rate, limit_addresses
 from edge.refused import AnonymousRefusals
 from edge.settings import SettingsError, load_settings
 from edge.signing_keys import SigningKeyError
@@ -271,12 +272,14 @@ def _listeners(parts: Parts, registrar: Registrar, validation: Validation) -> tu
         log=parts.log,
     )
     clients = client_table(operator, clock=system_clock)
+    public = public_app(registrar, clock=system_clock, random_bytes=system_random, anonymous=anonymous)
+    limit_addresses(public, Rate(per_s=settings.public.orders_per_s, burst=settings.public.orders_burst))
     return (
         Listener(
             name="public",
             host=settings.public.host,
             port=settings.public.port,
-            app=public_app(registrar, clock=system_clock, random_bytes=system_random, anonymous=anonymous),
+            app=public,
             tls=settings.public.tls(),
             body_bytes_max=ORDER_BYTES_MAX,
         ),

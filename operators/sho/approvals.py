@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 
-from messages.approval import USE_PACKAGE, USE_VAULT, StateApproval, Use, decode_approval
+from messages.approval import USE_PACKAGE, USE_VAULT, VAULT_REACH, StateApproval, Use, decode_approval
 from messages.errors import MessageError
 from messages.mid_package import ApprovedUse
 from messages.update_approvals import GENERATIONS_MIN
@@ -90,8 +90,8 @@ def verify_approvals(
 
     1. the storage key that came is the one in the result
     2. the day key is that of the PVA that signed the result, certified under the operators' root to approve states
-    3. they are exactly: the package at the certified counter c, the vault at c and at c + 1, for this device,
-       operator and order
+    3. they are exactly: the package at the certified counter c, the vault from c to c + VAULT_REACH, for this
+       device, operator and order
     4. each is for the counter of the published template, and for the registers of the result
     5. each is signed by the day key over the digest that is computed here
     """
@@ -199,13 +199,13 @@ def _check_uses(
 ) -> None:
     package = package_use(order, sho=sho)
     vault = Use(use=USE_VAULT, device_id=order.device_id, sho=sho, order_digest=None)
-    now, then = result.generation_counter, result.generation_counter + 1
-    expected = {(package, now), (vault, now), (vault, then)}
+    now = result.generation_counter
+    expected = {(package, now), *((vault, now + later) for later in range(VAULT_REACH + 1))}
     offered = [(each.use, each.state.counter) for each in approvals]
     if set(offered) != expected or len(offered) != len(expected):
         raise _unacceptable(
-            "uses: expected the package at the certified counter and the vault there and one later, for this "
-            "device, operator and order"
+            "uses: expected the package at the certified counter and the vault from there to "
+            f"{VAULT_REACH} later, for this device, operator and order"
         )
 
 

@@ -170,6 +170,16 @@ class SubscriberSettings(Settings):
         return key
 
 
+class PublicListenerSettings(TlsListenerSettings):
+    """The listener for everybody; what an address may send is limited, `orders_burst` at once and `orders_per_s` on.
+
+    Behind a proxy that hides addresses all callers are one: set the limits to what is for all of them.
+    """
+
+    orders_per_s: Annotated[float, Field(gt=0, le=10_000)] = 5
+    orders_burst: Annotated[int, Field(ge=1, le=100_000)] = 60
+
+
 class ShoSettings(Settings):
     """The whole of the SHO's settings."""
 
@@ -181,7 +191,7 @@ class ShoSettings(Settings):
     dpf_id: Id
     products: Annotated[tuple[Text, ...], Field(min_length=1, max_length=50)]
     database: DatabaseUrl
-    public: TlsListenerSettings
+    public: PublicListenerSettings
     operator: OperatorListenerSettings
     operators_root: SettingsPath
     audit_log: AuditLogSettings | None = None

@@ -37,6 +37,7 @@ class BootEvents:
     """A log that reaches every quoted PCR in every quoted bank (bank -> index -> value).
 
     `command_lines` is the text, by bank, that the log calls the kernel's command line. `logged` is False where no log came: the values are then all that is known of the boot. `ima` is what the kernel has measured since, where its list came with a quote over PCR 10.
+    `read_secure_boot` is what the log says about Secure Boot, by bank, read when it is first asked for; a known log brings its own.
     """
 
     log: EventLog
@@ -44,6 +45,7 @@ class BootEvents:
     ima: ImaMeasurements | None = None
     logged: bool = True
     command_lines: Mapping[int, str | None] = field(default_factory=dict)
+    read_secure_boot: dict[int, SecureBootFacts] = field(default_factory=dict, compare=False, repr=False)
 
     def of_pcr(self, pcr: int, *, bank: int) -> tuple[Event, ...]:
         """The events that led to a quoted PCR, in their order; none for a PCR that was not quoted."""
@@ -59,7 +61,9 @@ class BootEvents:
         quoted = self.quoted.get(bank, {})
         if SECURE_BOOT_PCR not in quoted or not self.logged:
             return None
-        facts = secure_boot_facts(self.log, bank=bank)
+        facts = self.read_secure_boot.get(bank)
+        if facts is None:
+            facts = self.read_secure_boot[bank] = secure_boot_facts(self.log, bank=bank)
         return replace(facts, mok=tuple(each for each in facts.mok if each.pcr in quoted))
 
     def tre_images(self, *, bank: int) -> tuple[str, ...]:
@@ -150,7 +154,12 @@ def replay_boot_log(
                     subject=f"boot log, PCR {pcr} of bank {BANKS[bank].name}",
                     reason=f"its events end at {reached.hex()}, the quote says {value.hex()}",
                 )
-    return BootEvents(log=found.log, quoted=quoted, command_lines=found.command_lines)
+    return BootEvents(
+        log=found.log,
+        quoted=quoted,
+        command_lines=found.command_lines,
+        read_secure_boot=found.secure_boot,
+    )
 
 
 def _refuse_missing_banks(found: ReplayedLog, *, banks: tuple[int, ...]) -> None:

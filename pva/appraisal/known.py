@@ -21,9 +21,10 @@ from standards.boot_log.decode import decode_event_log
 from standards.boot_log.events import EventLog
 from standards.boot_log.measured import kernel_command_line
 from standards.boot_log.replay import replay
+from standards.boot_log.secure_boot_facts import SecureBootFacts
 from standards.pki.ocsp_answer import CertStatus
 from standards.rats.corim import VerifiedManifest, verify_manifest
-from standards.tpm2.key_checks import AttestationKey, accept_ak
+from standards.tpm2.key_checks import AttestationKey, StorageKey, accept_ak, accept_storage_key
 from standards.tpm2.structures import Public
 
 LOG_BYTES_MAX = 1 << 24
@@ -86,11 +87,13 @@ class ReplayedLog:
     """A decoded boot log and the PCR values that it leads to (bank -> index -> value); no word on any quote.
 
     `command_lines`, by bank, is the text that the log calls the kernel's command line, where a digest covers it.
+    `secure_boot`, by bank, is filled when it is first asked for.
     """
 
     log: EventLog
     values: Mapping[int, Mapping[int, bytes]]
     command_lines: Mapping[int, str | None]
+    secure_boot: dict[int, SecureBootFacts] = field(default_factory=dict, compare=False, repr=False)
 
 
 def replay_log(data: bytes, *, banks: Sequence[int]) -> ReplayedLog:
@@ -189,11 +192,15 @@ class KnownCredentials:
 
 
 class KnownKeys:
-    """AKs that passed their checks, by TPMT_PUBLIC. Whose they are is for the Platform Credential to say."""
+    """AKs and storage keys that passed their checks, by TPMT_PUBLIC.
+
+    Whose an AK is is for the Platform Credential to say, and whether a storage key is in its TPM for the AK's statement.
+    """
 
     def __init__(self) -> None:
         """Know nothing yet."""
         self._kept: Kept[bytes, AttestationKey] = Kept(weight_max=KEYS_MAX)
+        self._storage: Kept[bytes, StorageKey] = Kept(weight_max=KEYS_MAX)
 
     def accepted(self, public: bytes) -> AttestationKey:
         """The AK of this public area. Raises Tpm2Error, also for one that was refused before."""
@@ -201,6 +208,14 @@ class KnownKeys:
         if known is None:
             known = accept_ak(Public.decode(public))
             self._kept.put(public, known)
+        return known
+
+    def accepted_storage(self, public: bytes) -> StorageKey:
+        """The storage key of this public area. Raises Tpm2Error, also for one that was refused before."""
+        known = self._storage.get(public)
+        if known is None:
+            known = accept_storage_key(Public.decode(public))
+            self._storage.put(public, known)
         return known
 
 

@@ -29,8 +29,8 @@ from standards.tpm2.attestation import (
     verify_quote,
 )
 from standards.tpm2.errors import Tpm2Error, VerificationError
-from standards.tpm2.key_checks import AttestationKey
-from standards.tpm2.structures import ClockInfo, NvPublic, PcrSelection, Public
+from standards.tpm2.key_checks import AttestationKey, StorageKey
+from standards.tpm2.structures import ClockInfo, NvPublic, PcrSelection
 from standards.tpm2.templates import GENERATION_COUNTER
 
 _CODES: Mapping[str, RefusalCode] = {
@@ -44,6 +44,7 @@ _QUOTE_CODES: Mapping[str, RefusalCode] = {
     "A8": RefusalCode.PCR_VALUES_MISMATCH,
 }
 _COUNTER = GENERATION_COUNTER.written()
+_COUNTER_OCTETS = _COUNTER.encode()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +81,8 @@ def verify_platform_quote(
 
     `keys` knows public areas that were judged before. Raises RefusalError naming the first check that failed.
     """
-    ak = _enrolled_ak(message.ak_public, credential=credential, keys=KnownKeys() if keys is None else keys)
+    keys = KnownKeys() if keys is None else keys
+    ak = _enrolled_ak(message.ak_public, credential=credential, keys=keys)
     context = challenge.context()
     if not hmac.compare_digest(message.body, context):
         raise RefusalError(
@@ -90,7 +92,7 @@ def verify_platform_quote(
         )
     quote = _verify_quote(message, challenge=challenge, context=context, ak=ak)
     key_data = extra_data(PVA_KEY, nonce=challenge.nonce, body=context)
-    storage_key = _verify_storage_key(message.storage_key, ak=ak, data=key_data)
+    storage_key = _verify_storage_key(message.storage_key, ak=ak, data=key_data, keys=keys)
     index, counter = _verify_counter(message.generation_counter, ak=ak, data=key_data)
     return PlatformQuote(
         device_id=credential.device_id,
@@ -101,7 +103,7 @@ def verify_platform_quote(
         clock_info=quote.attest.clock_info,
         firmware_version=quote.attest.firmware_version,
         storage_key_name=storage_key.name,
-        storage_public=storage_key.encode(),
+        storage_public=storage_key.public.encode(),
         generation_counter_name=index.name,
         generation_counter=counter,
         ima_pcr=_verify_ima_quote(message.ima, challenge=challenge, ak=ak, boot=quote),
@@ -176,13 +178,15 @@ def _boot_of(quote: VerifiedQuote) -> tuple[int, int]:
     return quote.attest.clock_info.reset_count, quote.attest.clock_info.restart_count
 
 
-def _verify_storage_key(certified: CertifiedStructure, *, ak: AttestationKey, data: bytes) -> Public:
+def _verify_storage_key(
+    certified: CertifiedStructure, *, ak: AttestationKey, data: bytes, keys: KnownKeys
+) -> StorageKey:
     with _refused("storage key", RefusalCode.STORAGE_KEY_UNACCEPTABLE):
-        public = Public.decode(certified.public)
+        key = keys.accepted_storage(certified.public)
         verify_certified_key(
-            certified.attest, signature=certified.signature, ak=ak, certified=public, extra_data=data
+            certified.attest, signature=certified.signature, ak=ak, certified=key, extra_data=data
         )
-    return public
+    return key
 
 
 def _verify_counter(
@@ -190,7 +194,7 @@ def _verify_counter(
 ) -> tuple[NvPublic, int]:
     """The generation counter's public area and value: a counter as the template defines it, written."""
     with _refused("generation counter", RefusalCode.COUNTER_UNACCEPTABLE):
-        index = NvPublic.decode(certified.public)
+        index = _COUNTER if certified.public == _COUNTER_OCTETS else NvPublic.decode(certified.public)
         contents = verify_certified_nv(
             certified.attest, signature=certified.signature, ak=ak, index=index, extra_data=data
         )

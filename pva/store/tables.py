@@ -8,10 +8,12 @@ counter value at which an order was approved, the announcement of an update.
 import sqlalchemy as sa
 
 from edge.database import NAMING, UtcTime
+from edge.idempotency import answer_table
 from edge.ledger import LedgerTable
 
 metadata = sa.MetaData(naming_convention=NAMING)
 ledger = LedgerTable(metadata)
+kept_answers = answer_table(metadata)
 
 
 suppliers = sa.Table(

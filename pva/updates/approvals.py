@@ -9,7 +9,8 @@ approved before opens nothing any more; and an order that was approved at c is n
     2 it is in its life, verifies, and permits the release of a subscription
     3 no newer result of the device says otherwise
     4 the order is open: never approved, or approved at this value of this counter, which the device still shows
-    5 the same approvals again where they were given, else build and sign them: the package at c, the vault at c and c+1
+    5 the same approvals again where they were given, else build and sign them: the package at c, the vault from c to
+      c + VAULT_REACH, so that packages of other operators do not end it
     6 record them, unless anything changed since step 1
 """
 
@@ -27,6 +28,7 @@ from messages.approval import (
     FORBIDDEN_PCRS,
     USE_PACKAGE,
     USE_VAULT,
+    VAULT_REACH,
     ApprovedState,
     StateApproval,
     Use,
@@ -41,8 +43,8 @@ from standards.tpm2.constants import Algorithm
 from standards.tpm2.policy import pcr_digest, policy_key_public
 from standards.tpm2.structures import PcrSelection, Signature
 
-COUNTER_MAX: Final = (1 << 63) - 2
-"""Beyond it the vault's next value could not be written into an approval."""
+COUNTER_MAX: Final = (1 << 63) - 1 - VAULT_REACH
+"""Beyond it the vault's last value could not be written into an approval."""
 _COORDINATE_BYTES: Final = 32
 
 
@@ -194,11 +196,12 @@ class ApprovalDesk:
     def _given(
         self, facts: ApprovalFacts, *, state: ProvenState, sho: str, order_digest: bytes
     ) -> GivenApprovals:
-        now = approved_state(state, counter=state.counter)
-        after = approved_state(state, counter=state.counter + 1)
+        reach = range(state.counter, state.counter + VAULT_REACH + 1)
+        now, *after = [approved_state(state, counter=counter) for counter in reach]
         package = Use(use=USE_PACKAGE, device_id=facts.device_id, sho=sho, order_digest=order_digest)
         vault = Use(use=USE_VAULT, device_id=facts.device_id, sho=sho, order_digest=None)
-        signed = [self.day_key.sign(use, at) for use, at in ((package, now), (vault, now), (vault, after))]
+        uses = ((package, now), (vault, now), *((vault, later) for later in after))
+        signed = [self.day_key.sign(use, at) for use, at in uses]
         return GivenApprovals(
             approvals=tuple(each.encode() for each in signed),
             day_key_chain=tuple(certificate_der(each) for each in self.day_key.chain),

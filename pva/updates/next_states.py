@@ -174,7 +174,7 @@ class NextStateDesk:
     def _last_value(self, facts: NextFacts, following: ApprovedState) -> int:
         """Where the counter goes after the update: past all that was approved of other states.
 
-        What packages brought reaches one past the value of now, and GENERATIONS_MIN is past that.
+        What packages brought reaches VAULT_REACH past the value of now, and GENERATIONS_MIN is past that.
         """
         state = facts.last.state
         first = 0 if state is None else state.counter

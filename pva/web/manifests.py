@@ -10,6 +10,7 @@ from typing import Any
 
 from flask import Flask, Response
 
+from edge.idempotency import repeatable
 from edge.operations import Told, answers, answers_octets, takes, takes_octets
 from edge.principals import current_key_sha256, current_principal, require
 from edge.process import Clock
@@ -34,6 +35,7 @@ def add_manifests(app: Flask, recognition: RecognitionDesk, desk: ManifestApprov
 def _add_import(app: Flask, recognition: RecognitionDesk, clock: Clock) -> None:
     @app.post("/v1/manifests")
     @require("es", "admin")
+    @repeatable
     @takes_octets(RIM_COSE, bytes_max=MANIFEST_BYTES_MAX)
     @answers(ManifestAnswer, HTTPStatus.CREATED)
     def import_manifest(signed: bytes) -> Told:

@@ -13,6 +13,7 @@ from flask import Flask, request
 
 from edge.audit_log import AuditLog
 from edge.description_pages import add_description
+from edge.idempotency import AnswerStore, keep_answers, repeatable
 from edge.log_pages import add_log_pages
 from edge.operations import Told, answers, takes
 from edge.principals import (
@@ -71,6 +72,7 @@ class OperatorDesks:
     policies: PolicyDesk
     results: ReissueDesk
     exports: ExportDesk
+    answers: AnswerStore
     log: AuditLog | None = None
 
 
@@ -112,6 +114,7 @@ def operator_app(
             at=clock(),
         )
 
+    keep_answers(app, desks.answers, clock=clock)
     add_description(app, OPERATOR_API)
     register_refusals(app, on_refusal=on_refusal)
     enforce_access(app, principals=principals)
@@ -121,6 +124,7 @@ def operator_app(
 def _add_validations(app: Flask, desk: RequestDesk, clock: Clock) -> None:
     @app.post("/v1/validations")
     @require("sho")
+    @repeatable
     @takes(ValidationBody)
     @answers(AskedAnswer, HTTPStatus.CREATED)
     def ask_for_validation(body: ValidationBody) -> Told:

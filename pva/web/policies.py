@@ -9,6 +9,7 @@ from typing import Any
 
 from flask import Flask
 
+from edge.idempotency import repeatable
 from edge.operations import Told, answers, takes
 from edge.principals import current_principal, require
 from edge.process import Clock
@@ -75,6 +76,7 @@ def _add_trying(app: Flask, desk: PolicyDesk) -> None:
 def _add_changing(app: Flask, desk: PolicyDesk, clock: Clock) -> None:
     @app.post("/v1/policies")
     @require("sho", "es")
+    @repeatable
     @takes(PolicyBody)
     @answers(PolicyAnswer, HTTPStatus.CREATED)
     def add_policy(body: PolicyBody) -> Told:

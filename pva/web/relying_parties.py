@@ -9,6 +9,7 @@ from typing import Any
 
 from flask import Flask
 
+from edge.idempotency import repeatable
 from edge.operations import Told, answers, takes
 from edge.principals import current_principal, require
 from edge.process import Clock
@@ -25,6 +26,7 @@ def add_signed_requests(app: Flask, desk: SignedRequestDesk, clock: Clock) -> No
 
     @app.post("/v1/validation-requests")
     @require("sho", "dpf", "ro-relay")
+    @repeatable
     @takes(SignedRequestBody)
     @answers(AskedAnswer, HTTPStatus.CREATED, HTTPStatus.OK)
     def take_signed_request(body: SignedRequestBody) -> Told:
@@ -52,6 +54,7 @@ def add_approvals(app: Flask, desk: ApprovalDesk, clock: Clock) -> None:
 
     @app.post("/v1/approvals")
     @require("sho")
+    @repeatable
     @takes(ApprovalBody)
     @answers(ApprovalsAnswer)
     def approve(body: ApprovalBody) -> Told:

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from flask import Flask, Response
 
+from edge.idempotency import repeatable
 from edge.operations import Told, answers, answers_octets, takes, takes_octets
 from edge.principals import current_key_sha256, current_principal, require
 from edge.process import Clock
@@ -70,6 +71,7 @@ def add_suppliers(app: Flask, recognition: RecognitionDesk, clock: Clock, *, crl
 
     @app.post("/v1/suppliers")
     @require("admin")
+    @repeatable
     @takes(SupplierBody)
     @answers(ProposalAnswer, HTTPStatus.ACCEPTED, HTTPStatus.CREATED)
     def recognise_supplier(body: SupplierBody) -> Told:
@@ -102,6 +104,7 @@ def add_suspensions(app: Flask, desk: SuspensionDesk, clock: Clock) -> None:
 
     @app.post("/v1/suspensions")
     @require("admin")
+    @repeatable
     @takes(SuspensionBody)
     @answers(SupplierSuspensionAnswer, HTTPStatus.CREATED)
     def suspend_supplier(body: SuspensionBody) -> Told:

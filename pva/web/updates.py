@@ -8,6 +8,7 @@ from typing import Any
 
 from flask import Flask
 
+from edge.idempotency import repeatable
 from edge.operations import Told, answers, takes
 from edge.principals import current_principal, require
 from edge.process import Clock
@@ -26,6 +27,7 @@ def add_rollouts(app: Flask, desk: RolloutDesk, clock: Clock) -> None:
 
     @app.post("/v1/updates")
     @require("es", "admin")
+    @repeatable
     @takes(UpdateBody)
     @answers(UpdateAnswer, HTTPStatus.CREATED)
     def announce_update(body: UpdateBody) -> Told:
@@ -72,6 +74,7 @@ def add_next_approvals(app: Flask, desk: NextStateDesk, clock: Clock) -> None:
 
     @app.post("/v1/update-approvals")
     @require("sho")
+    @repeatable
     @takes(NextApprovalBody)
     @answers(ApprovalsAnswer)
     def approve_next_state(body: NextApprovalBody) -> Told:

@@ -6,6 +6,7 @@ from typing import Any
 
 from flask import Flask
 
+from edge.idempotency import repeatable
 from edge.operations import Told, answers, answers_nothing, takes
 from edge.principals import current_principal, require
 from edge.process import Clock
@@ -20,6 +21,7 @@ def add_watches(app: Flask, desk: WatchDesk, clock: Clock) -> None:
 
     @app.post("/v1/watches")
     @require("sho")
+    @repeatable
     @takes(WatchBody)
     @answers(WatchAnswer, HTTPStatus.CREATED)
     def add_watch(body: WatchBody) -> Told:

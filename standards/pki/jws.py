@@ -41,6 +41,7 @@ BYTES_MAX = 65536
 _SEGMENTS = 3
 _COORDINATE_BYTES = 32
 _SIGNERS_MAX = 64
+_ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False, ensure_ascii=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +68,7 @@ def sign_jws(
     typ: str,
 ) -> str:
     """Sign claims as a compact JWS with header alg, typ and x5c = `chain` (leaf first, without the root)."""
-    content = json.dumps(payload, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
+    content = _ENCODER.encode(payload)
     signed = f"{_header_segment(key, tuple(chain), typ)}.{_base64url(content.encode('utf-8'))}"
     r, s = decode_dss_signature(key.sign(signed.encode("ascii"), ECDSA(SHA256())))
     # RFC 7518 section 3.4: R and S, 32 bytes each, big-endian

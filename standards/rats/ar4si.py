@@ -6,6 +6,7 @@ verifier malfunction) keeps the whole from being affirming; nothing claimed is "
 
 from collections.abc import Iterable, Mapping
 from enum import Enum, unique
+from operator import attrgetter
 from types import MappingProxyType
 from typing import Final
 
@@ -51,20 +52,23 @@ class Tier(Enum):
     WARNING = "warning"
     CONTRAINDICATED = "contraindicated"
 
+    def __init__(self, _name: str) -> None:
+        self.distrust = len(type(self).__members__)
+
     def __lt__(self, other: "Tier") -> bool:
-        return _DISTRUST[self] < _DISTRUST[other]
+        return self.distrust < other.distrust
 
     def __le__(self, other: "Tier") -> bool:
-        return _DISTRUST[self] <= _DISTRUST[other]
+        return self.distrust <= other.distrust
 
     def __gt__(self, other: "Tier") -> bool:
-        return _DISTRUST[self] > _DISTRUST[other]
+        return self.distrust > other.distrust
 
     def __ge__(self, other: "Tier") -> bool:
-        return _DISTRUST[self] >= _DISTRUST[other]
+        return self.distrust >= other.distrust
 
 
-_DISTRUST: Final = MappingProxyType({tier: rank for rank, tier in enumerate(Tier)})
+_BY_DISTRUST: Final = attrgetter("distrust")
 
 
 def tier_of_claim(value: int) -> Tier:
@@ -77,6 +81,11 @@ def tier_of_claim(value: int) -> Tier:
     return Tier.WARNING if reason < _CONTRAINDICATED_FROM else Tier.CONTRAINDICATED
 
 
+_OF_VALUES: Final = MappingProxyType(
+    {value: tier_of_claim(value) for value in range(_VALUE_MIN, _VALUE_MAX + 1)}
+)
+
+
 def tier_of(vector: Mapping[str, int]) -> Tier:
     """Tier of a vector: the worst of its claims; without any claim "none".
 
@@ -84,12 +93,12 @@ def tier_of(vector: Mapping[str, int]) -> Tier:
         RatsError: unknown claim or value out of range.
     """
     check_vector(vector)
-    return worst(tier_of_claim(value) for value in vector.values() if value != NOT_CLAIMED)
+    return worst([_OF_VALUES[value] for value in vector.values() if value != NOT_CLAIMED])
 
 
 def worst(tiers: Iterable[Tier]) -> Tier:
     """The tier with the least trust; "none" where there is nothing to judge."""
-    return max(tiers, default=Tier.NONE)
+    return max(tiers, key=_BY_DISTRUST, default=Tier.NONE)
 
 
 def check_vector(vector: Mapping[str, int]) -> None:

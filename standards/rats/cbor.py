@@ -21,6 +21,7 @@ ITEMS_MAX: Final = 200_000
 
 _UNSIGNED, _NEGATIVE, _BYTES, _TEXT, _ARRAY, _MAP, _TAG = range(7)
 _SIMPLE_VALUES: Final = frozenset({20, 21, 22})  # false, true, null
+_PLAIN: Final = frozenset({bytes, str, bool, type(None)})
 _ONE_BYTE_ARGUMENT: Final = 24
 _EIGHT_BYTE_ARGUMENT: Final = 27
 _BYTES_OF_ONE_BYTE_LENGTH: Final = _BYTES << 5 | _ONE_BYTE_ARGUMENT
@@ -229,7 +230,8 @@ def _check_encodable(value: Any, *, depth: int) -> None:
     if depth > DEPTH_MAX:
         raise CborError(what="CBOR value", expected=f"at most {DEPTH_MAX} levels", got="more")
     for part in _parts(value):
-        _check_encodable(part, depth=depth + 1)
+        if type(part) not in _PLAIN:  # nearly every part: nothing is inside
+            _check_encodable(part, depth=depth + 1)
 
 
 def _parts(value: Any) -> Iterable[Any]:

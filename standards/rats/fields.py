@@ -27,7 +27,7 @@ class Fields:
     def __init__(self, value: object, *, what: str, refusal: Refusal) -> None:
         self._what = what
         self._refusal = refusal
-        if not isinstance(value, Mapping):
+        if type(value) is not dict and not isinstance(value, Mapping):
             raise refusal(what, "a map", _kind(value))
         self._value: Mapping[Any, Any] = value
         self._read: set[Any] = set()
@@ -38,9 +38,10 @@ class Fields:
     def raw(self, key: int | str) -> Any:
         """The value of a key that must be there."""
         self._read.add(key)
-        if key not in self._value:
-            raise self._refusal(self._name(key), "a value", "none")
-        return self._value[key]
+        try:
+            return self._value[key]
+        except KeyError:
+            raise self._refusal(self._name(key), "a value", "none") from None
 
     def octets(self, key: int | str, *, size_min: int = 0, size_max: int) -> bytes:
         """A byte string of a size within the bounds."""
@@ -56,12 +57,7 @@ class Fields:
 
     def text(self, key: int | str, *, size_max: int = TEXT_MAX) -> str:
         """A text of 1 to `size_max` characters without control characters."""
-        value = self.raw(key)
-        if not isinstance(value, str) or not 1 <= len(value) <= size_max or not value.isprintable():
-            raise self._refusal(
-                self._name(key), f"printable text of 1 to {size_max} characters", _kind(value)
-            )
-        return value
+        return self._text(self.raw(key), key, size_max=size_max)
 
     def integer(self, key: int | str, *, low: int = 0, high: int = INTEGER_MAX) -> int:
         """An integer within the bounds (true and false are none)."""
@@ -80,8 +76,9 @@ class Fields:
     def texts(self, key: int | str, *, size_min: int = 0, size_max: int) -> tuple[str, ...]:
         """An array of texts, none twice."""
         values = self.items(key, size_min=size_min, size_max=size_max)
-        texts_in = Fields(dict(enumerate(values)), what=self._name(key), refusal=self._refusal)
-        texts = tuple(texts_in.text(index) for index in range(len(values)))
+        texts = tuple(
+            [self._text(each, f"{key}.{index}", size_max=TEXT_MAX) for index, each in enumerate(values)]
+        )
         if len(set(texts)) != len(texts):
             raise self._refusal(self._name(key), "each text once", "one of them twice")
         return texts
@@ -129,6 +126,11 @@ class Fields:
         if surplus:
             known = ", ".join(sorted(str(key) for key in self._read))
             raise self._refusal(self._what, f"only the keys {known}", f"also {', '.join(surplus)[:TEXT_MAX]}")
+
+    def _text(self, value: object, key: int | str, *, size_max: int) -> str:
+        if isinstance(value, str) and 1 <= len(value) <= size_max and value.isprintable():
+            return value
+        raise self._refusal(self._name(key), f"printable text of 1 to {size_max} characters", _kind(value))
 
     def _name(self, key: int | str) -> str:
         return f"{self._what}.{key}"

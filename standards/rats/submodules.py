@@ -44,6 +44,7 @@ DRAFT_NAMES: Final = ClaimNames(
 DEPLOYED_NAMES: Final = ClaimNames(
     status="ear.status", vector="ear.trustworthiness-vector", policies="ear.appraisal-policy-id", whole=True
 )
+_TIERS: Final[Mapping[str, Tier]] = MappingProxyType({tier.value: tier for tier in Tier})
 _OWN_POLICIES: Final = "pva_policy_ids"
 """All policy ids, beside a profile's single one."""
 
@@ -143,9 +144,10 @@ def _read_submodule(fields: Fields, *, name: str, names: ClaimNames) -> Submodul
 def read_tier(fields: Fields, claim: str) -> Tier:
     """Read a status."""
     name = fields.text(claim, size_max=32)
-    if name not in {tier.value for tier in Tier}:
-        raise RatsError(what=claim, expected=", ".join(tier.value for tier in Tier), got="another tier")
-    return Tier(name)
+    tier = _TIERS.get(name)
+    if tier is None:
+        raise RatsError(what=claim, expected=", ".join(_TIERS), got="another tier")
+    return tier
 
 
 def _read_finding(value: object, *, scope: str) -> Finding:

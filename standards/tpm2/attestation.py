@@ -22,10 +22,11 @@ from standards.tpm2.errors import DecodeError, VerificationError
 from standards.tpm2.hashing import digest, digest_size, hash_object
 from standards.tpm2.key_checks import (
     AttestationKey,
+    StorageKey,
     accept_ak,
+    accept_storage_key,
     check_key_strength,
     check_signing_scheme,
-    check_storage_key,
     recomputed_name,
 )
 from standards.tpm2.marshal import Reader
@@ -119,7 +120,12 @@ def verify_quote(  # one parameter for each thing that the Verifier brings to a 
 
 
 def verify_certified_key(
-    attest: bytes, *, signature: bytes, ak: Public | AttestationKey, certified: Public, extra_data: bytes
+    attest: bytes,
+    *,
+    signature: bytes,
+    ak: Public | AttestationKey,
+    certified: Public | StorageKey,
+    extra_data: bytes,
 ) -> Attest:
     """A storage key that `ak` certified in its own TPM, for this exchange (A1-A5, A9-A11, A30).
 
@@ -127,7 +133,7 @@ def verify_certified_key(
     barrier, and its place in the OWNER hierarchy is what makes it end with TPM2_Clear.
     """
     key = _accepted(ak)
-    name = check_storage_key(certified)
+    storage_key = certified if isinstance(certified, StorageKey) else accept_storage_key(certified)
     verified = verify_attestation(
         attest, signature=signature, public=key, expected_type=StructureTag.ATTEST_CERTIFY
     )
@@ -136,12 +142,12 @@ def verify_certified_key(
     certify = verified.attested
     if not isinstance(certify, CertifyInfo):
         raise _wrong_type(verified.type, StructureTag.ATTEST_CERTIFY)
-    _check_equal("A30", "Name of the certified key", certify.name, name)
+    _check_equal("A30", "Name of the certified key", certify.name, storage_key.name)
     _check_equal(
         "A30",
         "qualifiedName of the certified key: not a primary object of the OWNER hierarchy",
         certify.qualified_name,
-        qualified_name(Handle.OWNER, name),
+        storage_key.qualified_name,
     )
     return verified
 

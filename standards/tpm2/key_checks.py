@@ -46,6 +46,18 @@ class AttestationKey:
     qualified_name: bytes
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StorageKey:
+    """A storage key that passed `check_storage_key`: `qualified_name` is that of a primary object of OWNER with its Name.
+
+    That an AK certified it is still to be proven. Only `accept_storage_key` makes it.
+    """
+
+    public: Public
+    name: bytes
+    qualified_name: bytes
+
+
 def check_ak(public: Public) -> bytes:
     """The Name of an AK that may sign attestations (A10, A11; scheme and key of A4).
 
@@ -63,6 +75,12 @@ def accept_ak(public: Public) -> AttestationKey:
     return AttestationKey(
         public=public, name=name, key=key, qualified_name=qualified_name(Handle.ENDORSEMENT, name)
     )
+
+
+def accept_storage_key(public: Public) -> StorageKey:
+    """The storage key with everything that a statement about it is compared with (A30)."""
+    name = check_storage_key(public)
+    return StorageKey(public=public, name=name, qualified_name=qualified_name(Handle.OWNER, name))
 
 
 def check_storage_key(public: Public) -> bytes:

@@ -6,6 +6,8 @@ One rule: no slice of received bytes is taken anywhere else in this package, so 
 
 from standards.tpm2.errors import DecodeError
 
+from_bytes = int.from_bytes
+
 
 class Reader:
     """Cursor over received bytes; every read names the field, so that an error can."""
@@ -23,11 +25,10 @@ class Reader:
 
     def take(self, size: int, what: str) -> bytes:
         """Exactly `size` bytes."""
-        end = self._position + size
-        if end > len(self._data):
+        taken = self._data[self._position : self._position + size]
+        if len(taken) != size:
             raise DecodeError(what, expected=f"{size} bytes", got=f"{self.remaining}")
-        taken = self._data[self._position : end]
-        self._position = end
+        self._position += size
         return taken
 
     def u8(self, what: str) -> int:
@@ -36,18 +37,29 @@ class Reader:
 
     def u16(self, what: str) -> int:
         """UINT16."""
-        return int.from_bytes(self.take(2, what), "big")
+        return from_bytes(self.take(2, what), "big")
 
     def u32(self, what: str) -> int:
         """UINT32."""
-        return int.from_bytes(self.take(4, what), "big")
+        return from_bytes(self.take(4, what), "big")
 
     def u64(self, what: str) -> int:
         """UINT64."""
-        return int.from_bytes(self.take(8, what), "big")
+        return from_bytes(self.take(8, what), "big")
 
     def tpm2b(self, size_max: int, what: str) -> bytes:
         """Content of a TPM2B: a UINT16 size, at most `size_max`, and that many bytes."""
+        data, at = self._data, self._position + 2
+        head = data[at - 2 : at]
+        size = from_bytes(head, "big")
+        content = data[at : at + size]
+        if len(head) == 2 and size <= size_max and len(content) == size:  # noqa: PLR2004 - UINT16
+            self._position = at + size
+            return content
+        return self._refused_tpm2b(size_max, what)
+
+    def _refused_tpm2b(self, size_max: int, what: str) -> bytes:
+        """Say which of its parts is wrong."""
         size = self.u16(f"size of {what}")
         if size > size_max:
             raise DecodeError(f"size of {what}", expected=f"at most {size_max}", got=str(size))

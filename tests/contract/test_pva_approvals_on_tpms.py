@@ -117,7 +117,7 @@ def use_of(encoded: bytes) -> Use:
 
 @pytest.mark.requirement("R76")
 def test_approval_and_delegation_open_the_package_and_the_vault(sealed_device: SealedDevice) -> None:
-    package, vault, _ = sealed_device.approvals()
+    package, vault, *_ = sealed_device.approvals()
     assert sealed_device.opened(sealed_device.sealed(use_of(package)), package) == SECRET
     assert sealed_device.opened(sealed_device.sealed(use_of(vault)), vault) == SECRET
 
@@ -125,7 +125,7 @@ def test_approval_and_delegation_open_the_package_and_the_vault(sealed_device: S
 @pytest.mark.negative
 @pytest.mark.check("A16")
 def test_a_register_that_moved_closes_it(sealed_device: SealedDevice) -> None:
-    package, _, _ = sealed_device.approvals()
+    package, *_ = sealed_device.approvals()
     sealed = sealed_device.sealed(use_of(package))
     sealed_device.tpm.pcr_extend(9, digests={Algorithm.SHA256: b"\x01" * 32})
     with refused(VALUE):
@@ -136,7 +136,7 @@ def test_a_register_that_moved_closes_it(sealed_device: SealedDevice) -> None:
 def test_a_raised_counter_closes_the_package_and_the_next_approval_opens_the_vault(
     sealed_device: SealedDevice,
 ) -> None:
-    package, vault, next_vault = sealed_device.approvals()
+    package, vault, next_vault, *_ = sealed_device.approvals()
     sealed, kept = sealed_device.sealed(use_of(package)), sealed_device.sealed(use_of(vault))
     with refused(POLICY_NV_FALSE):
         sealed_device.opened(kept, next_vault)
@@ -149,7 +149,7 @@ def test_a_raised_counter_closes_the_package_and_the_next_approval_opens_the_vau
 
 @pytest.mark.negative
 def test_another_orders_approval_opens_nothing(sealed_device: SealedDevice) -> None:
-    package, vault, _ = sealed_device.approvals()
+    package, vault, *_ = sealed_device.approvals()
     sealed = sealed_device.sealed(use_of(package))
     for other in (sealed_device.approvals(OTHER_ORDER)[0], vault):
         with refused(POLICY_FAIL):
@@ -161,7 +161,7 @@ def test_another_orders_approval_opens_nothing(sealed_device: SealedDevice) -> N
 @pytest.mark.negative
 @pytest.mark.requirement("R76")
 def test_another_operators_root_delegates_nothing(sealed_device: SealedDevice) -> None:
-    package, _, _ = sealed_device.approvals()
+    package, *_ = sealed_device.approvals()
     with refused(POLICY_FAIL):
         sealed_device.opened(sealed_device.sealed(use_of(package)), package, root=OTHER_KEY)
 
@@ -170,7 +170,7 @@ def test_the_same_approval_opens_after_a_reboot_into_the_same_state(device: Runn
     first = enrolled(device.start())
     parties = RelyingParties(world=World())
     booted = SealedDevice(parties=parties, device=first, log=first.measure(measurements()))
-    _, vault, _ = booted.approvals()
+    _, vault, *_ = booted.approvals()
     again = replace(booted, device=replace(first, tpm=device.restart()))
     again.device.measure(measurements())
     assert again.opened(again.sealed(use_of(vault)), vault) == SECRET

@@ -12,6 +12,7 @@ import pytest
 from edge.http_client import HttpError, UnreachableError
 from edge.process import system_random
 from messages.approval import USE_VAULT, StateApproval, decode_approval
+from messages.update_approvals import GENERATIONS_MIN
 from pva.refusals import RefusalCode, RefusalError
 from pva.store.approvals import ApprovalStore
 from pva.store.policies import PolicyStore
@@ -128,6 +129,11 @@ def updating(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Updatin
     engine.dispose()
 
 
+def values(first: int, *, more: int = 0) -> list[int]:
+    """What the counter is approved at, from its value of now on."""
+    return list(range(first, first + GENERATIONS_MIN + more))
+
+
 def refused(act: Callable[[], Any]) -> RefusalCode:
     with pytest.raises(RefusalError) as caught:
         act()
@@ -155,7 +161,7 @@ def test_the_next_state_is_what_the_device_will_measure(updating: Updating) -> N
     assert {(each.use.use, each.use.device_id, each.use.sho) for each in approvals} == {
         (USE_VAULT, device.device_id, "sho-1")
     }
-    assert [each.state.counter for each in approvals] == [1, 2, 3]
+    assert [each.state.counter for each in approvals] == values(1)
     assert {each.state.pcr_digest for each in approvals} == {digest_in(updating.device(2))}
     assert digest_in(updating.device(2)) != digest_in(updating.device(1))
     assert updating.world.store.audit_kinds()[-1] == "next-state-approved"
@@ -194,7 +200,7 @@ def test_nothing_is_approved_that_is_not_announced_to_this_device_now(updating: 
     assert refused(lambda: updating.approve(digest)) is RefusalCode.UPDATE_PAUSED
     assert "next-state-approved" not in updating.world.store.audit_kinds()
     updating.rollouts.set_state(digest, RolloutState.RUNNING, only_of="Acme", by="supplier", at=NOW)
-    assert len(decoded(updating.approve(digest))) == 3
+    assert len(decoded(updating.approve(digest))) == GENERATIONS_MIN
 
 
 @pytest.mark.requirement("R82")
@@ -232,17 +238,17 @@ def test_a_device_whose_newest_result_does_not_pass_gets_none(updating: Updating
 def test_the_counter_of_now_counts_and_not_that_of_the_order(updating: Updating) -> None:
     digest = updating.announced()
     updating.parties.validated(device=updating.device(1, counter=5), order_digest=OTHER_ORDER)
-    assert [each.state.counter for each in decoded(updating.approve(digest))] == [5, 6, 7]
+    assert [each.state.counter for each in decoded(updating.approve(digest))] == values(5)
 
 
 @pytest.mark.requirement("R82")
 @pytest.mark.negative
 def test_the_counter_ends_past_an_update_that_was_not_followed(updating: Updating) -> None:
     second = updating.announced()
-    assert [each.state.counter for each in decoded(updating.approve(second))] == [1, 2, 3]
+    assert [each.state.counter for each in decoded(updating.approve(second))] == values(1)
     third = updating.announced(3, follows=second)
-    assert [each.state.counter for each in decoded(updating.approve(third))] == [1, 2, 3, 4]
-    assert [each.state.counter for each in decoded(updating.approve(second))] == [1, 2, 3, 4, 5]
+    assert [each.state.counter for each in decoded(updating.approve(third))] == values(1, more=1)
+    assert [each.state.counter for each in decoded(updating.approve(second))] == values(1, more=2)
     assert refused(lambda: [updating.approve(each) for each in (second, third) * 4]) is (
         RefusalCode.UPDATES_ABANDONED
     )
@@ -254,7 +260,7 @@ def test_a_device_that_is_in_the_state_already_gets_approvals_of_it(updating: Up
     updating.parties.validated(device=updating.device(2, counter=4), order_digest=OTHER_ORDER)
     approvals = decoded(updating.approve(digest))
     assert {each.state.pcr_digest for each in approvals} == {digest_in(updating.device(2))}
-    assert [each.state.counter for each in approvals] == [4, 5, 6]
+    assert [each.state.counter for each in approvals] == values(4)
 
 
 @pytest.mark.requirement("R82")

@@ -11,8 +11,10 @@ from werkzeug.test import TestResponse
 
 from edge.http_client import UnreachableError
 from edge.http_protocol import PEER_CERTIFICATE
+from edge.idempotency import SqlAnswers
 from edge.principals import PrincipalTable, routes_of
 from edge.refused import AnonymousRefusals
+from messages.approval import VAULT_REACH
 from messages.evidence import encode_evidence
 from pva.manifests.proposals import ProposalDesk
 from pva.manifests.supplier_crls import CrlBook
@@ -21,6 +23,7 @@ from pva.manifests.trust_lists import TrustListDesk
 from pva.refusals import REFUSALS, RefusalCode, RefusalError
 from pva.store.references import ReferenceStore
 from pva.store.supplier_crls import CrlStore
+from pva.store.tables import kept_answers
 from pva.store.updates import UpdateStore
 from pva.updates.next_states import NextStateDesk
 from pva.updates.rollouts import RolloutDesk
@@ -96,6 +99,7 @@ class Service:
                     watches_max=2,
                 ),
                 rollouts=RolloutDesk(records=updates),
+                answers=SqlAnswers(engine, kept_answers),
                 next_states=NextStateDesk(
                     records=updates,
                     successors=ChainSuccessors(chain_of=self.world.references.manifest_chain),
@@ -375,7 +379,7 @@ def test_a_signed_request_its_result_and_its_approvals(service: Service) -> None
     assert approved.headers["Cache-Control"] == "no-store"
     members = approved.get_json()
     assert set(members) == {"approvals", "day_key_chain", "storage_public"}
-    assert (len(members["approvals"]), len(members["day_key_chain"])) == (3, 1)
+    assert (len(members["approvals"]), len(members["day_key_chain"])) == (VAULT_REACH + 2, 1)
     assert members["storage_public"] == encode_base64url(service.world.device.storage.encode())
 
 

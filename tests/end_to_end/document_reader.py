@@ -34,9 +34,9 @@ from tests.unit.standards.ima.lists import BOOT_AGGREGATE, Made, encoded, ng
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "CLI.md").read_text(encoding="utf-8")
 TYPED = re.findall(r"^\$ pva (.+)$", TEXT, re.MULTILINE)
-LASTING = [line for line in TYPED if line.startswith("serve ")]
-"""They do not end by themselves; `test_operator_services` plays them."""
-COMMANDS = [line for line in TYPED if line not in LASTING]
+ELSEWHERE = [line for line in TYPED if line.startswith(("serve ", "backup "))]
+"""For whoever has the services' own files; `test_operator_services` and `test_backup` play them."""
+COMMANDS = [line for line in TYPED if line not in ELSEWHERE]
 FILES = dict(re.findall(r"^```(?:toml|cedar)\n(?:#|//) (\S+)\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL))
 HOW_TOS = sorted(
     (ROOT / "docs" / "howto").glob("*.md"), key=lambda path: (path.name == "SUPPLIER.md", path.name)

@@ -1,6 +1,6 @@
 """Every route of every listener over real TLS sockets: with no, foreign, unregistered and wrong-role certificates.
 
-What there is stands in `route_tables`: a route that is in no table fails the first test.
+Expired and revoked certificates and other tenants are asked about in `test_authorization_matrix`. What there is stands in `route_tables`: a route that is in no table fails the first test.
 """
 
 import json

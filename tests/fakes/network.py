@@ -12,7 +12,15 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 
-from messages.approval import USE_PACKAGE, USE_VAULT, ApprovedState, StateApproval, Use, signed_digest
+from messages.approval import (
+    USE_PACKAGE,
+    USE_VAULT,
+    VAULT_REACH,
+    ApprovedState,
+    StateApproval,
+    Use,
+    signed_digest,
+)
 from messages.connectivity import CONNECTIVITY_KIND, Connectivity, sealed_policy
 from messages.delivery import DELIVERY_KIND, Delivery
 from messages.discovery import DISCOVERY_KIND, Discovery
@@ -30,7 +38,7 @@ from messages.mid_policy import MidPolicy
 from messages.operator_token import OperatorSigner
 from messages.order import ORDER_KIND, Order
 from messages.registry import QUERY_KIND, RegistryQuery
-from messages.update_approvals import UPDATE_APPROVALS_KIND, UpdateApprovals
+from messages.update_approvals import GENERATIONS_MIN, UPDATE_APPROVALS_KIND, UpdateApprovals
 from standards.aka.milenage import MilenageKey
 from standards.aka.vectors import AuthenticationVector, make_vector
 from standards.pki import oids
@@ -187,12 +195,9 @@ class Network:
     def approvals(self, target: Target) -> tuple[ApprovedUse, ...]:
         """For the package now, for the vault now and afterwards."""
         package, vault = self.use(target), self.use(target, vault=True)
-        after = target.at(target.state.counter + 1).state
-        return (
-            self.approve(package, target.state),
-            self.approve(vault, target.state),
-            self.approve(vault, after),
-        )
+        counter = target.state.counter
+        reach = (target.at(value).state for value in range(counter, counter + VAULT_REACH + 1))
+        return (self.approve(package, target.state), *(self.approve(vault, state) for state in reach))
 
     def content(self, *, key: MilenageKey = MID_KEY) -> MidContent:
         """A MID with one USIM."""
@@ -346,7 +351,7 @@ class Network:
     ) -> str:
         """For the vault in the state of `following`, at its value of the counter and the next two."""
         use, state = self.use(following, vault=True), following.state
-        states = [replace(state, counter=state.counter + number) for number in range(3)]
+        states = [replace(state, counter=state.counter + number) for number in range(GENERATIONS_MIN)]
         made = UpdateApprovals(
             sho=self.sho.issuer,
             device_id=following.device_id,

@@ -11,10 +11,19 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 
-from messages.approval import USE_PACKAGE, USE_VAULT, ApprovedState, StateApproval, Use, signed_digest
+from messages.approval import (
+    USE_PACKAGE,
+    USE_VAULT,
+    VAULT_REACH,
+    ApprovedState,
+    StateApproval,
+    Use,
+    signed_digest,
+)
 from messages.operator_token import OperatorSigner, verify_operator_token
 from messages.reliance import RESULT_KIND
 from messages.sealed_result import SealedResult, seal_result
+from messages.update_approvals import GENERATIONS_MIN
 from messages.validation_request import VALIDATION_REQUEST_OF_SHO, SignedRequest, read_claims
 from operators.sho.approvals import OfferedApprovals
 from operators.sho.refusals import PeerError
@@ -176,7 +185,8 @@ class FakePva:
             use=USE_PACKAGE, device_id=self.keys.device.device_id, sho=SHO, order_digest=order_digest
         )
         vault = Use(use=USE_VAULT, device_id=self.keys.device.device_id, sho=SHO, order_digest=None)
-        uses = [(package, COUNTER), (vault, COUNTER), (vault, COUNTER + 1)]
+        reach = range(COUNTER, COUNTER + VAULT_REACH + 1)
+        uses = [(package, COUNTER), *((vault, value) for value in reach)]
         offered = OfferedApprovals(
             approvals=tuple(self.alter_approval(self.approval(use, count)).encode() for use, count in uses),
             day_key_chain=(certificate_der(self.day_certificate),),
@@ -192,7 +202,7 @@ class FakePva:
         assert (pva, result_id.partition("-")[0], len(order_digest)) == (self.id, "result", 32)
         assert len(manifest_digest) == 32
         vault = Use(use=USE_VAULT, device_id=self.keys.device.device_id, sho=SHO, order_digest=None)
-        signed = [self.approval(vault, COUNTER + more) for more in range(1, 4)]
+        signed = [self.approval(vault, COUNTER + more) for more in range(1, GENERATIONS_MIN + 1)]
         offered = OfferedApprovals(
             approvals=tuple(self.alter_approval(each).encode() for each in signed),
             day_key_chain=(certificate_der(self.day_certificate),),

@@ -4,12 +4,14 @@ import json
 import re
 from typing import Any
 
+import jsonschema_rs
 import pytest
 
 from edge.api_description import describe
 from edge.principals import routes_of
 from tests.api_documents import documents
 from tests.applications import APIS, applications
+from tests.gate_document import DOCUMENT, GATE, page
 from tests.house.tree import ROOT
 
 _REFERENCE = re.compile(r'"\$ref": "#/components/(schemas|responses)/([^"]+)"')
@@ -49,3 +51,19 @@ def all_operations(document: dict[str, Any]) -> list[dict[str, Any]]:
         for method, operation in item.items()
         if method != "parameters"
     ]
+
+
+@pytest.mark.requirement("R81")
+def test_the_gate_of_the_document_is_the_one_that_is_run() -> None:
+    text = DOCUMENT.read_text(encoding="utf-8")
+    assert page(text) == text, "docs/BRING-YOUR-OWN-DPF.md is stale: ./dev fix"
+    assert GATE.read_text(encoding="utf-8").rstrip() in text
+
+
+def test_the_example_of_the_protocol_has_the_claims_of_the_schema() -> None:
+    schema = json.loads((ROOT / "docs/ear.schema.json").read_text(encoding="utf-8"))
+    text = (ROOT / "docs/PROTOCOL.md").read_text(encoding="utf-8")
+    result = text[text.index("### Result") :]
+    claims = json.loads(result[result.index("{") : result.index("\n```\n<!-- end of example")])
+    jsonschema_rs.validate(schema, claims)
+    assert set(claims) <= set(schema["properties"])

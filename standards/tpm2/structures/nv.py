@@ -1,10 +1,13 @@
 """Public area of an NV index (Part 2, 13.5)."""
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from standards.tpm2.constants import DIGEST_BYTES_MAX, NvAttributes
 from standards.tpm2.marshal import Reader, Writer
 from standards.tpm2.names import nv_name
+
+_INDICES_MAX = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,8 +47,14 @@ class NvPublic:
     @property
     def name(self) -> bytes:
         """Name of the index, recomputed."""
-        return nv_name(self.name_algorithm, self.encode())
+        return _name_of(self)
 
     def written(self) -> "NvPublic":
         """The same index once it has been written: what PolicyNV and NV_Certify name."""
         return replace(self, attributes=self.attributes | NvAttributes.WRITTEN)
+
+
+@lru_cache(maxsize=_INDICES_MAX)
+def _name_of(public: NvPublic) -> bytes:
+    """The index of a template is the same on every device."""
+    return nv_name(public.name_algorithm, public.encode())

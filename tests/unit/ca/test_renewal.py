@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from cryptography import x509
 
+from ca.bulk_issuance import Reissue
 from ca.callers import Caller
 from ca.errors import ConflictError, NotFoundError, RefusedError
 from ca.lifecycle import Reason, Status
@@ -174,7 +175,7 @@ def test_updates_follow_one_another_and_may_be_jumped(house: CaHouse) -> None:
     third = jumped.renewals.renew(request(jumped, "gw/3"), caller=PVA)
     jumped.clock.advance(days=8)
     assert jumped.renewals.supersede_due() == 1, "at the end of its own window, not of the second's"
-    assert refused(jumped, request(jumped, "gw/2")) == "renewed-already"
+    assert refused(jumped, request(jumped, "gw/2")) == "manifest-no-successor", "nobody goes back"
     made = house.renewals.renew(request(house), caller=PVA)
     house.clock.advance(minutes=1)
     next_one = request(house, "gw/3", serial=made.serial, ca_id=made.ca_id)
@@ -278,3 +279,46 @@ def test_a_device_without_a_good_credential_finds_none(house: CaHouse) -> None:
         house.renewals.newest("00" * 32)
     with pytest.raises(ConflictError):
         house.renewals.renew(asked, caller=PVA)
+
+
+@pytest.mark.requirement("R82")
+def test_what_a_line_was_issued_is_what_took_the_place_of_the_old_credential(house: CaHouse) -> None:
+    page = house.bulk.reissue(
+        Reissue(supplier="acme", model="gw-1", manifest_id="gw/2"), caller=supplier("acme")
+    )
+    [made] = page.issued.values()
+    asked = house.renewals.renew(request(house), caller=PVA)
+    assert (asked.ca_id, asked.serial) == (made.ca_id, made.serial), "the device gets one, whoever asks"
+    assert len(credentials(house)) == 2
+    house.clock.advance(days=8)
+    assert house.renewals.supersede_due() == 1
+    before, after = credentials(house)
+    assert (before.reason, after.status) == (Reason.SUPERSEDED, Status.GOOD)
+
+
+@pytest.mark.requirement("R82")
+def test_a_device_that_goes_further_than_its_line_was_issued_goes_on_from_there(house: CaHouse) -> None:
+    with house.store.reading() as records:
+        second = records.manifest("acme", "gw/2")
+    house.bulk.reissue(Reissue(supplier="acme", model="gw-1", manifest_id="gw/2"), caller=supplier("acme"))
+    house.clock.advance(minutes=1)
+    house.publish_manifest(manifest_id="gw/3", svn=3, follows=second)
+    third = house.renewals.renew(request(house, "gw/3"), caller=PVA)
+    old, between, newest = credentials(house)
+    assert newest.serial == third.serial
+    with house.store.reading() as records:
+        noted = [records.renewal(each.ca_id, each.serial) for each in (old, between, newest)]
+    assert [None if each is None else each.new_serial for each in noted] == [
+        between.serial,
+        newest.serial,
+        None,
+    ]
+
+
+@pytest.mark.requirement("R82")
+def test_a_line_whose_manifest_follows_nothing_ends_no_credential(house: CaHouse) -> None:
+    house.publish_manifest(manifest_id="gw/9", svn=9)
+    house.bulk.reissue(Reissue(supplier="acme", model="gw-1", manifest_id="gw/9"), caller=supplier("acme"))
+    house.clock.advance(days=30)
+    assert house.renewals.supersede_due() == 0
+    assert [each.status for each in credentials(house)] == [Status.GOOD, Status.GOOD]

@@ -189,7 +189,7 @@ def test_the_description_says_what_the_views_declare() -> None:
     assert made["requestBody"]["content"]["application/json"]["schema"] == {
         "$ref": "#/components/schemas/Wish"
     }
-    assert set(made["responses"]) == {"200", "201", "400", "413", "415", "422", "4XX", "503"}
+    assert set(made["responses"]) == {"200", "201", "400", "413", "415", "422", "429", "4XX", "503"}
     assert document["paths"]["/v1/things"]["get"]["parameters"] == [
         {
             "name": "after",

@@ -208,3 +208,12 @@ def test_a_record_that_cannot_be_understood_is_told_by_name(device: Device, reco
     device.storage.records[record] = b"\xa1\x09\x00"
     with pytest.raises(StateError, match=record):
         device.attestation.attest(device.pva.sign(device.challenge()))
+
+
+@pytest.mark.requirement("R94")
+@pytest.mark.negative
+def test_what_an_agent_puts_beside_a_credential_is_not_kept(device: Device) -> None:
+    device.enroll()
+    issued = EnrollmentResult.decode(device.platform_credential()).pfc_chain
+    device.enrollment.install(EnrollmentResult(pfc_chain=(*issued, issued[1], issued[0])).encode())
+    assert device.state.credential() == issued

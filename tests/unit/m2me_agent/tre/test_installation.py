@@ -59,6 +59,7 @@ def test_a_package_is_installed_once_and_its_receipt_is_a_quote(world: World) ->
             "state": "INACTIVE",
             "reason": "",
             "applications": ["001010000000001"],
+            "public_identities": [],
         }
     ]
 

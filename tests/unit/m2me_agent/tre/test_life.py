@@ -17,6 +17,7 @@ from m2me_agent.tre.errors import (
 )
 from m2me_agent.tre.state import Exchanges
 from m2me_agent.tre.usim import NetworkChallenge
+from messages.approval import VAULT_REACH
 from messages.instruction import ACTIVATE, BLOCK, DEACTIVATE, ERASE, UNBLOCK
 from messages.registry import RegistryEntry
 from standards.pki import oids
@@ -139,12 +140,25 @@ def test_an_operator_never_hears_of_the_mids_of_another(world: World, tmp_path: 
     assert other.sho.issuer == "sho-2"
 
 
-def replace_operator(world: World) -> Any:
+def replace_operator(world: World, *, number: int = 2) -> Any:
     """Another operator, with its own policy root, from now on."""
-    network = type(world.network)(root=OPERATORS_ROOT, number=2)
-    network.sho = OTHER_SHO
+    network = type(world.network)(root=OPERATORS_ROOT, number=number)
+    network.sho = (
+        OTHER_SHO
+        if number == 2
+        else operator(OPERATORS_ROOT, "sho", oids.EKU_SUBSCRIPTION, issuer=f"sho-{number}")
+    )
     world.network = network
     return network
+
+
+@pytest.mark.requirement("R22", "R23")
+def test_a_mid_comes_up_again_after_another_operator_has_installed_its_own(world: World) -> None:
+    for number in range(2, VAULT_REACH + 1):
+        replace_operator(world, number=number)
+        world.installed()
+        world.restart()
+        assert states(world) == ["ACTIVE", *["INACTIVE"] * (number - 1)]
 
 
 @pytest.mark.requirement("R37", "R58")

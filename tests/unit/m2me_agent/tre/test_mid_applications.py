@@ -95,9 +95,8 @@ def test_each_application_of_a_bundle_answers_by_its_name(world: World) -> None:
 def test_an_isim_keeps_its_many_public_identities(world: World) -> None:
     world.active(BUNDLE)
     world.restart()
-    opened = world.device.operations.mids.vault.opened("sho-1")
-    assert opened is not None
-    assert opened.contents["mid-1"] == BUNDLE.encode()
+    (row,) = world.device.operations.mids.rows()
+    assert row["public_identities"] == list(IMPUS)
 
 
 @pytest.mark.requirement("R35", "R85")
@@ -270,6 +269,17 @@ def test_an_anomaly_blocks_the_mid_before_the_session(world: World, kind: str) -
     (entry,) = report(world).entries
     assert (entry.state, entry.reason) == ("BLOCKED", f"integrity: {expected.code}")
     assert report(world).transitions[-1].event == "integrity-failed"
+
+
+@pytest.mark.requirement("R33")
+def test_a_file_that_was_torn_hides_no_mid_that_is_open(world: World) -> None:
+    world.active(CHECKED)
+    world.storage.records["vault-0"] = b"no record"
+    assert [row["state"] for row in world.device.operations.mids.rows()] == ["ACTIVE"]
+    with pytest.raises(StateError):
+        asked(world, IMSI, key=MID_KEY)
+    assert [row["reason"] for row in world.device.operations.mids.rows()] == ["integrity: state"]
+    assert world.storage.records["vault-0"] != b"no record"
 
 
 @pytest.mark.requirement("R33")

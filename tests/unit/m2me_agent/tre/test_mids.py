@@ -74,6 +74,7 @@ def test_the_owners_answer_to_the_receipt_activates_the_mid_for_good(world: Worl
             "state": "ACTIVE",
             "reason": "",
             "applications": [IMSI],
+            "public_identities": [],
         }
     ]
 

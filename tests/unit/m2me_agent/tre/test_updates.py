@@ -21,6 +21,8 @@ from m2me_agent.tre.updates import TakenApprovals
 from m2me_agent.tre.usim import NetworkChallenge
 from m2me_agent.tre.vault_record import decode_compartment
 from m2me_agent.tre_protocol import Operation, Refusal, Request, decode_response, encode_request
+from messages.approval import VAULT_REACH
+from messages.update_approvals import GENERATIONS_MIN
 from standards.pki import oids
 from standards.pki.extensions import ExpectedSystemState
 from tests.fakes.network import IMSI, MID_KEY, NEXT_MANIFEST, Target, operator, vector
@@ -30,7 +32,7 @@ from tests.unit.m2me_agent.tre.test_power_cuts import Fuse, KilledError
 
 OLD, NEXT = b"approved", b"updated"
 OTHER_MANIFEST = b"\x4e" * 32
-RAISED = 2
+RAISED = GENERATIONS_MIN - 1
 """How far the counter goes up at the end of an update."""
 
 
@@ -226,7 +228,8 @@ def test_another_announcement_takes_the_place_of_one_that_was_not_followed(world
     prepare(world)
     prepare(world, target=following(world, registers=b"other"), manifest_digest=OTHER_MANIFEST)
     kept = decode_compartment(world.storage.records["vault-0"], name="vault-0").unverified
-    assert len(kept.all_approvals) == 4  # the present state at this generation, and the next at three
+    present = VAULT_REACH  # of the present state those from this generation on, one behind the installation
+    assert len(kept.all_approvals) == present + GENERATIONS_MIN
     assert boot(world, NEXT) == ["BLOCKED"]
     assert boot(world, b"other") == ["ACTIVE"]
 
@@ -249,10 +252,11 @@ def test_every_operator_follows_before_the_old_state_is_retired(world: World) ->
 @pytest.mark.requirement("R82")
 def test_an_owner_opens_a_compartment_that_anothers_installation_closed(world: World) -> None:
     second_operator(world)
+    world.tpm.counter_value += VAULT_REACH  # as many more have installed theirs
     world.restart()
-    assert [row["state"] for row in world.device.operations.mids.rows()] == ["BLOCKED", "ACTIVE"]
+    assert [row["state"] for row in world.device.operations.mids.rows()] == ["BLOCKED", "BLOCKED"]
     prepare(world, target=following(world, registers=OLD))
-    assert boot(world, OLD) == ["ACTIVE", "ACTIVE"]
+    assert boot(world, OLD) == ["ACTIVE", "BLOCKED"]
 
 
 @pytest.mark.requirement("R82")
@@ -280,7 +284,7 @@ def test_approvals_are_taken_once(world: World) -> None:
         ({"sho": "sho-9"}, UpdateError),
         ({"approvals": "earlier"}, UpdateError),
         ({"approvals": "later"}, UpdateError),
-        ({"approvals": "two generations"}, UpdateError),
+        ({"approvals": "too few generations"}, UpdateError),
         ({"approvals": "gap"}, UpdateError),
         ({"approvals": "two states"}, UpdateError),
         ({"approvals": "package"}, ApprovalError),
@@ -309,7 +313,7 @@ def made(world: World, kind: str) -> Any:
     network, target = copy(world.network), following(world)
     state, use = target.state, network.use(target, vault=True)
 
-    def at(first: int, count: int = 3, **changed: Any) -> list[Any]:
+    def at(first: int, count: int = GENERATIONS_MIN, **changed: Any) -> list[Any]:
         numbers = range(state.counter + first, state.counter + first + count)
         return [network.approve(use, replace(state, counter=number, **changed)) for number in numbers]
 
@@ -317,16 +321,17 @@ def made(world: World, kind: str) -> Any:
     if kind == "foreign root":
         network.policy_root_key = p256()
         return at(0)
-    last = replace(state, counter=state.counter + 2)
+    before, end = good[:-1], GENERATIONS_MIN - 1
+    last = replace(state, counter=state.counter + end)
     return {
         "earlier": at(-1),
         "later": at(1),
-        "two generations": good[:2],
-        "gap": [*good[:2], *at(3, 1)],
-        "two states": [*good[:2], *at(2, 1, pcr_digest=bytes(32))],
-        "package": [*good[:2], network.approve(network.use(target), last)],
-        "unsigned": [*good[:2], replace(good[2], delegation=good[0].delegation[:-1] + b"\x00")],
-        "another counter": [*good[:2], *at(2, 1, counter_name=b"\x00\x0b" + bytes(32))],
+        "too few generations": before,
+        "gap": [*before, *at(end + 1, 1)],
+        "two states": [*before, *at(end, 1, pcr_digest=bytes(32))],
+        "package": [*before, network.approve(network.use(target), last)],
+        "unsigned": [*before, replace(good[-1], delegation=good[0].delegation[:-1] + b"\x00")],
+        "another counter": [*before, *at(end, 1, counter_name=b"\x00\x0b" + bytes(32))],
     }[kind]
 
 

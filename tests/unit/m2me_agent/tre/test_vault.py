@@ -8,6 +8,7 @@ import pytest
 from m2me_agent.tre.errors import MidError, RollbackError, StateError, StateRefusedError, VaultError
 from m2me_agent.tre.lifecycle import TRANSITIONS, MidEvent, MidState, after
 from m2me_agent.tre.vault_record import MIDS_MAX, decode_compartment
+from messages.approval import VAULT_REACH
 from tests.fakes.pki import Authority
 from tests.fakes.tpm_device import FakeTpmDevice
 from tests.unit.m2me_agent.tre.subscriptions import World
@@ -50,7 +51,7 @@ def test_in_another_state_it_stays_closed_and_its_mids_are_blocked(world: World)
 @pytest.mark.requirement("R51")
 @pytest.mark.negative
 def test_without_an_approval_for_the_present_generation_it_stays_closed(world: World) -> None:
-    world.tpm.counter_value += 1
+    world.tpm.counter_value += VAULT_REACH
     world.restart()
     assert isinstance(closed(world), StateRefusedError)
 
@@ -59,6 +60,7 @@ def test_without_an_approval_for_the_present_generation_it_stays_closed(world: W
 @pytest.mark.negative
 def test_an_older_file_is_a_rollback(world: World) -> None:
     older = world.storage.records["vault-0"]
+    world.tpm.counter_value += VAULT_REACH - 1
     world.network.number = 2
     world.installed()
     world.storage.records["vault-0"] = older
@@ -118,8 +120,10 @@ def test_what_was_made_under_another_storage_key_is_not_there(world: World) -> N
 @pytest.mark.parametrize("content", [b"", b"\xa0", b"\xa1\x01\x00", b"\xff"])
 def test_a_file_that_is_none_is_told(world: World, content: bytes) -> None:
     world.storage.records["vault-0"] = content
+    instruction = world.network.instruction(world.target, bytes(32))
+    world.device.start()  # what is open is held, whatever became of its file
     with pytest.raises(StateError):
-        world.device.operations.mids.rows()
+        world.device.operations.mids.instruct(instruction)
 
 
 @pytest.mark.negative

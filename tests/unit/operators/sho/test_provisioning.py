@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 
 from messages import authorization, mid_package
-from messages.approval import USE_PACKAGE, USE_VAULT, StateApproval, decode_approval
+from messages.approval import USE_PACKAGE, USE_VAULT, VAULT_REACH, StateApproval, decode_approval
 from messages.mid_content import decode_content
 from messages.operator_token import verify_operator_token
 from operators.sho.approvals import OfferedApprovals, VerifiedApprovals, is_token_key, verify_approvals
@@ -63,7 +63,8 @@ Answered = tuple[World, AttestationResult, BoundOrder]
 def test_approvals_that_follow_from_the_result_are_taken(answered: Answered) -> None:
     world, result, order = answered
     uses = [(each.use.use, each.state.counter) for each in verified(world, result, order).approvals]
-    assert uses == [(USE_PACKAGE, COUNTER), (USE_VAULT, COUNTER), (USE_VAULT, COUNTER + 1)]
+    reach = range(COUNTER, COUNTER + VAULT_REACH + 1)
+    assert uses == [(USE_PACKAGE, COUNTER), *((USE_VAULT, value) for value in reach)]
 
 
 Change = Callable[[World, StateApproval], StateApproval]
@@ -211,11 +212,11 @@ def test_the_package_is_for_this_tpm_state_and_order(delivered: tuple[World, Ord
     header = _header(world)
     assert (header.device_id, header.order_digest) == (world.keys.device.device_id, order.digest)
     assert header.storage_key_name == world.keys.device.storage.name
-    package, vault_now, vault_then = (decode_approval(each.approval) for each in header.approvals)
+    package, *vaults = (decode_approval(each.approval) for each in header.approvals)
     root = Public.decode(header.policy_root)
     sealed = Public.decode(header.sealed_key.public)
     check_import_public(sealed, auth_policy=package.use.sealed_policy(root))
-    for approval, used in zip((package, vault_now, vault_then), header.approvals, strict=True):
+    for approval, used in zip((package, *vaults), header.approvals, strict=True):
         digest = approval.use.delegation_digest(Public.decode(approval.day_key))
         signature = Signature.decode(used.delegation)
         public = root.public_key()

@@ -9,7 +9,7 @@ import pytest
 from messages.approval import USE_VAULT, StateApproval, Use, decode_approval
 from messages.mid_package import ApprovedUse
 from messages.operator_token import verify_operator_token
-from messages.update_approvals import UPDATE_APPROVALS_KIND, UpdateApprovals, read_claims
+from messages.update_approvals import GENERATIONS_MIN, UPDATE_APPROVALS_KIND, UpdateApprovals, read_claims
 from operators.sho.order_states import OrderRecord
 from operators.sho.refusals import RefusalCode, RefusalError
 from operators.sho.updates import UpdateQuestion
@@ -51,7 +51,7 @@ def test_the_owner_answers_the_nonce_with_approvals_for_its_own_vault(world: Wor
     decoded = [decode_approval(each.approval) for each in given.approvals]
     assert {(each.use.use, each.use.sho) for each in decoded} == {(USE_VAULT, SHO)}
     first = decoded[0].state.counter
-    assert [each.state.counter for each in decoded] == [first, first + 1, first + 2]
+    assert [each.state.counter for each in decoded] == list(range(first, first + GENERATIONS_MIN))
     assert all(isinstance(each, ApprovedUse) and each.delegation for each in given.approvals)
     assert world.leaves(order.id)[-1] == "update-approved"
 

@@ -143,6 +143,45 @@ def test_a_key_that_was_refused_is_refused_again() -> None:
             keys.accepted(public)
 
 
+@pytest.mark.negative
+def test_a_key_is_known_as_what_it_was_accepted_as() -> None:
+    keys, storage, ak = (
+        KnownKeys(),
+        with_point(STORAGE_ECC_P256, p256()).encode(),
+        AttestingDevice().ak.encode(),
+    )
+    assert keys.accepted_storage(storage) is keys.accepted_storage(storage)
+    assert keys.accepted(ak) is keys.accepted(ak)
+    for _ in range(2):
+        with pytest.raises(Tpm2Error):
+            keys.accepted(storage)
+        with pytest.raises(Tpm2Error):
+            keys.accepted_storage(ak)
+
+
+@pytest.mark.negative
+@pytest.mark.parametrize("of", ["storage_key", "generation_counter"])
+@pytest.mark.parametrize("part", ["public", "attest", "signature"])
+def test_one_bit_beside_what_is_known_is_refused(of: str, part: str) -> None:
+    world = World()
+    verifier = lasting(world)
+    verifier.validate_platform(encode_evidence(world.answer()), at=NOW)
+    for place in (0, 1, 5, -2, -1):
+        genuine = world.answer(world.device.later())
+        certified = getattr(genuine, of)
+        octets = bytearray(getattr(certified, part))
+        octets[place] ^= 1
+        changed = replace(genuine, **{of: replace(certified, **{part: bytes(octets)})})
+        assert refused(verifier, encode_evidence(changed)) in {
+            RefusalCode.STORAGE_KEY_UNACCEPTABLE,
+            RefusalCode.COUNTER_UNACCEPTABLE,
+        }
+    assert (
+        verifier.validate_platform(encode_evidence(world.answer(world.device.later(5000))), at=NOW).status
+        == "affirming"
+    )
+
+
 def test_a_manifest_is_known_under_one_root() -> None:
     world = World()
     manifests, root = KnownManifests(), certificate_der(world.supplier.root.certificate)
