@@ -140,8 +140,7 @@ def build_service(settings: PvaSettings) -> PvaService:
     migrate(engine, MIGRATIONS)
     store, records = open_store(settings, engine), ResultStore(engine, random_bytes=system_random)
     policies = PolicyStore(engine, random_bytes=system_random)
-    references = _references(settings, engine)
-    suppliers = _supplier_desks(settings, engine, references)
+    references, suppliers = _vouching(settings, engine)
     anchors = decode_pem_certificates(settings.operators_root.read_bytes())
     keys = signing_keys(settings, anchors)
     runtime_policies = open_runtime_policies(settings, references)
@@ -207,14 +206,12 @@ def build_service(settings: PvaSettings) -> PvaService:
     )
 
 
-def _references(settings: PvaSettings, engine: sa.Engine) -> ReferenceStore:
+def _vouching(settings: PvaSettings, engine: sa.Engine) -> tuple[ReferenceStore, SupplierDesks]:
+    """Suppliers with their manifests, and the use cases around them."""
     sources = trust_list_sources(settings)
-    return ReferenceStore(engine, random_bytes=system_random, sources=sources)
-
-
-def _supplier_desks(settings: PvaSettings, engine: sa.Engine, references: ReferenceStore) -> SupplierDesks:
+    references = ReferenceStore(engine, random_bytes=system_random, sources=sources)
     proposals = ProposalDesk(records=references, needed=settings.manifest_approvals)
-    return SupplierDesks(
+    return references, SupplierDesks(
         recognition=RecognitionDesk(store=references, policy=settings.policy(), proposals=proposals),
         suspensions=SuspensionDesk(records=references, proposals=proposals),
         trust_lists=TrustListDesk(records=references, proposals=proposals, sources=references.sources),
