@@ -8,6 +8,7 @@ import jsonschema_rs
 import pytest
 
 from edge.api_description import describe
+from edge.description_pages import render_page
 from edge.principals import routes_of
 from tests.api_documents import documents
 from tests.applications import APIS, applications
@@ -42,6 +43,13 @@ def test_every_route_is_described_once_and_every_reference_leads_somewhere(name:
     assert len(set(operations)) == len(operations)
     for kind, reference in _REFERENCE.findall(json.dumps(document)):
         assert reference in document["components"][kind]
+
+
+@pytest.mark.parametrize("name", APIS)
+def test_every_document_has_its_page_for_people(name: str) -> None:
+    document = describe(applications()[name], APIS[name])
+    text, _ = render_page(document, api=APIS[name])
+    assert all(f'id="schema-{schema}"' in text for schema in document["components"]["schemas"])
 
 
 def all_operations(document: dict[str, Any]) -> list[dict[str, Any]]:
