@@ -101,6 +101,7 @@ class Nodes:
     def open_responders(self) -> None:
         """Two responders with one key and one store, each following the CA's feed."""
         shared = self.services.ocsp_settings() | {"database": self.database.new_database()}
+        del shared["operator"]  # the PVAs of this demo tell no responder
         for node in RESPONDERS:
             public = {"host": LOOPBACK, "port": self.ports[node, "public"]}
             self._write(node, shared | {"public": public})
@@ -109,7 +110,11 @@ class Nodes:
     def open_pvas(self) -> None:
         """Two PVAs with the same keys and one store; the second looks far ahead for certificates that end."""
         # nobody waits for results at a callback here: who asked comes and looks
-        shared = self.services.pva_settings() | {"callbacks": {}, "challenge_life_s": CHALLENGE_LIFE_S}
+        shared = self.services.pva_settings() | {
+            "callbacks": {},
+            "status_responders": {},
+            "challenge_life_s": CHALLENGE_LIFE_S,
+        }
         shared["database"] = self.database.new_database()
         del shared["dashboard"]  # a person looks at one node
         for node in PVAS:

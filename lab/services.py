@@ -27,13 +27,13 @@ from ocsp import bootstrap as ocsp_bootstrap
 
 LOOPBACK = "127.0.0.1"
 LISTENERS = (
-    *("ca.public", "ca.device", "ca.operator", "ocsp.public", "pva.device", "pva.operator"),
+    *("ca.public", "ca.device", "ca.operator", "ocsp.public", "ocsp.operator", "pva.device", "pva.operator"),
     "pva.dashboard",
     *("vno-1.device", "vno-1.gateway", "icf-1.operator", "ccif-1.operator", "drf-1.device", "drf-1.operator"),
     *("sho-1.public", "sho-1.operator", "dpf-1.device", "dpf-1.operator", "recorder.device"),
     *("sho-2.public", "sho-2.operator"),
 )
-SERVERS = ("pva", "vno-1", "icf-1", "ccif-1", "drf-1", "sho-1", "sho-2", "dpf-1", "recorder")
+SERVERS = ("ocsp", "pva", "vno-1", "icf-1", "ccif-1", "drf-1", "sho-1", "sho-2", "dpf-1", "recorder")
 """Those with a TLS server certificate of their own, besides the CA."""
 
 
@@ -191,6 +191,9 @@ class Services:
             "profile": "lab",
             "database": f"sqlite:///{folder / 'ocsp.sqlite'}",
             "public": {"host": LOOPBACK, "port": self._ports["ocsp.public"]},
+            "operator": self.server_side("ocsp", "operator")
+            | self.clients_of("ocsp")
+            | {"operators_root": self.operators_root},
             "key": {"key": folder / "responder.key", "passphrase_file": folder / "passphrase"},
             "ca": self.upstream("ca", as_whom="ocsp"),
         }
@@ -220,6 +223,7 @@ class Services:
             "approval_key": signing["state-approval"],
             "ca": self.upstream("ca", as_whom="pva"),
             "callbacks": {name: self.upstream(name, as_whom="pva") for name in (SHO, SHO_2, DPF)},
+            "status_responders": {"ocsp": self.upstream("ocsp", as_whom="pva")},
             "authorities": {RECOGNISED: self.upstream("ca", as_whom="pva")},
         }
 

@@ -11,16 +11,20 @@ from datetime import datetime
 from pathlib import Path
 
 import click
+import sqlalchemy as sa
 
 from clients.ca_status import CaStatusClient
+from edge.client_revocation import client_table
 from edge.database import engine_for, migrate
 from edge.database_faults import DatabaseError
-from edge.http_server import ListenerError, serve
+from edge.http_server import Listener, ListenerError, serve
 from edge.keys import KeyFileError, load_private_key
 from edge.management import open_management
 from edge.octet_server import OctetListener
 from edge.periodic import Periodic
+from edge.principals import PrincipalTableError
 from edge.process import Clock, configure_logging, system_clock
+from edge.refused import AnonymousRefusals
 from edge.settings import SettingsError, load_settings
 from ocsp.at_hand import AnswersAtHand
 from ocsp.delegates import DelegateDirectory
@@ -29,12 +33,17 @@ from ocsp.feed import FeedReader
 from ocsp.judgement import AnswerPolicy, StatusStore
 from ocsp.live_queue import TURNS_OUTSIDE, LiveQueue
 from ocsp.observing import Limits, ResponderMetrics, responder_check
+from ocsp.operator_web import BODY_BYTES_MAX, OperatorDesk, operator_app
+from ocsp.platform_states import StateDesk
 from ocsp.responder import answer_all
 from ocsp.responses import Answer
-from ocsp.settings import OcspSettings
+from ocsp.settings import OcspSettings, StateListener
 from ocsp.signed_answers import SignedAnswers
+from ocsp.state_store import SqlStateStore
 from ocsp.store import MIGRATIONS, SqlStatusStore
 from ocsp.web import PublicApp
+from standards.pki.errors import PkiError
+from standards.pki.fingerprints import decode_pem_certificates
 from standards.pki.ocsp import REQUEST_BYTES_MAX, OcspRequest
 
 ROLE = "ocsp"
@@ -65,9 +74,19 @@ def run(settings: OcspSettings) -> None:
             clock=system_clock,
         )
     )
-    listener = public_listener(public, host=settings.public.host, port=settings.public.port)
+    listeners: list[Listener | OctetListener] = [
+        public_listener(public, host=settings.public.host, port=settings.public.port)
+    ]
+    if settings.operator is not None:
+        desk = OperatorDesk(
+            statuses=store,
+            directory=lambda: keeper.directory,
+            policy=settings.policy(),
+            states=state_desk(settings.operator, engine),
+        )
+        listeners.append(operator_listener(settings.operator, desk))
     serve(
-        [listener],
+        listeners,
         role=ROLE,
         profile=settings.profile,
         management=management,
@@ -111,6 +130,31 @@ def public_listener(app: PublicApp, *, host: str, port: int) -> OctetListener:
     return OctetListener(name="public", host=host, port=port, app=app, body_bytes_max=REQUEST_BYTES_MAX)
 
 
+def state_desk(settings: StateListener, engine: sa.Engine) -> StateDesk:
+    """Where results are taken, believed under the settings' operators' root."""
+    anchors = decode_pem_certificates(settings.operators_root.read_bytes())
+    return StateDesk(store=SqlStateStore(engine), anchors=anchors)
+
+
+def operator_listener(settings: StateListener, desk: OperatorDesk) -> Listener:
+    """Where operators ask, and the PVA brings results."""
+    clients = client_table(settings, clock=system_clock)
+    return Listener(
+        name="operator",
+        host=settings.host,
+        port=settings.port,
+        app=operator_app(
+            desk,
+            principals=clients.principals,
+            clock=system_clock,
+            on_refusal=AnonymousRefusals().count,
+        ),
+        tls=settings.tls(client_anchors=settings.client_anchors),
+        body_bytes_max=BODY_BYTES_MAX,
+        beside=clients.periodic,
+    )
+
+
 def _poll(reader: FeedReader) -> None:
     reader.poll()
 
@@ -124,7 +168,15 @@ def main(config: Path) -> None:
         settings = load_settings(OcspSettings, path=config)
         configure_logging(role=ROLE, level=settings.log_level)
         run(settings)
-    except (DatabaseError, SettingsError, KeyFileError, ListenerError) as error:
+    except (
+        DatabaseError,
+        SettingsError,
+        KeyFileError,
+        ListenerError,
+        PrincipalTableError,
+        PkiError,
+        OSError,
+    ) as error:
         raise click.ClickException(str(error)) from error
 
 

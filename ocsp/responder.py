@@ -8,23 +8,34 @@ Several issuers in one request
     issuer that is served here; whoever has not configured this responder as an authority must not take its
     word for certificates of other issuers (RFC 6960 section 4.2.2.2), and asks for them separately.
 
+The state of the platform
+    Where `states` are given, answers to requests with a nonce tell it too (`ocsp.platform_states`): they are for one
+    reader, and are given to nobody else. The public listener gives none.
+
 Several requests at once
     Everything is decided first, and then signed: a signature drives all else out of the processor's cache.
 """
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from edge.database_faults import DatabaseUnavailableError
 from ocsp.delegates import Delegate, DelegateDirectory, Issuer
 from ocsp.judgement import DEFAULT_POLICY, AnswerPolicy, Moment, NeverIssued, StatusStore, look_up
 from ocsp.responses import Answer, SingleResponse, Unsigned, error_response, unsigned_response
 from ocsp.signed_answers import Saying, SignedAnswers
-from ocsp.single_extensions import NOTHING_MORE, SingleExtensions
+from ocsp.single_extensions import NOTHING_MORE, SingleExtensions, single_extensions
 from standards.pki.errors import DecodeError
 from standards.pki.ocsp import OcspRequest, ResponseStatus, decode_request
 from standards.pki.ocsp_plain import read_plain_request
+
+
+class StateTeller(Protocol):
+    """Who knows the state of platforms, as far as the one who asks may know it."""
+
+    def said(self, issuer: Issuer, serial: int) -> bytes:
+        """DER of the Extension about the certificate of that number, nothing where no result is known."""
 
 
 def respond(
@@ -46,13 +57,18 @@ def answer(
     status_store: StatusStore,
     delegates: DelegateDirectory,
     policy: AnswerPolicy = DEFAULT_POLICY,
-    signed: SignedAnswers | None = None,
+    states: StateTeller | None = None,
 ) -> Answer:
-    """Like `respond`, with what HTTP has to know beside the bytes; never raises."""
-    (only,) = answer_all(
-        [request], now=now, status_store=status_store, delegates=delegates, policy=policy, signed=signed
-    )
-    return only
+    """Like `respond`, with what HTTP has to know beside the bytes; never raises.
+
+    With `states` an answer to a request with a nonce tells them too.
+    """
+    try:
+        moment = Moment(now, as_of=status_store.as_of(), policy=policy)
+    except Exception as error:  # noqa: BLE001  # whatever fails in here, the client gets an OCSP answer
+        return _refusal(_status_of(error), error)
+    draft = _Desk(moment, status_store, delegates, policy, states).draft(request)
+    return _answered(draft, _signature(draft, now=now, signed=None), signed=None)
 
 
 def answer_all(
@@ -99,6 +115,7 @@ class _Desk(NamedTuple):
     store: StatusStore
     delegates: DelegateDirectory
     policy: AnswerPolicy
+    states: StateTeller | None = None
 
     def draft(self, request: bytes | OcspRequest) -> _Draft | Answer:
         """What is to be signed, or the answer where that is none that is signed; never raises."""
@@ -136,9 +153,14 @@ class _Desk(NamedTuple):
                 return _refusal(ResponseStatus.TRY_LATER)
             singles.append(SingleResponse(cert_id, told))
         # 6 say it
-        if self.policy.single_extensions is not NOTHING_MORE:
+        states = self.states if asked.nonce is not None else None
+        if self.policy.single_extensions is not NOTHING_MORE or states is not None:
             singles = _extended(
-                singles, issuers, self.policy.single_extensions, produced_at=self.moment.second
+                singles,
+                issuers,
+                self.policy.single_extensions,
+                states=states,
+                produced_at=self.moment.second,
             )
         extended_revoke = self.policy.never_issued is NeverIssued.REVOKED and any(
             each.never_issued for each in facts
@@ -215,15 +237,18 @@ def _extended(
     issuers: Sequence[Issuer | None],
     extensions: SingleExtensions,
     *,
+    states: StateTeller | None,
     produced_at: datetime,
 ) -> list[SingleResponse]:
-    """With what the operator wants said beside each status (O14, O15, O16)."""
+    """With what the operator wants said beside each status (O14, O15, O16), and the state of the platform."""
     extended = []
     for each, issuer in zip(singles, issuers, strict=True):
         more = extensions.said(
             None if issuer is None else issuer.ca_id, each.told.revocation, produced_at=produced_at
         )
-        extended.append(each._replace(extensions=more))
+        if states is not None and issuer is not None:
+            more += states.said(issuer, each.cert_id.serial)
+        extended.append(each._replace(extensions=single_extensions(more)))
     return extended
 
 

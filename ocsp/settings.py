@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import AwareDatetime, Field, StringConstraints
 
 from edge.database_faults import DatabaseUrl
+from edge.listener_settings import OperatorListenerSettings
 from edge.management import ManagementSettings
 from edge.settings import Settings, SettingsPath
 from edge.upstream_settings import UpstreamSettings
@@ -32,12 +33,18 @@ class ResponderKey(Settings):
     passphrase_file: SettingsPath
 
 
+class StateListener(OperatorListenerSettings):
+    """Where operators learn states of platforms; the results behind them are signed under `operators_root` (PEM)."""
+
+    operators_root: SettingsPath
+
+
 class OcspSettings(Settings):
     """The whole; times in seconds. Why `feed_age_max_s` matters stands in `ocsp.judgement`.
 
     `compromised_cas` names CAs whose key somebody else may have, with the time since when: all their certificates
     are answered as revoked. `statuses_kept_days`, `crl_urls` (by CA id) and `crl_entry_extensions` make answers say more
-    about each certificate (`ocsp.single_extensions`). Whoever has such a key can make delegates of his own; the ES root's CRL ends that.
+    about each certificate (`ocsp.single_extensions`). Without `operator` there is no listener for operators. Whoever has such a key can make delegates of his own; the ES root's CRL ends that.
     """
 
     profile: Literal["production", "lab"] = "production"
@@ -45,6 +52,7 @@ class OcspSettings(Settings):
     management: ManagementSettings | None = None
     database: DatabaseUrl
     public: PublicListener
+    operator: StateListener | None = None
     key: ResponderKey
     ca: UpstreamSettings
     feed_interval_s: float = Field(default=0.25, ge=0.05, le=60)

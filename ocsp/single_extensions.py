@@ -29,7 +29,7 @@ class SingleExtensions:
     crl_entries: bool = False
 
     def said(self, ca_id: str | None, revocation: Revocation | None, *, produced_at: datetime) -> bytes:
-        """DER of the singleExtensions [1] of an answer about a certificate of that CA; nothing where none is said.
+        """DER of the Extensions, in a row, about a certificate of that CA; nothing where none is said.
 
         About certificates of CAs that are not served here (`ca_id` None) nothing is said. `produced_at` is whole.
         """
@@ -37,22 +37,28 @@ class SingleExtensions:
             return b""
         extensions = b""
         if self.kept_for is not None:
-            extensions += _extension(_ARCHIVE_CUTOFF, time(produced_at - self.kept_for))
+            extensions += extension(_ARCHIVE_CUTOFF, time(produced_at - self.kept_for))
         if ca_id in self.crl_urls:
             url = tlv(_IA5, self.crl_urls[ca_id].encode("ascii"))
-            extensions += _extension(_CRL_ID, tlv(SEQUENCE, explicit(0, url)))
+            extensions += extension(_CRL_ID, tlv(SEQUENCE, explicit(0, url)))
         # absent means unspecified (P10)
         if (
             self.crl_entries
             and revocation is not None
             and revocation.reason is not RevocationReason.UNSPECIFIED
         ):
-            extensions += _extension(_REASON_CODE, tlv(ENUMERATED, bytes([revocation.reason.value])))
-        return explicit(1, tlv(SEQUENCE, extensions)) if extensions else b""
+            extensions += extension(_REASON_CODE, tlv(ENUMERATED, bytes([revocation.reason.value])))
+        return extensions
 
 
 NOTHING_MORE = SingleExtensions()
 
 
-def _extension(oid: bytes, value: bytes) -> bytes:
+def single_extensions(extensions: bytes) -> bytes:
+    """DER of the singleExtensions [1] that consist of `extensions` in a row; nothing where there are none."""
+    return explicit(1, tlv(SEQUENCE, extensions)) if extensions else b""
+
+
+def extension(oid: bytes, value: bytes) -> bytes:
+    """DER of a non-critical Extension; `oid` is encoded, `value` the DER of its content."""
     return tlv(SEQUENCE, oid + tlv(OCTETS, value))

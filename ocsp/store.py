@@ -73,6 +73,21 @@ _DELEGATES = sa.Table(
     sa.Column("certificate", sa.LargeBinary),
 )
 
+PLATFORM_STATES = sa.Table(
+    "platform_states",
+    METADATA,
+    # of the certificate: SHA-256 of its issuer's certificate, and its serial number
+    sa.Column("issuer_sha256", sa.String(64), primary_key=True),
+    sa.Column("serial", sa.String(_SERIAL_DIGITS), primary_key=True),
+    # a member of the result's audience
+    sa.Column("reader", sa.String(255), primary_key=True),
+    sa.Column("result_id", sa.String(64), nullable=False),
+    sa.Column("state_digest", sa.String(128), nullable=False),
+    sa.Column("tier", sa.String(32), nullable=False),
+    sa.Column("result_time", UtcTime, nullable=False),
+)
+"""The last result for each reader (`ocsp.state_store`)."""
+
 _TOGETHER = 16
 """For so many certificates of a CA one question is enough."""
 _PLACES = tuple(f"serial_{number}" for number in range(_TOGETHER))
@@ -126,7 +141,7 @@ class SqlStatusStore:
 
     def standings(self, issuer: str, serials: Sequence[int]) -> Mapping[int, Standing]:
         """How those of the asked certificates of the CA `issuer` stand that were issued."""
-        texts = {text: each for each in serials if (text := _serial_text(each)) is not None}
+        texts = {text: each for each in serials if (text := serial_text(each)) is not None}
         wanted = list(texts)
         rows: list[Sequence[Any]] = []
         if len(wanted) == 1:
@@ -243,7 +258,7 @@ class SqlStatusStore:
 
 
 def _apply(connection: sa.Connection, change: StatusChange) -> bool:
-    serial = _serial_text(change.serial)
+    serial = serial_text(change.serial)
     if serial is None:
         return False
     here = sa.and_(_STATUSES.c.issuer == change.issuer, _STATUSES.c.serial == serial)
@@ -327,6 +342,6 @@ def _revocation(reason: int | None, revoked_at: datetime | str | None) -> Revoca
     return Revocation(reason=RevocationReason(reason), at=at)
 
 
-def _serial_text(serial: int) -> str | None:
+def serial_text(serial: int) -> str | None:
     """Key of a serial number; None for one that no certificate can have (P1)."""
     return f"{serial:0{_SERIAL_DIGITS}x}" if 0 < serial < 1 << (4 * _SERIAL_DIGITS) else None

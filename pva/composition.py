@@ -64,6 +64,7 @@ def open_store(settings: PvaSettings, engine: sa.Engine) -> Store:
         engine,
         random_bytes=system_random,
         callbacks=frozenset(settings.callbacks),
+        status_responders=frozenset(settings.status_responders),
         evidence_life=timedelta(days=settings.evidence_days),
         hold_rule=None if settings.ca is None else settings.hold.rule(),
     )

@@ -37,20 +37,20 @@ def couriers(post_room: PostRoom) -> tuple[Periodic, ...]:
 def open_post_room(
     settings: PvaSettings, outbox: OutboxStore, *, others: tuple[threading.Event, ...]
 ) -> PostRoom:
-    """A courier for each callback of the settings; `others` hear of results too."""
-    return PostRoom(
-        couriers={
-            audience: Courier(
-                audience=audience,
-                outbox=outbox,
-                push=_push_result(ResultReceiverClient(callback.client(response_bytes_max=ANSWER_BYTES_MAX))),
-                clock=system_clock,
-                claim_life=_claim_life(callback),
-            )
-            for audience, callback in settings.callbacks.items()
-        },
-        others=others,
-    )
+    """A courier for each callback and status responder of the settings; `others` hear of results too."""
+    made = {
+        audience: Courier(
+            audience=audience,
+            outbox=outbox,
+            push=_push_result(ResultReceiverClient(callback.client(response_bytes_max=ANSWER_BYTES_MAX))),
+            clock=system_clock,
+            claim_life=_claim_life(callback),
+        )
+        for audience, callback in (settings.callbacks | settings.status_responders).items()
+    }
+    # responders are in no audience, and hear of every result
+    responders = tuple(made[name].announced for name in settings.status_responders)
+    return PostRoom(couriers=made, others=(*others, *responders))
 
 
 def _push_result(receiver: ResultReceiverClient) -> Callable[[PostedResult], None]:

@@ -6,7 +6,8 @@ device is asked for its IMA list too (with `ima_incremental` for what is new in 
 the signed `runtime_policies` (docs/adr/0027-ima.md). A manifest counts, a supplier is
 recognised, a list of the administrators themselves is imported and a suspension lifted after `manifest_approvals`
 administrators; trust lists come from the issuers in `trust_lists` (docs/adr/0046-supplier-trust.md). Results
-are pushed to the `callbacks` (relying party as in the audience -> its operator listener) and to no other address. By the
+are pushed to the `callbacks` (relying party as in the audience -> its operator listener) and to no other address; whatever their audience, the `status_responders` (name -> its operator listener) get them too
+(docs/adr/0048-operator-ocsp.md). By the
 rule `hold` the `ca` is asked to hold a credential (docs/adr/0032-continuous-validation.md). New credentials after updates are asked for at the `authorities` (supplier -> the
 operator listener of its CA). Pages for people are served where there is a `dashboard` (docs/DASHBOARD.md).
 """
@@ -95,6 +96,9 @@ class PvaSettings(Settings):
     callbacks: dict[Annotated[str, StringConstraints(min_length=1, max_length=128)], UpstreamSettings] = (
         Field(default_factory=dict)
     )
+    status_responders: dict[
+        Annotated[str, StringConstraints(min_length=1, max_length=128)], UpstreamSettings
+    ] = Field(default_factory=dict)
     watches: WatchSettings = WatchSettings()
     ca: UpstreamSettings | None = None
     hold: HoldSettings = HoldSettings()
@@ -123,6 +127,15 @@ class PvaSettings(Settings):
     def _is_selection(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         read_selections(value)
         return value
+
+    @model_validator(mode="after")
+    def _each_receiver_has_a_name(self) -> Self:
+        twice = sorted(set(self.callbacks) & set(self.status_responders))
+        if twice:
+            raise ValueError(
+                f"status_responders: expected names that no callback has, got {', '.join(twice)}"
+            )
+        return self
 
     @model_validator(mode="after")
     def _dual_control(self) -> Self:

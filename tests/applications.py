@@ -12,6 +12,8 @@ from edge.api_description import Api
 from edge.description_pages import DESCRIPTION_PATHS
 from edge.principals import routes_of
 from edge.refused import AnonymousRefusals
+from ocsp.operator_web import OPERATOR_API as OCSP_OPERATOR
+from ocsp.operator_web import operator_app as ocsp_operator
 from operators.ccif.web import OPERATOR_API as CCIF_OPERATOR
 from operators.ccif.web import operator_app as ccif_operator
 from operators.dpf.web.descriptions import DEVICE_API as DPF_DEVICE
@@ -40,6 +42,7 @@ ON_EVERY_OPERATOR_LISTENER = (*DESCRIPTION_PATHS, "/v1/log/")
 APIS: dict[str, Api] = {
     "CA device": CA_DEVICE,
     "CA operator": CA_OPERATOR,
+    "OCSP operator": OCSP_OPERATOR,
     "VNO device": VNO_DEVICE,
     "ICF operator": ICF_OPERATOR,
     "CCIF operator": CCIF_OPERATOR,
@@ -79,6 +82,7 @@ def applications() -> dict[str, Flask]:
     return {
         "CA device": ca_device(desk, desk),
         "CA operator": ca_operator(desk, principals=desk),
+        "OCSP operator": ocsp_operator(desk, **access),
         "VNO device": vno_device(desk, gateway="", **shared),
         "ICF operator": icf_operator(desk, **access),
         "CCIF operator": ccif_operator(desk, **access),

@@ -55,12 +55,13 @@ class Store:
         *,
         random_bytes: RandomBytes,
         callbacks: frozenset[str] = frozenset(),
+        status_responders: frozenset[str] = frozenset(),
         evidence_life: timedelta = EVIDENCE_LIFE,
         hold_rule: HoldRule | None = None,
     ) -> None:
         """Work on an engine whose schema is migrated.
 
-        `random_bytes` salts audit leaves; results are to be pushed to the audience members in `callbacks`; evidence
+        `random_bytes` salts audit leaves; results are to be pushed to the audience members in `callbacks`, and all of them to `status_responders`; evidence
         may be deleted after `evidence_life`; by `hold_rule` the CA is asked to hold credentials (None: there is no CA
         to ask).
         """
@@ -68,6 +69,7 @@ class Store:
         self._evidence_life = evidence_life
         self._random_bytes = random_bytes
         self._callbacks = callbacks
+        self._status_responders = status_responders
         self._hold_rule = hold_rule
 
     # requests
@@ -361,8 +363,8 @@ class Store:
             connection.execute(sa.insert(table).values(digest=digest, signed=signed))
 
     def _post(self, connection: sa.Connection, result: SignedResult, *, at: datetime) -> None:
-        """Put a result into the outbox of every member of its audience that has a callback (R81, R95)."""
-        for audience in sorted(self._callbacks & set(result.result.audience)):
+        """Put a result into the outbox of every member of its audience that has a callback (R81, R95), and of responders."""
+        for audience in sorted(self._callbacks & set(result.result.audience) | self._status_responders):
             connection.execute(
                 sa.insert(tables.result_deliveries).values(
                     result_id=result.id, audience=audience, next_at=at, tries=0

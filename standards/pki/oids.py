@@ -39,6 +39,9 @@ EXT_OPERATOR_ROLE: Final = ObjectIdentifier(f"{_ARC}.3.2")
 # 5: profiles of formats that others define
 CORIM_PROFILE: Final = ObjectIdentifier(f"{_ARC}.5.1")  # reference manifest, standards.rats.comid
 
+# 6: extensions of OCSP answers, non-critical
+OCSP_PLATFORM_STATE: Final = ObjectIdentifier(f"{_ARC}.6.1")  # singleExtension, standards.pki.platform_state
+
 # Purposes of others
 EKU_TPM_EK: Final = ObjectIdentifier("2.23.133.8.1")  # tcg-kp-EKCertificate
 EKU_TPM_AIK: Final = ObjectIdentifier("2.23.133.8.3")  # tcg-kp-AIKCertificate

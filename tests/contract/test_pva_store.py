@@ -290,6 +290,28 @@ def test_a_result_is_posted_with_its_record_and_claimed_once(world: World) -> No
     assert outbox.due("elsewhere", at=NOW, count_max=8) == ()
 
 
+@pytest.mark.requirement("R101")
+def test_every_result_is_posted_to_the_responders_whatever_its_audience(tmp_path: Path) -> None:
+    engine = sqlite_engine(tmp_path)
+    store = Store(
+        engine, random_bytes=system_random, callbacks=CALLBACKS, status_responders=frozenset({"ocsp-1"})
+    )
+    world = World(
+        store=store,
+        references=ReferenceStore(engine, random_bytes=system_random),
+        approvals=ApprovalStore(engine, random_bytes=system_random),
+        outbox=OutboxStore(engine),
+        records=ResultStore(engine, random_bytes=system_random),
+        asks=StatusAskOutbox(engine),
+        policies=PolicyStore(engine, random_bytes=system_random),
+    )
+    result = world.validate(world.answer())
+    assert "ocsp-1" not in result.result.audience
+    for receiver in ("dpf-1", "ocsp-1", "sho-1"):
+        (posted,) = OutboxStore(engine).due(receiver, at=NOW, count_max=8)
+        assert posted.token == result.token
+
+
 @pytest.mark.negative
 def test_a_result_that_is_not_recorded_is_not_posted(world: World) -> None:
     outbox = world.outbox or world.store

@@ -140,6 +140,11 @@ TABLES: dict[tuple[str, str], Routes] = {
         ("POST", "/updates/<digest>/resume"): ("admin", "es"),
         ("POST", "/updates/<digest>/share"): ("admin", "es"),
     },
+    ("ocsp", "operator"): {
+        **DESCRIPTION,
+        ("POST", "/v1/ocsp"): ("auditor", "dpf", "sho"),
+        ("POST", "/v1/results"): ("pva",),
+    },
     ("vno-1", "device"): {
         ("POST", "/v1/attach"): ("device",),
         ("POST", "/v1/attach/<session>"): ("device",),

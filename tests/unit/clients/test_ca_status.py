@@ -53,7 +53,8 @@ def change(seq: int, **changed: Any) -> dict[str, Any]:
 
 def page(*changes: dict[str, Any], **changed: Any) -> dict[str, Any]:
     last = changes[-1]["seq"] if changes else 0
-    return {"previous": None, "changes": list(changes), "next": last, "complete": True, **changed}
+    told = {"previous": None, "changes": list(changes), "next": last, "complete": True}
+    return {**told, "suspensions": {"version": 0, "in_force": []}, **changed}
 
 
 def pem(authority: Authority) -> str:
@@ -71,6 +72,21 @@ def test_a_page_is_read() -> None:
         RevocationReason.CERTIFICATE_HOLD,
         "2026-01-01T00:00:00+00:00",
     )
+
+
+def test_what_is_suspended_comes_with_the_page() -> None:
+    scope = {"id": "e" * 64, "issuers": [CA], "model": "gw-1", "batch": None, "since": "2026-01-01T00:00:00Z"}
+    read = client_of(page(suspensions={"version": 4, "in_force": [scope]})).status_changes(after=0)
+    [held] = read.suspensions.in_force
+    assert (read.suspensions.version, held.issuers, held.model, held.batch) == (4, (CA,), "gw-1", None)
+
+
+@pytest.mark.negative
+def test_a_page_that_says_nothing_of_suspensions_is_not_taken() -> None:
+    said = page(change(1))
+    del said["suspensions"]
+    with pytest.raises(CaAnswerError, match="suspensions"):
+        client_of(said).status_changes(after=0)
 
 
 def test_the_place_is_asked_for() -> None:

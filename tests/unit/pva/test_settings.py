@@ -79,6 +79,25 @@ def test_paths_are_taken_from_the_folder_of_the_file(tmp_path: Path) -> None:
     assert read.callbacks["sho-1"].anchors == tmp_path / "a"
 
 
+RESPONDER = """[status_responders."{name}"]
+url = "https://127.0.0.1:8444"
+anchors = "a"
+certificate = "b"
+key = "c"
+passphrase_file = "d"
+"""
+
+
+def test_results_go_to_responders_under_names_of_their_own(tmp_path: Path) -> None:
+    path = tmp_path / "pva.toml"
+    path.write_text(SETTINGS.format(more="") + RESPONDER.format(name="ocsp-1"))
+    read = load_settings(PvaSettings, path=path, environ={})
+    assert read.status_responders["ocsp-1"].anchors == tmp_path / "a"
+    path.write_text(SETTINGS.format(more="") + RESPONDER.format(name="sho-1"))
+    with pytest.raises(SettingsError, match=r"status_responders.*sho-1"):
+        load_settings(PvaSettings, path=path, environ={})
+
+
 def test_a_hold_takes_three_of_five_within_a_day_if_nothing_is_said(tmp_path: Path) -> None:
     read = settings(tmp_path, "")
     assert read.ca is None
