@@ -116,7 +116,7 @@ RESULTS: Mapping[Operation, Mapping[str, type]] = {
 Members of `status`, none of them a secret: `device_id`, `credential` (both empty before enrolment), `storage_public`
 and `ak_public` (TPMT_PUBLIC in hexadecimal), `pfc_chain` (list of DER, PfC first), `pcid` and `identity` (NAI; empty
 before connectivity is installed). A row of `mids`: `mid_id`, `owner` (SHO), `order_digest`, `state`, `reason` (why it is
-BLOCKED, else empty), `applications` (identities), `public_identities` (IMPUs of its ISIMs).
+BLOCKED, or what it waits for in a change of operator, else empty), `applications` (identities), `public_identities` (IMPUs of its ISIMs).
 A row of `orders`: `order_digest`, `sho`, `sho_name`, `order_code`, `consent` (`given` or `awaited`). `consent` of
 accept_order is one of the same two words. A row of `usims`, one for each USIM of an active MID: `mid_id`, `owner`,
 `application` (IMSI), `access`, `serves` (whether it is the one that serves this kind of access).

@@ -26,6 +26,12 @@ REPORT_STATEMENT_BYTES_MAX: Final = REGISTRY_BODY_BYTES_MAX + STATEMENT_BYTES_MA
 """Size of a signed statement over a report, the largest that a TRE makes."""
 ENTRIES_MAX: Final = 64
 TRANSITIONS_MAX: Final = 32
+AWAITS_CONFIRMATION: Final = "awaits-confirmation"
+"""Reason of a MID that serves in place of another owner's until its own owner confirms, or its deadline is over."""
+HANDED_OVER: Final = "handed-over"
+"""Reason of a MID that is INACTIVE for as long as another owner's serves in its place unconfirmed."""
+PASSING: Final = frozenset({AWAITS_CONFIRMATION, HANDED_OVER})
+"""States with such a reason end by themselves: nothing that an owner wants is done by them."""
 _WORD_MAX: Final = 32
 
 
@@ -56,7 +62,7 @@ def read_query(claims: object) -> RegistryQuery:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegistryEntry:
-    """One MID: the state in which it can be used or not now, and why it is blocked or erased ("-" otherwise)."""
+    """One MID: the state in which it can be used or not now, and why it is blocked, erased or about to change ("-" otherwise)."""
 
     mid_id: str
     state: str

@@ -15,6 +15,7 @@ from m2me_agent.tre.errors import InstructionError, KeyGoneError, MidError, TreE
 from m2me_agent.tre.exchanges import ExchangeGuard
 from m2me_agent.tre.lifecycle import MidEvent, MidState, after
 from m2me_agent.tre.nonces import OpenNonces
+from m2me_agent.tre.operator_change import OperatorChanges
 from m2me_agent.tre.operator_tokens import OperatorTokens
 from m2me_agent.tre.receipts import not_validated, sign_statement
 from m2me_agent.tre.state import TreState
@@ -57,13 +58,14 @@ class Erasures:
     vault: Vault
     graves: Graves
     nonces: OpenNonces
+    changes: OperatorChanges
 
     def erase(self, token: str) -> bytes:
         """An encoded SignedStatement over the Erasure; the same instruction again gives the same.
 
         Raises:
             AnchorError, MalformedError: it is no SHO's. InstructionError: for another device, or it says something else, or
-            answers no open nonce. MidError: the MID is not in the owner's compartment, or that is closed.
+            answers no open nonce. MidError: the MID is not in the owner's compartment, that is closed, or it is being changed.
             RateLimitError, NotEnrolledError: nothing has changed. StateRefusedError, StateError, TpmDeviceError: nothing
             has changed, or the same instruction finishes it.
         """
@@ -79,7 +81,8 @@ class Erasures:
         if selections is None:
             raise not_validated()
         run = Erasing(instruction=instruction, access=access, selections=selections, clock=clock)
-        # 2 the same again: the proof is there
+        # 2 no change of operator is on its way with this MID; the same again: the proof is there
+        self.changes.check_free(instruction.mid_id)
         grave = self.graves.find(instruction.sho, instruction.mid_id)
         with self.device.unlock(access) as keys:
             if grave is not None and _is_of(grave.tombstone, instruction):

@@ -10,6 +10,8 @@
 BLOCKED is also what is shown of a MID whose compartment does not open, because the platform is not in an approved state or
 the file is not the newest: that is the compartment's state and not the MID's, is never stored, and ends when the
 compartment opens again. What is stored as BLOCKED ends by its owner's word alone, after the TRE has looked again.
+
+In a change of operator the new owner's MID takes `switch` and, where it is undone, `roll-back`; the prior one's takes `hand-over`.
 """
 
 from enum import StrEnum
@@ -37,15 +39,21 @@ class MidEvent(StrEnum):
     UNBLOCK = "unblock"
     ERASE = "erase"
     INTEGRITY_FAILED = "integrity-failed"
+    SWITCH = "switch"
+    ROLL_BACK = "roll-back"
+    HAND_OVER = "hand-over"
 
 
 TRANSITIONS = {
     (MidState.RECEIVED, MidEvent.SEALED): MidState.INACTIVE,
     (MidState.INACTIVE, MidEvent.ACTIVATE): MidState.ACTIVE,
+    (MidState.INACTIVE, MidEvent.SWITCH): MidState.ACTIVE,
     (MidState.INACTIVE, MidEvent.BLOCK): MidState.BLOCKED,
     (MidState.INACTIVE, MidEvent.INTEGRITY_FAILED): MidState.BLOCKED,
     (MidState.INACTIVE, MidEvent.ERASE): MidState.ERASED,
     (MidState.ACTIVE, MidEvent.DEACTIVATE): MidState.INACTIVE,
+    (MidState.ACTIVE, MidEvent.ROLL_BACK): MidState.INACTIVE,
+    (MidState.ACTIVE, MidEvent.HAND_OVER): MidState.INACTIVE,
     (MidState.ACTIVE, MidEvent.BLOCK): MidState.BLOCKED,
     (MidState.ACTIVE, MidEvent.INTEGRITY_FAILED): MidState.BLOCKED,
     (MidState.ACTIVE, MidEvent.ERASE): MidState.ERASED,

@@ -3,7 +3,9 @@
 The rule: a MID is taken whole or not at all; one that asks for an algorithm that is not here would be dead weight.
 """
 
+from m2me_agent.tre.errors import MidError
 from m2me_agent.tre.mid_rules import Rules, check_content
+from m2me_agent.tre.vault_record import OpenCompartment
 from messages.errors import MessageError
 from messages.mid_content import MidContent, NetworkApplication, decode_content
 from messages.mid_policy import TUAK
@@ -28,6 +30,16 @@ def known_content(clear: bytes, *, mid_id: str, rules: Rules) -> MidContent:
     for application in content.applications:
         functions_of(application)
     return content
+
+
+def content_of(opened: OpenCompartment, mid_id: str) -> MidContent:
+    """What an open compartment has of a MID. Raises MidError."""
+    try:
+        return decode_content(opened.contents[mid_id])
+    except (KeyError, MessageError):
+        raise MidError(
+            subject=f"MID {mid_id}", reason="its content cannot be read", remedy="order the subscription anew"
+        ) from None
 
 
 def application_of(content: MidContent, identity: str) -> NetworkApplication | None:

@@ -16,9 +16,10 @@ from m2me_agent.tre.enrollment import identity, key_access
 from m2me_agent.tre.errors import InstructionError, MidError, StateError, VaultError
 from m2me_agent.tre.exchanges import ExchangeGuard
 from m2me_agent.tre.lifecycle import MidEvent, MidState, after
-from m2me_agent.tre.mid_content import application_of, functions_of
+from m2me_agent.tre.mid_content import application_of, content_of, functions_of
 from m2me_agent.tre.mid_rules import Rules, check_content, rules_of_mid
 from m2me_agent.tre.nonces import OpenNonces
+from m2me_agent.tre.operator_change import OperatorChanges
 from m2me_agent.tre.operator_tokens import OperatorTokens
 from m2me_agent.tre.sequence_numbers import SequenceNumbers
 from m2me_agent.tre.state import TreState
@@ -26,10 +27,10 @@ from m2me_agent.tre.tpm_device import TpmDevice, UnlockedKeys
 from m2me_agent.tre.usim import NetworkChallenge, answer
 from m2me_agent.tre.usim_selection import Chosen, UsimSelection
 from m2me_agent.tre.vault import Vault
-from m2me_agent.tre.vault_record import Installed, OpenCompartment, transition
+from m2me_agent.tre.vault_record import Installed, OpenCompartment
 from messages.errors import MessageError
 from messages.instruction import ACTIVATE, BLOCK, DEACTIVATE, UNBLOCK, Instruction
-from messages.mid_content import USIM, MidContent, NetworkApplication, decode_content
+from messages.mid_content import USIM, MidContent, NetworkApplication
 from standards.aka.functions import AuthenticationFunctions
 from standards.aka.vectors import Resynchronisation
 from standards.tpm2.structures import ClockInfo
@@ -58,6 +59,7 @@ class Mids:
     rules: Rules
     selection: UsimSelection
     nonces: OpenNonces
+    changes: OperatorChanges
 
     def open_vault(self) -> None:
         """Open every compartment that opens in the present state; the others are BLOCKED, with their reasons.
@@ -95,17 +97,19 @@ class Mids:
             raise _refused("answers no receipt of this MID, and no open report to its owner")
         if instruction.action not in _EVENTS:
             raise _refused(f"says {instruction.action}, which is an operation of its own")
-        # 5 the table has such a change, and a receipt is answered once
+        # 5 no change of operator stands; the table has such a change, and a receipt is answered once
+        self.changes.check_free(instruction.mid_id)
+        opened, row = self._find(instruction.mid_id)
         changed = _changed(row, instruction, is_first=is_first)
         with self.device.unlock(access) as keys:
             # 6 what was blocked comes back after another look: registers, key, file, version and content
             if instruction.action == UNBLOCK:
                 opened = self.vault.look_again(instruction.sho, keys, access=access)
-                _content(opened, row.mid_id)
+                content_of(opened, row.mid_id)
             # 7 durable before the answer
-            self.vault.replace(_with_change(opened, changed, event=instruction.action, clock=clock), keys)
+            self.vault.replace(opened.with_change(changed, event=instruction.action, clock=clock), keys)
         if changed.state == MidState.ACTIVE:
-            for each in _content(opened, changed.mid_id).applications:
+            for each in content_of(opened, changed.mid_id).applications:
                 self.selection.take_free(changed.mid_id, each, is_active=self._is_active)
         return changed
 
@@ -119,16 +123,10 @@ class Mids:
             PolicyError: the device's policy no longer allows it. NetworkError: the network does not know K.
             StateError, TpmDeviceError: the MID cannot be checked, or its number not be remembered; nothing was answered.
         """
-        # 1 an active MID in an open compartment
-        opened, row = self._find(mid_id)
-        if row.state != MidState.ACTIVE:
-            raise MidError(
-                subject=f"MID {mid_id}",
-                reason=f"expected {MidState.ACTIVE}, got {row.state}",
-                remedy="have its owner activate it",
-            )
+        # 1 an active MID in an open compartment, which no change of operator holds
+        opened = self._find_active(mid_id, remedy="have its owner activate it")
         # 2 still as it was stored, where its policy or the device's has that checked
-        content = _content(opened, mid_id)
+        content = content_of(opened, mid_id)
         if rules_of_mid(content.policy, self.rules).is_checked_each_session:
             self._check_integrity(opened.visible.sho)
         # 3 an application of it, allowed here today, and the one that serves its access
@@ -152,19 +150,14 @@ class Mids:
 
         Raises MidError for another MID or application, StateError, NotEnrolledError.
         """
-        opened, row = self._find(mid_id)
-        if row.state != MidState.ACTIVE:
-            raise MidError(
-                subject=f"MID {mid_id}",
-                reason=f"expected {MidState.ACTIVE}, got {row.state}",
-                remedy="select a USIM of an active MID",
-            )
-        found = _application(_content(opened, mid_id), application)
+        opened = self._find_active(mid_id, remedy="select a USIM of an active MID")
+        found = _application(content_of(opened, mid_id), application)
         self.selection.select(mid_id, found)
         return found
 
     def usims(self) -> list[dict[str, Any]]:
         """The USIMs of active MIDs, each with its access and whether it serves that; no key. Raises as `rows`."""
+        change = self.changes.settle()
         chosen = self.selection.all()
         return [
             {
@@ -175,8 +168,8 @@ class Mids:
                 "serves": chosen.get(each.access) == Chosen(mid_id=row.mid_id, identity=each.identity),
             }
             for opened, row in self._open_rows()
-            if row.state == MidState.ACTIVE
-            for each in _content(opened, row.mid_id).applications
+            if self.changes.shown(row, change)[0] is MidState.ACTIVE
+            for each in content_of(opened, row.mid_id).applications
             if each.kind == USIM
         ]
 
@@ -187,12 +180,12 @@ class Mids:
         is not shown: what it is cannot be known.
         """
         access = key_access(self.state, self.device)
-        shown = []
+        shown, change = [], self.changes.settle()
         for opened, visible in self.vault.by_slot(access):
             closed = self.vault.closed.get(visible.sho)
             for row in visible.journal:
-                found = () if opened is None else _content(opened, row.mid_id).applications
-                state, reason = row.state, row.reason
+                found = () if opened is None else content_of(opened, row.mid_id).applications
+                state, reason = self.changes.shown(row, change)
                 if opened is None:
                     state = after(row.state, MidEvent.INTEGRITY_FAILED)
                     reason = "" if closed is None else closed.code
@@ -235,7 +228,18 @@ class Mids:
                 continue
             event = MidEvent.INTEGRITY_FAILED
             changed = replace(row, state=after(row.state, event), reason=reason)
-            self.vault.replace(_with_change(current, changed, event=event, clock=clock), keys)
+            self.vault.replace(current.with_change(changed, event=event, clock=clock), keys)
+
+    def _find_active(self, mid_id: str, *, remedy: str) -> OpenCompartment:
+        """The compartment of a MID that may be used now. Raises MidError, StateError, TpmDeviceError."""
+        change = self.changes.settle()
+        opened, row = self._find(mid_id)
+        state, _ = self.changes.shown(row, change)
+        if state is not MidState.ACTIVE:
+            raise MidError(
+                subject=f"MID {mid_id}", reason=f"expected {MidState.ACTIVE}, got {state}", remedy=remedy
+            )
+        return opened
 
     def _find(self, mid_id: str) -> tuple[OpenCompartment, Installed]:
         for opened, row in self._open_rows():
@@ -278,22 +282,6 @@ def _changed(row: Installed, instruction: Instruction, *, is_first: bool) -> Ins
         raise _refused("answers a receipt that was answered before")
     reason = (instruction.reason or BLOCKED_BY_OWNER) if state is MidState.BLOCKED else ""
     return replace(row, state=state, is_answered=row.is_answered or is_first, reason=reason)
-
-
-def _with_change(
-    opened: OpenCompartment, changed: Installed, *, event: str, clock: ClockInfo
-) -> OpenCompartment:
-    made = transition(changed.mid_id, event=event, state=changed.state, clock=clock)
-    return replace(opened, visible=opened.visible.with_row(changed).recorded(made))
-
-
-def _content(opened: OpenCompartment, mid_id: str) -> MidContent:
-    try:
-        return decode_content(opened.contents[mid_id])
-    except (KeyError, MessageError):
-        raise MidError(
-            subject=f"MID {mid_id}", reason="its content cannot be read", remedy="order the subscription anew"
-        ) from None
 
 
 def _application(content: MidContent, identity: str) -> NetworkApplication:

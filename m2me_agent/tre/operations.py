@@ -17,12 +17,15 @@ from m2me_agent.tre.erasure import Erasures
 from m2me_agent.tre.errors import TreError
 from m2me_agent.tre.installation import Installation
 from m2me_agent.tre.mids import Mids
+from m2me_agent.tre.operator_change import OperatorChanges
+from m2me_agent.tre.operator_tokens import kind_of
 from m2me_agent.tre.orders import AcceptedOrder, Orders
 from m2me_agent.tre.registry import Registry
 from m2me_agent.tre.state import TreState
 from m2me_agent.tre.updates import Updates
 from m2me_agent.tre.usim import NetworkChallenge
 from m2me_agent.tre_protocol import AGENT_OPERATIONS, MMI_OPERATIONS, Operation
+from messages.switch import SWITCH_KIND
 from standards.pki.errors import PkiError
 from standards.pki.fingerprints import certificate_sha256, decode_certificate
 
@@ -42,6 +45,7 @@ class Operations:
     mids: Mids
     registry: Registry
     erasures: Erasures
+    changes: OperatorChanges
     updates: Updates
     state: TreState
 
@@ -91,7 +95,9 @@ class Operations:
         """The operations on MIDs that are installed."""
         match operation:
             case Operation.INSTRUCT:
-                row = self.mids.instruct(parameters["instruction"])
+                token = parameters["instruction"]
+                follow = self.changes.follow if kind_of(token) == SWITCH_KIND.typ else self.mids.instruct
+                row = follow(token)
                 return {"mid_id": row.mid_id, "state": row.state.value}
             case Operation.AUTHENTICATE:
                 return self.mids.authenticate(
@@ -121,12 +127,13 @@ class Operations:
                 raise _not_here(operation)
 
     def open_vault(self) -> None:
-        """At start: open what opens in this state, and finish an update or an erasure that a cut left unfinished.
+        """At start: open what opens in this state, and finish an update, an erasure or a change of operator that a cut left unfinished.
 
         Raises:
             NotEnrolledError, TpmDeviceError, StateError: nothing was opened.
         """
         self.mids.open_vault()
+        self.changes.settle()
         self.erasures.finish()
         self.updates.retire()
 

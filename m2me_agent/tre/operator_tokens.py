@@ -42,6 +42,8 @@ from messages.order import read_claims as read_order
 from messages.ownership import OWNERSHIP_BYTES_MAX, OWNERSHIP_TYPE, Ownership
 from messages.ownership import read_claims as read_ownership
 from messages.registry import QUERY_KIND, RegistryQuery, read_query
+from messages.release import RELEASE_KIND, Release, read_release
+from messages.switch import SWITCH_KIND, Switch, read_switch
 from messages.update_approvals import UPDATE_APPROVALS_KIND, UpdateApprovals
 from messages.update_approvals import read_claims as read_update_approvals
 from standards.pki import oids
@@ -92,6 +94,14 @@ class OperatorTokens:
         """An SHO's instruction; whether it answers an open nonce is the caller's check. AnchorError, MalformedError."""
         claims = self._claims(token, INSTRUCTION_KIND, at=self._undated(token))
         return _read(read_instruction, claims, "instruction")
+
+    def switch(self, token: str) -> Switch:
+        """A new owner's word in a change of operator; its nonce is the caller's check. AnchorError, MalformedError."""
+        return _read(read_switch, self._claims(token, SWITCH_KIND, at=self._undated(token)), "switch")
+
+    def release(self, token: str) -> Release:
+        """A prior owner's release; whether it owns the MID is the caller's check. AnchorError, MalformedError."""
+        return _read(read_release, self._claims(token, RELEASE_KIND, at=self._undated(token)), "release")
 
     def registry_query(self, token: str) -> RegistryQuery:
         """An SHO's question about its MIDs. Raises AnchorError, MalformedError."""
@@ -153,6 +163,11 @@ class OperatorTokens:
         if expires_at <= issued_at or (known is not None and expires_at <= known):
             got = "no life" if known is None else f"one that ended at {expires_at:%Y-%m-%dT%H:%M:%SZ}"
             raise _untrusted(what, f"expected one that is not over, got {got}")
+
+
+def kind_of(token: str) -> str:
+    """What a token says that it is, proven by nobody: only good for choosing who reads it. Raises MalformedError."""
+    return str(_segment(token, 0).get("typ"))
 
 
 def _read(read: Callable[[object], Read], claims: object, what: str) -> Read:

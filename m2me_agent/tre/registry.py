@@ -13,6 +13,7 @@ from m2me_agent.tre.errors import InstructionError, MidError
 from m2me_agent.tre.exchanges import ExchangeGuard
 from m2me_agent.tre.lifecycle import MidState
 from m2me_agent.tre.nonces import OpenNonces
+from m2me_agent.tre.operator_change import OperatorChanges
 from m2me_agent.tre.operator_tokens import OperatorTokens
 from m2me_agent.tre.receipts import not_validated, sign_statement
 from m2me_agent.tre.state import TreState
@@ -36,6 +37,7 @@ class Registry:
     vault: Vault
     graves: Graves
     nonces: OpenNonces
+    changes: OperatorChanges
 
     def report(self, token: str) -> bytes:
         """An encoded SignedStatement over the RegistryReport for whoever signed the question.
@@ -59,6 +61,7 @@ class Registry:
         if selections is None:
             raise not_validated()
         # 3 its own MIDs, and what stays of them
+        self.changes.settle()
         found = self._compartment(query.sho, access)
         entries = self._entries(query.sho, found)
         if not entries:
@@ -90,15 +93,17 @@ class Registry:
         rows = () if found is None else found.journal
         is_open, closed = self.vault.opened(sho) is not None, self.vault.closed.get(sho)
         shut = "closed" if closed is None else closed.code
+        change = self.changes.settle()
+        shown = [self.changes.shown(row, change) if is_open else (MidState.BLOCKED, shut) for row in rows]
         there = [
             RegistryEntry(
                 mid_id=row.mid_id,
-                state=(row.state if is_open else MidState.BLOCKED).value,
-                reason=(row.reason if is_open else shut) or NO_REASON,
+                state=state.value,
+                reason=reason or NO_REASON,
                 order_digest=row.order_digest,
                 version=row.version,
             )
-            for row in rows
+            for row, (state, reason) in zip(rows, shown, strict=True)
         ]
         tombstones = {each.tombstone.mid_id: each.tombstone for each in self.graves.of(sho)}
         if found is not None and is_open:

@@ -192,6 +192,11 @@ class OpenCompartment:
     key: bytes = field(repr=False)
     contents: Mapping[str, bytes] = field(repr=False)
 
+    def with_change(self, changed: Installed, *, event: str, clock: ClockInfo) -> "OpenCompartment":
+        """With this row in place of the one of the same MID, and the transition that made it."""
+        made = transition(changed.mid_id, event=event, state=changed.state, clock=clock)
+        return replace(self, visible=self.visible.with_row(changed).recorded(made))
+
     def seal(self, nonce: bytes) -> SealedCompartment:
         """The file of this version. Raises StateError where it would be too large."""
         content = encode_deterministic(dict(self.contents))

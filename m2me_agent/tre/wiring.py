@@ -15,6 +15,7 @@ from m2me_agent.tre.mid_rules import FULL_RULES, Rules
 from m2me_agent.tre.mids import Mids
 from m2me_agent.tre.nonces import OpenNonces
 from m2me_agent.tre.operations import Operations
+from m2me_agent.tre.operator_change import OperatorChanges
 from m2me_agent.tre.orders import OrderBook, Orders
 from m2me_agent.tre.registry import Registry
 from m2me_agent.tre.sequence_numbers import SequenceNumbers
@@ -86,6 +87,7 @@ def wire(
         mids=lives.mids,
         registry=lives.registry,
         erasures=lives.erasures,
+        changes=lives.changes,
         updates=Updates(
             device=device,
             state=state,
@@ -105,12 +107,25 @@ class _Lives:
     mids: Mids
     registry: Registry
     erasures: Erasures
+    changes: OperatorChanges
 
 
 def _lives(parts: Parts, vault: Vault, graves: Graves, numbers: SequenceNumbers, rules: Rules) -> _Lives:
     device, state, guard, anchors = parts.device, parts.state, parts.guard, parts.anchors
     nonces = OpenNonces(random_bytes=parts.random_bytes)
+    selection = UsimSelection(storage=parts.storage)
+    changes = OperatorChanges(
+        device=device,
+        state=state,
+        guard=guard,
+        anchors=anchors,
+        vault=vault,
+        rules=rules,
+        selection=selection,
+        nonces=nonces,
+    )
     return _Lives(
+        changes=changes,
         mids=Mids(
             device=device,
             state=state,
@@ -119,8 +134,9 @@ def _lives(parts: Parts, vault: Vault, graves: Graves, numbers: SequenceNumbers,
             vault=vault,
             numbers=numbers,
             rules=rules,
-            selection=UsimSelection(storage=parts.storage),
+            selection=selection,
             nonces=nonces,
+            changes=changes,
         ),
         registry=Registry(
             device=device,
@@ -130,6 +146,7 @@ def _lives(parts: Parts, vault: Vault, graves: Graves, numbers: SequenceNumbers,
             vault=vault,
             graves=graves,
             nonces=nonces,
+            changes=changes,
         ),
         erasures=Erasures(
             device=device,
@@ -139,5 +156,6 @@ def _lives(parts: Parts, vault: Vault, graves: Graves, numbers: SequenceNumbers,
             vault=vault,
             graves=graves,
             nonces=nonces,
+            changes=changes,
         ),
     )

@@ -37,6 +37,7 @@ from messages.instruction import (
 )
 from messages.operator_token import OperatorSigner, verify_operator_token
 from messages.registry import (
+    PASSING,
     QUERY_KIND,
     QUERY_NONCE_SIZE,
     REGISTRY,
@@ -375,8 +376,11 @@ class LifeDesk:
 
 
 def _is_so(life: MidLife, entry: RegistryEntry) -> bool:
-    """Whether what is wanted is so: a compartment that is closed shows BLOCKED too, for another reason."""
-    if life.wish is None or entry.state != WANTED[life.wish]:
+    """Whether what is wanted is so: a compartment that is closed shows BLOCKED too, for another reason.
+
+    What a change of operator shows until it is confirmed may be undone, so it is not what was wanted.
+    """
+    if life.wish is None or entry.state != WANTED[life.wish] or entry.reason in PASSING:
         return False
     return life.wish != BLOCK or entry.reason == (life.reason or NO_REASON)
 

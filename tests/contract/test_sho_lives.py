@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from messages.instruction import ACTIVATE, BLOCK, DEACTIVATE, ERASE, UNBLOCK
+from messages.registry import AWAITS_CONFIRMATION, HANDED_OVER
 from operators.sho.lives import ENDED, StepKind
 from operators.sho.order_states import OrderState
 from operators.sho.refusals import RefusalCode, RefusalError
@@ -99,6 +100,23 @@ def test_a_wish_becomes_an_instruction_for_the_nonce_of_the_report_and_ends_when
     assert again.kind is StepKind.DONE
     life = voice.world.lives.about(voice.order.id)
     assert (life.wish, life.state) == (None, after)
+
+
+@pytest.mark.requirement("R58")
+@pytest.mark.negative
+@pytest.mark.parametrize(
+    ("action", "state", "reason"),
+    [(DEACTIVATE, "INACTIVE", HANDED_OVER), (ACTIVATE, "ACTIVE", AWAITS_CONFIRMATION)],
+)
+def test_what_a_change_of_operator_shows_until_it_is_confirmed_is_not_what_was_wanted(
+    voice: TreVoice, action: str, state: str, reason: str
+) -> None:
+    want(voice, action)
+    entry = voice.entry(state=state, reason=reason)
+    assert voice.ask(voice.report(voice.ask(), entry=entry)).kind is StepKind.INSTRUCT
+    assert voice.world.lives.about(voice.order.id).wish == action
+    entry = voice.entry(state=state)
+    assert voice.ask(voice.report(voice.ask(), entry=entry)).kind is StepKind.DONE
 
 
 @pytest.mark.requirement("R34")

@@ -38,6 +38,8 @@ from messages.mid_policy import MidPolicy
 from messages.operator_token import OperatorSigner
 from messages.order import ORDER_KIND, Order
 from messages.registry import QUERY_KIND, RegistryQuery
+from messages.release import RELEASE_KIND, Release
+from messages.switch import SWITCH, SWITCH_KIND, Switch
 from messages.update_approvals import GENERATIONS_MIN, UPDATE_APPROVALS_KIND, UpdateApprovals
 from standards.aka.milenage import MilenageKey
 from standards.aka.vectors import AuthenticationVector, make_vector
@@ -325,6 +327,27 @@ class Network:
         )
         instruction = replace(instruction, **changed)  # type: ignore[arg-type] # its members
         return (signer or self.sho).sign(instruction.claims(), typ=INSTRUCTION_KIND.typ)
+
+    def release(self, target: Target, *, successor: str, mid_id: str = "mid-1") -> str:
+        """This operator's release of a MID."""
+        release = Release(
+            osho=self.sho.issuer, device_id=target.device_id, mid_id=mid_id, successor=successor
+        )
+        return self.sho.sign(release.claims(), typ=RELEASE_KIND.typ)
+
+    def switch(self, target: Target, tre_nonce: bytes, **changed: object) -> str:
+        """The present MID serves in place of the first, for a minute."""
+        switch = Switch(
+            nsho=self.sho.issuer,
+            action=SWITCH,
+            device_id=target.device_id,
+            mid_id=f"mid-{self.number}",
+            prior_mid_id="mid-1",
+            tre_nonce=tre_nonce,
+            window_ms=60_000,
+        )
+        switch = replace(switch, **changed)  # type: ignore[arg-type] # its members
+        return self.sho.sign(switch.claims(), typ=SWITCH_KIND.typ)
 
     def query(
         self, target: Target, *, signer: OperatorSigner | None = None, nonce: bytes = QUERY_NONCE

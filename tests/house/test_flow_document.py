@@ -41,7 +41,9 @@ from messages import (
     order,
     ownership,
     registry,
+    release,
     statement,
+    switch,
     update_approvals,
     validation_request,
 )
@@ -107,6 +109,8 @@ CLAIMS: Final[dict[str, tuple[ModuleType, str]]] = {
     "delivery": (delivery, "Delivery"),
     "instruction": (instruction, "Instruction"),
     "registry query": (registry, "RegistryQuery"),
+    "release": (release, "Release"),
+    "switch": (switch, "Switch"),
     "update approvals": (update_approvals, "UpdateApprovals"),
     "ownership record": (ownership, "Ownership"),
     "device policy": (mid_policy, "DevicePolicy"),

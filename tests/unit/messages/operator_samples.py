@@ -18,7 +18,9 @@ from messages import (
     order,
     ownership,
     registry,
+    release,
     state_event,
+    switch,
     update_approvals,
     validation_request,
 )
@@ -111,6 +113,25 @@ ERASE = instruction.Instruction(
     tre_nonce=b"\x02" * 32,
     reason="moved",
     proof_nonce=b"\x03" * 32,
+)
+RELEASE = release.Release(osho=SHO, device_id=DEVICE_ID, mid_id="mid-1", successor="sho2.example")
+SWITCH = switch.Switch(
+    nsho="sho2.example",
+    action=switch.SWITCH,
+    device_id=DEVICE_ID,
+    mid_id="mid-2",
+    prior_mid_id="mid-1",
+    tre_nonce=b"\x02" * 32,
+    window_ms=60_000,
+    release="e30.e30.c2ln",
+)
+CONFIRMATION = switch.Switch(
+    nsho="sho2.example",
+    action=switch.CONFIRM,
+    device_id=DEVICE_ID,
+    mid_id="mid-2",
+    prior_mid_id="mid-1",
+    tre_nonce=b"\x02" * 32,
 )
 QUERY = registry.RegistryQuery(sho=SHO, device_id=DEVICE_ID, nonce=b"\x04" * 32)
 OWNERSHIP = ownership.Ownership(
@@ -293,6 +314,9 @@ TOKENS = {
     "erasing instruction": Token(
         read=instruction.read_claims, value=ERASE, issuer=SHO, optional=frozenset({"pva_reason"})
     ),
+    "release": Token(read=release.read_release, value=RELEASE, issuer=SHO),
+    "switch": Token(read=switch.read_switch, value=SWITCH, issuer="sho2.example"),
+    "confirmation": Token(read=switch.read_switch, value=CONFIRMATION, issuer="sho2.example"),
     "registry query": Token(read=registry.read_query, value=QUERY, issuer=SHO),
     "update approvals": Token(read=update_approvals.read_claims, value=UPDATE_APPROVALS, issuer=SHO),
     "ownership": Token(read=ownership.read_claims, value=OWNERSHIP, issuer="acme"),
