@@ -49,6 +49,12 @@ def absent(what: str, *, remedy: str) -> None:
     pytest.skip(sentence)
 
 
+def only_deep(request: pytest.FixtureRequest) -> None:
+    """Skip what is too long for every run: `./dev test --deep` plays it, and so does `./dev demo` by its own name."""
+    if request.config.getoption("--hypothesis-profile") != "deep":
+        pytest.skip("with --deep: it takes minutes")
+
+
 def need(tool: str) -> str:
     """Path of an outside tool; skips (fails under CI) with the Debian package that provides it."""
     path = shutil.which(tool)

@@ -105,6 +105,7 @@ class StandInCa:
                 "changes": page,
                 "next": asked["after"] + len(page),
                 "complete": len(page) == len(later),
+                "suspensions": {"version": 0, "in_force": []},
             }
         csr = x509.load_pem_x509_csr(body["csr"].encode())
         delegate = self.authorities[body["issuer"]].issue(

@@ -32,7 +32,11 @@ REFUSED_AT_THE_DOOR: Final = "handshake"
 POLICY: Final = '@id("old")@reason("too old")forbid(principal, action, resource) when { resource.svn < 9 };'
 MATRIX: Final = Path(os.environ["AUTHORIZATION_MATRIX"]) if "AUTHORIZATION_MATRIX" in os.environ else None
 """Where the matrix is written, if anybody wants it."""
-UNKNOWN: Final = {"request_id": "0" * 32, "result_id": "0" * 32, "watch_id": "0" * 32, "digest": "0" * 64}
+UNKNOWN: Final = {
+    **dict.fromkeys(("request_id", "result_id", "watch_id"), "0" * 32),
+    **dict.fromkeys(("digest", "suspension_id"), "0" * 64),
+    "issuer": "nobody",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,6 +203,9 @@ def test_the_routes_to_one_thing_are_all_asked_about() -> None:
         ("GET", "/v1/validation-requests/<request_id>"),  # test_pva_relying_parties: its signer, its relay
         ("POST", "/v1/manifests/<digest>/approvals"),  # an administrator's, who speaks for all
         ("POST", "/v1/manifests/<digest>/retirement"),
+        ("POST", "/v1/proposals/<digest>/approvals"),
+        ("POST", "/v1/suspensions/<suspension_id>/lifting"),
+        ("GET", "/v1/trust-lists/<issuer>"),  # signed, and everybody's to read
         ("POST", "/v1/updates/<digest>/pause"),  # test_pva_updates: another supplier's
         ("POST", "/v1/updates/<digest>/resume"),
         ("POST", "/v1/updates/<digest>/share"),

@@ -1,6 +1,6 @@
 """`./dev demo hostile-agent` as somebody runs it: every attack ends as it must, over the real processes.
 
-In a normal run each so many of the alterations of a field is played, and all other attacks; `./dev test --deep` plays every one.
+Under `./dev test --deep`; what each alteration is has a test of its own in every run (tests/property/test_hostile_alterations.py).
 """
 
 import io
@@ -8,29 +8,26 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
 from rich.console import Console
 
 from lab.hostile_agent.messages import cells
 from lab.hostile_agent_demo import play_hostile_agent
+from tests.tools import only_deep
 
 ROOT = Path(__file__).parents[2]
-EXAMPLES, STRIDE, FIRST = 100, 40, 3
 
 
 @pytest.mark.requirement("R31", "R37", "R52", "R58", "R70", "R98")
 @pytest.mark.negative
 @pytest.mark.timeout(1800)
-def test_no_attack_of_a_hostile_agent_gets_anything(tmp_path: Path) -> None:
-    stride = 1 if settings().max_examples > EXAMPLES else STRIDE
+def test_no_attack_of_a_hostile_agent_gets_anything(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    only_deep(request)
     said = io.StringIO()
     as_expected = play_hostile_agent(
         tmp_path / "lab",
         image=ROOT,
         console=Console(file=said, width=200),
         software_tpm=False,
-        stride=stride,
-        first=FIRST,
     )
     text = said.getvalue()
     assert as_expected, text

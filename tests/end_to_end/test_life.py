@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 
 from lab.life_demo import play_life_demo
+from tests.tools import only_deep
 
 ROOT = Path(__file__).parents[2]
 STORIES = "abcdefghijklm"
@@ -16,7 +17,8 @@ STORIES = "abcdefghijklm"
 @pytest.mark.requirement("R34", "R37", "R38", "R57", "R58", "R59")
 @pytest.mark.negative
 @pytest.mark.timeout(900)
-def test_a_mid_from_its_first_block_to_its_erasure(tmp_path: Path) -> None:
+def test_a_mid_from_its_first_block_to_its_erasure(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    only_deep(request)
     said = io.StringIO()
     console = Console(file=said, width=200)
     as_expected = play_life_demo(tmp_path / "lab", image=ROOT, console=console, software_tpm=True)

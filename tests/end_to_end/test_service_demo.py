@@ -9,7 +9,7 @@ from rich.console import Console
 
 from lab.nodes import MissingToolError, require_tools
 from lab.service_demo import play_service_demo
-from tests.tools import absent
+from tests.tools import absent, only_deep
 
 ROOT = Path(__file__).parents[2]
 STORIES = "abcdefghijklmnop"
@@ -18,7 +18,8 @@ STORIES = "abcdefghijklmnop"
 @pytest.mark.requirement("R94", "R95", "R101")
 @pytest.mark.negative
 @pytest.mark.timeout(1200)
-def test_two_nodes_keep_what_one_promised(tmp_path: Path) -> None:
+def test_two_nodes_keep_what_one_promised(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    only_deep(request)
     try:
         require_tools()
     except MissingToolError as error:
