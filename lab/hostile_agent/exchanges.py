@@ -62,9 +62,10 @@ class Exchanges:
 
     def judge_evidence(self, said: Said) -> str:
         """The PVA's word: a verdict is one, too."""
-        if not isinstance(said["evidence"], bytes):
+        evidence = said.get("evidence")
+        if not isinstance(evidence, bytes):
             return NOT_ENCODED
-        return code_of(lambda: self.traveller.pva().submit(said["evidence"]))
+        return code_of(lambda: self.traveller.pva().submit(evidence))
 
     def enrolment_request(self) -> Exchange:
         """The TRE's keys, as it names them to the CA."""
