@@ -10,7 +10,7 @@ import pytest
 from clients.pva import PvaOperatorClient
 from edge.http_client import HttpError
 from edge.keys import read_passphrase
-from messages.approval import decode_approval
+from messages.approval import VAULT_REACH, decode_approval
 from messages.evidence import encode_evidence
 from messages.operator_token import verify_operator_token
 from messages.reliance import Expected, check_answers, permits_release, verify_result
@@ -121,8 +121,7 @@ def test_from_signed_request_to_pushed_result_and_approvals(scene: Scene) -> Non
     approvals = [decode_approval(each) for each in given.approvals]
     assert [(each.use.use, each.state.counter) for each in approvals] == [
         ("package", 1),
-        ("vault", 1),
-        ("vault", 2),
+        *(("vault", counter) for counter in range(1, 2 + VAULT_REACH)),
     ]
     assert Public.decode(given.storage_public).name == result.storage_key_name
     assert scene.operator("sho-1").approvals(result_id=result.result_id, order_digest=ORDER) == given
