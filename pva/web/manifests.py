@@ -17,12 +17,10 @@ from edge.process import Clock
 from pva.appraisal.manifest_records import ImportedManifest
 from pva.manifests.approvals import Administrator, ManifestApprovalDesk
 from pva.manifests.recognition import RecognitionDesk
-from pva.refusals import RefusalCode, RefusalError
 from pva.web.answers import ManifestAnswer, ManifestsAnswer
 from pva.web.bodies import RetirementBody
+from pva.web.path_digests import manifest_digest
 from standards.rats.corim import MANIFEST_BYTES_MAX, RIM_COSE
-
-_DIGEST_BYTES = 32
 
 
 def add_manifests(app: Flask, recognition: RecognitionDesk, desk: ManifestApprovalDesk, clock: Clock) -> None:
@@ -66,7 +64,7 @@ def _add_views(app: Flask, recognition: RecognitionDesk) -> None:
     @answers_octets(RIM_COSE)
     def show_manifest(digest: str) -> Response:
         """Fetch the signed bytes of a manifest."""
-        found = recognition.manifest(_digest(digest), only_of=_own())
+        found = recognition.manifest(manifest_digest(digest), only_of=_own())
         return Response(found.signed, content_type=RIM_COSE)
 
 
@@ -77,7 +75,7 @@ def _add_decisions(app: Flask, desk: ManifestApprovalDesk, clock: Clock) -> None
     def approve_manifest(digest: str) -> Told:
         """Give one of the approvals that a manifest takes before anybody is judged by it."""
         administrator = Administrator(name=current_principal().name, key_sha256=current_key_sha256())
-        return _manifest(desk.approve(_digest(digest), by=administrator, at=clock()))
+        return _manifest(desk.approve(manifest_digest(digest), by=administrator, at=clock()))
 
     @app.post("/v1/manifests/<digest>/retirement")
     @require("admin")
@@ -86,25 +84,13 @@ def _add_decisions(app: Flask, desk: ManifestApprovalDesk, clock: Clock) -> None
     def retire_manifest(body: RetirementBody, digest: str) -> Told:
         """Withdraw a manifest: it affirms nobody from now on."""
         by = current_principal().name
-        return _manifest(desk.retire(_digest(digest), reason=body.reason, by=by, at=clock()))
+        return _manifest(desk.retire(manifest_digest(digest), reason=body.reason, by=by, at=clock()))
 
 
 def _own() -> str | None:
     """The supplier whose manifests the caller may see; None is all."""
     caller = current_principal()
     return caller.tenant if caller.role == "es" else None
-
-
-def _digest(text: str) -> bytes:
-    try:
-        digest = bytes.fromhex(text)
-    except ValueError:
-        digest = b""
-    if len(digest) != _DIGEST_BYTES:
-        raise RefusalError(
-            RefusalCode.NOT_FOUND, subject="manifest", reason="expected a SHA-256 digest in hexadecimal"
-        )
-    return digest
 
 
 def _manifest(imported: ImportedManifest) -> dict[str, Any]:

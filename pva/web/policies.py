@@ -15,11 +15,9 @@ from edge.principals import current_principal, require
 from edge.process import Clock
 from pva.policies.desk import DryRun, Owner, PolicyDesk, StoredPolicy
 from pva.policies.language import Policy, PolicyFaultsError, read_policy
-from pva.refusals import RefusalCode, RefusalError
 from pva.web.answers import DryRunAnswer, PoliciesAnswer, PolicyAnswer, PolicyCheckAnswer
 from pva.web.bodies import DryRunBody, PolicyBody
-
-_DIGEST_DIGITS = 64
+from pva.web.path_digests import policy_digest
 
 
 def add_policies(app: Flask, desk: PolicyDesk, clock: Clock) -> None:
@@ -42,7 +40,7 @@ def _add_reading(app: Flask, desk: PolicyDesk) -> None:
     @answers(PolicyAnswer)
     def show_policy(digest: str) -> Told:
         """Show a policy with its text."""
-        policy = desk.show(_digest(digest), owner=_reader())
+        policy = desk.show(policy_digest(digest), owner=_reader())
         return {**_stored(policy), "text": policy.text}
 
 
@@ -89,7 +87,7 @@ def _add_changing(app: Flask, desk: PolicyDesk, clock: Clock) -> None:
     def activate_policy(digest: str) -> Told:
         """Judge by a policy from now on."""
         by = current_principal().name
-        return _stored(desk.activate(_digest(digest), owner=_owner(), by=by, at=clock()))
+        return _stored(desk.activate(policy_digest(digest), owner=_owner(), by=by, at=clock()))
 
     @app.post("/v1/policies/<digest>/retire")
     @require("sho", "es")
@@ -97,7 +95,7 @@ def _add_changing(app: Flask, desk: PolicyDesk, clock: Clock) -> None:
     def retire_policy(digest: str) -> Told:
         """Judge by a policy no more."""
         by = current_principal().name
-        return _stored(desk.retire(_digest(digest), owner=_owner(), by=by, at=clock()))
+        return _stored(desk.retire(policy_digest(digest), owner=_owner(), by=by, at=clock()))
 
 
 def _owner() -> Owner:
@@ -107,20 +105,6 @@ def _owner() -> Owner:
 
 def _reader() -> Owner | None:
     return None if current_principal().role == "auditor" else _owner()
-
-
-def _digest(text: str) -> bytes:
-    try:
-        digest = bytes.fromhex(text) if len(text) == _DIGEST_DIGITS else b""
-    except ValueError:
-        digest = b""
-    if not digest:
-        raise RefusalError(
-            RefusalCode.NOT_FOUND,
-            subject="policy",
-            reason="expected the SHA-256 of a policy as 64 hex digits",
-        )
-    return digest
 
 
 def _stored(policy: StoredPolicy) -> dict[str, Any]:

@@ -32,6 +32,7 @@ from pva.manifests.suspensions import SupplierSuspension, SuspensionDesk
 from pva.manifests.trust_lists import ImportedTrustList, TrustListDesk
 from pva.refusals import RefusalCode, RefusalError
 from pva.web.bodies import SupplierBody, SuspensionBody
+from pva.web.path_digests import proposal_digest
 from pva.web.supplier_answers import (
     ProposalAnswer,
     ProposalsAnswer,
@@ -44,7 +45,6 @@ from pva.web.supplier_answers import (
 from standards.pki.fingerprints import certificate_sha256
 
 JOSE: Final = "application/jose"
-_DIGEST_BYTES: Final = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,7 +190,7 @@ def add_proposals(app: Flask, desk: ProposalDesk, clock: Clock) -> None:
     @answers(ProposalAnswer, HTTPStatus.ACCEPTED, HTTPStatus.CREATED)
     def approve_proposal(digest: str) -> Told:
         """Approve what another administrator proposed; the last approval that is needed carries it out."""
-        return _agreed(desk.approve(_digest(digest), by=_administrator(), at=clock()))
+        return _agreed(desk.approve(proposal_digest(digest), by=_administrator(), at=clock()))
 
 
 def _administrator() -> Administrator:
@@ -205,18 +205,6 @@ def _agreed(proposal: Proposal) -> Told:
 def _token(signed: bytes) -> str:
     # what is not ASCII is no token; it becomes characters that the token's decoder refuses
     return signed.decode("ascii", errors="replace")
-
-
-def _digest(text: str) -> bytes:
-    try:
-        digest = bytes.fromhex(text)
-    except ValueError:
-        digest = b""
-    if len(digest) != _DIGEST_BYTES:
-        raise RefusalError(
-            RefusalCode.NOT_FOUND, subject="proposal", reason="expected a SHA-256 digest in hexadecimal"
-        )
-    return digest
 
 
 def _supplier(supplier: RecognisedSupplier) -> dict[str, Any]:

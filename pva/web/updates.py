@@ -12,14 +12,12 @@ from edge.idempotency import repeatable
 from edge.operations import Told, answers, takes
 from edge.principals import current_principal, require
 from edge.process import Clock
-from pva.refusals import RefusalCode, RefusalError
 from pva.updates.next_states import NextStateDesk
 from pva.updates.rollouts import Rollout, RolloutDesk, RolloutState
 from pva.web.answers import ApprovalsAnswer, UpdateAnswer, UpdatesAnswer
 from pva.web.bodies import NextApprovalBody, ShareBody, UpdateBody
+from pva.web.path_digests import update_digest
 from pva.web.relying_parties import approved_answer
-
-_DIGEST_DIGITS = 64
 
 
 def add_rollouts(app: Flask, desk: RolloutDesk, clock: Clock) -> None:
@@ -51,7 +49,7 @@ def add_rollouts(app: Flask, desk: RolloutDesk, clock: Clock) -> None:
     def widen_update(body: ShareBody, digest: str) -> Told:
         """Announce an update to more devices."""
         return _rollout(
-            desk.widen(_digest(digest), share_percent=body.share_percent, at=clock(), **_caller())
+            desk.widen(update_digest(digest), share_percent=body.share_percent, at=clock(), **_caller())
         )
 
     @app.post("/v1/updates/<digest>/pause")
@@ -59,14 +57,14 @@ def add_rollouts(app: Flask, desk: RolloutDesk, clock: Clock) -> None:
     @answers(UpdateAnswer)
     def pause_update(digest: str) -> Told:
         """Hold an update: no device is given what it needs for it."""
-        return _rollout(desk.set_state(_digest(digest), RolloutState.PAUSED, at=clock(), **_caller()))
+        return _rollout(desk.set_state(update_digest(digest), RolloutState.PAUSED, at=clock(), **_caller()))
 
     @app.post("/v1/updates/<digest>/resume")
     @require("es", "admin")
     @answers(UpdateAnswer)
     def resume_update(digest: str) -> Told:
         """Go on with an update."""
-        return _rollout(desk.set_state(_digest(digest), RolloutState.RUNNING, at=clock(), **_caller()))
+        return _rollout(desk.set_state(update_digest(digest), RolloutState.RUNNING, at=clock(), **_caller()))
 
 
 def add_next_approvals(app: Flask, desk: NextStateDesk, clock: Clock) -> None:
@@ -94,20 +92,6 @@ def _caller() -> dict[str, Any]:
     """Who speaks, and for which supplier alone; an administrator speaks for all."""
     caller = current_principal()
     return {"by": caller.name, "only_of": caller.tenant if caller.role == "es" else None}
-
-
-def _digest(text: str) -> bytes:
-    try:
-        digest = bytes.fromhex(text) if len(text) == _DIGEST_DIGITS else None
-    except ValueError:
-        digest = None
-    if digest is None:
-        raise RefusalError(
-            RefusalCode.NOT_FOUND,
-            subject="digest of the manifest",
-            reason=f"expected {_DIGEST_DIGITS} hexadecimal digits",
-        )
-    return digest
 
 
 def _rollout(rollout: Rollout) -> dict[str, Any]:

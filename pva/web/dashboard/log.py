@@ -15,7 +15,8 @@ from edge.audit_log import AuditLog, LeafProof
 from edge.ledger import LedgerEntry, LedgerError, verify_entry
 from edge.principals import current_principal, require
 from edge.problem_document import Problem, ProblemError
-from pva.web.dashboard.page import PEOPLE, digest_of
+from pva.web.dashboard.page import PEOPLE
+from pva.web.path_digests import digest_of
 from standards.merkle.checkpoint import Checkpoint, open_checkpoint
 from standards.merkle.tree import MerkleError, leaf_digest, verify_inclusion
 

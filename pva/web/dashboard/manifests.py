@@ -19,10 +19,10 @@ from edge.process import Clock
 from pva.appraisal.manifest_records import ImportedManifest, Standing
 from pva.manifests.approvals import Administrator, ManifestApprovalDesk
 from pva.manifests.recognition import RecognitionDesk
-from pva.refusals import RefusalCode, RefusalError
 from pva.updates.rollouts import RolloutDesk
 from pva.web.bodies import RetirementBody
-from pva.web.dashboard.page import PEOPLE, back_to, digest_of, own_supplier
+from pva.web.dashboard.page import PEOPLE, back_to, own_supplier
+from pva.web.path_digests import manifest_digest
 
 
 def add_manifests(
@@ -50,7 +50,7 @@ def _add_views(
     @require(*PEOPLE)
     def show_manifest(digest: str) -> str:
         held = recognition.manifests(only_of=own_supplier())
-        manifest = recognition.manifest(_digest(digest), only_of=own_supplier())
+        manifest = recognition.manifest(manifest_digest(digest), only_of=own_supplier())
         announced = rollouts.rollouts(only_of=own_supplier())
         return render_template(
             "manifest.html",
@@ -78,7 +78,7 @@ def _add_decisions(app: Flask, desk: ManifestApprovalDesk, *, clock: Clock) -> N
     @require("admin")
     def approve_manifest(digest: str) -> AnyResponse:
         administrator = Administrator(name=current_principal().name, key_sha256=current_key_sha256())
-        approved = desk.approve(_digest(digest), by=administrator, at=clock())
+        approved = desk.approve(manifest_digest(digest), by=administrator, at=clock())
         return back_to(f"/manifests/{approved.digest.hex()}", said="manifest-approved")
 
     @app.post("/manifests/<digest>/retirement")
@@ -89,7 +89,7 @@ def _add_decisions(app: Flask, desk: ManifestApprovalDesk, *, clock: Clock) -> N
         except ValidationError as error:
             raise ProblemError(invalid_body(error)) from None
         by = current_principal().name
-        retired = desk.retire(_digest(digest), reason=body.reason, by=by, at=clock())
+        retired = desk.retire(manifest_digest(digest), reason=body.reason, by=by, at=clock())
         return back_to(f"/manifests/{retired.digest.hex()}", said="manifest-retired")
 
 
@@ -107,13 +107,3 @@ def _progress(manifest: ImportedManifest, *, needed: int, at: datetime) -> dict[
         each.approver == caller.name or each.key_sha256 == current_key_sha256() for each in young
     )
     return {"young": young, "own": own, "missing": max(0, needed - len(young)), "needed": needed}
-
-
-def _digest(text: str) -> bytes:
-    return digest_of(text, not_found=_not_found)
-
-
-def _not_found() -> RefusalError:
-    return RefusalError(
-        RefusalCode.NOT_FOUND, subject="manifest", reason="expected a SHA-256 digest in hexadecimal"
-    )

@@ -4,7 +4,6 @@ Rule: a private page is kept by nobody, is shown in no frame and runs nothing th
 scripts and styles). A refusal is a page too: subject, reason and remedy, with the status that the API would give.
 """
 
-from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -105,17 +104,6 @@ def page_number() -> int:
 def back_to(path: str, *, said: str) -> AnyResponse:
     """After a form: the page again, by GET, so that a reload sends nothing twice."""
     return redirect(f"{path}?said={said}", code=HTTPStatus.SEE_OTHER)
-
-
-def digest_of(text: str, *, not_found: Callable[[], Exception], size: int = 32) -> bytes:
-    """A digest in a path. Raises what `not_found` makes of anything else."""
-    try:
-        found = bytes.fromhex(text) if len(text) == 2 * size and text.isascii() else b""
-    except ValueError:
-        found = b""
-    if len(found) != size:
-        raise not_found()
-    return found
 
 
 def _wants_page() -> bool:

@@ -7,8 +7,8 @@ from edge.principals import current_principal, require
 from edge.process import Clock
 from pva.policies.desk import Owner, PolicyDesk
 from pva.policies.language import Policy, PolicyFaultsError, read_policy
-from pva.refusals import RefusalCode, RefusalError
-from pva.web.dashboard.page import back_to, digest_of
+from pva.web.dashboard.page import back_to
+from pva.web.path_digests import policy_digest
 
 READS = ("sho", "es", "auditor")
 OWNS = ("sho", "es")
@@ -26,7 +26,7 @@ def add_policies(app: Flask, desk: PolicyDesk, *, clock: Clock) -> None:
     @app.get("/policies/<digest>")
     @require(*READS)
     def show_policy(digest: str) -> str:
-        policy = desk.show(_digest(digest), owner=_reader())
+        policy = desk.show(policy_digest(digest), owner=_reader())
         return render_template(
             "policy.html",
             policy=policy,
@@ -38,14 +38,14 @@ def add_policies(app: Flask, desk: PolicyDesk, *, clock: Clock) -> None:
     @require(*OWNS)
     def activate_policy(digest: str) -> AnyResponse:
         by = current_principal().name
-        changed = desk.activate(_digest(digest), owner=_owner(), by=by, at=clock())
+        changed = desk.activate(policy_digest(digest), owner=_owner(), by=by, at=clock())
         return back_to(f"/policies/{changed.digest.hex()}", said="policy-changed")
 
     @app.post("/policies/<digest>/retire")
     @require(*OWNS)
     def retire_policy(digest: str) -> AnyResponse:
         by = current_principal().name
-        changed = desk.retire(_digest(digest), owner=_owner(), by=by, at=clock())
+        changed = desk.retire(policy_digest(digest), owner=_owner(), by=by, at=clock())
         return back_to(f"/policies/{changed.digest.hex()}", said="policy-changed")
 
 
@@ -64,15 +64,3 @@ def _read(text: str) -> Policy | None:
         return read_policy(text)
     except PolicyFaultsError:
         return None
-
-
-def _digest(text: str) -> bytes:
-    return digest_of(text, not_found=_not_found)
-
-
-def _not_found() -> RefusalError:
-    return RefusalError(
-        RefusalCode.NOT_FOUND,
-        subject="policy",
-        reason="expected the SHA-256 of a policy as 64 hex digits",
-    )

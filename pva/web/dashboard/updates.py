@@ -14,9 +14,9 @@ from edge.problem_document import ProblemError, invalid_body
 from edge.process import Clock
 from pva.appraisal.manifest_records import Standing
 from pva.manifests.recognition import RecognitionDesk
-from pva.refusals import RefusalCode, RefusalError
 from pva.updates.rollouts import RolloutDesk, RolloutState
-from pva.web.dashboard.page import PEOPLE, back_to, digest_of, own_supplier
+from pva.web.dashboard.page import PEOPLE, back_to, own_supplier
+from pva.web.path_digests import update_digest
 
 CHANGES = ("es", "admin")
 """Who changes updates."""
@@ -53,25 +53,25 @@ def add_updates(app: Flask, *, recognition: RecognitionDesk, desk: RolloutDesk, 
     @app.post("/updates/<digest>")
     @require(*CHANGES)
     def announce_update(digest: str) -> AnyResponse:
-        desk.announce(_digest(digest), share_percent=_share(), at=clock(), **_caller())
+        desk.announce(update_digest(digest), share_percent=_share(), at=clock(), **_caller())
         return back_to("/updates", said="update-announced")
 
     @app.post("/updates/<digest>/share")
     @require(*CHANGES)
     def widen_update(digest: str) -> AnyResponse:
-        desk.widen(_digest(digest), share_percent=_share(), at=clock(), **_caller())
+        desk.widen(update_digest(digest), share_percent=_share(), at=clock(), **_caller())
         return back_to("/updates", said="update-changed")
 
     @app.post("/updates/<digest>/pause")
     @require(*CHANGES)
     def pause_update(digest: str) -> AnyResponse:
-        desk.set_state(_digest(digest), RolloutState.PAUSED, at=clock(), **_caller())
+        desk.set_state(update_digest(digest), RolloutState.PAUSED, at=clock(), **_caller())
         return back_to("/updates", said="update-changed")
 
     @app.post("/updates/<digest>/resume")
     @require(*CHANGES)
     def resume_update(digest: str) -> AnyResponse:
-        desk.set_state(_digest(digest), RolloutState.RUNNING, at=clock(), **_caller())
+        desk.set_state(update_digest(digest), RolloutState.RUNNING, at=clock(), **_caller())
         return back_to("/updates", said="update-changed")
 
 
@@ -87,15 +87,3 @@ def _share() -> int:
         ).share_percent
     except ValidationError as error:
         raise ProblemError(invalid_body(error)) from None
-
-
-def _digest(text: str) -> bytes:
-    return digest_of(text, not_found=_not_found)
-
-
-def _not_found() -> RefusalError:
-    return RefusalError(
-        RefusalCode.NOT_FOUND,
-        subject="digest of the manifest",
-        reason="expected 64 hexadecimal digits",
-    )
