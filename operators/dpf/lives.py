@@ -7,8 +7,7 @@ TRE; neither means anything to this DPF, and it can make up neither.
 from dataclasses import dataclass
 from typing import Protocol
 
-from operators.dpf.records import AuthorizationRecord
-from operators.dpf.refusals import RefusalCode, RefusalError
+from operators.dpf.owners import Authorizations, owner_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,13 +27,6 @@ class Step:
     token: str | None
 
 
-class LifeStore(Protocol):
-    """What this use case needs of a store."""
-
-    def newest_authorization(self, device_id: str, order_digest: bytes) -> AuthorizationRecord | None:
-        """The newest authorisation for a device and an order."""
-
-
 class Owners(Protocol):
     """The SHOs that this DPF delivers for."""
 
@@ -46,16 +38,10 @@ class Owners(Protocol):
 class LifeDesk:
     """The use case and what it works with."""
 
-    store: LifeStore
+    store: Authorizations
     owners: Owners
 
     def next_step(self, question: StepQuestion) -> Step:
         """The owner's answer, as it is. Raises RefusalError."""
-        found = self.store.newest_authorization(question.device_id, question.order_digest)
-        if found is None:
-            raise RefusalError(
-                RefusalCode.NOTHING_AUTHORIZED,
-                subject=f"order {question.order_digest.hex()}",
-                reason="no SHO has authorised anything here for this device and order",
-            )
-        return self.owners.next_step(found.sho, question)
+        sho = owner_of(self.store, question.device_id, question.order_digest)
+        return self.owners.next_step(sho, question)

@@ -7,8 +7,7 @@ what the answer opens is between the SHO, its PVA and the TRE that gave out the 
 from dataclasses import dataclass
 from typing import Protocol
 
-from operators.dpf.records import AuthorizationRecord
-from operators.dpf.refusals import RefusalCode, RefusalError
+from operators.dpf.owners import Authorizations, owner_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,13 +18,6 @@ class UpdateQuestion:
     order_digest: bytes
     manifest_digest: bytes
     tre_nonce: bytes
-
-
-class UpdateStore(Protocol):
-    """What this use case needs of a store."""
-
-    def newest_authorization(self, device_id: str, order_digest: bytes) -> AuthorizationRecord | None:
-        """The newest authorisation for a device and an order."""
 
 
 class Owners(Protocol):
@@ -39,16 +31,10 @@ class Owners(Protocol):
 class UpdateDesk:
     """The use case and what it works with."""
 
-    store: UpdateStore
+    store: Authorizations
     owners: Owners
 
     def approvals(self, question: UpdateQuestion) -> str:
         """The owner's signed answer, as it is. Raises RefusalError."""
-        found = self.store.newest_authorization(question.device_id, question.order_digest)
-        if found is None:
-            raise RefusalError(
-                RefusalCode.NOTHING_AUTHORIZED,
-                subject=f"order {question.order_digest.hex()}",
-                reason="no SHO has authorised anything here for this device and order",
-            )
-        return self.owners.update_approvals(found.sho, question)
+        sho = owner_of(self.store, question.device_id, question.order_digest)
+        return self.owners.update_approvals(sho, question)
