@@ -10,11 +10,12 @@ from datetime import datetime
 
 from m2me_agent.tre.anchors import Anchors
 from m2me_agent.tre.enrollment import identity, key_access
-from m2me_agent.tre.errors import ConnectivityError, SealedObjectError, StateError
+from m2me_agent.tre.errors import ConnectivityError, SealedObjectError
 from m2me_agent.tre.exchanges import ExchangeGuard
 from m2me_agent.tre.operator_tokens import OperatorTokens
 from m2me_agent.tre.sequence_numbers import SequenceNumbers
 from m2me_agent.tre.state import Storage, TreState
+from m2me_agent.tre.stored_rows import not_understood
 from m2me_agent.tre.tpm_device import KeyAccess, TpmDevice
 from m2me_agent.tre.usim import NetworkChallenge, answer
 from messages.attachment import attachment_key, check_pcid, nai_of
@@ -78,11 +79,7 @@ class ConnectivityUse:
             )
             fields.close()
         except MessageError as error:
-            raise StateError(
-                subject=_RECORD,
-                reason=f"is whole but cannot be understood: {error}",
-                remedy="have connectivity installed again",
-            ) from error
+            raise not_understood(_RECORD, error, remedy="have connectivity installed again") from error
         return found
 
     def install(self, token: str) -> InstalledConnectivity:

@@ -18,14 +18,15 @@ from enum import StrEnum
 from edge.process import logger
 from m2me_agent.tre.anchors import Anchors
 from m2me_agent.tre.enrollment import identity, key_access
-from m2me_agent.tre.errors import OrderError, StateError, TreError
+from m2me_agent.tre.errors import OrderError, TreError
 from m2me_agent.tre.exchanges import ExchangeGuard
 from m2me_agent.tre.operator_tokens import OperatorTokens
 from m2me_agent.tre.state import Storage, TreState
+from m2me_agent.tre.stored_rows import read_rows
 from m2me_agent.tre.tpm_device import TpmDevice
 from messages.discovery import Discovery
-from messages.encoding import decode_fields, encode_deterministic
-from messages.errors import MessageError, refusal
+from messages.encoding import encode_deterministic
+from messages.errors import refusal
 from messages.order import DIGEST_SIZE, ID_MAX, Order
 from standards.rats.fields import Fields
 
@@ -62,20 +63,7 @@ class OrderBook:
 
     def all(self) -> tuple[AcceptedOrder, ...]:
         """Every order."""
-        content = self._storage.read(_RECORD)
-        if content is None:
-            return ()
-        try:
-            fields = decode_fields(content, what=_RECORD, bytes_max=_RECORD_BYTES_MAX)
-            rows = fields.items(1, size_max=ORDERS_MAX)
-            fields.close()
-            return tuple(_read(row) for row in rows)
-        except MessageError as error:
-            raise StateError(
-                subject=_RECORD,
-                reason=f"is whole but cannot be understood: {error}",
-                remedy="install the version of the TRE that wrote it",
-            ) from error
+        return read_rows(self._storage, _RECORD, bytes_max=_RECORD_BYTES_MAX, rows_max=ORDERS_MAX, read=_read)
 
     def find(self, digest: bytes) -> AcceptedOrder | None:
         """The order with this digest."""

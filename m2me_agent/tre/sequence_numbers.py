@@ -7,6 +7,7 @@ Source: TS 33.102, C.2.
 
 from m2me_agent.tre.errors import StateError
 from m2me_agent.tre.state import Storage
+from m2me_agent.tre.stored_rows import not_understood
 from messages.encoding import decode_fields, encode_deterministic
 from messages.errors import MessageError
 from standards.aka.sequence import IND_COUNT, SEQ_MAX, UsimSequence
@@ -58,11 +59,7 @@ def _decode(content: bytes) -> dict[str, int]:
         fields = decode_fields(content, what=_RECORD, bytes_max=_RECORD_BYTES_MAX)
         return {str(subject): fields.integer(subject, high=SEQ_MAX) for subject in fields.present()}
     except MessageError as error:
-        raise StateError(
-            subject=_RECORD,
-            reason=f"is whole but cannot be understood: {error}",
-            remedy="install the version of the TRE that wrote it",
-        ) from error
+        raise not_understood(_RECORD, error) from error
 
 
 def _full(subject: str) -> StateError:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
-from m2me_agent.tre.errors import StateError
 from m2me_agent.tre.pva_time import PVAS_MAX, Heard, PvaTime
 from m2me_agent.tre.rate_limit import Allowance
+from m2me_agent.tre.stored_rows import OLDER_VERSION, not_understood
 from m2me_agent.tre.tpm_device import AUTHORIZATION_BYTES, Authorization, DeviceKeys
 from messages.encoding import decode_fields, encode_deterministic
 from messages.enrollment import EnrollmentResult
@@ -21,6 +21,7 @@ from standards.tpm2.errors import Tpm2Error
 from standards.tpm2.structures import NvPublic, Public
 
 RECORD_BYTES_MAX = 1 << 16
+_REMEDY = f"{OLDER_VERSION}, or remove the state and enrol again"
 _PUBLIC_BYTES_MAX = 1024
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
@@ -78,7 +79,7 @@ class TreState:
             values = [fields.octets(key, size_min=size, size_max=size) for key in (1, 2, 3)]
             fields.close()
         except MessageError as error:
-            raise _unreadable(_AUTHORIZATION, error) from error
+            raise not_understood(_AUTHORIZATION, error, remedy=_REMEDY) from error
         return Authorization(ak=values[0], storage=values[1], counter=values[2])
 
     def remember_authorization(self, authorization: Authorization) -> None:
@@ -102,7 +103,7 @@ class TreState:
                 counter=NvPublic.decode(raw[3]),
             )
         except (MessageError, Tpm2Error) as error:
-            raise _unreadable(_KEYS, error) from error
+            raise not_understood(_KEYS, error, remedy=_REMEDY) from error
 
     def remember_keys(self, keys: DeviceKeys) -> None:
         """Pin the public areas."""
@@ -122,7 +123,7 @@ class TreState:
         try:
             return EnrollmentResult.decode(content).pfc_chain
         except MessageError as error:
-            raise _unreadable(_CREDENTIAL, error) from error
+            raise not_understood(_CREDENTIAL, error, remedy=_REMEDY) from error
 
     def remember_credential(self, chain: tuple[bytes, ...]) -> None:
         """Keep the PfC chain."""
@@ -140,7 +141,7 @@ class TreState:
         try:
             return _decode_exchanges(content)
         except (MessageError, OverflowError, UnicodeDecodeError) as error:
-            raise _unreadable(_EXCHANGES, error) from error
+            raise not_understood(_EXCHANGES, error, remedy=_REMEDY) from error
 
     def remember_exchanges(self, exchanges: Exchanges) -> None:
         """Keep what this exchange leaves; called before anything is signed."""
@@ -219,11 +220,3 @@ def _moment(fields: Fields, key: int) -> datetime:
 
 def _milliseconds(moment: datetime) -> int:
     return (moment - _EPOCH) // _MILLISECOND
-
-
-def _unreadable(name: str, error: Exception) -> StateError:
-    return StateError(
-        subject=name,
-        reason=f"is whole but cannot be understood: {error}",
-        remedy="install the version of the TRE that wrote it, or remove the state and enrol again",
-    )

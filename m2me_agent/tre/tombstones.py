@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from m2me_agent.tre.errors import StateError
 from m2me_agent.tre.state import Storage
-from messages.encoding import decode_fields, encode_deterministic
-from messages.errors import MessageError, refusal
+from m2me_agent.tre.stored_rows import read_rows
+from messages.encoding import encode_deterministic
+from messages.errors import refusal
 from messages.instruction import PROOF_NONCE_SIZE, REASON_MAX, TRE_NONCE_SIZE
 from messages.order import DIGEST_SIZE, ID_MAX
 from messages.statement import STATEMENT_BYTES_MAX
@@ -96,20 +96,7 @@ class Graves:
 
     def all(self) -> tuple[Grave, ...]:
         """Every grave."""
-        content = self._storage.read(_RECORD)
-        if content is None:
-            return ()
-        try:
-            fields = decode_fields(content, what=_RECORD, bytes_max=_RECORD_BYTES_MAX)
-            rows = fields.items(1, size_max=GRAVES_MAX)
-            fields.close()
-            return tuple(_read(row) for row in rows)
-        except MessageError as error:
-            raise StateError(
-                subject=_RECORD,
-                reason=f"is whole but cannot be understood: {error}",
-                remedy="install the version of the TRE that wrote it",
-            ) from error
+        return read_rows(self._storage, _RECORD, bytes_max=_RECORD_BYTES_MAX, rows_max=GRAVES_MAX, read=_read)
 
     def of(self, sho: str) -> tuple[Grave, ...]:
         """An operator's graves."""

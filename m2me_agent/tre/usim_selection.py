@@ -14,8 +14,9 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
-from m2me_agent.tre.errors import MidError, StateError
+from m2me_agent.tre.errors import MidError
 from m2me_agent.tre.state import Storage
+from m2me_agent.tre.stored_rows import not_understood
 from messages.encoding import decode_fields, encode_deterministic
 from messages.errors import MessageError, refusal
 from messages.mid_content import USIM, NetworkApplication
@@ -186,11 +187,7 @@ def _decode(content: bytes) -> _Standing:
         change = _read_change(fields.nested(_CHANGE)) if _CHANGE in fields else None
         fields.close()
     except MessageError as error:
-        raise StateError(
-            subject=_RECORD,
-            reason=f"is whole but cannot be understood: {error}",
-            remedy="install the version of the TRE that wrote it",
-        ) from error
+        raise not_understood(_RECORD, error) from error
     return _Standing(chosen=chosen, change=change)
 
 

@@ -26,6 +26,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from m2me_agent.tre.errors import StateError, VaultError
 from m2me_agent.tre.lifecycle import MidState
 from m2me_agent.tre.store import CONTENT_BYTES_MAX
+from m2me_agent.tre.stored_rows import not_understood
 from m2me_agent.tre.tombstones import TOMBSTONES_MAX, Tombstone, read_tombstone
 from messages.encoding import decode_fields, encode_deterministic
 from messages.errors import MessageError, refusal
@@ -263,11 +264,7 @@ def decode_compartment(data: bytes, *, name: str) -> SealedCompartment:
         )
         fields.close()
     except MessageError as error:
-        raise StateError(
-            subject=name,
-            reason=f"is whole but cannot be understood: {error}",
-            remedy="install the version of the TRE that wrote it",
-        ) from error
+        raise not_understood(name, error) from error
     return compartment
 
 
