@@ -17,7 +17,7 @@ approved before opens nothing any more; and an order that was approved at c is n
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -98,6 +98,32 @@ class ApprovalFacts:
     given: GivenApprovals | None
 
 
+class FactsOfAnOrder(Protocol):
+    """Facts about one result of one SHO, with the order of its signed request."""
+
+    @property
+    def order_digest(self) -> bytes | None:
+        """None where the request was for no order, or not signed."""
+
+
+Facts = TypeVar("Facts", bound=FactsOfAnOrder)
+
+
+def own_facts(facts: Facts | None, *, result_id: str, order_digest: bytes) -> Facts:
+    """The facts, if they are there and about this order. Raises RefusalError."""
+    if facts is None:
+        raise RefusalError(
+            RefusalCode.NOT_FOUND, subject="result", reason="no result with this id belongs to the caller"
+        )
+    if facts.order_digest != order_digest:
+        raise RefusalError(
+            RefusalCode.ORDER_MISMATCH,
+            subject=f"result {result_id}",
+            reason="it does not answer a signed request for this order",
+        )
+    return facts
+
+
 class ApprovalRecords(Protocol):
     """What this use case needs of a store; each call is one transaction."""
 
@@ -164,17 +190,7 @@ class ApprovalDesk:
 
     def _own_facts(self, result_id: str, *, order_digest: bytes, sho: str) -> ApprovalFacts:
         facts = self.records.approval_facts(result_id, sho=sho)
-        if facts is None:
-            raise RefusalError(
-                RefusalCode.NOT_FOUND, subject="result", reason="no result with this id belongs to the caller"
-            )
-        if facts.order_digest != order_digest:
-            raise RefusalError(
-                RefusalCode.ORDER_MISMATCH,
-                subject=f"result {result_id}",
-                reason="it does not answer a signed request for this order",
-            )
-        return facts
+        return own_facts(facts, result_id=result_id, order_digest=order_digest)
 
     def _refuse_unless_released(self, facts: ApprovalFacts, *, at: datetime) -> None:
         if at >= facts.expires_at:

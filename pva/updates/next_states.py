@@ -22,7 +22,15 @@ from messages.approval import FORBIDDEN_PCRS, USE_VAULT, ApprovedState, Use
 from messages.pcr import covers_boot
 from messages.update_approvals import GENERATIONS_MIN
 from pva.refusals import RefusalCode, RefusalError
-from pva.updates.approvals import COUNTER_MAX, Approved, DayKey, GivenApprovals, ProvenState, approved_state
+from pva.updates.approvals import (
+    COUNTER_MAX,
+    Approved,
+    DayKey,
+    GivenApprovals,
+    ProvenState,
+    approved_state,
+    own_facts,
+)
 from pva.updates.rollouts import Rollout, RolloutState
 from standards.pki.fingerprints import certificate_der
 
@@ -137,17 +145,7 @@ class NextStateDesk:
         self, result_id: str, *, order_digest: bytes, manifest_digest: bytes, sho: str
     ) -> NextFacts:
         facts = self.records.next_facts(result_id, manifest_digest=manifest_digest, sho=sho)
-        if facts is None:
-            raise RefusalError(
-                RefusalCode.NOT_FOUND, subject="result", reason="no result with this id belongs to the caller"
-            )
-        if facts.order_digest != order_digest:
-            raise RefusalError(
-                RefusalCode.ORDER_MISMATCH,
-                subject=f"result {result_id}",
-                reason="it does not answer a signed request for this order",
-            )
-        return facts
+        return own_facts(facts, result_id=result_id, order_digest=order_digest)
 
     def _registers(self, facts: NextFacts, *, manifest_digest: bytes) -> Mapping[int, Mapping[int, bytes]]:
         """What the update changes: nothing where the device is in that state already."""
