@@ -7,10 +7,7 @@ carries TLS and never ends it. The nginx configuration is the one in `deploy/ngi
 import shutil
 import signal
 import socket
-import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,7 +15,7 @@ from typing import Any, Final
 
 from edge.http_client import HttpClient, HttpError
 from lab.configuration import write_toml
-from lab.postgresql import PostgreSql, give_to_server, programs
+from lab.postgresql import PostgreSql, programs
 from lab.processes import Processes
 from lab.services import LOOPBACK, Services, free_ports
 
@@ -62,23 +59,6 @@ def require_tools() -> None:
     ):
         if not here:
             raise MissingToolError(f"{what} is missing: {remedy}")
-
-
-@contextmanager
-def running_postgresql() -> Iterator[PostgreSql]:
-    """A durable cluster: what was committed is there after a crash."""
-    # a path that the server's user can walk, and short enough for a socket's address
-    folder = Path(tempfile.mkdtemp(prefix="pva-pg-", dir="/tmp"))
-    try:
-        give_to_server(folder)
-        server = PostgreSql(folder, programs() or Path(), durable=True)
-        try:
-            server.start()
-            yield server
-        finally:
-            server.stop()
-    finally:
-        shutil.rmtree(folder)
 
 
 @dataclass(slots=True, kw_only=True)

@@ -9,8 +9,10 @@ import pwd
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
@@ -127,3 +129,22 @@ def programs() -> Path | None:
     if found:
         return found[-1].parent
     return None if on_path is None else Path(on_path).parent
+
+
+@contextmanager
+def running_cluster(
+    found: Path, *, password: str | None = None, durable: bool = False
+) -> Iterator[PostgreSql]:
+    """A cluster of its own by the programs in `found`, while the block runs; nothing of it is left afterwards."""
+    # a path that the server's user can walk, and short enough for a socket's address
+    folder = Path(tempfile.mkdtemp(prefix="pva-pg-", dir="/tmp"))
+    try:
+        give_to_server(folder)
+        server = PostgreSql(folder, found, password=password, durable=durable)
+        try:
+            server.start()
+            yield server
+        finally:
+            server.stop()
+    finally:
+        shutil.rmtree(folder)

@@ -9,8 +9,9 @@ from rich.console import Console
 
 from lab.demo import open_scene, say_conditions
 from lab.identities import PVA_ISSUER
-from lab.nodes import PVAS, RESPONDERS, Nodes, require_tools, running_postgresql
+from lab.nodes import PVAS, RESPONDERS, Nodes, require_tools
 from lab.parties import Administrator, Operator
+from lab.postgresql import programs, running_cluster
 from lab.scene import Scene
 from lab.service_stories import ServiceStage, play_service_stories
 from lab.story import PVA_PURPOSES, UnexpectedEndError, enroll, make_devices, register_suppliers
@@ -22,7 +23,7 @@ def play_service_demo(state: Path, *, image: Path, console: Console, software_tp
     """Play everything; whether all ended as it must. Raises MissingToolError."""
     require_tools()
     with (
-        running_postgresql() as database,
+        running_cluster(programs() or Path(), durable=True) as database,
         open_scene(state, image=image, console=console, software_tpm=software_tpm) as scene,
     ):
         tell = scene.narrator

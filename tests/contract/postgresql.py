@@ -1,14 +1,12 @@
 """A PostgreSQL of this test run, gone afterwards."""
 
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from lab.postgresql import PostgreSql, give_to_server, programs
+from lab.postgresql import PostgreSql, programs, running_cluster
 from tests.tools import absent
 
 __all__ = ["PostgreSql", "postgresql", "programs", "running_postgresql"]
@@ -20,18 +18,8 @@ def running_postgresql(*, password: str | None = None, durable: bool = False) ->
     found = programs()
     if found is None:
         absent("PostgreSQL", remedy="apt-get install postgresql")
-    # a path that another user can walk, and short enough for a socket's address
-    folder = Path(tempfile.mkdtemp(prefix="pva-pg-", dir="/tmp"))  # see the line above
-    try:
-        give_to_server(folder)
-        server = PostgreSql(folder, Path(str(found)), password=password, durable=durable)
-        try:
-            server.start()
-            yield server
-        finally:
-            server.stop()
-    finally:
-        shutil.rmtree(folder)
+    with running_cluster(Path(str(found)), password=password, durable=durable) as server:
+        yield server
 
 
 @pytest.fixture(scope="module")
