@@ -7,7 +7,7 @@ from pathlib import Path
 from m2me_agent.tre.anchors import Anchors
 from m2me_agent.tre.boot_log import BootLogFile
 from m2me_agent.tre.connected_tpm import EK_PROFILES, ConnectedTpm
-from m2me_agent.tre.enrollment import identity, key_access
+from m2me_agent.tre.enrollment import key_access
 from m2me_agent.tre.exchanges import ExchangeGuard
 from m2me_agent.tre.operations import Operations
 from m2me_agent.tre.rate_limit import RatePolicy
@@ -15,13 +15,12 @@ from m2me_agent.tre.state import Exchanges, TreState
 from m2me_agent.tre.store import StateDirectory
 from m2me_agent.tre.transports import SocketTpm
 from m2me_agent.tre.wiring import Parts, wire
-from messages.approval import ApprovedState
 from messages.statement import Receipt, decode_receipt, decode_statement, verify_statement
 from standards.tpm2.connection import TpmConnection
 from standards.tpm2.policy import pcr_digest
 from standards.tpm2.structures import PcrSelection
 from tests.contract.tpm_devices import RunningTpm
-from tests.fakes.network import RECEIPT_NONCE, Network, Parcel, Target
+from tests.fakes.network import RECEIPT_NONCE, Network, Parcel, Target, target_of
 from tests.fakes.pki import Authority
 
 SHA256 = 0x000B
@@ -101,20 +100,7 @@ class TreWorld:
     @property
     def target(self) -> Target:
         """This device, as it is now."""
-        access = key_access(self.state, self.device)
-        with self.device.unlock(access) as keys:
-            counter = keys.read_generation_counter()
-        return Target(
-            device_id=identity(access.keys.ek).hex(),
-            ak_name=access.keys.ak.name,
-            storage=access.keys.storage,
-            state=ApprovedState(
-                pcr_selections=SELECTIONS,
-                pcr_digest=self.pcr_digest,
-                counter_name=access.keys.counter.name,
-                counter=counter,
-            ),
-        )
+        return target_of(self.device, self.state, pcr_selections=SELECTIONS, pcr_digest=self.pcr_digest)
 
     @property
     def pcr_digest(self) -> bytes:

@@ -30,7 +30,6 @@ from m2me_agent.tre.state import TreState
 from m2me_agent.tre.store import StateDirectory
 from m2me_agent.tre.usim import NetworkChallenge
 from m2me_agent.tre.wiring import Parts, wire
-from messages.approval import ApprovedState
 from messages.enrollment import EnrollmentChallenge
 from messages.statement import Receipt, decode_receipt, decode_statement, verify_statement
 from standards.pki.extensions import ExpectedSystemState
@@ -39,7 +38,17 @@ from standards.tpm2.credential import make_credential
 from standards.tpm2.policy import pcr_digest
 from standards.tpm2.structures import PcrSelection
 from tests.fakes.faulty_disk import DIRECTORY, OWNER, FaultyDisk, PowerCutError
-from tests.fakes.network import IMSI, MID_KEY, NEXT_MANIFEST, RECEIPT_NONCE, Network, Parcel, Target, vector
+from tests.fakes.network import (
+    IMSI,
+    MID_KEY,
+    NEXT_MANIFEST,
+    RECEIPT_NONCE,
+    Network,
+    Parcel,
+    Target,
+    target_of,
+    vector,
+)
 from tests.fakes.pki import Authority
 from tests.fakes.software_tpm import CountedBytes, StandingClock
 from tests.fakes.tre import NONCE, Signer, make_challenge, platform_credential
@@ -220,20 +229,7 @@ class FaultyDevice:
     @property
     def target(self) -> Target:
         """This device as it is."""
-        access = key_access(self.state, self.device)
-        with self.device.unlock(access) as keys:
-            counter = keys.read_generation_counter()
-        return Target(
-            device_id=identity(access.keys.ek).hex(),
-            ak_name=access.keys.ak.name,
-            storage=access.keys.storage,
-            state=ApprovedState(
-                pcr_selections=SELECTIONS,
-                pcr_digest=self.pcr_digest,
-                counter_name=access.keys.counter.name,
-                counter=counter,
-            ),
-        )
+        return target_of(self.device, self.state, pcr_selections=SELECTIONS, pcr_digest=self.pcr_digest)
 
     @property
     def pcr_digest(self) -> bytes:

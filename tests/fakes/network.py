@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
@@ -12,6 +12,9 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 
+from m2me_agent.tre.enrollment import identity, key_access
+from m2me_agent.tre.state import TreState
+from m2me_agent.tre.tpm_device import TpmDevice
 from messages.approval import (
     USE_PACKAGE,
     USE_VAULT,
@@ -77,6 +80,26 @@ class Target:
     def at(self, counter: int) -> "Target":
         """The same with another value of the counter."""
         return replace(self, state=replace(self.state, counter=counter))
+
+
+def target_of(
+    device: TpmDevice, state: TreState, *, pcr_selections: Mapping[int, tuple[int, ...]], pcr_digest: bytes
+) -> Target:
+    """An enrolled device as it is now, with the registers that are selected."""
+    access = key_access(state, device)
+    with device.unlock(access) as keys:
+        counter = keys.read_generation_counter()
+    return Target(
+        device_id=identity(access.keys.ek).hex(),
+        ak_name=access.keys.ak.name,
+        storage=access.keys.storage,
+        state=ApprovedState(
+            pcr_selections=pcr_selections,
+            pcr_digest=pcr_digest,
+            counter_name=access.keys.counter.name,
+            counter=counter,
+        ),
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
