@@ -16,10 +16,8 @@ from lab.story import make_devices, open_services, register_suppliers
 VICTIM, TWIN, NEW = "device-1", "device-a", "device-b"
 
 
-def play_hostile_agent(
-    state: Path, *, image: Path, console: Console, software_tpm: bool, stride: int = 1, first: int = 0
-) -> bool:
-    """Play everything; whether all ended as it must. Of the alterations each `stride`-th is played, from `first` on."""
+def play_hostile_agent(state: Path, *, image: Path, console: Console, software_tpm: bool) -> bool:
+    """Play everything; whether all ended as it must."""
     with open_scene(state, image=image, console=console, software_tpm=software_tpm) as scene:
         tell = scene.narrator
         say_conditions(scene)
@@ -28,7 +26,7 @@ def play_hostile_agent(
         open_services(scene)
         signed = register_suppliers(scene)
         open_network(scene)
-        stages = Stages(scene=scene, tally=Tally(), signed=signed, stride=stride, first=first)
+        stages = Stages(scene=scene, tally=Tally(), signed=signed)
         try:
             tell.heading("Two devices get a MID each; their agents remember every message")
             twin, victim = stages.honest(TWIN), stages.honest(VICTIM)

@@ -59,11 +59,6 @@ def altered(message: object, *, grows: bool = True) -> Iterator[Alteration]:
             yield Alteration(what=f"{shown(path)}: one more", change=partial(_grown, path))
 
 
-def is_due(number: int, *, stride: int, first: int) -> bool:
-    """Whether this alteration of many is played: each `stride`-th from `first` on, and the first one always."""
-    return number == 0 or number % stride == first % stride
-
-
 def spliced(message: object, other: object) -> Iterator[Alteration]:
     """A message with one part of another one of its type, for each part that both have and that differs."""
     for path, value in nodes(message):

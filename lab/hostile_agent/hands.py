@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from lab.hostile_agent.alterations import Alteration, altered, forged, is_due, rewritten, spliced
+from lab.hostile_agent.alterations import Alteration, altered, forged, rewritten, spliced
 from lab.hostile_agent.line import CLOSED, Answer, HostileLine
 from lab.hostile_agent.messages import WITH_TOKENS, Direction, Kind, MessageType
 from lab.hostile_agent.tally import Tally
@@ -53,7 +53,7 @@ class Hands:
     """The TRE as the agent's code sees it.
 
     `pool` holds genuine requests by operation, of this device; `foreign` those of another. `judges` stand for the network.
-    `told` are answers that the attacker makes up for the agent. Of the alterations each `stride`-th is played, from `first` on.
+    `told` are answers that the attacker makes up for the agent.
     """
 
     line: HostileLine
@@ -63,8 +63,6 @@ class Hands:
     foreign: Mapping[Operation, list[Parameters]] = field(default_factory=dict)
     pool: dict[Operation, list[Parameters]] = field(default_factory=dict)
     told: dict[Operation, Mapping[str, Any]] = field(default_factory=dict)
-    stride: int = 1
-    first: int = 0
     attacked: set[Operation] = field(default_factory=set)
     is_attacking: bool = False
     lost: Lost | None = None
@@ -100,9 +98,8 @@ class Hands:
     def attack(self, operation: Operation, parameters: Parameters) -> None:
         """Everything that can be done with this message before it is delivered."""
         self._withhold(operation)
-        for number, alteration in enumerate(altered(parameters)):
-            if is_due(number, stride=self.stride, first=self.first):
-                self._try(operation, Kind.ALTER, alteration, parameters)
+        for alteration in altered(parameters):
+            self._try(operation, Kind.ALTER, alteration, parameters)
         others = [*self.pool.get(operation, ()), *self.foreign.get(operation, ())]
         self._splice(operation, parameters, others)
         if operation in WITH_TOKENS:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from lab.hostile_agent.alterations import Alteration, altered, is_due, spliced
+from lab.hostile_agent.alterations import Alteration, altered, spliced
 from lab.hostile_agent.hands import AS_IT_IS, Judge
 from lab.hostile_agent.messages import Direction, Kind, MessageType
 from lab.hostile_agent.tally import Tally
@@ -44,17 +44,14 @@ class Outward:
     tally: Tally
     watch: Watch
     names_its_question: bool = False
-    stride: int = 1
-    first: int = 0
     foreign: list[Said] = field(default_factory=list)
 
     def play(self) -> None:
         """All kinds; in between, a genuine answer is taken."""
         sample = self.fresh().said
         self.watch.look_again()
-        for number, alteration in enumerate(altered(sample, grows=False)):
-            if is_due(number, stride=self.stride, first=self.first):
-                self._try(Kind.ALTER, self.fresh(), alteration)
+        for alteration in altered(sample, grows=False):
+            self._try(Kind.ALTER, self.fresh(), alteration)
         for other in [sample, *self.foreign]:
             for alteration in spliced(self.fresh().said, other):
                 self._try(Kind.SPLICE, self.fresh(), alteration)

@@ -75,13 +75,11 @@ class Party:
 
 @dataclass(slots=True, kw_only=True)
 class Stages:
-    """The devices and the tally; `signed` is the manifest of their release, `stride` says that each n-th alteration is played."""
+    """The devices and the tally; `signed` is the manifest of their release."""
 
     scene: Scene
     tally: Tally
     signed: bytes
-    stride: int = 1
-    first: int = 0
     parties: dict[str, Party] = field(default_factory=dict)
     placed: PlacedOrder = field(init=False)
     """The newest order of the attacked device."""
@@ -97,7 +95,7 @@ class Stages:
         services = self.scene.services
         auc = ShoOperatorClient(services.http(SHO, "operator", services.identity(VNO)))
         watch = Watch(line=line, person=person, auc=auc)
-        hands = Hands(line=line, watch=watch, tally=self.tally, stride=self.stride, first=self.first)
+        hands = Hands(line=line, watch=watch, tally=self.tally)
         traveller = Traveller(
             device=device, hands=hands, folder=self.scene.site.role(f"devices/{name}/agent")
         )
@@ -313,8 +311,6 @@ class Stages:
             tally=self.tally,
             watch=party.hands.watch,
             names_its_question=names,
-            stride=self.stride,
-            first=self.first,
         )
 
     def _must_be_active(self, arrival: Arrival, name: str) -> None:
