@@ -8,6 +8,7 @@ party checks the result's signature against its own anchors, a TRE the challenge
 from collections.abc import Sequence
 from urllib.parse import quote
 
+from clients.pages import every_page
 from clients.pva_answers import (
     LIST_MAX,
     TOKEN_MAX,
@@ -120,7 +121,7 @@ class PvaOperatorClient:
 
     def manifests(self) -> tuple[ManifestEntry, ...]:
         """Imported manifests that the caller may see."""
-        answer = fields_of(self._http.get_json("/v1/manifests"), "manifests")
+        answer = fields_of(every_page(self._http, "/v1/manifests", "manifests"), "manifests")
         return tuple(read_manifest(each) for each in answer.items("manifests", size_max=LIST_MAX))
 
     def request_validation(
@@ -199,7 +200,7 @@ class PvaOperatorClient:
 
     def policies(self) -> tuple[PolicyEntry, ...]:
         """Own policies (sho, es), everybody's (auditor)."""
-        return read_entries(fields_of(self._http.get_json("/v1/policies"), "policies"))
+        return read_entries(fields_of(every_page(self._http, "/v1/policies", "policies"), "policies"))
 
     def policy(self, digest: str) -> tuple[PolicyEntry, str]:
         """A policy and its text (sho and es their own, auditor)."""
@@ -242,7 +243,7 @@ class PvaOperatorClient:
 
     def updates(self) -> tuple[UpdateEntry, ...]:
         """Announced updates that the caller may see."""
-        answer = fields_of(self._http.get_json("/v1/updates"), "updates")
+        answer = fields_of(every_page(self._http, "/v1/updates", "updates"), "updates")
         return tuple(read_update(each) for each in answer.items("updates", size_max=LIST_MAX))
 
     def widen_update(self, manifest_digest: bytes, *, share_percent: int) -> UpdateEntry:
@@ -278,7 +279,7 @@ class PvaOperatorClient:
 
     def watches(self) -> tuple[WatchEntry, ...]:
         """The caller's watches (sho)."""
-        answer = fields_of(self._http.get_json("/v1/watches"), "watches")
+        answer = fields_of(every_page(self._http, "/v1/watches", "watches"), "watches")
         return tuple(read_watch(each) for each in answer.items("watches", size_max=LIST_MAX))
 
     def end_watch(self, watch_id: str) -> None:
