@@ -43,6 +43,7 @@ from clients.pva_policies import (
     read_trial,
 )
 from edge.http_client import HttpClient
+from edge.repeating import named
 from standards.rats.fields import encode_base64url
 
 __all__ = [
@@ -92,10 +93,14 @@ class PvaOperatorClient:
         """Talk to the operator listener that `http` points at."""
         self._http = http
 
-    def import_manifest(self, signed: bytes) -> ManifestEntry:
-        """Import a signed CoRIM (es of its own, admin)."""
+    def import_manifest(self, signed: bytes, *, key: str | None = None) -> ManifestEntry:
+        """Import a signed CoRIM (es of its own, admin); with a `key`, the same request again gets the same answer."""
         response = self._http.post(
-            "/v1/manifests", signed, content_type=MANIFEST_CONTENT_TYPE, accept="application/json"
+            "/v1/manifests",
+            signed,
+            content_type=MANIFEST_CONTENT_TYPE,
+            accept="application/json",
+            headers=named(key),
         )
         return read_manifest(decoded(response.body))
 
@@ -144,7 +149,7 @@ class PvaOperatorClient:
             "nonce": encode_base64url(nonce),
             "audience": list(audience),
         }
-        answer = self._http.post_json("/v1/validations", body, headers=_named(key))
+        answer = self._http.post_json("/v1/validations", body, headers=named(key))
         return fields_of(answer, "validation").text("request_id")
 
     def validation(self, request_id: str) -> ValidationProgress:
@@ -184,9 +189,10 @@ class PvaOperatorClient:
         body = {"text": text, "since": since}
         return read_trial(fields_of(self._http.post_json("/v1/policies/dry-run", body), "dry-run"))
 
-    def add_policy(self, text: str) -> PolicyEntry:
-        """Store a policy as a draft (sho, es)."""
-        return read_entry(fields_of(self._http.post_json("/v1/policies", {"text": text}), "policy"))
+    def add_policy(self, text: str, *, key: str | None = None) -> PolicyEntry:
+        """Store a policy as a draft (sho, es); with a `key`, the same request again gets the same answer."""
+        made = self._http.post_json("/v1/policies", {"text": text}, headers=named(key))
+        return read_entry(fields_of(made, "policy"))
 
     def activate_policy(self, digest: str) -> PolicyEntry:
         """Put an own policy in force (sho, es)."""
@@ -236,10 +242,12 @@ class PvaOperatorClient:
         }
         return read_approvals(self._http.post_json("/v1/update-approvals", body))
 
-    def announce_update(self, manifest_digest: bytes, *, share_percent: int) -> UpdateEntry:
+    def announce_update(
+        self, manifest_digest: bytes, *, share_percent: int, key: str | None = None
+    ) -> UpdateEntry:
         """Announce the update to an approved manifest (es of its own, admin); the same again changes nothing."""
         body = {"manifest_digest": manifest_digest.hex(), "share_percent": share_percent}
-        return read_update(self._http.post_json("/v1/updates", body))
+        return read_update(self._http.post_json("/v1/updates", body, headers=named(key)))
 
     def updates(self) -> tuple[UpdateEntry, ...]:
         """Announced updates that the caller may see."""
@@ -275,7 +283,7 @@ class PvaOperatorClient:
             "grace_s": grace_s,
             "audience": list(audience),
         }
-        return read_watch(self._http.post_json("/v1/watches", body, headers=_named(key)))
+        return read_watch(self._http.post_json("/v1/watches", body, headers=named(key)))
 
     def watches(self) -> tuple[WatchEntry, ...]:
         """The caller's watches (sho)."""
@@ -285,7 +293,3 @@ class PvaOperatorClient:
     def end_watch(self, watch_id: str) -> None:
         """End one of the caller's watches (sho)."""
         self._http.post_json(f"/v1/watches/{quote(watch_id, safe='')}/end", {})
-
-
-def _named(key: str | None) -> dict[str, str]:
-    return {} if key is None else {"Idempotency-Key": key}

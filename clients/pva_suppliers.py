@@ -7,6 +7,7 @@ from clients.pages import every_page
 from clients.pva_answers import LIST_MAX, PvaAnswerError, decoded, fields_of
 from clients.suspensions import SuspensionEntry, optional_text, read_suspension, read_suspensions
 from edge.http_client import HttpClient
+from edge.repeating import named
 from messages.errors import MessageError
 from messages.trust_list import TrustedSupplier, read_supplier
 from standards.pki.fingerprints import certificate_sha256
@@ -111,10 +112,13 @@ class PvaSupplierClient:
         answer = fields_of(every_page(self._http, "/v1/suppliers", "suppliers"), "suppliers")
         return tuple(_supplier(each) for each in answer.items("suppliers", size_max=LIST_MAX))
 
-    def suspend(self, supplier: str, *, reason: str, model: str | None = None) -> SuspensionEntry:
+    def suspend(
+        self, supplier: str, *, reason: str, model: str | None = None, key: str | None = None
+    ) -> SuspensionEntry:
         """Suspend a supplier or one of its models at this PVA (admin); the same again changes nothing."""
         body = {"supplier": supplier, "model": model, "reason": reason}
-        return read_suspension(self._http.post_json("/v1/suspensions", body), refusal=PvaAnswerError)
+        made = self._http.post_json("/v1/suspensions", body, headers=named(key))
+        return read_suspension(made, refusal=PvaAnswerError)
 
     def suspensions(self) -> tuple[SuspensionEntry, ...]:
         """Every suspension at this PVA, oldest first."""
