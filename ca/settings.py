@@ -6,7 +6,7 @@ The one rule: read once, in the wiring; an unknown key is an error that names it
 from datetime import timedelta
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, field_validator
 
 from edge.audit_log import AuditLogSettings
 from edge.database_faults import DatabaseUrl
@@ -88,6 +88,13 @@ class CaSettings(Settings):
         Field(default_factory=dict)
     )
     recovery_life_s: Annotated[int, Field(ge=60, le=30 * 86_400)] = 86_400
+
+    @field_validator("operator")
+    @classmethod
+    def _asks_its_own_books(cls, value: OperatorListenerSettings) -> OperatorListenerSettings:
+        if value.client_crl:
+            raise ValueError("client_crl: the CA asks its own books who is revoked; leave it out")
+        return value
 
     @property
     def session_life(self) -> timedelta:

@@ -5,6 +5,7 @@ settings, and nobody is connected to, before a command needs it.
 """
 
 import ssl
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,13 +23,15 @@ from clients.pva import PvaOperatorClient
 from clients.pva_suppliers import PvaSupplierClient
 from edge.http_client import ClientTls, HttpClient
 from edge.process import Clock, RandomBytes, system_clock, system_random
+from edge.repeating import Repeating
 from edge.settings import SettingsError
 
 OUTPUTS = ("text", "json")
+_KEY_BYTES = 16
 
 
 def connect(url: str, settings: CliSettings) -> HttpClient:
-    """A client of the operator listener at `url`, with the identity of the settings."""
+    """A client of the operator listener at `url`, with the identity of the settings; it waits where a service says so."""
     tls = ClientTls(
         anchors=settings.tls_root,
         certificate=settings.certificate,
@@ -36,7 +39,8 @@ def connect(url: str, settings: CliSettings) -> HttpClient:
         passphrase_file=settings.passphrase_file,
     )
     try:
-        return HttpClient(url, tls=tls, timeout_s=settings.timeout_s)
+        http = HttpClient(url, tls=tls, timeout_s=settings.timeout_s)
+        return http.repeating(Repeating(sleep=time.sleep, clock=system_clock))
     except (ssl.SSLError, OSError) as error:
         raise refused(
             "tls-files",
@@ -90,6 +94,10 @@ class Invocation:
                 remedy="give the URL of the service's operator listener",
             )
         return AuditLogClient(self.connect(self._url(url, key), settings))
+
+    def new_key(self) -> str:
+        """An idempotency key: what a command makes is made once, though its request is sent again."""
+        return self.random_bytes(_KEY_BYTES).hex()
 
     def settings(self) -> CliSettings:
         """The settings; raises CliError or SettingsError."""

@@ -37,6 +37,7 @@ from clients.ca_bodies import (
     RootsBody,
     certificate_of,
 )
+from clients.pages import every_page
 from edge.http_client import HttpClient
 from messages.enrollment import (
     ENROLLMENT_MEDIA_TYPE,
@@ -145,7 +146,7 @@ class CaOperatorClient:
     def es_roots(self) -> tuple[EsRoot, ...]:
         """All ES roots (any role)."""
         route = "/v1/es-roots"
-        listed = read(EsRootsBody, self._http.get_json(route), route)
+        listed = read(EsRootsBody, every_page(self._http, route, "es_roots"), route)
         return tuple(each.value() for each in listed.es_roots)
 
     def create_issuing_ca(
@@ -173,7 +174,7 @@ class CaOperatorClient:
     def roots(self) -> tuple[Root, ...]:
         """All roots, with every generation of their keys (any role)."""
         route = "/v1/roots"
-        listed = read(RootsBody, self._http.get_json(route), route)
+        listed = read(RootsBody, every_page(self._http, route, "roots"), route)
         return tuple(each.value() for each in listed.roots)
 
     def roll_root(self, ca_id: str, *, algorithm: str) -> tuple[Root, Root]:
@@ -189,7 +190,7 @@ class CaOperatorClient:
     def issuing_cas(self) -> tuple[IssuingCa, ...]:
         """All issuing CAs; a supplier sees his own (admin, es, pva, ocsp)."""
         route = "/v1/issuing-cas"
-        listed = read(IssuingCasBody, self._http.get_json(route), route)
+        listed = read(IssuingCasBody, every_page(self._http, route, "issuing_cas"), route)
         return tuple(each.value() for each in listed.issuing_cas)
 
     def certify_supplier(
@@ -229,10 +230,8 @@ class CaOperatorClient:
     def est_enrollments(self) -> list[dict[str, Any]]:
         """Keys that asked over EST or were registered for it (admin)."""
         route = "/v1/est-enrollments"
-        return [
-            each.model_dump()
-            for each in read(EstEnrollmentsBody, self._http.get_json(route), route).enrollments
-        ]
+        listed = read(EstEnrollmentsBody, every_page(self._http, route, "enrollments"), route)
+        return [each.model_dump() for each in listed.enrollments]
 
     def register_est_key(self, registration: Mapping[str, Any]) -> dict[str, Any]:
         """Say what a key gets over EST: label, spki_sha256, name, and role or dns and ip (admin)."""

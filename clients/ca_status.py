@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from pydantic import AwareDatetime, Field
 
 from clients.ca_answers import Body, CaAnswerError, read
+from clients.pages import every_page
 from edge.http_client import HttpClient
 from standards.pki.crl import Revocation, RevocationReason
 from standards.pki.errors import DecodeError
@@ -164,7 +165,7 @@ class CaStatusClient:
     def issuing_cas(self) -> Sequence[IssuingCa]:
         """The issuing CAs that are active."""
         route = "/v1/issuing-cas"
-        answer = read(_IssuingCas, self._http.get_json(route), route)
+        answer = read(_IssuingCas, every_page(self._http, route, "issuing_cas"), route)
         return tuple(
             IssuingCa(ca_id=each.ca_id, certificate=_certificate(each.certificate, each.ca_id, route))
             for each in answer.issuing_cas

@@ -3,6 +3,7 @@
 import json
 
 from clients.ca_answers import CaAnswerError
+from clients.pages import every_page
 from clients.suspensions import SuspensionEntry, read_suspension, read_suspensions
 from edge.http_client import HttpClient
 from standards.rats.fields import Fields
@@ -27,7 +28,7 @@ class CaSuspensionClient:
 
     def suspensions(self) -> tuple[SuspensionEntry, ...]:
         """All that the caller may see, oldest first."""
-        return read_suspensions(self._http.get_json(_ROUTE), refusal=_malformed)
+        return read_suspensions(every_page(self._http, _ROUTE, "suspensions"), refusal=_malformed)
 
     def import_trust_list(self, token: str) -> tuple[tuple[str, str], ...]:
         """Hand in an overseer's trust list (admin, overseer); (supplier, until when it is accredited) of those here."""

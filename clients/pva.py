@@ -8,6 +8,7 @@ party checks the result's signature against its own anchors, a TRE the challenge
 from collections.abc import Sequence
 from urllib.parse import quote
 
+from clients.pages import every_page
 from clients.pva_answers import (
     LIST_MAX,
     TOKEN_MAX,
@@ -42,6 +43,7 @@ from clients.pva_policies import (
     read_trial,
 )
 from edge.http_client import HttpClient
+from edge.repeating import named
 from standards.rats.fields import encode_base64url
 
 __all__ = [
@@ -91,10 +93,14 @@ class PvaOperatorClient:
         """Talk to the operator listener that `http` points at."""
         self._http = http
 
-    def import_manifest(self, signed: bytes) -> ManifestEntry:
-        """Import a signed CoRIM (es of its own, admin)."""
+    def import_manifest(self, signed: bytes, *, key: str | None = None) -> ManifestEntry:
+        """Import a signed CoRIM (es of its own, admin); with a `key`, the same request again gets the same answer."""
         response = self._http.post(
-            "/v1/manifests", signed, content_type=MANIFEST_CONTENT_TYPE, accept="application/json"
+            "/v1/manifests",
+            signed,
+            content_type=MANIFEST_CONTENT_TYPE,
+            accept="application/json",
+            headers=named(key),
         )
         return read_manifest(decoded(response.body))
 
@@ -120,7 +126,7 @@ class PvaOperatorClient:
 
     def manifests(self) -> tuple[ManifestEntry, ...]:
         """Imported manifests that the caller may see."""
-        answer = fields_of(self._http.get_json("/v1/manifests"), "manifests")
+        answer = fields_of(every_page(self._http, "/v1/manifests", "manifests"), "manifests")
         return tuple(read_manifest(each) for each in answer.items("manifests", size_max=LIST_MAX))
 
     def request_validation(
@@ -143,7 +149,7 @@ class PvaOperatorClient:
             "nonce": encode_base64url(nonce),
             "audience": list(audience),
         }
-        answer = self._http.post_json("/v1/validations", body, headers=_named(key))
+        answer = self._http.post_json("/v1/validations", body, headers=named(key))
         return fields_of(answer, "validation").text("request_id")
 
     def validation(self, request_id: str) -> ValidationProgress:
@@ -183,9 +189,10 @@ class PvaOperatorClient:
         body = {"text": text, "since": since}
         return read_trial(fields_of(self._http.post_json("/v1/policies/dry-run", body), "dry-run"))
 
-    def add_policy(self, text: str) -> PolicyEntry:
-        """Store a policy as a draft (sho, es)."""
-        return read_entry(fields_of(self._http.post_json("/v1/policies", {"text": text}), "policy"))
+    def add_policy(self, text: str, *, key: str | None = None) -> PolicyEntry:
+        """Store a policy as a draft (sho, es); with a `key`, the same request again gets the same answer."""
+        made = self._http.post_json("/v1/policies", {"text": text}, headers=named(key))
+        return read_entry(fields_of(made, "policy"))
 
     def activate_policy(self, digest: str) -> PolicyEntry:
         """Put an own policy in force (sho, es)."""
@@ -199,7 +206,7 @@ class PvaOperatorClient:
 
     def policies(self) -> tuple[PolicyEntry, ...]:
         """Own policies (sho, es), everybody's (auditor)."""
-        return read_entries(fields_of(self._http.get_json("/v1/policies"), "policies"))
+        return read_entries(fields_of(every_page(self._http, "/v1/policies", "policies"), "policies"))
 
     def policy(self, digest: str) -> tuple[PolicyEntry, str]:
         """A policy and its text (sho and es their own, auditor)."""
@@ -235,14 +242,16 @@ class PvaOperatorClient:
         }
         return read_approvals(self._http.post_json("/v1/update-approvals", body))
 
-    def announce_update(self, manifest_digest: bytes, *, share_percent: int) -> UpdateEntry:
+    def announce_update(
+        self, manifest_digest: bytes, *, share_percent: int, key: str | None = None
+    ) -> UpdateEntry:
         """Announce the update to an approved manifest (es of its own, admin); the same again changes nothing."""
         body = {"manifest_digest": manifest_digest.hex(), "share_percent": share_percent}
-        return read_update(self._http.post_json("/v1/updates", body))
+        return read_update(self._http.post_json("/v1/updates", body, headers=named(key)))
 
     def updates(self) -> tuple[UpdateEntry, ...]:
         """Announced updates that the caller may see."""
-        answer = fields_of(self._http.get_json("/v1/updates"), "updates")
+        answer = fields_of(every_page(self._http, "/v1/updates", "updates"), "updates")
         return tuple(read_update(each) for each in answer.items("updates", size_max=LIST_MAX))
 
     def widen_update(self, manifest_digest: bytes, *, share_percent: int) -> UpdateEntry:
@@ -274,17 +283,13 @@ class PvaOperatorClient:
             "grace_s": grace_s,
             "audience": list(audience),
         }
-        return read_watch(self._http.post_json("/v1/watches", body, headers=_named(key)))
+        return read_watch(self._http.post_json("/v1/watches", body, headers=named(key)))
 
     def watches(self) -> tuple[WatchEntry, ...]:
         """The caller's watches (sho)."""
-        answer = fields_of(self._http.get_json("/v1/watches"), "watches")
+        answer = fields_of(every_page(self._http, "/v1/watches", "watches"), "watches")
         return tuple(read_watch(each) for each in answer.items("watches", size_max=LIST_MAX))
 
     def end_watch(self, watch_id: str) -> None:
         """End one of the caller's watches (sho)."""
         self._http.post_json(f"/v1/watches/{quote(watch_id, safe='')}/end", {})
-
-
-def _named(key: str | None) -> dict[str, str]:
-    return {} if key is None else {"Idempotency-Key": key}

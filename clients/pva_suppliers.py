@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 from urllib.parse import quote
 
+from clients.pages import every_page
 from clients.pva_answers import LIST_MAX, PvaAnswerError, decoded, fields_of
 from clients.suspensions import SuspensionEntry, optional_text, read_suspension, read_suspensions
 from edge.http_client import HttpClient
+from edge.repeating import named
 from messages.errors import MessageError
 from messages.trust_list import TrustedSupplier, read_supplier
 from standards.pki.fingerprints import certificate_sha256
@@ -107,17 +109,22 @@ class PvaSupplierClient:
 
     def suppliers(self) -> tuple[SupplierEntry, ...]:
         """Every recognised supplier."""
-        answer = fields_of(self._http.get_json("/v1/suppliers"), "suppliers")
+        answer = fields_of(every_page(self._http, "/v1/suppliers", "suppliers"), "suppliers")
         return tuple(_supplier(each) for each in answer.items("suppliers", size_max=LIST_MAX))
 
-    def suspend(self, supplier: str, *, reason: str, model: str | None = None) -> SuspensionEntry:
+    def suspend(
+        self, supplier: str, *, reason: str, model: str | None = None, key: str | None = None
+    ) -> SuspensionEntry:
         """Suspend a supplier or one of its models at this PVA (admin); the same again changes nothing."""
         body = {"supplier": supplier, "model": model, "reason": reason}
-        return read_suspension(self._http.post_json("/v1/suspensions", body), refusal=PvaAnswerError)
+        made = self._http.post_json("/v1/suspensions", body, headers=named(key))
+        return read_suspension(made, refusal=PvaAnswerError)
 
     def suspensions(self) -> tuple[SuspensionEntry, ...]:
         """Every suspension at this PVA, oldest first."""
-        return read_suspensions(self._http.get_json("/v1/suspensions"), refusal=PvaAnswerError)
+        return read_suspensions(
+            every_page(self._http, "/v1/suspensions", "suspensions"), refusal=PvaAnswerError
+        )
 
     def lift(self, suspension_id: str) -> ProposalEntry:
         """Approve the lifting of a suspension (admin)."""
@@ -138,7 +145,7 @@ class PvaSupplierClient:
 
     def trust_lists(self) -> tuple[TrustListEntry, ...]:
         """The newest list of each issuer."""
-        answer = fields_of(self._http.get_json("/v1/trust-lists"), "trust lists")
+        answer = fields_of(every_page(self._http, "/v1/trust-lists", "trust_lists"), "trust lists")
         return tuple(_trust_list(each) for each in answer.items("trust_lists", size_max=LIST_MAX))
 
     def trust_list(self, issuer: str) -> str:
@@ -148,7 +155,7 @@ class PvaSupplierClient:
 
     def proposals(self) -> tuple[ProposalEntry, ...]:
         """What administrators agreed on, or are to agree on, newest first (admin, auditor)."""
-        answer = fields_of(self._http.get_json("/v1/proposals"), "proposals")
+        answer = fields_of(every_page(self._http, "/v1/proposals", "proposals"), "proposals")
         return tuple(_proposal(each) for each in answer.items("proposals", size_max=LIST_MAX))
 
     def approve(self, digest: str) -> ProposalEntry:

@@ -253,3 +253,12 @@ def schema_differences(engine: sa.Engine, metadata: sa.MetaData) -> list[Any]:
     """What Alembic would still have to change so that the store matches `metadata`; empty is right."""
     with transaction(engine, write=False) as connection:
         return list(compare_metadata(MigrationContext.configure(connection), metadata))
+
+
+def behind(
+    order: Sequence[sa.Column[Any]], key: Sequence[object], *, is_descending: bool = False
+) -> sa.ColumnElement[bool]:
+    """Rows that come after `key` in the order of these columns (compared as one row value)."""
+    values = [sa.literal(value, column.type) for column, value in zip(order, key, strict=True)]
+    place = sa.tuple_(*values)
+    return sa.tuple_(*order) < place if is_descending else sa.tuple_(*order) > place

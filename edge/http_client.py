@@ -1,8 +1,8 @@
 """Calls to other services: bounded in time and size, TLS verified, refusals as problem documents.
 
 The one rule: what comes back is foreign until a caller has decoded it; this file limits it and nothing
-else. No redirects, no retries: a caller that may repeat a request says so itself. Proxies of the
-environment are not used. A device whose network is a visited one goes through that network's gateway: a tunnel
+else. No redirects; a refused request is sent again only for a caller that has the time, as `edge.repeating` says. Proxies
+of the environment are not used. A device whose network is a visited one goes through that network's gateway: a tunnel
 (HTTP CONNECT) inside TLS to the gateway, and inside the tunnel TLS to the service, which the gateway cannot read.
 """
 
@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 import urllib3
@@ -24,6 +24,7 @@ import urllib3
 from edge.keys import check_private_file, read_passphrase
 from edge.problem_document import CONTENT_TYPE, Problem
 from edge.process import monotonic_ms
+from edge.repeating import Repeating, makes_nothing_twice
 
 IDLE_MAX_S = 7.0
 """How long a connection is kept unused; well below what `edge.http_server` allows (15 s)."""
@@ -53,11 +54,14 @@ class GatewayRefusedError(UnreachableError):
 class HttpError(Exception):
     """The service refused: its status, and its problem document if it sent one."""
 
-    def __init__(self, url: str, *, status: int, problem: Problem | None) -> None:
-        """Keep them."""
+    def __init__(
+        self, url: str, *, status: int, problem: Problem | None, retry_after: str | None = None
+    ) -> None:
+        """Keep them, and the field Retry-After as it came."""
         self.url = url
         self.status = status
         self.problem = problem
+        self.retry_after = retry_after
         sentence = "" if problem is None else f": {problem.detail or problem.title}"
         remedy = "" if problem is None or not problem.remedy else f" ({problem.remedy})"
         super().__init__(f"{url} answered {status}{sentence}{remedy}")
@@ -130,12 +134,21 @@ class HttpClient:
         self._timeout_s = timeout_s
         self._bytes_max = response_bytes_max
         self._gateway = gateway
+        self._repeating: Repeating | None = None
         self._idle_max_ms = idle_max_s * 1000
         self._used_at_ms = monotonic_ms()
         options: dict[str, Any] = {} if tls is None else {"ssl_context": client_context(tls)}
         options |= {"num_pools": 2, "maxsize": 8, "retries": False}
         options["timeout"] = urllib3.Timeout(connect=timeout_s, read=timeout_s)
         self._pool = _tunnels(gateway, options) if gateway is not None else urllib3.PoolManager(**options)
+
+    def repeating(self, how: Repeating) -> Self:
+        """This client, which from now on sends again what a service puts off, where that makes nothing twice.
+
+        For callers whom nobody waits for: a view that waits holds a worker.
+        """
+        self._repeating = how
+        return self
 
     def get(
         self, path: str, *, accept: str = "*/*", headers: Mapping[str, str] | None = None
@@ -186,6 +199,21 @@ class HttpClient:
     def _request(
         self, method: str, path: str, *, body: bytes | None, headers: dict[str, str]
     ) -> HttpResponse:
+        repeating = self._repeating if makes_nothing_twice(method, headers) else None
+        repeated = 0
+        while True:
+            try:
+                return self._send(method, path, body=body, headers=headers)
+            except HttpError as error:
+                if repeating is None:
+                    raise
+                wait_s = repeating.wait_s(error.status, error.retry_after, repeated=repeated)
+                if wait_s is None:
+                    raise
+                repeating.sleep(wait_s)
+            repeated += 1
+
+    def _send(self, method: str, path: str, *, body: bytes | None, headers: dict[str, str]) -> HttpResponse:
         url = self.base_url + path
         self._drop_old_connections()
         try:
@@ -210,7 +238,8 @@ class HttpClient:
         content_type = answer.headers.get("Content-Type", "")
         if answer.status >= HTTPStatus.BAD_REQUEST:
             problem = Problem.decode(data) if content_type.startswith(CONTENT_TYPE) else None
-            raise HttpError(url, status=answer.status, problem=problem)
+            retry_after = answer.headers.get("Retry-After")
+            raise HttpError(url, status=answer.status, problem=problem, retry_after=retry_after)
         return HttpResponse(
             status=answer.status, content_type=content_type, body=data, headers=dict(answer.headers.items())
         )

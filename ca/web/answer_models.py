@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import Field
 
 from edge.operations import AnswerModel, Moment, Sha256
+from edge.pages import PageAnswer
 
 _CA_ID = r"^[0-9a-f]{32}$"
 _SERIAL = r"^[0-9a-f]{1,40}$"
@@ -25,7 +26,7 @@ class EsRootAnswer(AnswerModel):
     certificate: Pem | None
 
 
-class EsRootsAnswer(AnswerModel):
+class EsRootsAnswer(PageAnswer):
     """The present ES roots."""
 
     es_roots: list[EsRootAnswer]
@@ -41,7 +42,7 @@ class RootAnswer(EsRootAnswer):
     by_successor: Pem | None
 
 
-class RootsAnswer(AnswerModel):
+class RootsAnswer(PageAnswer):
     """Every root with its generations."""
 
     roots: list[RootAnswer]
@@ -79,7 +80,7 @@ class IssuingCaAnswer(AnswerModel):
     ocsp_url: str
 
 
-class IssuingCasAnswer(AnswerModel):
+class IssuingCasAnswer(PageAnswer):
     """Issuing CAs."""
 
     issuing_cas: list[IssuingCaAnswer]
@@ -105,7 +106,7 @@ class EstEnrollmentAnswer(AnswerModel):
     serial: Serial | None
 
 
-class EstEnrollmentsAnswer(AnswerModel):
+class EstEnrollmentsAnswer(PageAnswer):
     """Keys that are registered or wait."""
 
     enrollments: list[EstEnrollmentAnswer]
@@ -208,7 +209,7 @@ class SuspensionAnswer(AnswerModel):
     lifted_at: Moment | None
 
 
-class SuspensionsAnswer(AnswerModel):
+class SuspensionsAnswer(PageAnswer):
     """Suspensions."""
 
     suspensions: list[SuspensionAnswer]

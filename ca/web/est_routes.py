@@ -11,7 +11,8 @@ from ca.records import EstEnrollment, EstState, serial_text
 from ca.web import bodies
 from ca.web.answer_models import EstEnrollmentAnswer, EstEnrollmentsAnswer
 from ca.web.answers import caller
-from edge.operations import Told, answers, takes
+from edge.operations import Told, answers, takes, takes_query
+from edge.pages import PageQuery, page_of
 from edge.principals import require
 
 
@@ -21,10 +22,17 @@ def est_routes(est: Est) -> Blueprint:
 
     @routes.get("/v1/est-enrollments")
     @require("admin")
+    @takes_query(PageQuery)
     @answers(EstEnrollmentsAnswer)
-    def list_enrollments() -> Told:
-        """List keys that are registered for EST, or wait for approval."""
-        return {"enrollments": [_described(each) for each in est.known()]}
+    def list_enrollments(query: PageQuery) -> Told:
+        """List keys that are registered for EST, or wait for approval, by kind and key."""
+        return page_of(
+            "enrollments",
+            est.known(),
+            query,
+            key=lambda each: (str(each.kind), each.spki_sha256),
+            shown=_described,
+        )
 
     @routes.post("/v1/est-enrollments")
     @require("admin")

@@ -25,7 +25,8 @@ from ca.web.answer_models import (
     RootsAnswer,
 )
 from ca.web.answers import caller
-from edge.operations import Told, answers, takes
+from edge.operations import Told, answers, takes, takes_query
+from edge.pages import Key, PageQuery, page_of
 from edge.principals import ROLES, require
 
 ROOT_KINDS = (Kind.ES_ROOT, Kind.OPERATORS_ROOT, Kind.TLS_ROOT)
@@ -90,21 +91,24 @@ def root_routes(hierarchy: Hierarchy, *, rollover: Rollover, catalogue: Catalogu
 
     @routes.get("/v1/es-roots")
     @require(*sorted(ROLES))
+    @takes_query(PageQuery)
     @answers(EsRootsAnswer)
-    def list_es_roots() -> Told:
-        """List the present ES roots."""
+    def list_es_roots(query: PageQuery) -> Told:
+        """List the present ES roots, oldest first."""
         with catalogue.reading() as records:
             roots = records.authorities(Kind.ES_ROOT)
-        return {"es_roots": [bodies.es_root_body(each) for each in roots if each.successor is None]}
+        present = [each for each in roots if each.successor is None]
+        return page_of("es_roots", present, query, key=_age, shown=bodies.es_root_body)
 
     @routes.get("/v1/roots")
     @require(*sorted(ROLES))
+    @takes_query(PageQuery)
     @answers(RootsAnswer)
-    def list_roots() -> Told:
-        """List every root with its generations of keys."""
+    def list_roots(query: PageQuery) -> Told:
+        """List every root with its generations of keys, oldest first."""
         with catalogue.reading() as records:
             found = records.authorities(*ROOT_KINDS)
-        return {"roots": [bodies.root_body(each) for each in found]}
+        return page_of("roots", found, query, key=_age, shown=bodies.root_body)
 
     @routes.post("/v1/roots/<ca_id>/rollover")
     @require("admin")
@@ -179,13 +183,18 @@ def issuing_ca_routes(
 
     @routes.get("/v1/issuing-cas")
     @require("ocsp", "pva", "admin", "es")
+    @takes_query(PageQuery)
     @answers(IssuingCasAnswer)
-    def list_issuing_cas() -> Told:
-        """List issuing CAs; a supplier sees its own."""
+    def list_issuing_cas(query: PageQuery) -> Told:
+        """List issuing CAs, oldest first; a supplier sees its own."""
         who = caller()
         with catalogue.reading() as records:
             found = records.authorities(Kind.ISSUING_CA)
         mine = [each for each in found if who.role != "es" or each.supplier == who.tenant]
-        return {"issuing_cas": [described(each) for each in mine]}
+        return page_of("issuing_cas", mine, query, key=_age, shown=described)
 
     return routes
+
+
+def _age(authority: Authority) -> Key:
+    return (authority.created_at, authority.ca_id)

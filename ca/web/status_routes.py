@@ -24,6 +24,7 @@ from ca.web.answer_models import (
 )
 from ca.web.answers import caller, serial_of
 from edge.operations import Told, answers, takes, takes_octets, takes_query
+from edge.pages import PageQuery, page_of
 from edge.principals import current_key_sha256, require
 from messages.trust_list import TRUST_LIST_BYTES_MAX
 
@@ -56,11 +57,14 @@ def suspension_routes(suspensions: Suspensions, accreditations: Accreditations) 
 
     @routes.get("/v1/suspensions")
     @require("es", "admin", "auditor")
+    @takes_query(PageQuery)
     @answers(SuspensionsAnswer)
-    def list_suspensions() -> Told:
-        """The suspensions that the caller may see, lifted ones too."""
+    def list_suspensions(query: PageQuery) -> Told:
+        """The suspensions that the caller may see, oldest first, lifted ones too."""
         found = suspensions.listed(caller=caller())
-        return {"suspensions": [bodies.suspension_body(each) for each in found]}
+        return page_of(
+            "suspensions", found, query, key=lambda each: (each.seq,), shown=bodies.suspension_body
+        )
 
     @routes.post("/v1/suspensions/<suspension_id>/lifting")
     @require("admin")

@@ -93,7 +93,7 @@ def import_manifest(invocation: Invocation, *, path: Path, services: Sequence[st
     data = read_file(path, bytes_max=MANIFEST_BYTES_MAX)
     steps: dict[str, Callable[[], dict[str, Any]]] = {
         "ca": lambda: _at_ca(invocation, data),
-        "pva": lambda: entry_members(invocation.pva().import_manifest(data)),
+        "pva": lambda: entry_members(invocation.pva().import_manifest(data, key=invocation.new_key())),
     }
     members: dict[str, Any] = {}
     taken: list[str] = []

@@ -70,7 +70,7 @@ def dry_run(invocation: Invocation, *, path: Path, since: datetime) -> None:
 @pass_invocation
 def add(invocation: Invocation, *, path: Path) -> None:
     """Store a policy as a draft; it judges nothing before it is activated."""
-    added = invocation.pva().add_policy(_text(path))
+    added = invocation.pva().add_policy(_text(path), key=invocation.new_key())
     step = f"to have it judge: pva policy activate {added.digest}"
     invocation.answer(Answer(outcome=added.state, members=_entry(added), next_step=step))
 

@@ -73,4 +73,4 @@ COMMANDS: Final = (suspend, suspensions, lift)
 
 
 def _at_pva(invocation: Invocation, name: str, *, model: str | None, reason: str) -> SuspensionEntry:
-    return invocation.pva_suppliers().suspend(name, model=model, reason=reason)
+    return invocation.pva_suppliers().suspend(name, model=model, reason=reason, key=invocation.new_key())

@@ -26,7 +26,9 @@ def update() -> None:
 @pass_invocation
 def announce(invocation: Invocation, *, manifest_digest: str, share: int) -> None:
     """Announce the update to an approved manifest (its supplier, admin)."""
-    made = invocation.pva().announce_update(bytes.fromhex(manifest_digest), share_percent=share)
+    made = invocation.pva().announce_update(
+        bytes.fromhex(manifest_digest), share_percent=share, key=invocation.new_key()
+    )
     step = f"devices in the share fetch approvals: m2me prepare-update --manifest {manifest_digest}"
     invocation.answer(Answer(outcome="announced", members=_entry(made), next_step=step))
 

@@ -73,6 +73,7 @@ def request(
         nonce=asked,
         audience=list(audience),
         purpose=purpose,
+        key=invocation.new_key(),
     )
     members = {"request_id": request_id, "device_id": device_id, "nonce": encode_base64url(asked)}
     step = f"keep the nonce; when the device has attested: pva validation show {request_id} --result-out FILE"

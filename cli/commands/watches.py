@@ -31,7 +31,11 @@ def add(
 ) -> None:
     """Have a device watched that you have a passing result of (sho)."""
     made = invocation.pva().add_watch(
-        device_id=device_id, interval_s=interval_s, grace_s=grace_s, audience=audience
+        device_id=device_id,
+        interval_s=interval_s,
+        grace_s=grace_s,
+        audience=audience,
+        key=invocation.new_key(),
     )
     step = "the device answers while its agent looks: m2me watch"
     invocation.answer(Answer(outcome="watched", members=_described(made), next_step=step))

@@ -246,6 +246,7 @@ def _public_listener(
 def _desks(parts: Parts, registrar: Registrar, validation: Validation) -> Desks:
     settings, subscribers = parts.settings, parts.settings.subscribers
     return Desks(
+        dpf=settings.dpf_id,
         registrar=registrar,
         validation=validation,
         states=StateDesk(

@@ -44,6 +44,7 @@ class RefusalCode(StrEnum):
     RECEIPT_MISMATCH = "receipt-mismatch"
     STATE_CHANGED = "state-changed"
     ORDER_NOT_AUTHORIZED = "order-not-authorized"
+    FOREIGN_DPF = "foreign-dpf"
     # subscriptions
     FOREIGN_NETWORK = "foreign-serving-network"
     SUBSCRIPTION_UNKNOWN = "subscription-unknown"
@@ -135,6 +136,9 @@ REFUSALS: Mapping[RefusalCode, RefusalRule] = {
     ),
     RefusalCode.ORDER_NOT_AUTHORIZED: _rule(
         HTTPStatus.CONFLICT, "nothing was released for this order, or its delivery is closed: order anew"
+    ),
+    RefusalCode.FOREIGN_DPF: _rule(
+        _FORBIDDEN, "ask the operator through whose DPF it is: register that one's certificate as its tenant"
     ),
     RefusalCode.FOREIGN_NETWORK: _rule(_FORBIDDEN, "ask for vectors in the name of your own network"),
     RefusalCode.SUBSCRIPTION_UNKNOWN: _rule(HTTPStatus.NOT_FOUND, "check the IMSI"),

@@ -13,11 +13,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum, unique
-from typing import Protocol
+from typing import Final, Protocol
 
 from edge.dual_control import Approval, SameApproverError, with_approval
 from pva.manifests.approvals import Administrator
 from pva.refusals import RefusalCode, RefusalError
+
+SHOWN_MAX: Final = 200
+"""How many proposals are looked at unless told otherwise, the newest first."""
+ProposalPlace = tuple[datetime, bytes]
+"""Where a proposal is among all: when it was proposed, and its digest."""
 
 
 @unique
@@ -49,8 +54,10 @@ class Proposal:
 class ProposalRecords(Protocol):
     """What this use case needs of a store; each call is one transaction with its audit leaf."""
 
-    def proposals(self) -> Sequence[Proposal]:
-        """Every proposal, newest first; bounded."""
+    def proposals(
+        self, *, after: ProposalPlace | None = None, count_max: int = SHOWN_MAX
+    ) -> Sequence[Proposal]:
+        """Proposals behind a place, newest first, at most `count_max`."""
 
     def propose(self, proposal: Proposal, approval: Approval, *, needed: int) -> Proposal:
         """Apply `agreed` to the proposal on record, or to this one; carry it out where it is enough.
@@ -87,9 +94,11 @@ class ProposalDesk:
             return found
         return self.propose(found.kind, subject=found.subject, content=found.content, by=by, at=at)
 
-    def proposals(self) -> Sequence[Proposal]:
-        """Every proposal, newest first."""
-        return self.records.proposals()
+    def proposals(
+        self, *, after: ProposalPlace | None = None, count_max: int = SHOWN_MAX
+    ) -> Sequence[Proposal]:
+        """Proposals behind a place, newest first, at most `count_max`."""
+        return self.records.proposals(after=after, count_max=count_max)
 
 
 def agreed(held: Proposal | None, proposal: Proposal, approval: Approval, *, needed: int) -> Proposal:

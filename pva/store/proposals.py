@@ -10,24 +10,27 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from edge.database import transaction
+from edge.database import behind, transaction
 from edge.dual_control import Approval
 from edge.ledger import SALT_BYTES
 from edge.serialization import repeated
-from pva.manifests.proposals import Proposal, ProposalKind, agreed
+from pva.manifests.proposals import SHOWN_MAX, Proposal, ProposalKind, ProposalPlace, agreed
 from pva.store import tables
 from pva.store.manifests import ManifestStore
-
-SHOWN_MAX = 200
 
 
 class ProposalStore(ManifestStore):
     """Satisfies `pva.manifests.proposals.ProposalRecords`; what a proposal does is for who inherits it."""
 
-    def proposals(self) -> Sequence[Proposal]:
-        """Every proposal, newest first, the last `SHOWN_MAX`."""
+    def proposals(
+        self, *, after: ProposalPlace | None = None, count_max: int = SHOWN_MAX
+    ) -> Sequence[Proposal]:
+        """See `pva.manifests.proposals.ProposalRecords`."""
         table = tables.proposals
-        query = sa.select(table).order_by(table.c.proposed_at.desc(), table.c.digest).limit(SHOWN_MAX)
+        order = (table.c.proposed_at, table.c.digest)
+        query = sa.select(table).order_by(*(each.desc() for each in order)).limit(count_max)
+        if after is not None:
+            query = query.where(behind(order, after, is_descending=True))
         with transaction(self._engine, write=False) as connection:
             rows = connection.execute(query).mappings().all()
             return tuple(_proposal(connection, row) for row in rows)

@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
-from edge.database import transaction
+from edge.database import behind, transaction
 from edge.ledger import SALT_BYTES
 from edge.process import RandomBytes
 from edge.serialization import repeated
@@ -21,7 +21,7 @@ from pva.refusals import RefusalCode, RefusalError
 from pva.requests import ValidationRequest
 from pva.store import tables
 from pva.store.rows import row_of_request
-from pva.watching.watches import WATCHER_ROLE, SignedEvent
+from pva.watching.watches import WATCHER_ROLE, SignedEvent, WatchPlace
 from pva.watching.watching import Watch, WatchAnswer, WatchTerms
 
 
@@ -100,10 +100,15 @@ class WatchStore:
                 reason="the caller has no passing result about it",
             )
 
-    def watches(self, operator: str) -> Sequence[Watch]:
+    def watches(
+        self, operator: str, *, after: WatchPlace | None = None, count_max: int | None = None
+    ) -> Sequence[Watch]:
         """See `pva.watching.watches.WatchStore`."""
         table = tables.watches
-        query = sa.select(table).where(table.c.operator == operator).order_by(table.c.created_at, table.c.id)
+        order = (table.c.created_at, table.c.id)
+        query = sa.select(table).where(table.c.operator == operator).order_by(*order).limit(count_max)
+        if after is not None:
+            query = query.where(behind(order, after))
         with transaction(self._engine, write=False) as connection:
             return tuple(_watch_of(row) for row in connection.execute(query).mappings())
 

@@ -39,6 +39,8 @@ LEASE: Final = "watches"
 LEASE_LIFE: Final = timedelta(seconds=10)
 BATCH: Final = 256
 WATCHER_ROLE: Final = "sho"
+WatchPlace = tuple[datetime, str]
+"""Where a watch is among its operator's: when it was made, and its id."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,8 +60,10 @@ class WatchStore(Protocol):
         Raises RefusalError: no passing result of the operator about the device, other terms on record, too many.
         """
 
-    def watches(self, operator: str) -> Sequence[Watch]:
-        """An operator's watches, oldest first."""
+    def watches(
+        self, operator: str, *, after: WatchPlace | None = None, count_max: int | None = None
+    ) -> Sequence[Watch]:
+        """An operator's watches behind a place, oldest first, at most `count_max`."""
 
     def end_watch(self, watch_id: str, *, operator: str, by: str, at: datetime) -> bool:
         """End an operator's watch, with an audit leaf; False where it has none with this id."""
@@ -118,9 +122,11 @@ class WatchDesk:
         compose_request(watch, requests=self.requests, random_bytes=self.random_bytes, at=at)  # can be asked
         return self.store.add_watch(watch, watches_max=self.watches_max)
 
-    def watches(self, *, operator: str) -> Sequence[Watch]:
-        """The operator's watches."""
-        return self.store.watches(operator)
+    def watches(
+        self, *, operator: str, after: WatchPlace | None = None, count_max: int | None = None
+    ) -> Sequence[Watch]:
+        """The operator's watches behind a place, oldest first, at most `count_max`; all of them unless told otherwise."""
+        return self.store.watches(operator, after=after, count_max=count_max)
 
     def end(self, watch_id: str, *, operator: str, by: str, at: datetime) -> None:
         """End one of the operator's watches. Raises RefusalError."""

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from edge.operations import AnswerModel, Moment, Sha256
+from edge.pages import PageAnswer
 from messages.state_event import PlatformState
 from pva.appraisal.manifest_records import Standing
 from pva.policies.desk import PolicyState
@@ -66,7 +67,7 @@ class ManifestAnswer(AnswerModel):
     retired: RetirementAnswer | None
 
 
-class ManifestsAnswer(AnswerModel):
+class ManifestsAnswer(PageAnswer):
     """Manifests."""
 
     manifests: list[ManifestAnswer]
@@ -239,7 +240,7 @@ class PolicyAnswer(AnswerModel):
     text: str | None = None
 
 
-class PoliciesAnswer(AnswerModel):
+class PoliciesAnswer(PageAnswer):
     """Policies."""
 
     policies: list[PolicyAnswer]
@@ -300,7 +301,7 @@ class WatchAnswer(AnswerModel):
     deadline: Moment
 
 
-class WatchesAnswer(AnswerModel):
+class WatchesAnswer(PageAnswer):
     """The caller's watches."""
 
     watches: list[WatchAnswer]
@@ -317,7 +318,7 @@ class UpdateAnswer(AnswerModel):
     announced_at: Moment
 
 
-class UpdatesAnswer(AnswerModel):
+class UpdatesAnswer(PageAnswer):
     """Announced updates."""
 
     updates: list[UpdateAnswer]

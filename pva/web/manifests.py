@@ -11,7 +11,8 @@ from typing import Any
 from flask import Flask, Response
 
 from edge.idempotency import repeatable
-from edge.operations import Told, answers, answers_octets, takes, takes_octets
+from edge.operations import Told, answers, answers_octets, takes, takes_octets, takes_query
+from edge.pages import PageQuery, page_of
 from edge.principals import current_key_sha256, current_principal, require
 from edge.process import Clock
 from pva.appraisal.manifest_records import ImportedManifest
@@ -54,10 +55,14 @@ def _add_import(app: Flask, recognition: RecognitionDesk, clock: Clock) -> None:
 def _add_views(app: Flask, recognition: RecognitionDesk) -> None:
     @app.get("/v1/manifests")
     @require("admin", "auditor", "es", "sho", "dpf")
+    @takes_query(PageQuery)
     @answers(ManifestsAnswer)
-    def list_manifests() -> Told:
-        """List manifests; a supplier sees its own."""
-        return {"manifests": [_manifest(each) for each in recognition.manifests(only_of=_own())]}
+    def list_manifests(query: PageQuery) -> Told:
+        """List manifests, oldest first; a supplier sees its own."""
+        found = recognition.manifests(only_of=_own())
+        return page_of(
+            "manifests", found, query, key=lambda each: (each.imported_at, each.digest), shown=_manifest
+        )
 
     @app.get("/v1/manifests/<digest>")
     @require("admin", "auditor", "es", "sho", "dpf")

@@ -10,7 +10,8 @@ from typing import Any
 from flask import Flask
 
 from edge.idempotency import repeatable
-from edge.operations import Told, answers, takes
+from edge.operations import Told, answers, takes, takes_query
+from edge.pages import Key, PageQuery, page_of
 from edge.principals import current_principal, require
 from edge.process import Clock
 from pva.policies.desk import DryRun, Owner, PolicyDesk, StoredPolicy
@@ -30,10 +31,15 @@ def add_policies(app: Flask, desk: PolicyDesk, clock: Clock) -> None:
 def _add_reading(app: Flask, desk: PolicyDesk) -> None:
     @app.get("/v1/policies")
     @require("sho", "es", "auditor")
+    @takes_query(PageQuery)
     @answers(PoliciesAnswer)
-    def list_policies() -> Told:
-        """List policies; an auditor sees everybody's."""
-        return {"policies": [_stored(each) for each in desk.policies(owner=_reader())]}
+    def list_policies(query: PageQuery) -> Told:
+        """List policies, oldest first; an auditor sees everybody's."""
+
+        def key(policy: StoredPolicy) -> Key:
+            return (policy.added_at, policy.digest, policy.owner.role, policy.owner.tenant)
+
+        return page_of("policies", desk.policies(owner=_reader()), query, key=key, shown=_stored)
 
     @app.get("/v1/policies/<digest>")
     @require("sho", "es", "auditor")

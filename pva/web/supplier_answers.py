@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from edge.operations import AnswerModel, Moment, Sha256
+from edge.pages import PageAnswer
 
 
 class SelfCertificationAnswer(AnswerModel):
@@ -64,7 +65,7 @@ class SupplierAnswer(AnswerModel):
     listed: Annotated[dict[str, Any], Field(description="docs/PROTOCOL.md, section 5.2a")]
 
 
-class SuppliersAnswer(AnswerModel):
+class SuppliersAnswer(PageAnswer):
     """The recognised suppliers."""
 
     suppliers: list[SupplierAnswer]
@@ -88,7 +89,7 @@ class ProposalAnswer(AnswerModel):
     done_at: Moment | None
 
 
-class ProposalsAnswer(AnswerModel):
+class ProposalsAnswer(PageAnswer):
     """Proposals, newest first."""
 
     proposals: list[ProposalAnswer]
@@ -108,7 +109,7 @@ class SupplierSuspensionAnswer(AnswerModel):
     lifted_at: Moment | None
 
 
-class SupplierSuspensionsAnswer(AnswerModel):
+class SupplierSuspensionsAnswer(PageAnswer):
     """Suspensions, oldest first."""
 
     suspensions: list[SupplierSuspensionAnswer]
@@ -129,7 +130,7 @@ class TrustListAnswer(AnswerModel):
     proposal: ProposalAnswer | None = None
 
 
-class TrustListsAnswer(AnswerModel):
+class TrustListsAnswer(PageAnswer):
     """The newest trust list of each issuer."""
 
     trust_lists: list[TrustListAnswer]

@@ -13,7 +13,8 @@ from typing import Any, Final
 from flask import Flask, Response
 
 from edge.idempotency import repeatable
-from edge.operations import Told, answers, answers_octets, takes, takes_octets
+from edge.operations import Told, answers, answers_octets, takes, takes_octets, takes_query
+from edge.pages import PageQuery, moment_of, octets_of, page_of, starts_behind
 from edge.principals import current_key_sha256, current_principal, require
 from edge.process import Clock
 from messages.trust_list import (
@@ -24,7 +25,7 @@ from messages.trust_list import (
     supplier_claims,
 )
 from pva.manifests.approvals import Administrator
-from pva.manifests.proposals import Proposal, ProposalDesk
+from pva.manifests.proposals import Proposal, ProposalDesk, ProposalPlace
 from pva.manifests.recognised import RecognisedSupplier, listed
 from pva.manifests.recognition import RecognitionDesk, RecognitionWish
 from pva.manifests.supplier_crls import CrlBook, CrlState, HeldCrl
@@ -88,15 +89,18 @@ def add_suppliers(app: Flask, recognition: RecognitionDesk, clock: Clock, *, crl
 
     @app.get("/v1/suppliers")
     @require("admin", "auditor", "es", "sho", "dpf")
+    @takes_query(PageQuery)
     @answers(SuppliersAnswer)
-    def list_suppliers() -> Told:
-        """List the recognised suppliers, with their accreditation and what of them is suspended."""
+    def list_suppliers(query: PageQuery) -> Told:
+        """List the recognised suppliers by name, with their accreditation and what of them is suspended."""
         at, held = clock(), {each.issuer_sha256: each for each in crls.held()}
-        found = [
-            {**_supplier(each), "crls": [_crl(crl, held, at=at) for crl in each.crls]}
-            for each in recognition.suppliers()
-        ]
-        return {"suppliers": found}
+
+        def shown(supplier: RecognisedSupplier) -> dict[str, Any]:
+            return {**_supplier(supplier), "crls": [_crl(each, held, at=at) for each in supplier.crls]}
+
+        return page_of(
+            "suppliers", recognition.suppliers(), query, key=lambda each: (each.name,), shown=shown
+        )
 
 
 def add_suspensions(app: Flask, desk: SuspensionDesk, clock: Clock) -> None:
@@ -116,10 +120,17 @@ def add_suspensions(app: Flask, desk: SuspensionDesk, clock: Clock) -> None:
 
     @app.get("/v1/suspensions")
     @require("admin", "auditor", "es", "sho", "dpf")
+    @takes_query(PageQuery)
     @answers(SupplierSuspensionsAnswer)
-    def list_suspensions() -> Told:
-        """List suspensions at this PVA, with those that were lifted."""
-        return {"suspensions": [_suspension(each) for each in desk.suspensions()]}
+    def list_suspensions(query: PageQuery) -> Told:
+        """List suspensions at this PVA, oldest first, with those that were lifted."""
+        return page_of(
+            "suspensions",
+            desk.suspensions(),
+            query,
+            key=lambda each: (each.suspended_at, each.id),
+            shown=_suspension,
+        )
 
     @app.post("/v1/suspensions/<suspension_id>/lifting")
     @require("admin")
@@ -157,10 +168,13 @@ def add_trust_lists(app: Flask, desk: TrustListDesk, clock: Clock) -> None:
 
     @app.get("/v1/trust-lists")
     @require("admin", "auditor", "overseer", "es", "sho", "dpf")
+    @takes_query(PageQuery)
     @answers(TrustListsAnswer)
-    def list_trust_lists() -> Told:
-        """List the newest trust list of each issuer."""
-        return {"trust_lists": [_trust_list(each) for each in desk.lists()]}
+    def list_trust_lists(query: PageQuery) -> Told:
+        """List the newest trust list of each issuer, by issuer."""
+        return page_of(
+            "trust_lists", desk.lists(), query, key=lambda each: (each.content.issuer,), shown=_trust_list
+        )
 
     @app.get("/v1/trust-lists/<issuer>")
     @require("admin", "auditor", "overseer", "es", "sho", "dpf")
@@ -180,10 +194,22 @@ def add_proposals(app: Flask, desk: ProposalDesk, clock: Clock) -> None:
 
     @app.get("/v1/proposals")
     @require("admin", "auditor")
+    @takes_query(PageQuery)
     @answers(ProposalsAnswer)
-    def list_proposals() -> Told:
+    def list_proposals(query: PageQuery) -> Told:
         """List what administrators agreed on, or are to agree on, newest first."""
-        return {"proposals": [_proposal(each) for each in desk.proposals()]}
+        behind = starts_behind("proposals", query)
+        found = desk.proposals(
+            after=None if behind is None else _proposal_place(behind), count_max=query.limit + 1
+        )
+        return page_of(
+            "proposals",
+            found,
+            query,
+            key=lambda each: (each.proposed_at, each.digest),
+            shown=_proposal,
+            newest_first=True,
+        )
 
     @app.post("/v1/proposals/<digest>/approvals")
     @require("admin")
@@ -191,6 +217,10 @@ def add_proposals(app: Flask, desk: ProposalDesk, clock: Clock) -> None:
     def approve_proposal(digest: str) -> Told:
         """Approve what another administrator proposed; the last approval that is needed carries it out."""
         return _agreed(desk.approve(proposal_digest(digest), by=_administrator(), at=clock()))
+
+
+def _proposal_place(behind: tuple[str | int, ...]) -> ProposalPlace:
+    return moment_of("proposals", behind[0]), octets_of("proposals", behind[-1])
 
 
 def _administrator() -> Administrator:

@@ -9,7 +9,8 @@ from typing import Any
 from flask import Flask
 
 from edge.idempotency import repeatable
-from edge.operations import Told, answers, takes
+from edge.operations import Told, answers, takes, takes_query
+from edge.pages import PageQuery, page_of
 from edge.principals import current_principal, require
 from edge.process import Clock
 from pva.updates.next_states import NextStateDesk
@@ -37,10 +38,18 @@ def add_rollouts(app: Flask, desk: RolloutDesk, clock: Clock) -> None:
 
     @app.get("/v1/updates")
     @require("admin", "auditor", "es", "sho", "dpf")
+    @takes_query(PageQuery)
     @answers(UpdatesAnswer)
-    def list_updates() -> Told:
-        """List announced updates; a supplier sees its own."""
-        return {"updates": [_rollout(each) for each in desk.rollouts(only_of=_caller()["only_of"])]}
+    def list_updates(query: PageQuery) -> Told:
+        """List announced updates, oldest first; a supplier sees its own."""
+        found = desk.rollouts(only_of=_caller()["only_of"])
+        return page_of(
+            "updates",
+            found,
+            query,
+            key=lambda each: (each.announced_at, each.manifest_digest),
+            shown=_rollout,
+        )
 
     @app.post("/v1/updates/<digest>/share")
     @require("es", "admin")

@@ -7,7 +7,8 @@ from typing import Any
 from flask import Flask
 
 from edge.idempotency import repeatable
-from edge.operations import Told, answers, answers_nothing, takes
+from edge.operations import Told, answers, answers_nothing, takes, takes_query
+from edge.pages import PageQuery, moment_of, page_of, starts_behind
 from edge.principals import current_principal, require
 from edge.process import Clock
 from pva.watching.watches import WatchDesk
@@ -37,10 +38,17 @@ def add_watches(app: Flask, desk: WatchDesk, clock: Clock) -> None:
 
     @app.get("/v1/watches")
     @require("sho")
+    @takes_query(PageQuery)
     @answers(WatchesAnswer)
-    def list_watches() -> Told:
-        """List one's watches, with the state of each device."""
-        return {"watches": [_shown(each) for each in desk.watches(operator=current_principal().tenant)]}
+    def list_watches(query: PageQuery) -> Told:
+        """List one's watches, oldest first, with the state of each device."""
+        behind = starts_behind("watches", query)
+        found = desk.watches(
+            operator=current_principal().tenant,
+            after=None if behind is None else (moment_of("watches", behind[0]), str(behind[-1])),
+            count_max=query.limit + 1,
+        )
+        return page_of("watches", found, query, key=lambda each: (each.created_at, each.id), shown=_shown)
 
     @app.post("/v1/watches/<watch_id>/end")
     @require("sho")

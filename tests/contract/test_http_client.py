@@ -9,6 +9,8 @@ from contextlib import contextmanager
 import pytest
 
 from edge.http_client import ClientTls, HttpClient, HttpError, UnreachableError
+from edge.process import system_clock
+from edge.repeating import Repeating
 from tests.contract.certificates import Certificates
 
 
@@ -59,6 +61,54 @@ def test_an_answer_that_was_cut_anywhere_is_no_answer() -> None:
             HttpClient(url).get("/x")
     with server(answering(whole)) as url:
         assert HttpClient(url).get("/x").body == b"hello, world"
+
+
+def put_off(*seconds: int) -> Callable[[socket.socket], None]:
+    """Put a request off as often as there are numbers, then answer it, all on one connection."""
+
+    def behave(connection: socket.socket) -> None:
+        for each in seconds:
+            head = f"HTTP/1.1 503 X\r\nRetry-After: {each}\r\nContent-Length: 0\r\n\r\n"
+            connection.sendall(head.encode())
+            connection.recv(65536)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")
+
+    return behave
+
+
+def patient(url: str, slept: list[float]) -> HttpClient:
+    return HttpClient(url).repeating(Repeating(sleep=slept.append, clock=system_clock, times_max=2))
+
+
+def test_a_request_that_is_put_off_is_sent_again_when_the_service_says() -> None:
+    slept: list[float] = []
+    with server(put_off(2, 1)) as url:
+        assert patient(url, slept).get("/").body == b"hi"
+    key = {"Idempotency-Key": "k" * 16}
+    with server(put_off(3)) as url:
+        assert patient(url, slept).post("/", b"{}", content_type="a/b", headers=key).body == b"hi"
+    assert slept == [2.0, 1.0, 3.0]
+
+
+@pytest.mark.negative
+def test_what_might_be_made_twice_and_what_waits_too_long_is_not_sent_again() -> None:
+    slept: list[float] = []
+    asks: list[Callable[[HttpClient], object]] = [
+        lambda client: client.post("/", b"{}", content_type="a/b"),
+        lambda client: client.put_json("/", {}),
+    ]
+    for ask in asks:
+        with server(put_off(1)) as url, pytest.raises(HttpError, match="503"):
+            ask(patient(url, slept))
+    with server(put_off(3_600)) as url, pytest.raises(HttpError) as caught:
+        patient(url, slept).get("/")
+    assert caught.value.retry_after == "3600"
+    with server(put_off(1)) as url, pytest.raises(HttpError):
+        HttpClient(url).get("/")  # for a caller whom somebody waits for
+    assert slept == []
+    with server(put_off(1, 1, 1, 1)) as url, pytest.raises(HttpError):
+        patient(url, slept).get("/")
+    assert slept == [1.0, 1.0]
 
 
 @pytest.mark.negative

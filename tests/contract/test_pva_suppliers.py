@@ -140,6 +140,23 @@ def test_the_sequence_number_never_falls(world: World) -> None:
     assert lists(world).lists()[0].token == token
 
 
+def test_proposals_are_read_from_a_place_on(world: World) -> None:
+    for number in range(3):
+        world.proposal_desk.propose(
+            ProposalKind.LIFTING,
+            subject="a suspension",
+            content=f"{number}",
+            by=FIRST,
+            at=NOW + timedelta(seconds=number // 2),
+        )
+    whole = world.proposal_desk.proposals()
+    keys = [(each.proposed_at, each.digest) for each in whole]
+    assert keys == sorted(keys, reverse=True)
+    for place, key in enumerate(keys):
+        assert list(world.proposal_desk.proposals(after=key)) == list(whole[place + 1 :])
+        assert list(world.proposal_desk.proposals(after=key, count_max=1)) == list(whole[place + 1 :][:1])
+
+
 @pytest.mark.negative
 def test_lists_of_strangers_and_of_other_times(world: World) -> None:
     supplier = vouched(world.supplier)

@@ -318,6 +318,7 @@ def test_what_cannot_be_announced_is_not(updating: Updating) -> None:
     updating.announce(digest, share=10)
     assert refused(lambda: updating.announce(digest, share=20)) is RefusalCode.ROLLOUT_CONFLICT
     assert refused(lambda: desk.widen(digest, share_percent=99, **as_another)) is RefusalCode.NOT_FOUND  # type: ignore[arg-type] # its parameters
+    assert refused(lambda: desk.set_state(digest, RolloutState.PAUSED, **as_another)) is RefusalCode.NOT_FOUND  # type: ignore[arg-type] # its parameters
     own = {"only_of": "Acme", "by": "supplier", "at": NOW}
     assert refused(lambda: desk.widen(digest, share_percent=5, **own)) is RefusalCode.ROLLOUT_CONFLICT  # type: ignore[arg-type] # its parameters
     assert refused(lambda: desk.set_state(bytes(32), RolloutState.PAUSED, **own)) is RefusalCode.NOT_FOUND  # type: ignore[arg-type] # its parameters

@@ -211,6 +211,16 @@ def test_of_several_processes_one_keeps_the_watches_until_its_lease_ends(watchin
     assert watching.keeper("one").round() == 0
 
 
+def test_watches_are_read_from_a_place_on(watching: Watching) -> None:
+    (first,) = watching.desk.watches(operator=TENANT)
+    place = (first.created_at, first.id)
+    assert watching.desk.watches(operator=TENANT, after=place) == ()
+    for before in ((first.created_at - HOUR, "f" * 32), (first.created_at, "")):
+        assert watching.desk.watches(operator=TENANT, after=before, count_max=1) == (first,)
+    assert watching.desk.watches(operator="sho-2", after=before) == ()
+    assert watching.desk.watches(operator=TENANT, count_max=0) == ()
+
+
 @pytest.mark.negative
 def test_what_an_operator_may_not_watch(watching: Watching) -> None:
     unknown = replace(watching.terms, device_id="ee" * 32)

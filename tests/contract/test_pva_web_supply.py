@@ -43,6 +43,33 @@ def test_an_admin_recognises_and_a_supplier_sends_its_manifest(service: Service)
     assert {each["id"] for each in everything} == {"release-1", "release-2"}
 
 
+@pytest.mark.requirement("R102")
+def test_lists_are_read_page_by_page_while_they_grow(service: Service) -> None:
+    def propose(number: int) -> None:
+        body = {
+            "supplier": f"New {number}",
+            "root": pem(Authority.root(f"root {number}").certificate).decode(),
+            "models": {"m": f"1.2.{number}"},
+            "ocsp_url": "http://127.0.0.1:8102/",
+        }
+        assert service.call("root", "POST", "/v1/suppliers", json=body).status_code == 202
+
+    def page(path: str, **query: str) -> Any:
+        return service.call("watcher", "GET", path, query_string=query).get_json()
+
+    for number in range(3):
+        propose(number)
+    whole = page("/v1/proposals")
+    assert "next" not in whole
+    first = page("/v1/proposals", limit="2")
+    assert len(first["proposals"]) == 2
+    rest = page("/v1/proposals", limit="2", after=first["next"])
+    assert first["proposals"] + rest["proposals"] == whole["proposals"]
+    assert "next" not in rest
+    refused = service.call("watcher", "GET", "/v1/suppliers", query_string={"after": first["next"]})
+    assert (refused.status_code, refused.get_json()["reason"]) == (400, "cursor")
+
+
 def test_a_manifest_is_checked_imported_approved_twice_read_and_retired(service: Service) -> None:
     signed = service.world.sign(reference_manifest(service.world.device, id="release-2", svn=4))
     checked = service.call("root", "POST", "/v1/manifest-checks", data=signed, content_type=RIM)

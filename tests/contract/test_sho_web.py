@@ -33,6 +33,9 @@ from tests.fakes.sho_world import World
 CBOR = "application/cbor"
 KEY = {"Idempotency-Key": "a-key-of-the-user"}
 ROLES = {"drf": "drf", "pva": "pva", "dpf": "dpf", "vno": "vno", "sho": "sho", "admin": "admin"}
+ROLES |= {"other-dpf": "dpf"}
+DPF = "t"
+"""Tenant of the operator's own DPF."""
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +54,9 @@ class Service:
         self.anonymous = AnonymousRefusals()
         certificates = Certificates(folder)
         clients = {name: certificates.client(name) for name in ROLES}
-        certificates.register({name: (role, clients[name]) for name, role in ROLES.items()})
+        certificates.register(
+            {name: (role, clients[name]) for name, role in ROLES.items()}, tenants={"other-dpf": "dpf-2"}
+        )
         self.peers = {name: client.public_bytes(Encoding.DER) for name, client in clients.items()}
         table = PrincipalTable.load(folder / "principals.json", anchors=folder / "anchors.pem")
         bearer = BearerTerms(apn="internet", destinations=("10.0.0.1:443",), quota_bytes=1, life_s=2)
@@ -63,6 +68,7 @@ class Service:
         )
         self.operator = operator_app(
             Desks(
+                dpf=DPF,
                 registrar=self.world.registrar,
                 validation=self.world.validation,
                 states=self.world.states,
@@ -373,7 +379,24 @@ def test_an_order_is_shown_to_nobody_without_its_secret(service: Service) -> Non
 def test_each_operator_route_serves_one_role(service: Service, path: str, role: str) -> None:
     assert service.call(None, path, json={}).status_code == 401
     for other in ROLES:
-        assert (service.call(other, path, json={}).status_code == 403) is (other != role)
+        assert (service.call(other, path, json={}).status_code == 403) is (ROLES[other] != role)
+
+
+@pytest.mark.negative
+@pytest.mark.requirement("R102")
+def test_the_dpf_of_another_operator_learns_and_moves_nothing(service: Service) -> None:
+    order = service.world.active()
+    digest = (order.digest or b"").hex()
+    update = {"order_digest": digest, "manifest_digest": "00" * 32, "tre_nonce": "00" * 32}
+    receipt = service.world.message(order.id)
+    before = service.world.order(order.id)
+    for options in (
+        {"path": "/v1/mid-steps", "json": {"order_digest": digest}},
+        {"path": "/v1/update-approvals", "json": update},
+        {"path": "/v1/receipts", "data": receipt, "content_type": CBOR},
+    ):
+        problem(service.call("other-dpf", **options), RefusalCode.FOREIGN_DPF)
+    assert service.world.order(order.id) == before
 
 
 @pytest.mark.negative

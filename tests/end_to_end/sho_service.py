@@ -194,7 +194,9 @@ class ShoService:
         self.certificates = Certificates(folder)
         self.certificates.client("sho")
         roles = ("drf", "pva", "dpf", "vno")
-        self.certificates.register({name: (name, self.certificates.client(name)) for name in roles})
+        self.certificates.register(
+            {name: (name, self.certificates.client(name)) for name in roles}, tenants={"dpf": DPF}
+        )
         self.keys = Keys(
             validity=LIFE,
             operators=Authority.root("operators' root", validity=LIFE),

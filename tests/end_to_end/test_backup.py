@@ -4,7 +4,9 @@ import json
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import pytest
 
 from clients.audit_log import AuditLogClient
 from clients.ca import CaOperatorClient
+from edge.http_client import HttpError
 from edge.log_verification import check_records, verify_log
 from lab.keyring import make_log_key
 from standards.merkle.checkpoint import VerifierKey
@@ -63,14 +66,20 @@ class Site:
         """The log's checkpoint, verified with all its records; waits until one of them is of supplier `naming`."""
         client = AuditLogClient(self.ca.client("operator", who="admin"))
         for _ in range(200):
-            verified = verify_log(client, self.key, known=known)
+            try:
+                verified = verify_log(client, self.key, known=known)
+            except HttpError as error:
+                if error.status != HTTPStatus.NOT_FOUND:
+                    raise
+                time.sleep(0.05)  # nothing is signed yet
+                continue
             check_records(client, verified)
             if any(
                 naming.encode() in (each.record or b"")
                 for each in client.records(first=0)[: verified.checkpoint.size]
             ):
                 return verified.note
-        raise AssertionError(verified.checkpoint.size)
+        raise AssertionError(naming)
 
 
 def played(site: Site, *, lose: Callable[[], None]) -> None:

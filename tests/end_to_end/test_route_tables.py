@@ -1,55 +1,36 @@
-"""Every route of every listener over real TLS sockets: with no, foreign, unregistered and wrong-role certificates.
+"""Every route of every listener over real TLS sockets: no, foreign, expired, revoked, unregistered, wrong-role certificates.
 
-Expired and revoked certificates and other tenants are asked about in `test_authorization_matrix`. What there is stands in `route_tables`: a route that is in no table fails the first test.
+What there is stands in `route_tables`: a route that is in no table fails the first test. What the caller's tenant decides
+stands in `tenant_rules`, with the test that shows it; some of these are here, where all services run.
 """
 
-import json
-import re
 import socket
 import ssl
 import tomllib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import cast
 from urllib.parse import urlsplit
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
 from flask import Flask
 
-import ocsp.app
-import operators.ccif.app
-import operators.dpf.app
-import operators.drf.app
-import operators.icf.app
-import operators.sho.app
-import operators.vno.app
-import pva.app
-from ca import bootstrap
-from ca.composition import compose
-from ca.settings import CaSettings
-from edge.database import engine_for
-from edge.http_client import ClientTls, HttpClient, HttpError, UnreachableError, client_context
-from edge.http_server import Listener
+from clients.ca import CaOperatorClient
+from edge.http_client import HttpClient, HttpError, client_context
 from edge.keys import load_any_private_key
-from edge.principals import NOT_REGISTERED, ROLES, routes_of
-from edge.process import system_random
-from edge.refused import AnonymousRefusals
-from edge.settings import load_settings
-from lab.scene import Scene
-from lab.services import Services
-from ocsp.settings import OcspSettings
-from operators.ccif.settings import CcifSettings
-from operators.dpf.settings import DpfSettings
-from operators.drf.settings import DrfSettings
-from operators.icf.settings import IcfSettings
-from operators.sho.settings import ShoSettings
-from operators.vno.settings import VnoSettings
-from operators.vno.store import Store as VnoStore
-from pva.settings import PvaSettings
-from standards.pki.fingerprints import spki_sha256
-from tests.applications import Nobody
-from tests.contract.certificates import Certificates
+from edge.principals import CERTIFICATE_REVOKED, NOT_REGISTERED, routes_of
+from edge.problem_document import Problem
+from lab.keyring import request_for
+from lab.scene import MODEL, Scene
+from lab.story import APPROVED
+from standards.pki.fingerprints import ca_id, spki_sha256
+from tests.end_to_end.built_listeners import built_listeners, ca_applications
+from tests.end_to_end.doors import REFUSED_AT_THE_DOOR, Doors, FollowingServices, open_doors, revoke
+from tests.end_to_end.lab_services import FIRST_DEVICE
 from tests.end_to_end.route_tables import EVERYBODY, ROUTES, TABLES, Route
 
 MUTUAL_TLS = ("operator", "dashboard")
@@ -58,60 +39,6 @@ OPEN = [route for route in ROUTES if route.listener not in MUTUAL_TLS]
 """Where whoever comes proves himself by what he sends, or needs no proof."""
 NETWORK = ("vno-1", "icf-1", "ccif-1", "drf-1", "sho-1", "dpf-1")
 NOTHING_HERE = "nothing is served at this path"
-REFUSED_HANDSHAKE = (UnreachableError,)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Said:
-    """How a service answered: status and, of a refusal, its stable type and what it says."""
-
-    status: int
-    kind: str = ""
-    detail: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Doors:
-    """The running services, and one client identity of each kind."""
-
-    services: Services
-    strangers: Certificates
-    of_role: Mapping[str, ClientTls]
-    newcomer: ClientTls
-
-    @property
-    def nobody(self) -> ClientTls:
-        """No certificate, but the right root."""
-        return ClientTls(anchors=self.services.tls_root)
-
-    @property
-    def foreigner(self) -> ClientTls:
-        """A certificate of a CA that nobody here knows."""
-        tls = self.strangers.tls("foreigner")
-        return ClientTls(
-            anchors=self.services.tls_root,
-            certificate=tls.certificate,
-            key=tls.key,
-            passphrase_file=tls.passphrase_file,
-        )
-
-    def call(self, route: Route, tls: ClientTls) -> Said:
-        """What one request with an empty or senseless body is answered."""
-        path = re.sub("<[^>]+>", "0" * 32, route.rule)
-        url = self.services.urls[route.service][route.listener]
-        client = HttpClient(url, tls=tls if url.startswith("https") else None)
-        try:
-            if route.method == "GET":
-                return Said(status=client.get(path).status)
-            if route.method == "PUT":
-                return Said(status=client.put_json(path, {}).status)
-            return Said(status=client.post(path, b"{}", content_type="application/json").status)
-        except HttpError as error:
-            if error.problem is None:
-                return Said(status=error.status)
-            return Said(status=error.status, kind=error.problem.type, detail=error.problem.detail)
-        finally:
-            client.close()
 
 
 @pytest.fixture(scope="module")
@@ -120,80 +47,28 @@ def scene(network: Scene) -> Scene:
 
 
 @pytest.fixture(scope="module")
-def doors(scene: Scene, tmp_path_factory: pytest.TempPathFactory) -> Doors:
-    folder = tmp_path_factory.mktemp("strangers")
-    strangers = Certificates(folder)
-    strangers.client("foreigner", strangers.foreign)
-    settings = load_settings(CaSettings, path=scene.site.role("ca") / "ca.toml", environ={})
-    made = {role: client_of_the_root(settings, f"any-{role}", folder) for role in (*EVERYBODY, "newcomer")}
-    rows = [
-        bootstrap.principal_row(
-            tls.certificate, root=scene.services.tls_root, role=role, tenant=f"any-{role}", name=f"any-{role}"
-        )
-        for role, tls in made.items()
-        if role in ROLES and tls.certificate is not None
-    ]
-    for table in scene.site.state.glob("*/principals.json"):
-        known = json.loads(table.read_text())["principals"]
-        table.write_text(json.dumps({"principals": [*known, *rows]}))
-    newcomer = made.pop("newcomer")
-    return Doors(services=scene.services, strangers=strangers, of_role=made, newcomer=newcomer)
+def doors(scene: Scene, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doors]:
+    made = open_doors(scene, tmp_path_factory.mktemp("strangers"))
+    yield made
+    made.close()
 
 
-def client_of_the_root(settings: CaSettings, name: str, folder: Path) -> ClientTls:
-    made = bootstrap.issue_tls(settings, kind="client", holder=name, out=folder / name)
-    return ClientTls(
-        anchors=settings.operator.client_anchors,
-        certificate=made.certificate,
-        key=made.key,
-        passphrase_file=made.passphrase_file,
-    )
-
-
-def listeners_of(scene: Scene) -> dict[tuple[str, str], Flask]:
-    """The applications that the processes serve, built here from the same settings."""
-
-    def file(name: str) -> Path:
-        return scene.site.role(name) / f"{name}.toml"
-
-    ca = compose(load_settings(CaSettings, path=file("ca"), environ={}))
-    vno = load_settings(VnoSettings, path=file("vno-1"), environ={})
-    device_of_vno = operators.vno.app.build_listener(
-        vno,
-        store=VnoStore(engine_for(vno.database), random_bytes=system_random),
-        gateway="",
-        anonymous=AnonymousRefusals(),
-    )
-    sho = operators.sho.app.build(load_settings(ShoSettings, path=file("sho-1"), environ={}))
-    responder = load_settings(OcspSettings, path=file("ocsp"), environ={}).operator
-    assert responder is not None
-    desk: Any = Nobody()  # nobody asks: what counts is the routes
-    dpf = operators.dpf.app.build(load_settings(DpfSettings, path=file("dpf-1"), environ={}))
-    built: dict[str, tuple[Listener, ...]] = {
-        "pva": pva.app.build_listeners(load_settings(PvaSettings, path=file("pva"), environ={})),
-        "ocsp": (ocsp.app.operator_listener(responder, desk),),
-        "vno-1": (device_of_vno,),
-        "icf-1": operators.icf.app.build_listeners(
-            load_settings(IcfSettings, path=file("icf-1"), environ={})
-        ),
-        "ccif-1": operators.ccif.app.build_listeners(
-            load_settings(CcifSettings, path=file("ccif-1"), environ={})
-        ),
-        "drf-1": operators.drf.app.build_listeners(
-            load_settings(DrfSettings, path=file("drf-1"), environ={})
-        ),
-        "sho-1": sho[0],
-        "dpf-1": dpf[0],
-    }
-    apps = {("ca", name): getattr(ca, name) for name in ("public", "device", "operator")}
-    return apps | {(name, each.name): each.app for name, listeners in built.items() for each in listeners}
+@pytest.fixture(scope="module")
+def following(scene: Scene, doors: Doors) -> Iterator[Doors]:
+    """The same services where they judge revocation: the CA by its books, the others by its list."""
+    services = FollowingServices(scene, crl=revoke(scene, doors.callers["revoked"]))
+    made = replace(doors, urls={**services.urls, "ca": doors.urls["ca"]}, kept={})
+    yield made
+    made.close()
+    assert services.stop() == 0
 
 
 @pytest.mark.requirement("R01", "R102")
 def test_no_route_is_outside_the_tables(scene: Scene) -> None:
+    apps = {door: each.app for door, each in built_listeners(scene.site.role).items()}
     found = {
-        door: {(method, rule): tuple(sorted(roles)) for method, rule, roles in routes_of(app)}
-        for door, app in listeners_of(scene).items()
+        door: {(method, rule): tuple(sorted(roles)) for method, rule, roles in routes_of(cast("Flask", app))}
+        for door, app in {**ca_applications(scene.site.role), **apps}.items()
     }
     assert found == TABLES
 
@@ -206,10 +81,10 @@ def test_listeners_of_a_process_share_no_route(doors: Doors) -> None:
                 assert not {rule for _, rule in routes} & {rule for _, rule in foreign_routes}
     # and over the wire: an operator's route does not exist where devices and the public are let in
     for route in BEHIND_MUTUAL_TLS:
-        for listener in {"device", "public"} & set(doors.services.urls[route.service]):
+        for listener in {"device", "public"} & set(doors.urls[route.service]):
             if (route.service, listener, route.method) == ("ocsp", "public", "GET"):
                 continue  # whatever its path, it is an OCSP request there, and answered as one
-            assert doors.call(replace(route, listener=listener), doors.nobody).status == 404
+            assert doors.call(replace(route, listener=listener), "nobody").status == 404
 
 
 @pytest.mark.requirement("R01")
@@ -219,9 +94,9 @@ def test_the_drf_has_no_way_to_vectors(doors: Doors) -> None:
     offered = {service for (service, _), routes in TABLES.items() if ("POST", vectors) in routes}
     assert offered == {"icf-1", "sho-1"}
     asked = Route(service="drf-1", listener="device", method="POST", rule=vectors)
-    assert doors.call(asked, doors.nobody).detail == NOTHING_HERE
-    for tls in doors.of_role.values():
-        said = doors.call(replace(asked, listener="operator"), tls)
+    assert doors.call(asked, "nobody").detail == NOTHING_HERE
+    for role in EVERYBODY:
+        said = doors.call(replace(asked, listener="operator"), f"any-{role}")
         assert (said.status, said.detail) == (404, NOTHING_HERE)
 
 
@@ -229,13 +104,11 @@ def test_the_drf_has_no_way_to_vectors(doors: Doors) -> None:
 @pytest.mark.negative
 @pytest.mark.parametrize("route", BEHIND_MUTUAL_TLS, ids=str)
 def test_an_operators_route_needs_a_certificate_of_its_role(doors: Doors, route: Route) -> None:
-    for stranger in (doors.nobody, doors.foreigner):
-        with pytest.raises(REFUSED_HANDSHAKE):
-            doors.call(route, stranger)
-    unregistered = doors.call(route, doors.newcomer)
-    assert (unregistered.status, unregistered.kind) == (403, NOT_REGISTERED)
-    for role, tls in doors.of_role.items():
-        said = doors.call(route, tls)
+    for stranger in ("nobody", "foreigner", "expired"):
+        assert doors.verdict(route, stranger) == REFUSED_AT_THE_DOOR, stranger
+    assert doors.verdict(route, "newcomer") == f"403 {NOT_REGISTERED}"
+    for role in EVERYBODY:
+        said = doors.call(route, f"any-{role}")
         if role in route.roles:
             assert said.status not in {401, 500}, (role, said)
             assert said.kind not in {NOT_REGISTERED, "role-not-permitted"}, (role, said)
@@ -245,14 +118,86 @@ def test_an_operators_route_needs_a_certificate_of_its_role(doors: Doors, route:
 
 
 @pytest.mark.requirement("R102")
+@pytest.mark.negative
+@pytest.mark.parametrize("route", BEHIND_MUTUAL_TLS, ids=str)
+def test_an_operators_route_is_closed_to_a_revoked_certificate(following: Doors, route: Route) -> None:
+    assert following.verdict(route, "revoked") == f"403 {CERTIFICATE_REVOKED}"
+    # and it is that certificate that is refused, not everybody
+    assert CERTIFICATE_REVOKED not in following.verdict(route, "any-admin")
+    for stranger in ("nobody", "foreigner", "expired"):
+        assert following.verdict(route, stranger) == REFUSED_AT_THE_DOOR, stranger
+
+
+@pytest.mark.requirement("R102")
+@pytest.mark.negative
+def test_another_supplier_gets_nothing_at_the_ca(scene: Scene, doors: Doors) -> None:
+    stranger = HttpClient(doors.urls["ca"]["operator"], tls=doors.callers["any-es"])
+    owner = CaOperatorClient(scene.services.http("ca", "operator", scene.services.identity(APPROVED)))
+    assert owner.issuing_cas()
+    assert stranger.get_json("/v1/issuing-cas")["issuing_cas"] == []
+    assert stranger.get_json("/v1/suspensions")["suspensions"] == []
+    request = request_for(ec.generate_private_key(ec.SECP256R1()))
+    signer = owner.certify_supplier(APPROVED, purpose="batch-signing", csr=request)
+    device, root = scene.ids[FIRST_DEVICE], ca_id(scene.roots[APPROVED])
+    csr = request.public_bytes(Encoding.PEM).decode()
+    model = {"supplier": APPROVED, "model": MODEL[APPROVED]}
+    asked: Sequence[tuple[str, dict[str, str]]] = (
+        (f"/v1/devices/{device}/reopening", {}),
+        (
+            f"/v1/certificates/{signer.serial_number:040x}/revocation",
+            {"issuer": root, "reason": "superseded"},
+        ),
+        ("/v1/suspensions", {"supplier": APPROVED, "reason": "of a stranger"}),
+        (
+            "/v1/supplier-certificates",
+            {"supplier": APPROVED, "purpose": "batch-signing", "csr": csr},
+        ),
+        ("/v1/reissues", {**model, "manifest": "of-a-stranger"}),
+    )
+    for path, body in asked:
+        assert refused(stranger, path, body).reason == "another-supplier", path
+    stranger.close()
+
+
+@pytest.mark.requirement("R102")
+@pytest.mark.negative
+def test_the_dpf_of_another_operator_learns_nothing(doors: Doors) -> None:
+    stranger = HttpClient(doors.urls["sho-1"]["operator"], tls=doors.callers["any-dpf"])
+    digest = "00" * 32
+    update = {"order_digest": digest, "manifest_digest": digest, "tre_nonce": digest}
+    for path, body in (("/v1/mid-steps", {"order_digest": digest}), ("/v1/update-approvals", update)):
+        assert refused(stranger, path, body).type == "foreign-dpf"
+    stranger.close()
+
+
+@pytest.mark.requirement("R102")
+@pytest.mark.negative
+@pytest.mark.parametrize("service", ["sho-1", "icf-1"])
+def test_a_network_gets_vectors_of_an_operator_for_itself(doors: Doors, service: str) -> None:
+    stranger = HttpClient(doors.urls[service]["operator"], tls=doors.callers["any-vno"])
+    asked = {"pcid": "999700000000001", "serving_network": "vno-1"}
+    assert refused(stranger, "/v1/authentication-vectors", asked).type == "foreign-serving-network"
+    stranger.close()
+
+
+def refused(client: HttpClient, path: str, body: Mapping[str, str]) -> Problem:
+    """What a caller of another tenant is told."""
+    with pytest.raises(HttpError) as caught:
+        client.post_json(path, dict(body))
+    assert caught.value.problem is not None
+    assert caught.value.status == HTTPStatus.FORBIDDEN
+    return caught.value.problem
+
+
+@pytest.mark.requirement("R102")
 @pytest.mark.parametrize("route", OPEN, ids=str)
 def test_an_open_route_answers_whoever_comes_and_no_certificate_helps(doors: Doors, route: Route) -> None:
     assert len(route.roles) == 1
-    expected = doors.call(route, doors.nobody)
+    expected = doors.call(route, "nobody")
     assert expected.status < 500
     assert expected.detail != NOTHING_HERE
-    for tls in (doors.foreigner, doors.newcomer, doors.of_role["admin"]):
-        said = doors.call(route, tls)
+    for who in ("foreigner", "newcomer", "any-admin"):
+        said = doors.call(route, who)
         assert (said.status, said.kind) == (expected.status, expected.kind)
 
 
@@ -260,7 +205,7 @@ def test_an_open_route_answers_whoever_comes_and_no_certificate_helps(doors: Doo
 @pytest.mark.negative
 @pytest.mark.parametrize("head", ["CONNECT {drf} HTTP/1.1", "CONNECT {drf} HTTP/1.1\r\n{forged}"])
 def test_the_gateway_opens_nothing_without_a_bearer(doors: Doors, head: str) -> None:
-    drf = urlsplit(doors.services.urls["drf-1"]["device"]).netloc
+    drf = urlsplit(doors.urls["drf-1"]["device"]).netloc
     forged = "Proxy-Authorization: Basic YmVhcmVyOnNlY3JldA=="
     answer = at_the_gateway(doors, head.format(drf=drf, forged=forged))
     assert answer.startswith(b"HTTP/1.1 407 ")
@@ -274,8 +219,8 @@ def test_the_gateway_serves_no_page(doors: Doors) -> None:
 
 def at_the_gateway(doors: Doors, head: str) -> bytes:
     """What the gateway answers to a request without a body."""
-    gateway = urlsplit(doors.services.urls["vno-1"]["gateway"])
-    context: ssl.SSLContext = client_context(doors.nobody)
+    gateway = urlsplit(doors.urls["vno-1"]["gateway"])
+    context: ssl.SSLContext = client_context(doors.callers["nobody"])
     with (
         socket.create_connection((gateway.hostname, gateway.port), timeout=10) as plain,
         context.wrap_socket(plain, server_hostname=gateway.hostname) as link,

@@ -10,7 +10,7 @@ from pva.appraisal.known import KnownManifests
 from pva.appraisal.manifest_chain import LINE_MAX, ChainedManifest, ManifestChain
 from pva.appraisal.manifest_records import ImportedManifest, Retirement
 from pva.manifests.approvals import approved
-from pva.manifests.proposals import Proposal, ProposalKind, agreed
+from pva.manifests.proposals import SHOWN_MAX, Proposal, ProposalKind, ProposalPlace, agreed
 from pva.manifests.recognised import BY_ADMINISTRATORS, RecognisedSupplier, read_recognition, recognised
 from pva.manifests.recognition import check_record, no_such_manifest
 from pva.manifests.trust_lists import ImportedTrustList, listed_supplier
@@ -34,9 +34,13 @@ class MemoryReferences:
         """See `pva.manifests.recognition.RecognitionStore`."""
         return tuple(self.by_name[name] for name in sorted(self.by_name))
 
-    def proposals(self) -> Sequence[Proposal]:
+    def proposals(
+        self, *, after: ProposalPlace | None = None, count_max: int = SHOWN_MAX
+    ) -> Sequence[Proposal]:
         """See `pva.manifests.proposals.ProposalRecords`."""
-        return tuple(self.proposed.values())
+        found = sorted(self.proposed.values(), key=lambda each: (each.proposed_at, each.digest), reverse=True)
+        behind = [each for each in found if after is None or (each.proposed_at, each.digest) < after]
+        return tuple(behind[:count_max])
 
     def propose(self, proposal: Proposal, approval: Approval, *, needed: int) -> Proposal:
         """See `pva.manifests.proposals.ProposalRecords`; recognitions alone are carried out here."""

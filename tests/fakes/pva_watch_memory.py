@@ -8,7 +8,7 @@ from messages.reliance import permits_release
 from pva.refusals import RefusalCode, RefusalError
 from pva.requests import ValidationRequest
 from pva.store.watches import PostedEvent
-from pva.watching.watches import SignedEvent
+from pva.watching.watches import SignedEvent, WatchPlace
 from pva.watching.watching import Watch, WatchAnswer
 from tests.fakes.pva_memory import MemoryStore
 
@@ -49,10 +49,13 @@ class MemoryWatches:
     def _of(self, request_id: str) -> ValidationRequest:
         return self.store.requests[request_id]
 
-    def watches(self, operator: str) -> Sequence[Watch]:
+    def watches(
+        self, operator: str, *, after: WatchPlace | None = None, count_max: int | None = None
+    ) -> Sequence[Watch]:
         """See `pva.watching.watches.WatchStore`."""
         own = [each for each in self.by_id.values() if each.operator == operator]
-        return tuple(sorted(own, key=lambda each: (each.created_at, each.id)))
+        own.sort(key=lambda each: (each.created_at, each.id))
+        return tuple(each for each in own if after is None or (each.created_at, each.id) > after)[:count_max]
 
     def end_watch(self, watch_id: str, *, operator: str, by: str, at: datetime) -> bool:
         """See `pva.watching.watches.WatchStore`."""

@@ -2,13 +2,15 @@
 
 import json
 import re
-from typing import Any
+from typing import Any, get_origin
 
 import jsonschema_rs
 import pytest
 
 from edge.api_description import describe
 from edge.description_pages import render_page
+from edge.operations import operation_of
+from edge.pages import PageAnswer, PageQuery
 from edge.principals import routes_of
 from tests.api_documents import documents
 from tests.applications import APIS, applications
@@ -43,6 +45,26 @@ def test_every_route_is_described_once_and_every_reference_leads_somewhere(name:
     assert len(set(operations)) == len(operations)
     for kind, reference in _REFERENCE.findall(json.dumps(document)):
         assert reference in document["components"][kind]
+
+
+FEEDS = {"/v1/status-changes", "/v1/log/records"}
+"""Followed from a number on: not lists, but what happened."""
+
+
+@pytest.mark.parametrize("name", APIS)
+def test_every_list_is_given_in_pages(name: str) -> None:
+    app = applications()[name]
+    for rule in app.url_map.iter_rules():
+        operation = operation_of(app.view_functions[rule.endpoint])
+        models = [each.model for each in operation.answered if each.model is not None]
+        is_list = any(
+            get_origin(member.annotation) is list
+            for model in models
+            for member in model.model_fields.values()
+        )
+        if "GET" in (rule.methods or ()) and is_list and not rule.arguments and rule.rule not in FEEDS:
+            assert operation.query is PageQuery, rule.rule
+            assert all(issubclass(model, PageAnswer) for model in models), rule.rule
 
 
 @pytest.mark.parametrize("name", APIS)

@@ -1,6 +1,7 @@
 """The operator listener, mutual TLS: registrations, results, receipts, lives of MIDs, authentication vectors (D12).
 
-Rule: each route serves one role; results and receipts are believed for their signatures, not for who brought them.
+Rule: each route serves one role, and of download functions this operator's own; results and receipts are believed for
+their signatures, not for who brought them.
 Every refusal of a caller that is known becomes an audit record.
 """
 
@@ -75,8 +76,9 @@ class BearerTerms:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Desks:
-    """The use cases behind this listener."""
+    """The use cases behind this listener; `dpf` is the one through which this operator delivers."""
 
+    dpf: str
     registrar: Registrar
     validation: Validation
     states: StateDesk
@@ -162,6 +164,7 @@ def _add_orders(app: Flask, desks: Desks, clock: Clock) -> None:
     @answers(ReceiptAnswer)
     def take_receipt(data: bytes) -> Told:
         """Bring a TRE's receipt, and get what the device is to do next."""
+        _check_dpf(desks.dpf)
         answer = desks.receipts.take(data, at=clock())
         shown = {"state": answer.state.value}
         if answer.instruction is not None:
@@ -176,6 +179,7 @@ def _add_updates(app: Flask, desks: Desks, clock: Clock) -> None:
     @answers(UpdateApprovalsAnswer)
     def approve_update(body: UpdateBody) -> Told:
         """Get the approvals that a device needs before an update."""
+        _check_dpf(desks.dpf)
         question = UpdateQuestion(
             order_digest=bytes.fromhex(body.order_digest),
             manifest_digest=bytes.fromhex(body.manifest_digest),
@@ -191,6 +195,7 @@ def _add_lives(app: Flask, desks: Desks, clock: Clock) -> None:
     @answers(StepAnswer)
     def next_step(body: StepBody) -> Told:
         """Ask for a device what the owner of its MID wants next, and bring what the TRE said to the last step."""
+        _check_dpf(desks.dpf)
         step = desks.lives.next_step(
             bytes.fromhex(body.order_digest),
             None if body.statement is None else decode_base64url(body.statement),
@@ -255,6 +260,16 @@ def _check_network(serving_network: str) -> None:
             RefusalCode.FOREIGN_NETWORK,
             subject="serving_network",
             reason="it is not the network that the caller's certificate is registered for",
+        )
+
+
+def _check_dpf(own: str) -> None:
+    """What this operator's DPF delivered is no matter of another one, though it may be registered here too."""
+    if current_principal().tenant != own:
+        raise RefusalError(
+            RefusalCode.FOREIGN_DPF,
+            subject="caller",
+            reason="it is not the download function through which this operator delivers",
         )
 
 

@@ -261,6 +261,23 @@ def test_a_refusal_of_somebody_known_is_on_record(desk: Desk, house: CaHouse) ->
     assert refusals(house) == [("sho", "role"), ("admin", "exists-already"), ("es", "batch-signature")]
 
 
+@pytest.mark.requirement("R102")
+def test_lists_are_read_page_by_page(desk: Desk, house: CaHouse) -> None:
+    for name in ("acme", "other", "third"):
+        house.product_line(name, models=(f"{name}-1",))
+        house.clock.advance(seconds=1)
+    for member, path in (("es_roots", "/v1/es-roots"), ("issuing_cas", "/v1/issuing-cas")):
+        _, whole = desk.call("admin", "GET", path)
+        assert len(whole[member]) == 3
+        _, first = desk.call("admin", "GET", f"{path}?limit=2")
+        _, rest = desk.call("admin", "GET", f"{path}?limit=2&after={first['next']}")
+        assert first[member] + rest[member] == whole[member]
+        assert "next" not in rest
+    _, own = desk.call("es", "GET", f"/v1/issuing-cas?after={first['next']}")
+    assert own == {"issuing_cas": []}  # another one's cursor shows nothing of another's
+    assert desk.call("admin", "GET", f"/v1/roots?after={first['next']}")[0] == 400
+
+
 @pytest.mark.negative
 def test_another_supplier_sees_and_moves_nothing(desk: Desk, house: CaHouse) -> None:
     house.product_line()

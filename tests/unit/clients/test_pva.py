@@ -1,5 +1,6 @@
 """The PVA's client asks as the routes expect it, and decodes an answer whole or refuses it whole."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -25,15 +26,17 @@ class Answering:
     def __init__(self, value: Any) -> None:
         self._value = value
         self.asked: list[tuple[str, object]] = []
+        self.keys: list[str | None] = []
 
     def get_json(self, path: str) -> Any:
         """The prepared value."""
         self.asked.append((path, None))
         return self._value
 
-    def post_json(self, path: str, value: object) -> Any:
+    def post_json(self, path: str, value: object, *, headers: Mapping[str, str] | None = None) -> Any:
         """The prepared value."""
         self.asked.append((path, value))
+        self.keys.append((headers or {}).get("Idempotency-Key"))
         return self._value
 
 
@@ -130,6 +133,9 @@ def test_an_update_is_announced_shown_and_changed() -> None:
     digest, path = b"\x4d" * 32, f"/v1/updates/{'4d' * 32}"
     pva, http = client(UPDATE)
     assert pva.announce_update(digest, share_percent=5).share_percent == 5
+    assert pva.announce_update(digest, share_percent=5, key="k" * 16).share_percent == 5
+    assert http.keys == [None, "k" * 16]
+    del http.asked[1:]
     assert pva.widen_update(digest, share_percent=50).manifest_digest == "4d" * 32
     assert {pva.pause_update(digest).state, pva.resume_update(digest).state} == {"running"}
     assert http.asked == [

@@ -271,6 +271,16 @@ def test_a_relayed_request_is_its_operators_alone(room: DrfRoom) -> None:
 
 
 @pytest.mark.negative
+def test_orders_of_one_number_of_two_operators_are_two(room: DrfRoom) -> None:
+    other = device_code("e2" * 32)
+    room.discovery.announce("order-1", sho="sho-1", code=CODE, sho_name="Operator", at=NOW)
+    room.discovery.announce("order-1", sho="sho-2", code=other, sho_name="Other", at=NOW)
+    since = NOW - timedelta(days=1)
+    assert room.store.operators_with_orders(CODE, since=since) == {"sho-1"}
+    assert room.store.operators_with_orders(other, since=since) == {"sho-2"}
+
+
+@pytest.mark.negative
 @pytest.mark.requirement("R93")
 def test_another_operator_sees_nothing_of_it(room: DrfRoom) -> None:
     relayed = room.relay.relay("a JWS", token_digest=b"\x01" * 32, sho="sho-1", at=NOW)
