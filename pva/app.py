@@ -85,6 +85,7 @@ from standards.rats.corim import MANIFEST_BYTES_MAX
 MIGRATIONS = Path(__file__).parent / "migrations"
 RETENTION_INTERVAL_S = 3_600
 CRL_INTERVAL_S = 1.0
+FORGET_INTERVAL_S = 60
 _USAGE_OR_SETTINGS = 2
 """Exit status of a process that cannot be started as asked."""
 
@@ -196,6 +197,11 @@ def build_service(settings: PvaSettings) -> PvaService:
         + _dashboard(settings, engine, desks=desks, anchors=anchors),
         periodic=(
             *_maintenance(records, suppliers.crls),
+            Periodic(
+                name="forget-challenges",
+                interval_s=FORGET_INTERVAL_S,
+                work=lambda: store.forget_challenges(at=system_clock()),
+            ),
             *couriers(post_room),
             *(Periodic(name="status-asks", interval_s=0, work=each.wait_and_deliver) for each in to_ca),
             *watching.periodic,

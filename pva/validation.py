@@ -309,7 +309,10 @@ class Verifier:
 
     def _refuse_disputed(self, seen: Sighting, *, history: DeviceHistory | None) -> None:
         """Refuse where two identities claim one key, or two suppliers one device (A26)."""
-        conflict = identity_conflict(history, self.store.holder_of_ak(seen.ak_name), seen)
+        is_known = history is not None and history.last.ak_name == seen.ak_name
+        # a key is one device's in the store: where this device's history has it, nobody else's can
+        holder = seen.device_id if is_known else self.store.holder_of_ak(seen.ak_name)
+        conflict = identity_conflict(history, holder, seen)
         if conflict is not None:
             logger("validation").error("identity-conflict", device_id=seen.device_id, reason=conflict)
             raise RefusalError(
