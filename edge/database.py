@@ -31,13 +31,9 @@ BUSY_TIMEOUT_MS = 10_000
 POOL_SIZE = 8
 POOL_OVERFLOW = 24
 """A process has up to three listeners of eight threads each, and its periodic work."""
+ALONE_SIZE = 8
+"""More for statements that are a transaction by themselves: each is over in a moment."""
 POOL_TIMEOUT_S = 10.0
-_POOL: Mapping[str, Any] = {
-    "pool_size": POOL_SIZE,
-    "max_overflow": POOL_OVERFLOW,
-    "pool_timeout": POOL_TIMEOUT_S,
-    "hide_parameters": True,
-}
 _WAITING = {"connect_timeout": "5", "tcp_user_timeout": "10000", "keepalives_idle": "30"}
 """libpq: seconds for a connection, milliseconds until unanswered data ends one, seconds until a probe."""
 MIGRATION_TRIES = 5
@@ -105,8 +101,11 @@ def _postgresql(url: sa.URL) -> sa.Engine:
         engine = sa.create_engine(
             url,
             connect_args=_waiting(url),
+            pool_size=POOL_SIZE,
+            max_overflow=POOL_OVERFLOW,
+            pool_timeout=POOL_TIMEOUT_S,
+            hide_parameters=True,
             isolation_level="SERIALIZABLE",
-            **_POOL,
         )
     except ImportError as error:
         raise DatabaseError(
@@ -143,9 +142,12 @@ def alone_engine_of(engine: sa.Engine) -> sa.Engine | None:
             made = sa.create_engine(
                 engine.url,
                 connect_args=_waiting(engine.url),
-                isolation_level="AUTOCOMMIT",
+                pool_size=ALONE_SIZE,
+                max_overflow=0,
+                pool_timeout=POOL_TIMEOUT_S,
                 pool_reset_on_return=None,
-                **_POOL,
+                hide_parameters=True,
+                isolation_level="AUTOCOMMIT",
             )
             sa.event.listen(made, "connect", _prepare_postgresql)
             sa.event.listen(made, "checkout", _refuse_cut)
