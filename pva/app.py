@@ -71,6 +71,7 @@ from pva.store.results import ResultStore, delete_what_is_due
 from pva.store.status_asks import StatusAskOutbox
 from pva.store.tables import kept_answers, ledger
 from pva.store.updates import UpdateStore
+from pva.store.validations import Store
 from pva.updates.approvals import ApprovalDesk, DayKey
 from pva.updates.rollouts import RolloutDesk
 from pva.validation import Verifier
@@ -197,12 +198,7 @@ def build_service(settings: PvaSettings) -> PvaService:
         listeners=_listeners(settings, desks=desks, verifier=verifier, callers=store)
         + _dashboard(settings, engine, desks=desks, anchors=anchors),
         periodic=(
-            *_maintenance(records, suppliers.crls),
-            Periodic(
-                name="forget-challenges",
-                interval_s=FORGET_INTERVAL_S,
-                work=lambda: store.forget_challenges(at=system_clock()),
-            ),
+            *_maintenance(records, suppliers.crls, store),
             *couriers(post_room),
             *(Periodic(name="status-asks", interval_s=0, work=each.wait_and_deliver) for each in to_ca),
             *watching.periodic,
@@ -231,11 +227,16 @@ def _vouching(
     return references, looked_up, desks
 
 
-def _maintenance(records: ResultStore, crls: CrlBook) -> tuple[Periodic, ...]:
+def _maintenance(records: ResultStore, crls: CrlBook, store: Store) -> tuple[Periodic, ...]:
     follow = Periodic(
         name="supplier-crls", interval_s=CRL_INTERVAL_S, work=lambda: crls.refresh(at=system_clock())
     )
-    return _retention(records), follow
+    forget = Periodic(
+        name="forget-challenges",
+        interval_s=FORGET_INTERVAL_S,
+        work=lambda: store.forget_challenges(at=system_clock()),
+    )
+    return _retention(records), follow, forget
 
 
 def _told(settings: PvaSettings) -> tuple[Management, VerdictCounts]:

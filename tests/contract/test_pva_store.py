@@ -32,7 +32,7 @@ from pva.store.references import ReferenceStore
 from pva.store.results import ResultStore
 from pva.store.rows import history_of, row_of_history, row_of_request, row_of_result
 from pva.store.status_asks import StatusAskOutbox
-from pva.store.validations import REDEEMED_KEPT, UNAUTHENTICATED_REFUSALS_MAX, Store
+from pva.store.validations import UNAUTHENTICATED_REFUSALS_MAX, Store
 from pva.updates.approvals import GivenApprovals
 from pva.watching.holding import HoldRule
 from tests.contract.postgresql import postgresql
@@ -455,18 +455,6 @@ def test_a_used_challenge_stays_used_after_a_restart(tmp_path: Path) -> None:
         world.validate(message)
     assert refused(caught) is RefusalCode.CHALLENGE_USED
     again.dispose()
-
-
-@pytest.mark.requirement("R94")
-def test_a_used_challenge_is_forgotten_long_after_it_expired(tmp_path: Path) -> None:
-    engine = sqlite_engine(tmp_path)
-    store = AuditedStore(engine)
-    assert store.redeem(b"d" * 32, expires_at=NOW, at=NOW)
-    store.forget_challenges(at=NOW + REDEEMED_KEPT)
-    assert not store.redeem(b"d" * 32, expires_at=NOW, at=NOW), "it is kept for as long as it says"
-    store.forget_challenges(at=NOW + REDEEMED_KEPT + timedelta(seconds=1))
-    assert store.redeem(b"d" * 32, expires_at=NOW, at=NOW)
-    engine.dispose()
 
 
 @pytest.mark.negative
