@@ -8,8 +8,9 @@ one is signed, places are given and signed in one transaction, and a size is sig
 Several processes on one store may sequence: of two that meet, one is repeated and finds nothing left to do.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import accumulate
 from typing import Annotated, Any, Final
 
@@ -18,14 +19,16 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import AfterValidator, Field
 
 from edge.database import transaction
+from edge.direct_statements import DirectStatement
 from edge.keys import load_log_key
 from edge.ledger import LedgerEntry, LedgerTable
+from edge.many_rows import update_all
 from edge.periodic import Periodic
 from edge.process import Clock
 from edge.serialization import repeated
 from edge.settings import Settings, SettingsPath
 from standards.merkle.checkpoint import Checkpoint, VerifierKey, check_name, sign_checkpoint
-from standards.merkle.tiles import TILE_WIDTH, TileNodes, encode_entries, grown_tiles, width_at
+from standards.merkle.tiles import TILE_WIDTH, TileNodes, TileSource, encode_entries, grown_tiles, width_at
 from standards.merkle.tree import EMPTY_ROOT, HASH_SIZE, inclusion_proof, leaf_digest, tree_root
 
 BATCH: Final = 1024
@@ -82,6 +85,16 @@ class AuditLog:
         """Work on an engine whose schema is migrated."""
         self._engine, self._ledger = engine, ledger
         self._signer, self._clock = signer, clock
+        table, checkpoints, tiles = ledger.table, ledger.checkpoints, ledger.tiles
+        waiting = sa.select(table.c.number, table.c.leaf_hash).where(table.c.log_index.is_(None))
+        self._read_waiting = DirectStatement(
+            engine, waiting.order_by(table.c.number).limit(sa.bindparam("count_max", type_=sa.Integer))
+        )
+        self._read_last = DirectStatement(
+            engine, sa.select(checkpoints).order_by(checkpoints.c.size.desc()).limit(1)
+        )
+        here = sa.and_(tiles.c.level == sa.bindparam("level"), tiles.c.number == sa.bindparam("number"))
+        self._read_tile = DirectStatement(engine, sa.select(tiles.c.digests).where(here))
 
     @property
     def verifier(self) -> VerifierKey:
@@ -99,18 +112,26 @@ class AuditLog:
 
         Without any nothing is signed, but for the first checkpoint, of the empty log. Raises AuditLogError.
         """
-        with transaction(self._engine, write=False) as connection:
-            if self._last(connection) is not None and not self._waiting(connection, limit=1):
-                return 0
+        if self._read_last.rows_alone({}) and not self._read_waiting.rows_alone({"count_max": 1}):
+            return 0
         with transaction(self._engine) as connection:
             last = self._last(connection)
-            waiting = self._waiting(connection, limit=BATCH)
+            waiting = self._read_waiting.rows(connection, {"count_max": BATCH})
             if last is not None and not waiting:
                 return 0
             size = 0 if last is None else last.size
-            self._refuse_another_tree(connection, last)
-            self._grow(connection, size, waiting)
-            self._sign(connection, size + len(waiting))
+
+            @cache  # each tile is read once: what is signed grew out of what was checked
+            def stored(level: int, number: int) -> bytes:
+                return self._tile(connection, level, number)
+
+            self._refuse_another_tree(last, stored)
+            grown = self._grow(connection, size, waiting, stored)
+            self._sign(
+                connection,
+                size + len(waiting),
+                lambda level, number: grown.get((level, number)) or stored(level, number),
+            )
             return len(waiting)
 
     def checkpoint(self) -> str | None:
@@ -173,48 +194,43 @@ class AuditLog:
             return LeafProof(index=index, proof=inclusion_proof(index, signed.size, nodes), note=signed.note)
 
     def _last(self, connection: sa.Connection) -> Checkpoint | None:
-        table = self._ledger.checkpoints
-        row = connection.execute(sa.select(table).order_by(table.c.size.desc()).limit(1)).first()
-        return None if row is None else Checkpoint(origin=self._signer.name, size=row.size, root=row.root)
+        found = self._read_last.rows(connection, {})
+        if not found:
+            return None
+        return Checkpoint(origin=self._signer.name, size=found[0]["size"], root=found[0]["root"])
 
     def _size(self, connection: sa.Connection) -> int:
         last = self._last(connection)
         return 0 if last is None else last.size
 
-    def _waiting(self, connection: sa.Connection, *, limit: int) -> Sequence[sa.Row[Any, Any]]:
-        table = self._ledger.table
-        query = sa.select(table.c.number, table.c.leaf_hash).where(table.c.log_index.is_(None))
-        return connection.execute(query.order_by(table.c.number).limit(limit)).all()
-
-    def _refuse_another_tree(self, connection: sa.Connection, last: Checkpoint | None) -> None:
+    def _refuse_another_tree(self, last: Checkpoint | None, stored: TileSource) -> None:
         size, signed = (0, EMPTY_ROOT) if last is None else (last.size, last.root)
-        stored = tree_root(size, TileNodes(lambda level, number: self._tile(connection, level, number)))
-        if stored != signed:
+        root = tree_root(size, TileNodes(stored))
+        if root != signed:
             raise AuditLogError(
                 f"audit log {self._signer.name}: {size} leaves were signed with root {signed.hex()}, "
-                f"the stored tiles give {stored.hex()}; restore the store from a backup"
+                f"the stored tiles give {root.hex()}; restore the store from a backup"
             )
 
-    def _grow(self, connection: sa.Connection, size: int, waiting: Sequence[sa.Row[Any, Any]]) -> None:
-        table = self._ledger.table
-        if waiting:
-            place = (
-                sa.update(table)
-                .where(table.c.number == sa.bindparam("leaf"))
-                .values(log_index=sa.bindparam("place"))
-            )
-            places = [{"leaf": row.number, "place": index} for index, row in enumerate(waiting, start=size)]
-            connection.execute(place, places)
-        digests = [leaf_digest(row.leaf_hash) for row in waiting]
-        grown = grown_tiles(size, digests, lambda level, number: self._tile(connection, level, number))
+    def _grow(
+        self, connection: sa.Connection, size: int, waiting: Sequence[Mapping[str, Any]], stored: TileSource
+    ) -> Mapping[tuple[int, int], bytes]:
+        """Give the leaves their places, and the tree the tiles that these make, which are returned."""
+        places = [
+            {"number": row["number"], "log_index": index} for index, row in enumerate(waiting, start=size)
+        ]
+        update_all(connection, self._ledger.table, places, key=["number"], where=sa.true())
+        digests = [leaf_digest(row["leaf_hash"]) for row in waiting]
+        grown = grown_tiles(size, digests, stored)
         tiles = self._ledger.tiles
         for (level, number), row in grown.items():
             at = sa.and_(tiles.c.level == level, tiles.c.number == number)
             if not connection.execute(sa.update(tiles).where(at).values(digests=row)).rowcount:
                 connection.execute(sa.insert(tiles).values(level=level, number=number, digests=row))
+        return grown
 
-    def _sign(self, connection: sa.Connection, size: int) -> None:
-        root = tree_root(size, TileNodes(lambda level, number: self._tile(connection, level, number)))
+    def _sign(self, connection: sa.Connection, size: int, tiles: TileSource) -> None:
+        root = tree_root(size, TileNodes(tiles))
         checkpoint = Checkpoint(origin=self._signer.name, size=size, root=root)
         connection.execute(
             sa.insert(self._ledger.checkpoints).values(
@@ -226,9 +242,8 @@ class AuditLog:
         )
 
     def _tile(self, connection: sa.Connection, level: int, number: int) -> bytes:
-        tiles = self._ledger.tiles
-        query = sa.select(tiles.c.digests).where(tiles.c.level == level, tiles.c.number == number)
-        return connection.execute(query).scalar() or b""
+        found = self._read_tile.rows(connection, {"level": level, "number": number})
+        return found[0]["digests"] if found else b""
 
 
 def open_log(

@@ -7,6 +7,7 @@ all access goes through `transaction`, which says at its start whether it writes
 """
 
 import os
+import select
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,6 +15,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import sqlalchemy as sa
 from alembic import command, context
@@ -29,6 +31,8 @@ BUSY_TIMEOUT_MS = 10_000
 POOL_SIZE = 8
 POOL_OVERFLOW = 24
 """A process has up to three listeners of eight threads each, and its periodic work."""
+ALONE_SIZE = 8
+"""More for statements that are a transaction by themselves: each is over in a moment."""
 POOL_TIMEOUT_S = 10.0
 _WAITING = {"connect_timeout": "5", "tcp_user_timeout": "10000", "keepalives_idle": "30"}
 """libpq: seconds for a connection, milliseconds until unanswered data ends one, seconds until a probe."""
@@ -37,6 +41,8 @@ MIGRATION_PAUSE_S = 0.5
 _MIGRATED_BY_ANOTHER = frozenset({"40001", "40P01", "23505", "42P07", "42710", "42701"})
 """SQLSTATE: a conflict, or a table, index or column that was made by another process at this moment."""
 _WRITE = "pva_write"
+_ALONE: WeakKeyDictionary[sa.Engine, sa.Engine] = WeakKeyDictionary()
+_ALONE_LOCK = threading.Lock()
 
 NAMING = {
     "ix": "ix_%(column_0_label)s",
@@ -73,7 +79,7 @@ def engine_for(url: str) -> sa.Engine:
     """Engine for `sqlite:///path`, `sqlite://` (memory, one thread) or `postgresql+psycopg://...`.
 
     A SQLite file is created with mode 0600; its folder must exist. Parameters are never echoed in
-    errors or logs. A connection is tried before it is used, so a server that was restarted is found again.
+    errors or logs. A connection is looked at before it is used, so a server that was restarted is found again.
     Raises DatabaseError where the driver of PostgreSQL or the file with the password is missing.
     """
     parsed = sa.make_url(url)
@@ -91,12 +97,10 @@ def _postgresql(url: sa.URL) -> sa.Engine:
     passfile = url.query.get("passfile")
     if isinstance(passfile, str):
         _check_passfile(Path(passfile))
-    waiting = {name: value for name, value in _WAITING.items() if name not in url.query}
     try:
         engine = sa.create_engine(
             url,
-            connect_args=waiting,
-            pool_pre_ping=True,
+            connect_args=_waiting(url),
             pool_size=POOL_SIZE,
             max_overflow=POOL_OVERFLOW,
             pool_timeout=POOL_TIMEOUT_S,
@@ -109,7 +113,51 @@ def _postgresql(url: sa.URL) -> sa.Engine:
             f"or name a SQLite file as the database ({error})"
         ) from None
     sa.event.listen(engine, "connect", _prepare_postgresql)
+    sa.event.listen(engine, "checkout", _refuse_cut)
     return engine
+
+
+def _refuse_cut(connection: DBAPIConnection, _entry: ConnectionPoolEntry, _proxy: object) -> None:
+    """Let a connection go that its server has ended: nothing else is to be read from one that is not at work.
+
+    A question on the socket takes microseconds; one to the server costs as much as a statement, at every transaction.
+    """
+    if not connection.closed:
+        waiting = select.poll()
+        waiting.register(connection.fileno(), select.POLLIN)
+        if not waiting.poll(0):
+            return
+    raise sa.exc.InvalidatePoolError
+
+
+def alone_engine_of(engine: sa.Engine) -> sa.Engine | None:
+    """Engine whose every statement is a transaction of its own, beside an `engine` on PostgreSQL; None on SQLite.
+
+    One for all who ask, with a pool of its own: connections are never switched between the two kinds.
+    """
+    if engine.dialect.name == "sqlite":
+        return None
+    with _ALONE_LOCK:
+        if engine not in _ALONE:
+            made = sa.create_engine(
+                engine.url,
+                connect_args=_waiting(engine.url),
+                pool_size=ALONE_SIZE,
+                max_overflow=0,
+                pool_timeout=POOL_TIMEOUT_S,
+                pool_reset_on_return=None,
+                hide_parameters=True,
+                isolation_level="AUTOCOMMIT",
+            )
+            sa.event.listen(made, "connect", _prepare_postgresql)
+            sa.event.listen(made, "checkout", _refuse_cut)
+            sa.event.listen(engine, "engine_disposed", lambda _: made.dispose())
+            _ALONE[engine] = made
+        return _ALONE[engine]
+
+
+def _waiting(url: sa.URL) -> dict[str, str]:
+    return {name: value for name, value in _WAITING.items() if name not in url.query}
 
 
 def _check_passfile(path: Path) -> None:

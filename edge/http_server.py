@@ -17,14 +17,12 @@ import resource
 import signal
 import socket
 import ssl
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 import uvicorn
-from a2wsgi import WSGIMiddleware
 
 from edge.http_protocol import PEER_CERTIFICATE, PeerCertificateProtocol
 from edge.keys import check_private_file, read_passphrase
@@ -33,6 +31,7 @@ from edge.octet_server import OctetListener, OctetServer
 from edge.periodic import Periodic, run_periodically
 from edge.process import logger, print_ready
 from edge.request_guard import HEAD_BYTES_MAX, AsgiApp, GuardLimits, RequestGuard
+from edge.wsgi_bridge import WsgiBridge
 
 TLS12_CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
 HANDSHAKE_TIMEOUT_S = 10.0
@@ -295,10 +294,9 @@ def _from_wsgi(app: Callable[..., Any], workers: int) -> AsgiApp:
     def with_certificate(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
         # a header becomes HTTP_<NAME>: no client can write this key
         environ[PEER_CERTIFICATE] = environ["asgi.scope"].get(PEER_CERTIFICATE)
-        environ["wsgi.errors"] = sys.stderr
         return app(environ, start_response)
 
-    return cast("AsgiApp", WSGIMiddleware(cast("Any", with_certificate), workers=workers))
+    return WsgiBridge(with_certificate, workers=workers)
 
 
 @contextlib.contextmanager

@@ -14,10 +14,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import sqlalchemy as sa
 
 from edge.database import UtcTime
+from edge.direct_statements import DirectStatement
 from edge.many_rows import insert_all
 
 LEAF_LABEL = b"pva/leaf/1\x00"
@@ -81,6 +83,7 @@ class LedgerTable:
 
     def __init__(self, metadata: sa.MetaData) -> None:
         """Add the tables to `metadata`; the room's migrations create them (`edge/audit_log_schema.py`)."""
+        self._inserts: WeakKeyDictionary[sa.Engine, DirectStatement] = WeakKeyDictionary()
         self.table = sa.Table(
             "ledger",
             metadata,
@@ -125,7 +128,13 @@ class LedgerTable:
         `salt` is 32 fresh random bytes. `subject` names whom it is about (device id, serial, tenant),
         never a person. Raises LedgerError for a record that has no unambiguous encoding.
         """
-        (digest,) = self.append_all(connection, kind=kind, leaves=[(subject, record, salt)], at=at)
+        row = _leaf(kind=kind, subject=subject, record=record, at=at, salt=salt)
+        insert = self._inserts.get(connection.engine)
+        if insert is None:
+            insert = DirectStatement(connection.engine, sa.insert(self.table), sets=tuple(row))
+            self._inserts[connection.engine] = insert
+        insert.within(connection, row)
+        digest: bytes = row["leaf_hash"]
         return digest
 
     def append_all(
@@ -137,15 +146,12 @@ class LedgerTable:
         at: datetime,
     ) -> list[bytes]:
         """Add a leaf of one kind for each (subject, record, salt), as `append` does, and give their hashes."""
-        rows: list[dict[str, str | bytes]] = []
-        digests: list[bytes] = []
-        for subject, record, salt in leaves:
-            data = encode_record(kind=kind, subject=subject, record=record, at=at)
-            digest = leaf_hash(salt=salt, record=data)
-            digests.append(digest)
-            rows.append({"kind": kind, "subject": subject, "leaf_hash": digest, "record": data, "salt": salt})
+        rows = [
+            _leaf(kind=kind, subject=subject, record=record, at=at, salt=salt)
+            for subject, record, salt in leaves
+        ]
         insert_all(connection, self.table, rows)
-        return digests
+        return [row["leaf_hash"] for row in rows]
 
     def entries(self, connection: sa.Connection, *, after: int = 0, limit: int = 1000) -> list[LedgerEntry]:
         """Leaves with a number above `after`, oldest first, at most `limit`."""
@@ -156,6 +162,13 @@ class LedgerTable:
             .limit(limit)
         )
         return [LedgerEntry(**row) for row in connection.execute(query).mappings()]
+
+
+def _leaf(*, kind: str, subject: str, record: Mapping[str, Any], at: datetime, salt: bytes) -> dict[str, Any]:
+    """The row of a leaf."""
+    data = encode_record(kind=kind, subject=subject, record=record, at=at)
+    digest = leaf_hash(salt=salt, record=data)
+    return {"kind": kind, "subject": subject, "leaf_hash": digest, "record": data, "salt": salt}
 
 
 def verify_entry(entry: LedgerEntry) -> dict[str, Any]:

@@ -19,7 +19,7 @@ def insert_all(connection: sa.Connection, table: sa.Table, rows: Sequence[Row]) 
     """INSERT `rows`, which all name the same columns; a key that is taken is an IntegrityError."""
     if not rows:
         return
-    if connection.dialect.name != "postgresql":
+    if connection.dialect.name != "postgresql" or len(rows) == 1:
         connection.execute(sa.insert(table), [dict(each) for each in rows])
         return
     names = list(rows[0])

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 
-from edge.database import POOL_OVERFLOW, POOL_SIZE
+from edge.database import ALONE_SIZE, POOL_OVERFLOW, POOL_SIZE
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 UNMATCHED = "unmatched"
@@ -157,5 +157,5 @@ class _Gauges:
             yield GaugeMetricFamily(
                 "pva_database_connections_max",
                 "Connections to one PostgreSQL store that may be at work.",
-                value=POOL_SIZE + POOL_OVERFLOW,
+                value=POOL_SIZE + POOL_OVERFLOW + ALONE_SIZE,
             )

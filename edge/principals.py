@@ -9,6 +9,7 @@ certificate shows it for foreign pages too, so what these send changes nothing (
 import hashlib
 import threading
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -38,6 +39,7 @@ DEVICE = "device"
 ENROLLING = "enrolling"
 _ACCESS = "pva_access"
 _TABLE_BYTES_MAX = 4 << 20
+_CERTIFICATES_MAX = 1024
 _Digest = Field(pattern=r"^[0-9a-f]{64}$")
 
 IsRevoked = Callable[[x509.Certificate, x509.Certificate], bool]
@@ -99,6 +101,8 @@ class PrincipalTable:
         self._path = path
         self._is_revoked = is_revoked
         self._issuers = _load_issuers(anchors)
+        # by the octets that the handshake proved, which say all of this for ever; who is registered is looked up each time
+        self._identified = lru_cache(maxsize=_CERTIFICATES_MAX)(self._identify)
         self._lock = threading.Lock()
         self._stamp: tuple[int, int, int] | None = None
         self._rows: Mapping[tuple[str, str], Principal] = {}
@@ -121,13 +125,7 @@ class PrincipalTable:
 
         Raises ProblemError (403) naming what to register when there is no row for it.
         """
-        certificate = x509.load_der_x509_certificate(certificate_der)
-        issuer = next((one for one in self._issuers if _issued(one, certificate)), None)
-        if issuer is None:
-            raise ProblemError(
-                _unknown("the issuer of the certificate is no CA of the client anchors file", "")
-            )
-        key = certificate_digests(certificate, issuer)
+        certificate, issuer, key = self._identified(certificate_der)
         principal = self._current().get(key)
         if principal is None:
             remedy = f"register issuer_sha256 {key[0]} with spki_sha256 {key[1]}, role, tenant and name"
@@ -135,6 +133,16 @@ class PrincipalTable:
         if self._is_revoked is not None and self._is_revoked(certificate, issuer):
             raise ProblemError(_revoked(principal))
         return principal
+
+    def _identify(self, certificate_der: bytes) -> tuple[x509.Certificate, x509.Certificate, tuple[str, str]]:
+        """A certificate, the anchor that issued it, and the key of its row. Raises ProblemError (403)."""
+        certificate = x509.load_der_x509_certificate(certificate_der)
+        issuer = next((one for one in self._issuers if _issued(one, certificate)), None)
+        if issuer is None:
+            raise ProblemError(
+                _unknown("the issuer of the certificate is no CA of the client anchors file", "")
+            )
+        return certificate, issuer, certificate_digests(certificate, issuer)
 
     def count_request(self, principal: Principal) -> None:
         """Count a request of somebody admitted. Raises ProblemError (429) when there were too many."""

@@ -82,7 +82,7 @@ class RequestGuard:
         self._metrics = metrics or ProcessMetrics()
         self._load: ListenerLoad = self._metrics.load_of(listener, requests_max=limits.requests_max)
         self._buffered_bytes = 0
-        self._log = logger("http")
+        self._log = logger("http").bind()  # bound once, not at each line
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""

@@ -62,6 +62,7 @@ from pva.settings import PvaSettings
 from pva.signed_requests import SignedRequestDesk
 from pva.store.approvals import ApprovalStore
 from pva.store.fleet import FleetStore
+from pva.store.known_references import KnownReferences
 from pva.store.outbox import OutboxStore
 from pva.store.policies import PolicyStore
 from pva.store.references import ReferenceStore
@@ -70,6 +71,7 @@ from pva.store.results import ResultStore, delete_what_is_due
 from pva.store.status_asks import StatusAskOutbox
 from pva.store.tables import kept_answers, ledger
 from pva.store.updates import UpdateStore
+from pva.store.validations import Store
 from pva.updates.approvals import ApprovalDesk, DayKey
 from pva.updates.rollouts import RolloutDesk
 from pva.validation import Verifier
@@ -85,6 +87,7 @@ from standards.rats.corim import MANIFEST_BYTES_MAX
 MIGRATIONS = Path(__file__).parent / "migrations"
 RETENTION_INTERVAL_S = 3_600
 CRL_INTERVAL_S = 1.0
+FORGET_INTERVAL_S = 60
 _USAGE_OR_SETTINGS = 2
 """Exit status of a process that cannot be started as asked."""
 
@@ -140,7 +143,7 @@ def build_service(settings: PvaSettings) -> PvaService:
     migrate(engine, MIGRATIONS)
     store, records = open_store(settings, engine), ResultStore(engine, random_bytes=system_random)
     policies = PolicyStore(engine, random_bytes=system_random)
-    references, suppliers = _vouching(settings, engine)
+    references, looked_up, suppliers = _vouching(settings, engine, policies=policies)
     anchors = decode_pem_certificates(settings.operators_root.read_bytes())
     keys = signing_keys(settings, anchors)
     runtime_policies = open_runtime_policies(settings, references)
@@ -158,7 +161,7 @@ def build_service(settings: PvaSettings) -> PvaService:
     management, counts = _told(settings)
     verifier = Verifier(
         store=store,
-        references=references,
+        references=looked_up,
         status_of=open_status_source(settings, crls=suppliers.crls),
         policy=policy,
         challenge_certificate=keys["challenge_key"].chain[0],
@@ -167,7 +170,7 @@ def build_service(settings: PvaSettings) -> PvaService:
         signer=open_result_signer(settings, keys["result_key"]),
         announce=counts.before(post_room.announce),
         redeemed=counts.redeemed,
-        policies=policies,
+        policies=looked_up,
         runtime_policies=runtime_policies,
         known=known,
     )
@@ -195,7 +198,7 @@ def build_service(settings: PvaSettings) -> PvaService:
         listeners=_listeners(settings, desks=desks, verifier=verifier, callers=store)
         + _dashboard(settings, engine, desks=desks, anchors=anchors),
         periodic=(
-            *_maintenance(records, suppliers.crls),
+            *_maintenance(records, suppliers.crls, store),
             *couriers(post_room),
             *(Periodic(name="status-asks", interval_s=0, work=each.wait_and_deliver) for each in to_ca),
             *watching.periodic,
@@ -206,25 +209,34 @@ def build_service(settings: PvaSettings) -> PvaService:
     )
 
 
-def _vouching(settings: PvaSettings, engine: sa.Engine) -> tuple[ReferenceStore, SupplierDesks]:
-    """Suppliers with their manifests, and the use cases around them."""
+def _vouching(
+    settings: PvaSettings, engine: sa.Engine, *, policies: PolicyStore
+) -> tuple[ReferenceStore, KnownReferences, SupplierDesks]:
+    """Suppliers with their manifests, what validations know of them, and the use cases around them."""
     sources = trust_list_sources(settings)
     references = ReferenceStore(engine, random_bytes=system_random, sources=sources)
+    looked_up = KnownReferences(engine, references=references, policies=policies)
     proposals = ProposalDesk(records=references, needed=settings.manifest_approvals)
-    return references, SupplierDesks(
+    desks = SupplierDesks(
         recognition=RecognitionDesk(store=references, policy=settings.policy(), proposals=proposals),
         suspensions=SuspensionDesk(records=references, proposals=proposals),
         trust_lists=TrustListDesk(records=references, proposals=proposals, sources=references.sources),
         proposals=proposals,
-        crls=open_crl_book(engine, references),
+        crls=open_crl_book(engine, looked_up),
     )
+    return references, looked_up, desks
 
 
-def _maintenance(records: ResultStore, crls: CrlBook) -> tuple[Periodic, ...]:
+def _maintenance(records: ResultStore, crls: CrlBook, store: Store) -> tuple[Periodic, ...]:
     follow = Periodic(
         name="supplier-crls", interval_s=CRL_INTERVAL_S, work=lambda: crls.refresh(at=system_clock())
     )
-    return _retention(records), follow
+    forget = Periodic(
+        name="forget-challenges",
+        interval_s=FORGET_INTERVAL_S,
+        work=lambda: store.forget_challenges(at=system_clock()),
+    )
+    return _retention(records), follow, forget
 
 
 def _told(settings: PvaSettings) -> tuple[Management, VerdictCounts]:

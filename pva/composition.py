@@ -29,6 +29,7 @@ from pva.results.reissue import ReissueDesk
 from pva.results.result import ResultSigner
 from pva.runtime_policy_files import RuntimePolicyFiles
 from pva.settings import PvaSettings
+from pva.store.known_references import KnownReferences
 from pva.store.references import ReferenceStore
 from pva.store.results import ResultStore
 from pva.store.supplier_crls import CrlStore
@@ -77,7 +78,7 @@ def open_status_source(settings: PvaSettings, *, crls: CrlBook) -> CredentialSta
     )
 
 
-def open_crl_book(engine: sa.Engine, references: ReferenceStore) -> CrlBook:
+def open_crl_book(engine: sa.Engine, references: KnownReferences) -> CrlBook:
     """Follows the CRLs of suppliers that have no responder."""
     return CrlBook(records=CrlStore(engine), suppliers=references.suppliers, fetch=fetch_crl)
 

@@ -33,7 +33,7 @@ from messages.errors import MessageError
 from pva.appraisal.continuity import DeviceHistory
 from pva.appraisal.known import IssuedChallenges
 from pva.refusals import RefusalCode, RefusalError
-from standards.pki.jws import sign_jws
+from standards.pki.jws import jws_length, sign_jws
 
 REQUEST_ID_BYTES = 16
 LOT_BYTES = 8
@@ -320,7 +320,9 @@ class RequestDesk:
             fault = None
         except MessageError as error:
             fault = str(error)
-        if fault is None and len(self._signed(challenge)) > CHALLENGE_BYTES_MAX:
+        signer = self.signer
+        length = jws_length(challenge.claims(), key=signer.key, chain=signer.chain, typ=CHALLENGE_TYPE)
+        if fault is None and length > CHALLENGE_BYTES_MAX:
             fault = f"expected names that fit into a challenge of {CHALLENGE_BYTES_MAX} characters, got longer ones"
         if fault is not None:
             raise RefusalError(RefusalCode.REQUEST_UNANSWERABLE, subject="validation request", reason=fault)

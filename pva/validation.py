@@ -48,7 +48,7 @@ from standards.ima.replay import Replayed
 from standards.pki import oids
 from standards.pki.errors import PkiError
 from standards.pki.fingerprints import spki_der
-from standards.pki.jws import verify_jws
+from standards.pki.jws import VerifiedJws, verify_jws, verify_jws_of
 from standards.pki.ocsp_answer import CertStatus
 
 
@@ -242,14 +242,7 @@ class Verifier:
         if issued is not None:
             return issued
         try:
-            verified = verify_jws(
-                token,
-                anchors=self.challenge_anchors,
-                eku=oids.EKU_CHALLENGE,
-                typ=CHALLENGE_TYPE,
-                at=at,
-                bytes_max=CHALLENGE_BYTES_MAX,
-            )
+            verified = self._signed_challenge(token, at=at)
             challenge = read_claims(verified.claims)
         except (PkiError, MessageError) as error:
             raise RefusalError(
@@ -264,6 +257,20 @@ class Verifier:
             )
         self.known.challenges.note_path(token, verified.path)
         return challenge
+
+    def _signed_challenge(self, token: str, *, at: datetime) -> VerifiedJws:
+        """A token under its signer's path, which is proven once for all tokens with the same header."""
+        path = self.known.challenges.path_of(token, at=at)
+        if path is not None:
+            return verify_jws_of(token, path=path, bytes_max=CHALLENGE_BYTES_MAX)
+        return verify_jws(
+            token,
+            anchors=self.challenge_anchors,
+            eku=oids.EKU_CHALLENGE,
+            typ=CHALLENGE_TYPE,
+            at=at,
+            bytes_max=CHALLENGE_BYTES_MAX,
+        )
 
     def _redeem(self, challenge: Challenge, *, at: datetime) -> ValidationRequest:
         """Spend the challenge, then see that it is in time and that its request still waits."""
@@ -309,7 +316,10 @@ class Verifier:
 
     def _refuse_disputed(self, seen: Sighting, *, history: DeviceHistory | None) -> None:
         """Refuse where two identities claim one key, or two suppliers one device (A26)."""
-        conflict = identity_conflict(history, self.store.holder_of_ak(seen.ak_name), seen)
+        is_known = history is not None and history.last.ak_name == seen.ak_name
+        # a key is one device's in the store: where this device's history has it, nobody else's can
+        holder = seen.device_id if is_known else self.store.holder_of_ak(seen.ak_name)
+        conflict = identity_conflict(history, holder, seen)
         if conflict is not None:
             logger("validation").error("identity-conflict", device_id=seen.device_id, reason=conflict)
             raise RefusalError(

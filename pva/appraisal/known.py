@@ -247,22 +247,27 @@ class IssuedChallenges:
     def __init__(self) -> None:
         """Know nothing yet."""
         self._tokens: Kept[bytes, Challenge] = Kept(weight_max=CHALLENGES_MAX)
-        self._windows: Kept[str, tuple[datetime, datetime]] = Kept(weight_max=PATHS_MAX)
+        self._paths: Kept[str, tuple[x509.Certificate, ...]] = Kept(weight_max=PATHS_MAX)
 
     def note_token(self, token: str, challenge: Challenge) -> None:
         """Remember a token of this process's own."""
         self._tokens.put(_token_digest(token), challenge)
 
     def note_path(self, token: str, path: Sequence[x509.Certificate]) -> None:
-        """Remember the times within which the signer of such tokens, named in their header, has a valid path."""
-        self._windows.put(token.partition(".")[0], _window(path))
+        """Remember the path of the signer of such tokens, whom their header names."""
+        self._paths.put(token.partition(".")[0], tuple(path))
+
+    def path_of(self, token: str, *, at: datetime) -> tuple[x509.Certificate, ...] | None:
+        """The path that was proven for the signer whom this token's header names, where it is in time."""
+        path = self._paths.get(token.partition(".")[0])
+        if path is None:
+            return None
+        first, last = _window(path)
+        return path if first <= at <= last else None
 
     def find(self, token: str, *, at: datetime) -> Challenge | None:
         """The challenge of a token that was signed here, by a signer whose path is proven and in time."""
-        window = self._windows.get(token.partition(".")[0])
-        if window is None or not window[0] <= at <= window[1]:
-            return None
-        return self._tokens.get(_token_digest(token))
+        return None if self.path_of(token, at=at) is None else self._tokens.get(_token_digest(token))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

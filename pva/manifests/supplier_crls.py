@@ -107,13 +107,15 @@ class CrlBook:
 
     def refresh(self, *, at: datetime) -> None:
         """Ask for every list that is due; one that fails keeps no other back. What is not current is an alarm."""
+        followed = [(supplier.name, listed) for supplier in self.suppliers() for listed in supplier.crls]
+        if not followed:
+            return
         held = {each.issuer_sha256: each for each in self.records.held_crls()}
-        for supplier in self.suppliers():
-            for listed in supplier.crls:
-                key = _key(listed.issuer)
-                before = held.get(key)
-                if before is None or before.url != listed.url or before.due(at):
-                    self._renew(supplier.name, listed, key=key, at=at)
+        for name, listed in followed:
+            key = _key(listed.issuer)
+            before = held.get(key)
+            if before is None or before.url != listed.url or before.due(at):
+                self._renew(name, listed, key=key, at=at)
 
     def status(self, credential: PlatformCredential, at: datetime) -> CertStatus:
         """The status of a credential of a supplier without a responder. Raises RefusalError (STATUS_UNAVAILABLE)."""

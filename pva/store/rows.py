@@ -4,7 +4,7 @@ Rule: a row becomes a value that its use case declared, or nothing; 64-bit unsig
 8 bytes, big-endian.
 """
 
-from dataclasses import asdict
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -19,12 +19,15 @@ from pva.results.result import SignedResult
 from pva.updates.approvals import ProvenState
 from standards.tpm2.structures import ClockInfo
 
+Row = sa.RowMapping | Mapping[str, Any]
+"""A row of SQLAlchemy's, or one of a statement that is run directly."""
 _U64_BYTES = 8
+_NO_ORIGIN = dict.fromkeys(("jti", "token", "content", "encrypt_to", "ends_at"))
 _SERIAL_DIGITS = 40
 _PCR_VALUES_BYTES_MAX = 16_384
 
 
-def request_of(row: sa.RowMapping) -> ValidationRequest:
+def request_of(row: Row) -> ValidationRequest:
     """A validation request out of its row."""
     return ValidationRequest(
         id=row["id"],
@@ -40,7 +43,7 @@ def request_of(row: sa.RowMapping) -> ValidationRequest:
     )
 
 
-def _origin_of(row: sa.RowMapping) -> SignedOrigin:
+def _origin_of(row: Row) -> SignedOrigin:
     return SignedOrigin(
         jti=row["jti"],
         token=row["token"],
@@ -57,7 +60,7 @@ def state_of_request(expires_at: datetime, *, answered: bool, at: datetime) -> R
     return RequestState.EXPIRED if expires_at <= at else RequestState.PENDING
 
 
-def refusal_of(row: sa.RowMapping) -> RecordedRefusal:
+def refusal_of(row: Row) -> RecordedRefusal:
     """A refused try out of its row."""
     return RecordedRefusal(
         at=row["at"],
@@ -84,9 +87,8 @@ def row_of_request(request: ValidationRequest) -> dict[str, Any]:
         "created_at": request.created_at,
         "expires_at": request.expires_at,
     }
-    if request.origin is not None:
-        row |= asdict(request.origin)
-    return row
+    origin = request.origin
+    return row | (_NO_ORIGIN if origin is None else {name: getattr(origin, name) for name in _NO_ORIGIN})
 
 
 def row_of_result(result: SignedResult, *, revision: int) -> dict[str, Any]:
@@ -121,7 +123,7 @@ def serial_text(serial: int) -> str:
     return f"{serial:0{_SERIAL_DIGITS}x}"
 
 
-def state_of(row: sa.RowMapping) -> ProvenState | None:
+def state_of(row: Row) -> ProvenState | None:
     """What a device proved when a result was made, None where the result is older than approvals."""
     if row["pcr_values"] is None:
         return None
@@ -134,7 +136,7 @@ def state_of(row: sa.RowMapping) -> ProvenState | None:
     )
 
 
-def history_of(row: sa.RowMapping) -> DeviceHistory:
+def history_of(row: Row) -> DeviceHistory:
     """A device's history out of its row."""
     return DeviceHistory(
         last=Sighting(
@@ -164,7 +166,7 @@ def history_of(row: sa.RowMapping) -> DeviceHistory:
     )
 
 
-def _ima_of(row: sa.RowMapping) -> ImaProgress:
+def _ima_of(row: Row) -> ImaProgress:
     return ImaProgress(
         count=row["ima_count"],
         value=row["ima_value"],

@@ -78,11 +78,12 @@ class SupplierStore(ProposalStore):
         self, party: RelyingParty, *, supplier: str, at: datetime
     ) -> tuple[bool, TrustedSupplier | None]:
         """Whether this operator has a trust list of its own, and what that says of a supplier."""
+        return trust_of(self.trust_list(party.tenant), party=party, supplier=supplier, at=at)
+
+    def trust_list(self, issuer: str) -> ImportedTrustList | None:
+        """The newest list of an issuer."""
         with transaction(self._engine, write=False) as connection:
-            held = held_list(connection, party.tenant)
-        if held is None or held.role != party.role:
-            return False, None
-        return True, listed_supplier(held, name=supplier, at=at)
+            return held_list(connection, issuer)
 
     def trust_lists(self) -> Sequence[ImportedTrustList]:
         """See `pva.manifests.trust_lists.TrustListRecords`."""
@@ -214,6 +215,15 @@ class SupplierStore(ProposalStore):
             },
             at=supplier.recognised_at,
         )
+
+
+def trust_of(
+    held: ImportedTrustList | None, *, party: RelyingParty, supplier: str, at: datetime
+) -> tuple[bool, TrustedSupplier | None]:
+    """Whether a list that is held under an operator's name is its own, and what it says of a supplier."""
+    if held is None or held.role != party.role:
+        return False, None
+    return True, listed_supplier(held, name=supplier, at=at)
 
 
 def _check_same(supplier: RecognisedSupplier, other: sa.RowMapping, *, root_sha256: bytes) -> None:

@@ -126,6 +126,14 @@ manifest_approvals = sa.Table(
     sa.UniqueConstraint("digest", "key_sha256", name="uq_manifest_approvals_digest_key"),
 )
 
+# one row, which triggers change with whatever a validation looks up (v0014): the same stamp, the same content
+reference_stamps = sa.Table(
+    "reference_stamps",
+    metadata,
+    sa.Column("name", sa.String(16), primary_key=True),
+    sa.Column("stamp", sa.String(64), nullable=False),
+)
+
 validation_requests = sa.Table(
     "validation_requests",
     metadata,

@@ -33,6 +33,7 @@ from pva.store.rows import (
     state_of_request,
 )
 from pva.store.status_asks import post_ask
+from pva.store.validation_statements import validation_statements
 from pva.watching.holding import HoldRule
 
 UNAUTHENTICATED_REFUSALS_MAX = 16
@@ -66,6 +67,7 @@ class Store:
         to ask).
         """
         self._engine = engine
+        self._statements = validation_statements(engine)
         self._evidence_life = evidence_life
         self._random_bytes = random_bytes
         self._callbacks = callbacks
@@ -97,12 +99,8 @@ class Store:
 
     def oldest_of_each(self, device_id: str, *, at: datetime) -> Sequence[ValidationRequest]:
         """See `pva.requests.RequestStore`."""
-        table = tables.validation_requests
-        query = (
-            _open_requests(at).where(table.c.device_id == device_id).order_by(table.c.created_at, table.c.id)
-        )
-        with transaction(self._engine, write=False) as connection:
-            waiting = [request_of(row) for row in connection.execute(query).mappings()]
+        found = self._statements.waiting.rows_alone({"device_id": device_id, "at": at})
+        waiting = [request_of(row) for row in found]
         oldest: dict[tuple[str, str, str], ValidationRequest] = {}
         for each in waiting:
             oldest.setdefault((each.party.role, each.party.tenant, each.purpose), each)
@@ -110,7 +108,8 @@ class Store:
 
     def open_request(self, request_id: str, *, at: datetime) -> ValidationRequest | None:
         """See `pva.validation.ValidationStore`."""
-        return self._one_request(_open_requests(at).where(tables.validation_requests.c.id == request_id))
+        found = self._statements.open_request.rows_alone({"request_id": request_id, "at": at})
+        return request_of(found[0]) if found else None
 
     def progress(self, request_id: str, *, role: str, tenant: str, at: datetime) -> RequestProgress | None:
         """See `pva.requests.RequestStore`."""
@@ -149,31 +148,29 @@ class Store:
     @repeated
     def redeem(self, digest: bytes, *, expires_at: datetime, at: datetime) -> bool:
         """See `pva.validation.ValidationStore`."""
-        table = tables.redeemed_challenges
+        row = {"digest": digest, "redeemed_at": at, "expires_at": expires_at}
         try:
-            with transaction(self._engine) as connection:
-                connection.execute(
-                    sa.insert(table).values(digest=digest, redeemed_at=at, expires_at=expires_at)
-                )
-                connection.execute(sa.delete(table).where(table.c.expires_at < at - REDEEMED_KEPT))
+            self._statements.redeem.alone(row)
         except IntegrityError:
             return False
         return True
 
+    @repeated
+    def forget_challenges(self, *, at: datetime) -> None:
+        """Delete what is kept of challenges that expired long ago: those are refused for their time."""
+        table = tables.redeemed_challenges
+        with transaction(self._engine) as connection:
+            connection.execute(sa.delete(table).where(table.c.expires_at < at - REDEEMED_KEPT))
+
     def device_history(self, device_id: str) -> DeviceHistory | None:
         """See `pva.validation.ValidationStore`."""
-        table = tables.devices
-        with transaction(self._engine, write=False) as connection:
-            row = (
-                connection.execute(sa.select(table).where(table.c.device_id == device_id)).mappings().first()
-            )
-        return None if row is None else history_of(row)
+        found = self._statements.history.rows_alone({"device": device_id})
+        return history_of(found[0]) if found else None
 
     def holder_of_ak(self, ak_name: bytes) -> str | None:
         """See `pva.validation.ValidationStore`."""
-        table = tables.devices
-        with transaction(self._engine, write=False) as connection:
-            return connection.scalar(sa.select(table.c.device_id).where(table.c.ak_name == ak_name))
+        found = self._statements.holder.rows_alone({"ak": ak_name})
+        return found[0]["device_id"] if found else None
 
     @repeated
     def record_result(
@@ -189,8 +186,8 @@ class Store:
         try:
             with transaction(self._engine) as connection:
                 self._save_history(connection, history, expected_revision=expected_revision)
-                connection.execute(
-                    sa.insert(tables.results).values(**row_of_result(result, revision=history.revision))
+                self._statements.add_result.within(
+                    connection, row_of_result(result, revision=history.revision)
                 )
                 note_renewal(connection, result, at=at)
                 leaf = self._audit(
@@ -203,10 +200,8 @@ class Store:
                 self._keep_grounds(connection, result, grounds=grounds, leaf=leaf, at=at)
                 self._post(connection, result, at=at)
                 self._ask_ca(connection, result, at=at)
-                connection.execute(
-                    sa.update(tables.watches)
-                    .where(tables.watches.c.request_id == result.request_id)
-                    .values(look_at=at)
+                self._statements.look_at_watch.within(
+                    connection, {"of_request": result.request_id, "look_at": at}
                 )
         except IntegrityError:
             raise RefusalError(
@@ -295,14 +290,29 @@ class Store:
     def _insert_request(
         self, connection: sa.Connection, request: ValidationRequest, *, pending_max: int, relay: str | None
     ) -> None:
-        self._refuse_reused_nonce(connection, request)
-        if self._pending_count(connection, request) >= pending_max:
+        (known,) = self._statements.may_be_asked.rows(
+            connection,
+            {
+                "tenant": request.party.tenant,
+                "rp_nonce": request.rp_nonce,
+                "device_id": request.device_id,
+                "role": request.party.role,
+                "at": request.created_at,
+            },
+        )
+        if known["used"]:
+            raise RefusalError(
+                RefusalCode.NONCE_REUSED,
+                subject="nonce of the validation request",
+                reason="the caller used this nonce in an earlier request",
+            )
+        if known["pending"] >= pending_max:
             raise RefusalError(
                 RefusalCode.TOO_MANY_REQUESTS,
                 subject=f"device {request.device_id}",
                 reason=f"{pending_max} validations of this device are pending already",
             )
-        connection.execute(sa.insert(tables.validation_requests).values(**row_of_request(request)))
+        self._statements.add_request.within(connection, row_of_request(request))
         self._audit(
             connection,
             kind="validation-requested",
@@ -334,26 +344,25 @@ class Store:
     ) -> None:
         """What the result stands on: evidence for its time, the rest as long as the result."""
         kept_until = at + self._evidence_life
-        connection.execute(
-            sa.insert(tables.evidence).values(
-                result_id=result.id, body=grounds.evidence, kept_until=kept_until
-            )
+        self._statements.add_evidence.within(
+            connection, {"result_id": result.id, "body": grounds.evidence, "kept_until": kept_until}
         )
         facts = grounds.facts.to_json()
         supplier = facts["device"].get("supplier", "")
-        connection.execute(
-            sa.insert(tables.result_facts).values(result_id=result.id, supplier=supplier, facts=facts)
+        self._statements.add_facts.within(
+            connection, {"result_id": result.id, "supplier": supplier, "facts": facts}
         )
         runtime = grounds.runtime_policy
         if runtime is not None:
             self._keep_runtime_policy(connection, *runtime)
-        connection.execute(
-            sa.insert(tables.result_grounds).values(
-                result_id=result.id,
-                parts={name: base64.b64encode(part).decode() for name, part in grounds.parts.items()},
-                runtime_policy=None if runtime is None else runtime[0],
-                leaf_hash=leaf,
-            )
+        self._statements.add_grounds.within(
+            connection,
+            {
+                "result_id": result.id,
+                "parts": {name: base64.b64encode(part).decode() for name, part in grounds.parts.items()},
+                "runtime_policy": None if runtime is None else runtime[0],
+                "leaf_hash": leaf,
+            },
         )
 
     def _keep_runtime_policy(self, connection: sa.Connection, digest: bytes, signed: bytes) -> None:
@@ -392,50 +401,18 @@ class Store:
     def _save_history(
         self, connection: sa.Connection, history: DeviceHistory, *, expected_revision: int | None
     ) -> None:
-        table = tables.devices
         row = row_of_history(history)
         if expected_revision is None:
-            connection.execute(sa.insert(table).values(**row))
+            self._statements.add_history.within(connection, row)
             return
-        changed = connection.execute(
-            sa.update(table)
-            .where(table.c.device_id == row["device_id"], table.c.revision == expected_revision)
-            .values(**row)
-        )
-        if changed.rowcount != 1:
+        of = {"of_device": row["device_id"], "of_revision": expected_revision}
+        if self._statements.change_history.within(connection, row | of) != 1:
             raise RefusalError(
                 RefusalCode.CONCURRENT_VALIDATION,
                 subject=f"device {history.last.device_id}",
                 reason="another validation of this device was recorded meanwhile",
                 retry_after_s=1,
             )
-
-    def _refuse_reused_nonce(self, connection: sa.Connection, request: ValidationRequest) -> None:
-        table = tables.validation_requests
-        used = connection.scalar(
-            sa.select(table.c.id).where(
-                table.c.tenant == request.party.tenant, table.c.rp_nonce == request.rp_nonce
-            )
-        )
-        if used is not None:
-            raise RefusalError(
-                RefusalCode.NONCE_REUSED,
-                subject="nonce of the validation request",
-                reason="the caller used this nonce in an earlier request",
-            )
-
-    def _pending_count(self, connection: sa.Connection, request: ValidationRequest) -> int:
-        pending = _open_requests(request.created_at).where(
-            tables.validation_requests.c.device_id == request.device_id,
-            tables.validation_requests.c.role == request.party.role,
-            tables.validation_requests.c.tenant == request.party.tenant,
-        )
-        return connection.scalar(sa.select(sa.func.count()).select_from(pending.subquery())) or 0
-
-    def _one_request(self, query: sa.Select[Any]) -> ValidationRequest | None:
-        with transaction(self._engine, write=False) as connection:
-            row = connection.execute(query).mappings().first()
-        return None if row is None else request_of(row)
 
     def _audit(
         self, connection: sa.Connection, *, kind: str, subject: str, record: Mapping[str, Any], at: datetime
@@ -448,12 +425,6 @@ class Store:
             at=at,
             salt=self._random_bytes(SALT_BYTES),
         )
-
-
-def _open_requests(at: datetime) -> sa.Select[Any]:
-    table = tables.validation_requests
-    has_result = sa.exists().where(tables.results.c.request_id == table.c.id)
-    return sa.select(table).where(table.c.expires_at > at, ~has_result)
 
 
 def _refusals_max(*, authenticated: bool) -> int:

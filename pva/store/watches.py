@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from edge.database import behind, transaction
+from edge.direct_statements import DirectStatement
 from edge.ledger import SALT_BYTES
 from edge.process import RandomBytes
 from edge.serialization import repeated
@@ -20,7 +21,7 @@ from messages.state_event import PlatformState
 from pva.refusals import RefusalCode, RefusalError
 from pva.requests import ValidationRequest
 from pva.store import tables
-from pva.store.rows import row_of_request
+from pva.store.rows import Row, row_of_request
 from pva.watching.watches import WATCHER_ROLE, SignedEvent, WatchPlace
 from pva.watching.watching import Watch, WatchAnswer, WatchTerms
 
@@ -38,6 +39,7 @@ class WatchStore:
     ) -> None:
         """Work on an engine whose schema is migrated; events go to the audience members in `callbacks`."""
         self._engine = engine
+        self._take, self._due = _statements(engine)
         self._random_bytes = random_bytes
         self._callbacks = callbacks
         self._event_life = event_life
@@ -125,40 +127,25 @@ class WatchStore:
             self._audit(connection, "watch-ended", _watch_of(row), {"by": by}, at=at)
             return True
 
+    @repeated
     def take_lease(self, name: str, *, holder: str, at: datetime, lasting: timedelta) -> bool:
         """See `pva.watching.watches.WatchStore`."""
+        wanted = {"holder": holder, "until": at + lasting}
+        if self._take.alone({**wanted, "of_name": name, "of_holder": holder, "at": at}) == 1:
+            return True
+        table = tables.leases
         try:
-            return self._take_lease(name, holder=holder, at=at, lasting=lasting)
+            with transaction(self._engine) as connection:
+                if connection.scalar(sa.select(table.c.name).where(table.c.name == name)) is not None:
+                    return False
+                connection.execute(sa.insert(table).values(name=name, **wanted))
         except IntegrityError:  # another process was the first to take it
             return False
-
-    @repeated
-    def _take_lease(self, name: str, *, holder: str, at: datetime, lasting: timedelta) -> bool:
-        table = tables.leases
-        with transaction(self._engine) as connection:
-            held = connection.execute(sa.select(table).where(table.c.name == name)).mappings().first()
-            if held is None:
-                connection.execute(sa.insert(table).values(name=name, holder=holder, until=at + lasting))
-                return True
-            taken = connection.execute(
-                sa.update(table)
-                .where(table.c.name == name, sa.or_(table.c.holder == holder, table.c.until <= at))
-                .values(holder=holder, until=at + lasting)
-            )
-            return taken.rowcount == 1
+        return True
 
     def watches_to_look_at(self, *, at: datetime, limit: int) -> Sequence[tuple[Watch, WatchAnswer | None]]:
         """See `pva.watching.watches.WatchStore`."""
-        table, results = tables.watches, tables.results
-        query = (
-            sa.select(table, results.c.id.label("result_id"), results.c.status, results.c.issued_at)
-            .outerjoin(results, results.c.request_id == table.c.request_id)
-            .where(table.c.look_at <= at)
-            .order_by(table.c.look_at, table.c.id)
-            .limit(limit)
-        )
-        with transaction(self._engine, write=False) as connection:
-            rows = connection.execute(query).mappings().all()
+        rows = self._due.rows_alone({"at": at, "count_max": limit})
         return tuple((_watch_of(row), _answer_of(row)) for row in rows)
 
     @repeated
@@ -284,7 +271,22 @@ def _conflict(watch: Watch) -> RefusalError:
     )
 
 
-def _watch_of(row: sa.RowMapping) -> Watch:
+def _statements(engine: sa.Engine) -> tuple[DirectStatement, DirectStatement]:
+    """Those of every round: to take the lease again, and what is to be looked at."""
+    leases, table, results = tables.leases, tables.watches, tables.results
+    free = sa.or_(leases.c.holder == sa.bindparam("of_holder"), leases.c.until <= sa.bindparam("at"))
+    take = sa.update(leases).where(leases.c.name == sa.bindparam("of_name"), free)
+    due = (
+        sa.select(table, results.c.id.label("result_id"), results.c.status, results.c.issued_at)
+        .outerjoin(results, results.c.request_id == table.c.request_id)
+        .where(table.c.look_at <= sa.bindparam("at"))
+        .order_by(table.c.look_at, table.c.id)
+        .limit(sa.bindparam("count_max", type_=sa.Integer))
+    )
+    return DirectStatement(engine, take, sets=("holder", "until")), DirectStatement(engine, due)
+
+
+def _watch_of(row: Row) -> Watch:
     return Watch(
         id=row["id"],
         operator=row["operator"],
@@ -305,7 +307,7 @@ def _watch_of(row: sa.RowMapping) -> Watch:
     )
 
 
-def _answer_of(row: sa.RowMapping) -> WatchAnswer | None:
+def _answer_of(row: Row) -> WatchAnswer | None:
     if row["result_id"] is None:
         return None
     return WatchAnswer(result_id=row["result_id"], status=row["status"], at=row["issued_at"])

@@ -109,4 +109,7 @@ def test_a_service_of_two_nodes_is_measured_with_targets_and_verdicts(request: p
     assert figures["  CPU ms of the nodes each"]["value"] > 0
     assert figures["  CPU ms of PostgreSQL each"]["value"] > 0
     assert figures["p99 in ms at 70% of that"]["target"] == "< 250"
-    assert figures["a CPU second, 50 devices in the store"]["met"] is not None
+    assert figures["  on that core, 50 devices in the store"]["met"] is not None
+    scaled = figures["  on a core of 21,000 bare P-256 verifications a second"]["value"]
+    bare = figures["  bare P-256 verifications a CPU second meanwhile"]["value"]
+    assert scaled == pytest.approx(rate["value"] * 21_000 / bare, rel=0.02)

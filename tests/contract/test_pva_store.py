@@ -25,6 +25,7 @@ from pva.requests import RelyingParty, RequestState
 from pva.results.grounds import Grounds
 from pva.store import tables
 from pva.store.approvals import ApprovalStore
+from pva.store.known_references import KnownReferences
 from pva.store.outbox import OutboxStore
 from pva.store.policies import PolicyStore
 from pva.store.references import ReferenceStore
@@ -84,14 +85,17 @@ def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
         engine = sqlite_engine(tmp_path)
     else:
         engine = migrated(request.getfixturevalue("postgresql").new_database())
+    references = ReferenceStore(engine, random_bytes=system_random)
+    policies = PolicyStore(engine, random_bytes=system_random)
     yield World(
         store=AuditedStore(engine),
-        references=ReferenceStore(engine, random_bytes=system_random),
+        references=references,
         approvals=ApprovalStore(engine, random_bytes=system_random),
         outbox=OutboxStore(engine),
         records=ResultStore(engine, random_bytes=system_random),
         asks=StatusAskOutbox(engine),
-        policies=PolicyStore(engine, random_bytes=system_random),
+        policies=policies,
+        looked_up=KnownReferences(engine, references=references, policies=policies),
     )
     engine.dispose()
 
@@ -492,4 +496,4 @@ def test_a_history_survives_its_row_with_64_bit_values() -> None:
         count=2**31, value=bytes(32), reset_count=2**32 - 1, restart_count=2**32 - 1, policy=b"\xff" * 32
     )
     extreme = replace(history, last=last, svn_highest=None, unsafe_since=NOW, ima=ima)
-    assert history_of(row_of_history(extreme)) == extreme  # type: ignore[arg-type]  # a dict reads like a row
+    assert history_of(row_of_history(extreme)) == extreme

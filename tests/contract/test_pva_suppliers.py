@@ -16,6 +16,7 @@ from pva.manifests.recognised import BY_ADMINISTRATORS
 from pva.manifests.suspensions import SupplierSuspension, SuspensionDesk
 from pva.manifests.trust_lists import ImportedTrustList, TrustListDesk
 from pva.refusals import RefusalCode, RefusalError
+from pva.store.known_references import KnownReferences
 from pva.store.policies import PolicyStore
 from pva.store.references import ReferenceStore
 from tests.contract.postgresql import postgresql
@@ -49,10 +50,12 @@ def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[sa.Engine
 @pytest.fixture
 def world(engine: sa.Engine) -> World:
     references = ReferenceStore(engine, random_bytes=system_random, sources=SOURCES)
+    policies = PolicyStore(engine, random_bytes=system_random)
     return World(
         store=AuditedStore(engine),
         references=references,
-        policies=PolicyStore(engine, random_bytes=system_random),
+        policies=policies,
+        looked_up=KnownReferences(engine, references=references, policies=policies),
     )
 
 

@@ -15,6 +15,7 @@ from messages.approval import USE_VAULT, StateApproval, decode_approval
 from messages.update_approvals import GENERATIONS_MIN
 from pva.refusals import RefusalCode, RefusalError
 from pva.store.approvals import ApprovalStore
+from pva.store.known_references import KnownReferences
 from pva.store.policies import PolicyStore
 from pva.store.references import ReferenceStore
 from pva.store.renewals import RenewalStore
@@ -115,11 +116,14 @@ def updating(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Updatin
         engine = sqlite_engine(tmp_path)
     else:
         engine = migrated(request.getfixturevalue("postgresql").new_database())
+    references = ReferenceStore(engine, random_bytes=system_random)
+    policies = PolicyStore(engine, random_bytes=system_random)
     world = World(
         store=AuditedStore(engine),
-        references=ReferenceStore(engine, random_bytes=system_random),
+        references=references,
         approvals=ApprovalStore(engine, random_bytes=system_random),
-        policies=PolicyStore(engine, random_bytes=system_random),
+        policies=policies,
+        looked_up=KnownReferences(engine, references=references, policies=policies),
     )
     yield Updating(
         world=world,

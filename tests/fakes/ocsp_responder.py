@@ -25,6 +25,9 @@ class FakeResponder:
         responder = self
 
         class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"  # connections are kept, as by a real responder
+            disable_nagle_algorithm = True
+
             def do_POST(self) -> None:  # http.server's name for it
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 status, answer = responder.answer(body)

@@ -107,6 +107,8 @@ class World:
     records: Any = None
     asks: Any = None
     policies: Any = None
+    looked_up: Any = None
+    """What validations look up in place of `references` and `policies`."""
     log: Any = None
     responder: StatusSource | None = None
     announced: list[SignedResult] = field(default_factory=list)
@@ -223,7 +225,7 @@ class World:
         """The use case of validations; a new one every time, as after a restart."""
         return Verifier(
             store=self.store,
-            references=self.references,
+            references=self.looked_up or self.references,
             status_of=self.status_of,
             policy=self.policy,
             challenge_certificate=self.challenge_certificate,
@@ -238,7 +240,7 @@ class World:
                 random_bytes=self.random_bytes,
             ),
             announce=self.announced.append,
-            policies=self.policies or self.store,
+            policies=self.looked_up or self.policies or self.store,
         )
 
     def recognise(self, supplier: FakeSupplier, *, models: tuple[str, ...] = (MODEL,)) -> None:

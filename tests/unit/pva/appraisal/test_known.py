@@ -207,7 +207,27 @@ def test_a_challenge_of_this_process_is_found_only_once_its_signer_is_proven_and
     assert issued.find(token, at=NOW) == challenge
     ends = world.challenge_certificate.not_valid_after_utc
     assert issued.find(token, at=ends + timedelta(days=3650)) is None
+    assert issued.path_of(token, at=NOW) is not None
+    assert issued.path_of(token, at=ends + timedelta(days=3650)) is None
     assert issued.find(token[:-2] + ("AA" if token[-2:] != "AA" else "BB"), at=NOW) is None
+
+
+@pytest.mark.check("A4")
+@pytest.mark.negative
+def test_a_forged_challenge_is_refused_also_where_its_signer_is_known() -> None:
+    world = World()
+    known = Known()
+    verifier = replace(world.verifier, known=known)
+    assert verifier.validate_platform(encode_evidence(world.answer()), at=NOW).status == "affirming"
+    world.device = world.device.later()
+    world.ask()
+    message = world.answer()
+    token = message.challenge_token
+    assert known.challenges.path_of(token, at=NOW) is not None
+    forged = token[:-4] + ("AAAA" if token[-4:] != "AAAA" else "BBBB")
+    body = encode_evidence(replace(message, challenge_token=forged))
+    assert refused(verifier, body) is RefusalCode.CHALLENGE_INVALID
+    assert verifier.validate_platform(encode_evidence(message), at=NOW).status == "affirming"
 
 
 @pytest.mark.check("A5")

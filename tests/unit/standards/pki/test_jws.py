@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from standards.pki import oids
 from standards.pki.errors import JwsError, PathError, PkiError
 from standards.pki.fingerprints import certificate_der
-from standards.pki.jws import VerifiedJws, sign_jws, verify_jws
+from standards.pki.jws import VerifiedJws, jws_length, sign_jws, verify_jws, verify_jws_of
 from tests.fakes.pki import NOW, Authority, p256
 
 EKU = oids.EKU_CHALLENGE
@@ -57,6 +57,34 @@ def test_a_token_round_trips() -> None:
     assert verified.claims == CLAIMS
     assert verified.path == (LEAF, ISSUING.certificate, ROOT.certificate)
     assert verified.token == token
+
+
+def test_the_length_of_a_token_is_known_without_its_signature() -> None:
+    token = sign_jws(CLAIMS, key=KEY, chain=CHAIN, typ=TYP)
+    assert jws_length(CLAIMS, key=KEY, chain=CHAIN, typ=TYP) == len(token)
+
+
+@pytest.mark.negative
+def test_a_signer_whose_path_is_known_still_signs_every_token() -> None:
+    token = sign_jws(CLAIMS, key=KEY, chain=CHAIN, typ=TYP)
+    path = verify(token).path
+    other = sign_jws({"n": 2}, key=KEY, chain=CHAIN, typ=TYP)
+    assert verify_jws_of(other, path=path).claims == {"n": 2}
+    header, payload, signature = other.split(".")
+    forged = forge(payload=b'{"n":3}', key=p256()).split(".")
+    for wrong in (
+        f"{header}.{token.split('.')[1]}.{signature}",
+        f"{header}.{forged[1]}.{forged[2]}",
+        f"{header}.{payload}.{signature[:-4]}",
+        f"{header}.{payload}.",
+        f"{header}.{payload}",
+        f"{header}.{payload}.{signature}.",
+        f"{header}.{payload}.{signature}\N{SNOWMAN}",
+    ):
+        with pytest.raises(JwsError):
+            verify_jws_of(wrong, path=path)
+    with pytest.raises(JwsError, match="too long"):
+        verify_jws_of(other, path=path, bytes_max=len(other) - 1)
 
 
 def test_a_token_of_foreign_make_verifies() -> None:
