@@ -14,6 +14,8 @@ from standards.pki import oids
 from standards.rats.fields import Fields
 
 RELEASE_KIND: Final = TokenKind(typ="pva-release+jwt", eku=oids.EKU_SUBSCRIPTION, roles=frozenset({"sho"}))
+RELEASE_BYTES_MAX: Final = 16_384
+"""Size of a release in another token, in characters."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

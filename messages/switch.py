@@ -12,6 +12,7 @@ from messages.errors import MessageError, refusal
 from messages.instruction import TRE_NONCE_SIZE
 from messages.operator_token import TokenKind
 from messages.order import DIGEST_SIZE, ID_MAX
+from messages.release import RELEASE_BYTES_MAX
 from standards.pki import oids
 from standards.rats.fields import Fields, encode_base64url
 
@@ -23,8 +24,6 @@ WINDOW_MS_MIN: Final = 1_000
 WINDOW_MS_MAX: Final = 3_600_000
 """For how long a switch may stand unconfirmed, in milliseconds: an hour at most."""
 
-RELEASE_BYTES_MAX: Final = 16_384
-"""Size of the release in a switch, in characters."""
 _JWS = re.compile(r"[\w-]+\.[\w-]+\.[\w-]+", re.ASCII)
 
 

@@ -21,6 +21,7 @@ from operators.sho.order_states import OrderState
 from operators.sho.refusals import REFUSALS, RefusalCode
 from operators.sho.schema import ledger, metadata
 from operators.sho.store import Store
+from operators.sho.web.changes import ChangeDesks
 from operators.sho.web.operator import BearerTerms, Desks, operator_app
 from operators.sho.web.public import public_app
 from standards.rats.fields import encode_base64url
@@ -57,6 +58,7 @@ class Service:
         bearer = BearerTerms(apn="internet", destinations=("10.0.0.1:443",), quota_bytes=1, life_s=2)
         self.public = public_app(
             self.world.registrar,
+            self.world.releases,
             clock=lambda: self.world.at,
             random_bytes=self.world.random_bytes,
             anonymous=self.anonymous,
@@ -69,6 +71,7 @@ class Service:
                 receipts=self.world.receipts,
                 updates=self.world.updates,
                 lives=self.world.lives,
+                changes=ChangeDesks(releases=self.world.releases, attachments=self.world.store),
                 authentication=self.world.authentication,
                 bearer=bearer,
             ),

@@ -1,4 +1,4 @@
-"""The operator listener, mutual TLS: registrations, results, receipts, lives of MIDs, authentication vectors (D12).
+"""The operator listener, mutual TLS: registrations, results, receipts, lives of MIDs, releases, authentication vectors (D12).
 
 Rule: each route serves one role; results and receipts are believed for their signatures, not for who brought them.
 Every refusal of a caller that is known becomes an audit record.
@@ -15,7 +15,7 @@ from edge.audit_log import AuditLog
 from edge.description_pages import add_description
 from edge.log_pages import add_log_pages
 from edge.operations import Told, answers, answers_nothing, takes, takes_octets
-from edge.principals import PrincipalTable, current_principal, enforce_access, principal_or_none, require
+from edge.principals import PrincipalTable, enforce_access, principal_or_none, require
 from edge.problem_document import Problem
 from edge.process import Clock
 from edge.refused import AnonymousRefusals, register_refusals
@@ -25,7 +25,6 @@ from messages.state_event import STATE_EVENT_BYTES_MAX
 from operators.sho.device_states import StateDesk
 from operators.sho.lives import LifeDesk, MidLife
 from operators.sho.receipts import RECEIPT_MESSAGE_BYTES_MAX, ReceiptDesk
-from operators.sho.refusals import RefusalCode, RefusalError
 from operators.sho.registration import Registrar
 from operators.sho.subscriptions import AuthenticationCentre, Resynchronisation
 from operators.sho.updates import UpdateDesk, UpdateQuestion
@@ -48,6 +47,7 @@ from operators.sho.web.bodies import (
     WishBody,
     decode_base64url,
 )
+from operators.sho.web.changes import ChangeDesks, add_changes, check_network
 from operators.sho.web.descriptions import OPERATOR_API
 from standards.aka.vectors import AuthenticationVector
 
@@ -83,6 +83,7 @@ class Desks:
     receipts: ReceiptDesk
     updates: UpdateDesk
     lives: LifeDesk
+    changes: ChangeDesks
     authentication: AuthenticationCentre
     bearer: BearerTerms
     log: AuditLog | None = None
@@ -101,6 +102,7 @@ def operator_app(
     _add_orders(app, desks, clock)
     _add_updates(app, desks, clock)
     _add_lives(app, desks, clock)
+    add_changes(app, desks.changes, clock)
     _add_vectors(app, desks)
     if desks.log is not None:
         add_log_pages(app, desks.log)
@@ -226,7 +228,7 @@ def _add_vectors(app: Flask, desks: Desks) -> None:
     @answers(VectorsAnswer)
     def give_vectors(body: VectorsBody) -> Told:
         """Get authentication vectors for a subscriber, for one's own network."""
-        _check_network(body.serving_network)
+        check_network(body.serving_network)
         asked = body.resynchronisation
         vectors = desks.authentication.vectors(
             body.pcid,
@@ -246,16 +248,6 @@ def _add_vectors(app: Flask, desks: Desks) -> None:
                 "life_s": bearer.life_s,
             },
         }
-
-
-def _check_network(serving_network: str) -> None:
-    """A network gets vectors for itself alone."""
-    if serving_network != current_principal().tenant:
-        raise RefusalError(
-            RefusalCode.FOREIGN_NETWORK,
-            subject="serving_network",
-            reason="it is not the network that the caller's certificate is registered for",
-        )
 
 
 def _shown(vectors: Sequence[AuthenticationVector]) -> list[dict[str, str]]:
