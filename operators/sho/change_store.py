@@ -95,7 +95,7 @@ class Changes(Releases):
             self.tell_user(connection, order_id, informed, at=at)
 
     @repeated
-    def keep_proof(self, order_id: str, proof: bytes, *, at: datetime) -> None:
+    def keep_proof(self, order_id: str, proof: bytes, *, informed: str, at: datetime) -> None:
         """See `operators.sho.changes.ChangeStore`."""
         table, orders = schema.operator_changes, schema.orders
         with transaction(self.engine) as connection:
@@ -107,3 +107,4 @@ class Changes(Releases):
             connection.execute(sa.update(orders).where(orders.c.id == order_id).values(due_at=None))
             if changed.rowcount == 1:
                 self.audit(connection, "prior-erased", order_id, {}, at=at)
+                self.tell_user(connection, order_id, informed, at=at)

@@ -36,6 +36,7 @@ from operators.sho.validation import ValidationRequest
 SWITCHES_MAX: Final = 5
 """Switches of one order: a change that is undone again and again is given up, and the prior MID serves."""
 CHANGED: Final = "The subscription is installed in your device and active, in place of the one from {prior}."
+PRIOR_ERASED: Final = "The subscription from {prior} has been erased from your device."
 _MILLISECOND: Final = timedelta(milliseconds=1)
 
 
@@ -92,8 +93,8 @@ class ChangeStore(Protocol):
     def changed(self, order_id: str, *, informed: str, at: datetime) -> None:
         """An installed order is active, and its user is told; the proof of the prior operator is due."""
 
-    def keep_proof(self, order_id: str, proof: bytes, *, at: datetime) -> None:
-        """Keep the proof that the prior MID is gone; nothing is due any more."""
+    def keep_proof(self, order_id: str, proof: bytes, *, informed: str, at: datetime) -> None:
+        """Keep the proof that the prior MID is gone, and tell the user; nothing is due any more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,7 +175,8 @@ class ChangeDesk:
         if answer.instruction is None or answer.proof is None:
             return False
         self._check_erasure(answer.instruction, answer.proof, order=binding, prior=prior, at=at)
-        self.store.keep_proof(order.id, answer.proof, at=at)
+        informed = PRIOR_ERASED.format(prior=prior.operator)
+        self.store.keep_proof(order.id, answer.proof, informed=informed, at=at)
         return True
 
     def _signed(

@@ -17,7 +17,7 @@ from messages.operator_token import OperatorSigner
 from messages.registry import AWAITS_CONFIRMATION
 from messages.release import RELEASE_KIND, Release
 from messages.switch import CONFIRM, SWITCH, Switch, read_switch
-from operators.sho.changes import CHANGED, SWITCHES_MAX, PriorAnswer, ReleaseRefusedError
+from operators.sho.changes import CHANGED, PRIOR_ERASED, SWITCHES_MAX, PriorAnswer, ReleaseRefusedError
 from operators.sho.lives import Step, StepKind
 from operators.sho.order_states import OrderRecord, OrderState, Prior
 from operators.sho.refusals import PeerError, RefusalCode, RefusalError
@@ -316,6 +316,7 @@ def test_the_proof_that_the_prior_mid_is_gone_reaches_the_new_operator(
     assert world.store.change(order.id).proof == told.proof
     assert world.order(order.id).due_at is None
     assert world.leaves(order.id).count("prior-erased") == 1
+    assert world.store.informed(order.id)[-1] == PRIOR_ERASED.format(prior=PRIOR_SHO)
 
 
 @pytest.mark.requirement("R59", "R120")

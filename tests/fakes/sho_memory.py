@@ -418,13 +418,15 @@ class MemoryStore:
         self.told_users(order_id, informed)
         self._leaf("user-informed", order_id)
 
-    def keep_proof(self, order_id: str, proof: bytes, *, at: datetime) -> None:
+    def keep_proof(self, order_id: str, proof: bytes, *, informed: str, at: datetime) -> None:
         """See `operators.sho.changes.ChangeStore`."""
         del at
         self._set(order_id, due_at=None)
         if self.changes[order_id].proof is None:
             self.changes[order_id] = replace(self.changes[order_id], proof=proof)
             self._leaf("prior-erased", order_id)
+            self.told_users(order_id, informed)
+            self._leaf("user-informed", order_id)
 
     def told_users(self, order_id: str, text: str) -> None:
         """One more text for the user of an order."""
