@@ -188,7 +188,7 @@ class ShoPublicClient:
     ) -> tuple[AskedRelease, ...]:
         """Approve or deny, as the subscriber, that a successor takes the subscription over."""
         response = self._http.post(
-            f"/v1/orders/{quote(order_id, safe='')}/releases",
+            f"/v1/orders/{quote(order_id, safe='')}/release-decisions",
             json.dumps(_decision(successor, approves=approves)).encode(),
             content_type=_JSON,
             accept=_JSON,

@@ -12,7 +12,7 @@ from typing import Any, Final
 from messages.errors import MessageError, refusal
 from messages.operator_token import TokenKind
 from messages.order import DIGEST_SIZE, ID_MAX, NAME_SIZE_MAX, NAME_SIZE_MIN
-from messages.release import RELEASE_BYTES_MAX
+from messages.release import carried_release
 from standards.pki import oids
 from standards.rats.fields import Fields, numeric_date
 
@@ -82,7 +82,7 @@ def read_claims(claims: object) -> Authorization:
         prior_owner=(
             fields.text("pva_prior_owner", size_max=ID_MAX) if "pva_prior_owner" in fields else None
         ),
-        release=(fields.text("pva_release", size_max=RELEASE_BYTES_MAX) if "pva_release" in fields else None),
+        release=carried_release(fields, what="authorisation") if "pva_release" in fields else None,
     )
     fields.close()
     if (authorization.prior_owner is None) != (authorization.release is None):

@@ -137,11 +137,9 @@ class World:
             anchors=self.anchors,
             window=timedelta(minutes=10),
         )
+        self.policies = {name: ReleasePolicy(name) for name in ("consent", "notice", "none")}
         self.releases = ReleaseDesk(
-            store=self.store,
-            signer=self.signer,
-            secrets=self.secrets,
-            policies={name: ReleasePolicy(name) for name in ("consent", "notice", "none")},
+            store=self.store, signer=self.signer, secrets=self.secrets, policies=self.policies
         )
         self.receipts = ReceiptDesk(
             store=self.store, changes=self.changes, signer=self.signer, anchors=self.anchors

@@ -105,7 +105,7 @@ def _add_orders(app: Flask, registrar: Registrar, clock: Clock) -> None:
 
 
 def _add_releases(app: Flask, releases: ReleaseDesk, clock: Clock) -> None:
-    @app.post("/v1/orders/<order_id>/releases")
+    @app.post("/v1/orders/<order_id>/release-decisions")
     @public
     @takes(DecisionBody, bytes_max=1024)
     @takes_header(
