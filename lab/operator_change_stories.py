@@ -38,12 +38,16 @@ BEARER_PARTS = ("id", "secret", "gateway", "apn", "destinations", "quota_bytes",
 
 @dataclass(slots=True, kw_only=True)
 class Changing:
-    """The stage: `old` is the order of the MID that serves, `new` the one that takes it over."""
+    """The stage: `old` is the order of the MID that serves, `new` the one that takes it over.
+
+    `pcid_bytes` is what the provisional identity has used before, which counts on from bearer to bearer.
+    """
 
     scene: Scene
     old: PlacedOrder
     new: PlacedOrder | None = None
     bearer: Bearer | None = None
+    pcid_bytes: int = 0
 
     @property
     def device(self) -> Device:
@@ -54,6 +58,11 @@ class Changing:
     def bearer_file(self) -> Path:
         """Where its modem keeps the bearer for its agent."""
         return self.scene.site.role(f"devices/{GOOD_DEVICE}") / "bearer.json"
+
+    def carried_by_pcid(self) -> int:
+        """What the provisional identity has used, in bytes."""
+        pcid = asked(self.device, Operation.STATUS)["status"]["pcid"]
+        return carried_bytes(self.scene.services, pcid)[1]
 
     def aborted(self, step: str, how: str, *, expected: str = OLD, beside: str = "") -> None:
         """One row: which MID answers after this abort."""
@@ -123,7 +132,7 @@ def _order(changing: Changing) -> None:
     placed = _placed(changing, prior=(SHO, mid_id), key="order-that-takes-over")
     if not isinstance(placed, PlacedOrder):
         raise UnexpectedEndError(f"{SHO_2} took no order: {said(placed)}")
-    changing.new = placed
+    changing.new, changing.pcid_bytes = placed, changing.carried_by_pcid()
     with scene.narrator.line("1", "TRE", f"VNO, {SHO}", f"attach with the IMSI {imsi}") as line:
         vno = VnoClient(scene.services.http(VNO, "device"))
         changing.bearer = attached(vno, changing.device, mid_id=mid_id, imsi=imsi)
@@ -219,9 +228,8 @@ def _receipt_held_back(changing: Changing) -> None:
 
 def _tell_traffic(changing: Changing, counted: Counted) -> None:
     scene = changing.scene
-    pcid = asked(changing.device, Operation.STATUS)["status"]["pcid"]
     bearer_id, carried = carried_bytes(scene.services, usim_of(scene, GOOD_DEVICE, SHO)[1])
-    _, beside = carried_bytes(scene.services, pcid)
+    beside = changing.carried_by_pcid() - changing.pcid_bytes
     kept = changing.bearer is not None and changing.bearer.id == bearer_id
     scene.narrator.remark(
         f"       {counted.answered} exchanges through {SHO}'s bearer meanwhile, {len(counted.lost)} lost; "
