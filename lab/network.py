@@ -53,13 +53,26 @@ class Network:
         self._configure(supplier=supplier, es_root=es_root)
         with ThreadPoolExecutor(len(self.module) + 1) as together:
             starts = [together.submit(self._services.start, *each) for each in self.module.items()]
-            starts.append(together.submit(self._start_recorder))
+            starts.append(together.submit(self.start_recorder))
             for each in starts:
                 each.result()
 
     def restart(self, name: str) -> None:
         """Kill a role without warning, and start it again."""
         self._services.restart(name, self.module[name])
+
+    def start_recorder(self) -> None:
+        """Put the recorder between devices and DPF, at the address that devices know."""
+        host_port = self._services.address("dpf-1.device")
+        arguments = ["--port", self._services.address("recorder.device").rpartition(":")[2]]
+        arguments += ["--to", host_port, "--anchors", str(self._services.tls_root)]
+        arguments += ["--server", str(self._services.tls_folder("recorder")), "--records", str(self.records)]
+        self._processes.start_service(
+            "recorder",
+            python_command("lab.recorder", *arguments),
+            image=self._services.site.image,
+            cwd=self._folder("recorder"),
+        )
 
     @property
     def vno_url(self) -> str:
@@ -73,18 +86,6 @@ class Network:
 
     def _folder(self, name: str) -> Path:
         return self._services.site.role(name)
-
-    def _start_recorder(self) -> None:
-        host_port = self._services.address("dpf-1.device")
-        arguments = ["--port", self._services.address("recorder.device").rpartition(":")[2]]
-        arguments += ["--to", host_port, "--anchors", str(self._services.tls_root)]
-        arguments += ["--server", str(self._services.tls_folder("recorder")), "--records", str(self.records)]
-        self._processes.start_service(
-            "recorder",
-            python_command("lab.recorder", *arguments),
-            image=self._services.site.image,
-            cwd=self._folder("recorder"),
-        )
 
     def _configure(self, *, supplier: str, es_root: Path) -> None:
         recognised = {"name": supplier, "root": es_root}

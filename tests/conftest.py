@@ -7,6 +7,7 @@ import os
 import sys
 from pathlib import Path
 
+import pytest
 from hypothesis import settings
 
 CACHE = Path(__file__).parents[1] / ".pva" / "cache"
@@ -27,3 +28,9 @@ settings.load_profile("project")
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
     """Name a case of bytes by its parameter: keys and signatures differ from run to run, names of tests must not."""
     return argname if isinstance(val, bytes) else None
+
+
+@pytest.fixture
+def tmp_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder by a short name: services put sockets there, and a UNIX path ends at 107 bytes, wherever the checkout lies."""
+    return tmp_path_factory.mktemp("t")

@@ -10,7 +10,7 @@ import pytest
 
 from bench.issuance import TARGET_PER_S, Size, rates
 from tests.contract.postgresql import programs
-from tests.tools import absent
+from tests.tools import absent, only_deep
 
 ROOT = Path(__file__).parents[2]
 
@@ -79,7 +79,8 @@ def test_issuance_is_measured_on_each_store_beside_bare_signing() -> None:
 
 
 @pytest.mark.requirement("R101")
-def test_the_responder_is_measured_against_its_own_constant() -> None:
+def test_the_responder_is_measured_against_its_own_constant(request: pytest.FixtureRequest) -> None:
+    only_deep(request)
     done = bench("ocsp", "-o", "json", "--seconds", "0.1", "--rounds", "1", "--certificates", "1200")
     assert done.returncode in {0, 3}, done.stderr
     told = json.loads(done.stdout)
@@ -94,7 +95,8 @@ def test_the_responder_is_measured_against_its_own_constant() -> None:
 
 
 @pytest.mark.timeout(900)
-def test_a_service_of_two_nodes_is_measured_with_targets_and_verdicts() -> None:
+def test_a_service_of_two_nodes_is_measured_with_targets_and_verdicts(request: pytest.FixtureRequest) -> None:
+    only_deep(request)
     if programs() is None:
         absent("PostgreSQL", remedy="apt-get install postgresql")
     small = ("--seconds", "2", "--devices", "4", "--workers", "2", "--many", "50")

@@ -39,16 +39,18 @@ def running_lab(folder: Path, *, devices: tuple[str, ...], software_tpm: bool = 
 
 
 @contextmanager
-def running_network(folder: Path, *, devices: Sequence[str] = ()) -> Iterator[Scene]:
-    """All roles of the network beside CA, responder and PVA; `devices` are made and in a batch, but not powered."""
+def running_network(folder: Path) -> Iterator[Scene]:
+    """All roles of the network beside CA, responder and PVA."""
     with running_lab(folder, devices=(FIRST_DEVICE,)) as scene:
         open_network(scene)
-        for number, name in enumerate(devices):
-            scene.make_device(name, BATCH_NUMBER + number)
-        if devices:
-            batch = [scene.batch_entry(name, APPROVED) for name in devices]
-            scene.suppliers[APPROVED].announce("batch-of-the-test", batch)
         yield scene
+
+
+def add_devices(scene: Scene, names: Sequence[str], *, batch: str) -> None:
+    """Devices of the approved supplier in a batch of their own; not powered."""
+    for name in names:
+        scene.make_device(name, BATCH_NUMBER + len(scene.devices))
+    scene.suppliers[APPROVED].announce(batch, [scene.batch_entry(name, APPROVED) for name in names])
 
 
 def bring_up(scene: Scene, name: str) -> None:
@@ -100,6 +102,8 @@ def tapped_deliveries(scene: Scene) -> Iterator[TappedLink]:
     )
     with link.running():
         yield link
+    assert scene.network is not None
+    scene.network.start_recorder()
 
 
 def rows(scene: Scene, role: str, query: str, **values: object) -> list[tuple[object, ...]]:

@@ -3,10 +3,9 @@
 import time
 from base64 import b64encode
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from pathlib import Path
 from urllib.parse import quote
 
 import pytest
@@ -22,12 +21,12 @@ from edge.http_client import HttpClient, HttpError
 from edge.process import system_clock, system_random
 from lab.device import Answer
 from lab.scene import Scene
-from lab.story import GOOD_DEVICE, attest, enroll
+from lab.story import attest, enroll
 from messages.evidence import decode_evidence, encode_evidence
 from standards.pki.crl import RevocationReason, verify_crl
 from standards.pki.fingerprints import ca_id
 from standards.pki.ocsp_answer import CertStatus, StatusKind
-from tests.end_to_end.lab_services import running_lab
+from tests.end_to_end.lab_services import add_devices
 from tests.fakes.http_cache import HttpCache
 
 CONTRAINDICATED = 3
@@ -49,6 +48,7 @@ class InTheField:
     """A device in the field, and everybody who looks at its credential; two caches stand before the responder."""
 
     scene: Scene
+    device: str
     leaf: x509.Certificate
     issuer: x509.Certificate
     cache_url: str
@@ -67,25 +67,25 @@ class InTheField:
         """Boot the device with the approved release, or with another kernel."""
         release = self.scene.release()
         self.scene.power_on(
-            GOOD_DEVICE, release=release if kernel is None else replace(release, kernel=kernel)
+            self.device, release=release if kernel is None else replace(release, kernel=kernel)
         )
 
     def validated(self) -> str:
         """A look at the device by its operator; the tier, or how it was refused."""
-        answer, result = attest(self.scene, GOOD_DEVICE, step="v")
+        answer, result = attest(self.scene, self.device, step="v")
         return answer.outcome if result is None else result.status.name.lower()
 
     def attested(self, *, purpose: str) -> Answer:
         """What the device hears after a look for some purpose."""
         self.ask(purpose=purpose)
-        return self.scene.devices[GOOD_DEVICE].agent("attest")
+        return self.scene.devices[self.device].agent("attest")
 
     def ask(self, *, purpose: str = "validation") -> None:
         """Ask for a look at the device."""
         services = self.scene.services
         pva = PvaOperatorClient(services.http("pva", "operator", services.identity("sho-1")))
         pva.request_validation(
-            device_id=self.scene.ids[GOOD_DEVICE],
+            device_id=self.scene.ids[self.device],
             nonce=system_random(NONCE_BYTES),
             audience=["sho-1"],
             purpose=purpose,
@@ -106,11 +106,12 @@ class InTheField:
         assert answer.this_update_utc <= system_clock() <= answer.next_update_utc + timedelta(seconds=1)
         return answer
 
-    def listed(self) -> dict[int, RevocationReason]:
-        """Serial -> reason of the CA's newest CRL."""
+    def listed(self) -> RevocationReason | None:
+        """The device's credential in the CA's newest CRL."""
         crl = self.scene.services.http("ca", "public").get(f"/crl/{ca_id(self.issuer)}.crl").body
         revoked = verify_crl(crl, issuer=self.issuer, at=system_clock()).revoked
-        return {serial: each.reason for serial, each in revoked.items()}
+        found = revoked.get(self.leaf.serial_number)
+        return None if found is None else found.reason
 
 
 def until(condition: Callable[[], bool], *, within_s: float = WAIT_S) -> float:
@@ -123,20 +124,26 @@ def until(condition: Callable[[], bool], *, within_s: float = WAIT_S) -> float:
 
 
 @pytest.fixture(scope="module")
-def field(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InTheField]:
-    with running_lab(tmp_path_factory.mktemp("holds"), devices=(GOOD_DEVICE,)) as scene:
-        shorten_answers(scene.site.role("ocsp") / "ocsp.toml")
-        scene.services.restart("ocsp")
-        answer = enroll(scene, GOOD_DEVICE)
-        assert answer.status == 0, answer
-        leaf, issuer = scene.suppliers[SUPPLIER].credential(int(answer.said["serial"], 16))
-        with HttpCache(scene.services.ocsp_url) as near, HttpCache(near.url) as far:
-            yield InTheField(scene=scene, leaf=leaf, issuer=issuer, cache_url=far.url)
+def field(network: Scene) -> Iterator[InTheField]:
+    with in_the_field(network, "held") as field:
+        yield field
 
 
-def shorten_answers(settings: Path) -> None:
-    """Let answers of a responder live as long as a test can wait."""
-    settings.write_text(f"answer_lifetime_s = {LIFETIME_S}\n{settings.read_text()}")
+@contextmanager
+def in_the_field(scene: Scene, device: str) -> Iterator[InTheField]:
+    """A device of its own batch, enrolled, where answers of the responder live as long as a test can wait."""
+    settings = scene.site.role("ocsp") / "ocsp.toml"
+    before = settings.read_text()
+    settings.write_text(f"answer_lifetime_s = {LIFETIME_S}\n{before}")
+    scene.services.restart("ocsp")
+    add_devices(scene, (device,), batch=f"batch-of-{device}")
+    answer = enroll(scene, device)
+    assert answer.status == 0, answer
+    leaf, issuer = scene.suppliers[SUPPLIER].credential(int(answer.said["serial"], 16))
+    with HttpCache(scene.services.ocsp_url) as near, HttpCache(near.url) as far:
+        yield InTheField(scene=scene, device=device, leaf=leaf, issuer=issuer, cache_url=far.url)
+    settings.write_text(before)
+    scene.services.restart("ocsp")
 
 
 def test_one_device_from_good_to_hold_to_good(field: InTheField) -> None:
@@ -159,7 +166,7 @@ def _what_is_no_result_changes_nothing(field: InTheField) -> None:
     field.boot(kernel=OTHER_KERNEL)
     for _ in range(CONTRAINDICATED - 1):
         field.ask()
-        evidence = field.scene.devices[GOOD_DEVICE].evidence_for(field.scene.challenge(GOOD_DEVICE))
+        evidence = field.scene.devices[field.device].evidence_for(field.scene.challenge(field.device))
         assert isinstance(evidence, bytes)
         message = decode_evidence(evidence)
         forged = replace(message, signature=message.signature[:-1] + bytes([message.signature[-1] ^ 1]))
@@ -168,7 +175,7 @@ def _what_is_no_result_changes_nothing(field: InTheField) -> None:
         assert refusal.code == "quote-signature-invalid"
     field.ask()
     field.scene.processes.stop("ocsp")
-    refused = field.scene.devices[GOOD_DEVICE].agent("attest").refusal
+    refused = field.scene.devices[field.device].agent("attest").refusal
     assert refused is not None
     assert refused.code == "status-unavailable"
     field.scene.services.start("ocsp", "ocsp.app")
@@ -177,12 +184,12 @@ def _what_is_no_result_changes_nothing(field: InTheField) -> None:
 
 def _contraindicated_results_hold(field: InTheField) -> None:
     """Fewer than the rule says change nothing; the last one holds, heard at once with a nonce, in time without."""
-    answers = [field.scene.devices[GOOD_DEVICE].agent("attest").outcome for _ in range(CONTRAINDICATED - 1)]
+    answers = [field.scene.devices[field.device].agent("attest").outcome for _ in range(CONTRAINDICATED - 1)]
     assert answers == ["contraindicated"] * (CONTRAINDICATED - 1)
     assert field.credential().version == 1
     before = field.asked_without_nonce()
     assert before.certificate_status is ocsp.OCSPCertStatus.GOOD
-    answer = field.scene.devices[GOOD_DEVICE].agent("attest")
+    answer = field.scene.devices[field.device].agent("attest")
     assert answer.outcome == "contraindicated"
     committed = until(lambda: field.credential().status == "revoked")
     heard = until(lambda: field.asked_with_nonce().kind is StatusKind.REVOKED)
@@ -190,7 +197,7 @@ def _contraindicated_results_hold(field: InTheField) -> None:
     said = field.asked_with_nonce().revocation
     assert said is not None
     assert said.reason is RevocationReason.CERTIFICATE_HOLD
-    assert field.listed() == {field.leaf.serial_number: RevocationReason.CERTIFICATE_HOLD}
+    assert field.listed() is RevocationReason.CERTIFICATE_HOLD
     held = field.credential()
     assert (held.reason, held.version) == ("certificateHold", 2)
     assert held.hold is not None
@@ -222,13 +229,13 @@ def _recovered_and_released_is_good_again(field: InTheField) -> None:
     field.boot()
     field.ask(purpose="recovery")
     # the validation that was refused still waits, and is drawn by lot as often as the recovery
-    outcomes = (field.scene.devices[GOOD_DEVICE].agent("attest").outcome for _ in range(DRAWS_MAX))
+    outcomes = (field.scene.devices[field.device].agent("attest").outcome for _ in range(DRAWS_MAX))
     assert next(each for each in outcomes if each != "refused: pfc-on-hold") == "warning"
     until(lambda: (hold := field.credential().hold) is not None and hold.recovery is not None)
     assert field.asked_with_nonce().kind is StatusKind.REVOKED
     released = field.supplier.release_platform_credential(ca_id(field.issuer), field.leaf.serial_number)
     assert (released.status, released.version) == ("good", 3)
     until(lambda: field.asked_with_nonce().kind is StatusKind.GOOD, within_s=HEARD_S * 5)
-    assert field.listed() == {}
+    assert field.listed() is None
     assert field.validated() == "affirming"
     assert field.credential().version == 3

@@ -5,7 +5,6 @@ whoever owns the device would. One lab serves the whole file, a device each case
 """
 
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import pytest
@@ -21,7 +20,8 @@ from lab.scene import Scene
 from lab.story import APPROVED, enroll
 from m2me_agent.tre_protocol import Operation
 from operators.icf.schema import ledger
-from tests.end_to_end.lab_services import Way, bring_up, rows, running_network
+from tests.end_to_end.lab_services import Way, add_devices, bring_up, rows
+from tests.tools import only_deep
 
 RUNS_MAX = 3
 """The journey that was cut, the next one, and one more where the cut came late enough to cost that one, too."""
@@ -31,11 +31,12 @@ AGENT = "agent"
 
 @dataclass(frozen=True, kw_only=True)
 class CutCase:
-    """Who is killed, after which step of the agent, and how much later."""
+    """Who is killed, after which step of the agent, and how much later; `--deep` plays those that are not for every run."""
 
     who: str
     after: str
     later_s: float = 0.0
+    is_for_every_run: bool = False
 
     @property
     def device(self) -> str:
@@ -46,16 +47,16 @@ CASES = (
     CutCase(who=VNO, after="attached"),
     CutCase(who=ICF, after="identity-sent"),
     CutCase(who=DRF, after="registered"),
-    CutCase(who=SHO, after="validated"),
+    CutCase(who=SHO, after="validated", is_for_every_run=True),
     CutCase(who="ocsp", after="order-accepted"),
-    CutCase(who="pva", after="delivery-requested"),
-    CutCase(who=DPF, after="granted"),
-    CutCase(who=DPF, after="receipt-signed"),
+    CutCase(who="pva", after="delivery-requested", is_for_every_run=True),
+    CutCase(who=DPF, after="granted", is_for_every_run=True),
+    CutCase(who=DPF, after="receipt-signed", is_for_every_run=True),
     CutCase(who=SHO, after="receipt-signed"),
     CutCase(who=AGENT, after="downloaded"),
     CutCase(who=DEVICE, after="order-accepted"),
     CutCase(who=DEVICE, after="downloaded", later_s=0.02),
-    CutCase(who=DEVICE, after="receipt-signed"),
+    CutCase(who=DEVICE, after="receipt-signed", is_for_every_run=True),
 )
 
 
@@ -64,10 +65,9 @@ STORES = (VNO, ICF, CCIF, DRF, SHO, DPF, "pva")
 
 
 @pytest.fixture(scope="module")
-def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
-    devices = [FACTORY_DEVICE, *(case.device for case in CASES)]
-    with running_network(tmp_path_factory.mktemp("cuts"), devices=devices) as scene:
-        yield scene
+def scene(network: Scene) -> Scene:
+    add_devices(network, [FACTORY_DEVICE], batch="in-the-factory")
+    return network
 
 
 @dataclass(kw_only=True)
@@ -169,7 +169,12 @@ ENDED_ONCE = {
 
 @pytest.mark.requirement("R97")
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.device)
-def test_a_journey_that_was_cut_ends_as_if_it_had_not_been(scene: Scene, case: CutCase) -> None:
+def test_a_journey_that_was_cut_ends_as_if_it_had_not_been(
+    scene: Scene, case: CutCase, request: pytest.FixtureRequest
+) -> None:
+    if not case.is_for_every_run:
+        only_deep(request)
+    add_devices(scene, [case.device], batch=f"batch-of-{case.device}")
     bring_up(scene, case.device)
     placed = order(scene, case.device)
     cut = PowerCut(scene=scene, case=case)

@@ -5,6 +5,7 @@ then sent once more. One lab serves the whole file.
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +22,7 @@ from lab.fourteen_steps import connect, order, state_of
 from lab.identities import DPF, DRF, ICF, RELAY, SHO, VNO
 from lab.scene import Scene
 from m2me_agent.tre_protocol import Operation
-from tests.end_to_end.lab_services import Way, bring_up, rows, running_network, tapped_deliveries
+from tests.end_to_end.lab_services import Way, add_devices, bring_up, rows, tapped_deliveries
 from tests.fakes.tapped_link import Cut
 
 DEVICE, OTHER = "retrying", "other"
@@ -98,9 +99,10 @@ ONCE = {
 
 
 @pytest.fixture(scope="module")
-def travelled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Travelled]:
-    with running_network(tmp_path_factory.mktemp("retries"), devices=(DEVICE, OTHER)) as scene:
-        cut_small(scene)
+def travelled(network: Scene) -> Iterator[Travelled]:
+    scene = network
+    add_devices(scene, (DEVICE, OTHER), batch="retries")
+    with small_chunks(scene):
         bring_up(scene, DEVICE)
         placed = order(scene, DEVICE, key=KEY)
         with tapped_deliveries(scene) as link:
@@ -117,11 +119,16 @@ def travelled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Travelled]:
             )
 
 
-def cut_small(scene: Scene) -> None:
+@contextmanager
+def small_chunks(scene: Scene) -> Iterator[None]:
     """Have the DPF give its content in the smallest chunks that it can."""
     settings = scene.site.role(DPF) / f"{DPF}.toml"
-    settings.write_text(settings.read_text().replace("chunk_bytes = 512", f"chunk_bytes = {SMALL_CHUNK}"))
+    before = settings.read_text()
     assert scene.network is not None
+    settings.write_text(before.replace("chunk_bytes = 512", f"chunk_bytes = {SMALL_CHUNK}"))
+    scene.network.restart(DPF)
+    yield
+    settings.write_text(before)
     scene.network.restart(DPF)
 
 

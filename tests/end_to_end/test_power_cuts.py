@@ -1,7 +1,6 @@
 """A process that is killed leaves a store that starts again: services, TRE and TPM."""
 
 import time
-from collections.abc import Iterator
 
 import pytest
 
@@ -9,17 +8,17 @@ from lab.parties import Question
 from lab.scene import Scene
 from lab.story import enroll
 from standards.rats.ar4si import Tier
-from tests.end_to_end.lab_services import running_lab
+from tests.end_to_end.lab_services import add_devices
 
-DEVICE = "device-1"
+DEVICE = "cut-off"
 RESPONDER_BACK_S = 20.0
 
 
 @pytest.fixture(scope="module")
-def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
-    with running_lab(tmp_path_factory.mktemp("cuts"), devices=(DEVICE,)) as scene:
-        assert enroll(scene, DEVICE).status == 0
-        yield scene
+def scene(network: Scene) -> Scene:
+    add_devices(network, (DEVICE,), batch="service-cuts")
+    assert enroll(network, DEVICE).status == 0
+    return network
 
 
 def is_affirmed(scene: Scene, question: Question | None = None) -> bool:

@@ -50,7 +50,6 @@ from pva.settings import PvaSettings
 from standards.pki.fingerprints import spki_sha256
 from tests.applications import Nobody
 from tests.contract.certificates import Certificates
-from tests.end_to_end.lab_services import running_network
 from tests.end_to_end.route_tables import EVERYBODY, ROUTES, TABLES, Route
 
 MUTUAL_TLS = ("operator", "dashboard")
@@ -116,9 +115,8 @@ class Doors:
 
 
 @pytest.fixture(scope="module")
-def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
-    with running_network(tmp_path_factory.mktemp("doors")) as scene:
-        yield scene
+def scene(network: Scene) -> Scene:
+    return network
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,7 @@
 """From a validation to the state beside the status: a device, its TRE, PVA, CA and responder as processes (D6)."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -13,11 +13,12 @@ from cryptography.x509 import ocsp
 from edge.process import system_random
 from lab.identities import DPF, SHO, SHO_2
 from lab.scene import Scene
-from lab.story import APPROVED, GOOD_DEVICE, attest, enroll
+from lab.story import APPROVED, attest, enroll
 from standards.pki.platform_state import PlatformState
 from standards.rats.ear import AttestationResult
-from tests.end_to_end.lab_services import running_lab
+from tests.end_to_end.lab_services import add_devices
 
+DEVICE = "state-told"
 OTHER_KERNEL = "vmlinuz-6.1.0-of-someone-else"
 REQUEST_TYPE = "application/ocsp-request"
 WAIT_S = 30.0
@@ -26,14 +27,14 @@ pytestmark = [pytest.mark.requirement("R101"), pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module")
-def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
-    with running_lab(tmp_path_factory.mktemp("states"), devices=(GOOD_DEVICE,)) as scene:
-        yield scene
+def scene(network: Scene) -> Scene:
+    add_devices(network, (DEVICE,), batch="states-by-ocsp")
+    return network
 
 
 def validated(scene: Scene) -> AttestationResult:
     """A look at the device by its operator."""
-    _, result = attest(scene, GOOD_DEVICE, step="v")
+    _, result = attest(scene, DEVICE, step="v")
     assert result is not None
     return result
 
@@ -67,14 +68,14 @@ def eventually(holds: Callable[[], bool]) -> None:
 
 
 def test_who_asked_for_a_validation_finds_it_beside_the_status(scene: Scene) -> None:
-    enrolled = enroll(scene, GOOD_DEVICE)
+    enrolled = enroll(scene, DEVICE)
     assert enrolled.status == 0, enrolled
     path = scene.suppliers[APPROVED].credential(int(enrolled.said["serial"], 16))
     assert state_told(scene, SHO, path) is None
     first = validated(scene)
     eventually(lambda: state_told(scene, SHO, path) == state_in(first))
     assert state_in(first).tier == "affirming"
-    scene.power_on(GOOD_DEVICE, release=replace(scene.release(), kernel=OTHER_KERNEL))
+    scene.power_on(DEVICE, release=replace(scene.release(), kernel=OTHER_KERNEL))
     second = validated(scene)
     eventually(lambda: state_told(scene, SHO, path) == state_in(second))
     assert state_in(second).tier == "contraindicated"

@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 
 from lab.update_demo import play_update_demo
+from tests.tools import only_deep
 
 ROOT = Path(__file__).parents[2]
 STORIES = "abcdefghijklmnopq"
@@ -16,7 +17,10 @@ STORIES = "abcdefghijklmnopq"
 @pytest.mark.requirement("R82", "R79", "R32")
 @pytest.mark.negative
 @pytest.mark.timeout(900)
-def test_an_update_from_its_announcement_to_the_end_of_the_old_state(tmp_path: Path) -> None:
+def test_an_update_from_its_announcement_to_the_end_of_the_old_state(
+    tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    only_deep(request)
     said = io.StringIO()
     console = Console(file=said, width=200)
     as_expected = play_update_demo(tmp_path / "lab", image=ROOT, console=console, software_tpm=True)

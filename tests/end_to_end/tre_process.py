@@ -131,7 +131,7 @@ class TreProcess:
         assert self.process is not None
         self.process.send_signal(number)
         try:
-            return self.process.wait(timeout=10)
+            return self.process.wait(timeout=60)
         finally:
             assert self.process.stdout is not None
             self.process.stdout.close()
