@@ -17,6 +17,9 @@ from lab.story import (
     register_suppliers,
 )
 
+RATE = {"burst": 100, "interval_ms": 1_000}
+"""What the device may sign: each of its aborts costs questions that a change that goes well does not ask."""
+
 
 def play_operator_change_demo(state: Path, *, image: Path, console: Console, software_tpm: bool) -> bool:
     """Play everything; whether all ended as it must."""
@@ -25,6 +28,7 @@ def play_operator_change_demo(state: Path, *, image: Path, console: Console, sof
         say_conditions(scene)
         tell.heading("The services, the supplier, two home operators, and a device with the MID of the first")
         make_devices(scene, [GOOD_DEVICE])
+        scene.devices[GOOD_DEVICE].rate = RATE
         open_services(scene)
         register_suppliers(scene)
         open_network(scene, homes=(PRIOR_HOME, NEW_HOME))
