@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from edge.http_client import HttpClient
 from messages.encoding import encode_deterministic
+from messages.registry import REPORT_STATEMENT_BYTES_MAX
 from standards.rats.fields import Fields, encode_base64url
 
 CBOR: Final = "application/cbor"
@@ -79,6 +80,29 @@ class MidLife:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    """What became of a question for a release: `state` is "waiting", "released" or "erased".
+
+    `release` is the signed token; `instruction` and `proof` come once the MID is erased: the owner's word to its TRE, and
+    what the TRE signed.
+    """
+
+    state: str
+    release: str | None
+    instruction: str | None
+    proof: bytes | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskedRelease:
+    """A successor's question as the owner shows it to its own people."""
+
+    successor: str
+    state: str
+    decided_by: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Vector:
     """One authentication vector; only RAND and AUTN may be shown."""
 
@@ -114,9 +138,22 @@ class ShoPublicClient:
         """Talk to the public listener that `http` points at."""
         self._http = http
 
-    def order(self, *, subscriber: str, device_code: str, product: str, idempotency_key: str) -> PlacedOrder:
-        """Order a product for the device with this code; the same key and order again give the same answer."""
-        body = {"subscriber": subscriber, "device_code": device_code, "product": product}
+    def order(
+        self,
+        *,
+        subscriber: str,
+        device_code: str,
+        product: str,
+        idempotency_key: str,
+        prior: tuple[str, str] | None = None,
+    ) -> PlacedOrder:
+        """Order a product for the device with this code; the same key and order again give the same answer.
+
+        `prior` is (operator, MID): what the order takes over.
+        """
+        body: dict[str, Any] = {"subscriber": subscriber, "device_code": device_code, "product": product}
+        if prior is not None:
+            body["prior"] = dict(zip(("operator", "mid_id"), prior, strict=True))
         response = self._http.post(
             "/v1/orders",
             json.dumps(body, ensure_ascii=False).encode(),
@@ -145,6 +182,19 @@ class ShoPublicClient:
             state=fields.text("state", size_max=32),
             informed=fields.texts("informed", size_max=_LIST_MAX),
         )
+
+    def decide_release(
+        self, order_id: str, *, secret: str, successor: str, approves: bool
+    ) -> tuple[AskedRelease, ...]:
+        """Approve or deny, as the subscriber, that a successor takes the subscription over."""
+        response = self._http.post(
+            f"/v1/orders/{quote(order_id, safe='')}/release-decisions",
+            json.dumps(_decision(successor, approves=approves)).encode(),
+            content_type=_JSON,
+            accept=_JSON,
+            headers={"Authorization": f"Bearer {secret}"},
+        )
+        return _asked_releases(_decoded(response.body))
 
 
 class ShoOperatorClient:
@@ -212,6 +262,31 @@ class ShoOperatorClient:
         response = self._http.get(f"/v1/orders/{quote(order_id, safe='')}/mid", accept=_JSON)
         return _life(_decoded(response.body))
 
+    def release(self, *, device_id: str, mid_id: str) -> Release:
+        """Ask for the release of a MID to the caller, or what became of the question (sho)."""
+        answer = self._http.post_json("/v1/releases", {"device_id": device_id, "mid_id": mid_id})
+        fields = _fields(answer, "release")
+        return Release(
+            state=fields.text("state", size_max=16),
+            release=fields.text("release", size_max=_TOKEN_MAX) if "release" in fields else None,
+            instruction=fields.text("instruction", size_max=_TOKEN_MAX) if "instruction" in fields else None,
+            proof=(
+                fields.base64url("proof", size_min=1, size_max=REPORT_STATEMENT_BYTES_MAX)
+                if "proof" in fields
+                else None
+            ),
+        )
+
+    def releases(self, order_id: str) -> tuple[AskedRelease, ...]:
+        """Which successors asked for the MID of an order (admin)."""
+        response = self._http.get(f"/v1/orders/{quote(order_id, safe='')}/releases", accept=_JSON)
+        return _asked_releases(_decoded(response.body))
+
+    def decide_release(self, order_id: str, successor: str, *, approves: bool) -> tuple[AskedRelease, ...]:
+        """Approve or deny the release of the MID of an order to a successor (admin)."""
+        body = _decision(successor, approves=approves)
+        return _asked_releases(self._http.post_json(f"/v1/orders/{quote(order_id, safe='')}/releases", body))
+
     def authentication_vectors(
         self, imsi: str, *, serving_network: str, resynchronisation: tuple[bytes, bytes] | None = None
     ) -> VectorBatch:
@@ -224,6 +299,23 @@ class ShoOperatorClient:
             rand, auts = resynchronisation
             body["resynchronisation"] = {"rand": rand.hex(), "auts": auts.hex()}
         return _batch(self._http.post_json("/v1/authentication-vectors", body))
+
+
+def _decision(successor: str, *, approves: bool) -> dict[str, str]:
+    return {"successor": successor, "decision": "approve" if approves else "deny"}
+
+
+def _asked_releases(value: object) -> tuple[AskedRelease, ...]:
+    rows = _fields(value, "releases").items("releases", size_max=_LIST_MAX)
+    return tuple(_asked_release(_fields(each, "release")) for each in rows)
+
+
+def _asked_release(fields: Fields) -> AskedRelease:
+    return AskedRelease(
+        successor=fields.text("successor", size_max=64),
+        state=fields.text("state", size_max=16),
+        decided_by=fields.text("decided_by", size_max=32) if "decided_by" in fields else None,
+    )
 
 
 def _life(value: object) -> MidLife:

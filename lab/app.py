@@ -22,6 +22,7 @@ from lab.hostile_agent_demo import play_hostile_agent
 from lab.identities import AT_THE_DASHBOARD
 from lab.life_demo import play_life_demo
 from lab.nodes import MissingToolError
+from lab.operator_change_demo import play_operator_change_demo
 from lab.processes import ProcessError
 from lab.scene import Scene
 from lab.service_demo import play_service_demo
@@ -56,6 +57,7 @@ FAILURES = (
 DEMOS = {
     "hostile-agent": play_hostile_agent,
     "life": play_life_demo,
+    "operator-change": play_operator_change_demo,
     "service": play_service_demo,
     "update": play_update_demo,
     "use-cases": play_use_case_demo,

@@ -22,6 +22,8 @@ from lab.processes import Processes, environment, python_command
 from lab.site import DeviceIdentities, Identity, Site, give, identities
 from lab.tpms import SOCKET, TpmMaker
 from m2me_agent import tre_protocol
+from m2me_agent.agent.session import AgentSettings
+from m2me_agent.agent.shelf import GRANT_FILE
 from m2me_agent.tre.transports import SocketTpm
 from m2me_agent.tre_protocol import Operation, Request, decode_response, encode_request
 from standards.boot_log.encode import encode_event_log
@@ -193,13 +195,20 @@ class Device:
         settings = {"tre_socket": "tre.sock", "tls_root": anchors.tls_root}
         write_toml(self._config, {**settings, **urls})
 
-    def provision(self, *, on_event: Callable[[Mapping[str, Any], int], None], choice: str = "") -> Answer:
+    def provision(
+        self,
+        *,
+        on_event: Callable[[Mapping[str, Any], int], None],
+        choice: str = "",
+        bearer: Path | None = None,
+    ) -> Answer:
         """Run `m2me provision` as the agent's user; each step that it tells is handed on as it happens.
 
-        `on_event` takes the step and the agent's process id.
+        `on_event` takes the step and the agent's process id; `bearer` is a file with one that serves already.
         """
         arguments = ["provision", "--config", str(self._config), "-o", "json", *_as(self._agent_user)]
         arguments += ["--choice", choice] if choice else []
+        arguments += [] if bearer is None else ["--bearer", str(bearer)]
         said: dict[str, Any] = {}
         with (
             (self._site.logs / f"{self.name}-agent.log").open("ab") as log,
@@ -275,6 +284,12 @@ class Device:
         """What the agent is configured with: the URLs of its services, and the root of their certificates."""
         settings: dict[str, Any] = tomllib.loads(self._config.read_text())
         return settings
+
+    @property
+    def has_grant(self) -> bool:
+        """Whether its agent has kept a grant that it goes on with when it is started again."""
+        folder: Path = AgentSettings.model_fields["download_folder"].default
+        return (self.run / folder / GRANT_FILE).exists()
 
     @property
     def tre_state(self) -> Path:

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from clients.ccif import CcifClient
@@ -33,6 +34,7 @@ TOLD: Mapping[str, tuple[str, str, str]] = {
     "resynchronised": ("M2ME", "VNO, ICF", "AUTS: the network's sequence number was behind"),
     "challenge-answered": ("TRE", "VNO", "RES to the ICF's vector"),
     "attached": ("VNO", "M2ME", "bearer: destinations, quota, expiry"),
+    "bearer-kept": ("M2ME", "VNO", "everything from here on over the bearer that serves"),
     "operator-found": ("DRF", "M2ME", "signed discovery answer"),
     "registered": ("M2ME", "DRF, SHO", "registration; order token"),
     AWAITED: ("TRE", "person", "operator and order code at the MMI"),
@@ -44,7 +46,7 @@ TOLD: Mapping[str, tuple[str, str, str]] = {
     "downloaded": ("DPF", "M2ME", "content, in chunks"),
     "receipt-signed": ("TRE", "M2ME", "what came of it, in a receipt signed by the AK"),
     "receipt-taken": ("DPF", "SHO", "receipt, unmodified"),
-    "instructed": ("SHO", "TRE", "AuC open; signed instruction: activate"),
+    "instructed": ("SHO", "TRE", "AuC open; its owner's signed word: activate, or switch"),
 }
 """What an event of the agent means: who to whom, and what."""
 
@@ -65,9 +67,9 @@ class Journey:
     told_ms: dict[str, float] = field(default_factory=dict)
     _last_ms: float = 0.0
 
-    def run(self, *, choice: str = "") -> Answer:
-        """From where the device stands to the end."""
-        answer = self.device.provision(on_event=self._on_event, choice=choice)
+    def run(self, *, choice: str = "", bearer: Path | None = None) -> Answer:
+        """From where the device stands to the end; over a bearer that serves already, where there is a file with one."""
+        answer = self.device.provision(on_event=self._on_event, choice=choice, bearer=bearer)
         if answer.refusal:
             self.scene.narrator.remark(
                 f"         the agent: {answer.refusal.subject}: {answer.refusal.reason}"

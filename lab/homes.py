@@ -4,7 +4,7 @@ Rule: settings only. A demo says which of them it opens; each is a process with 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from lab.identities import SHO, SHO_2
@@ -24,7 +24,11 @@ FOR_EVERY_ACCESS = "8000"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Home:
-    """A selected home operator; `bundles` are settings of its products' MIDs, for those that are more than one USIM."""
+    """A selected home operator; `bundles` are settings of its products' MIDs, for those that are more than one USIM.
+
+    `successors` and `priors` are whom its subscriptions may go to and come from; `reaches` are listeners that its bearers
+    lead to beside its own.
+    """
 
     id: str
     name: str
@@ -34,6 +38,10 @@ class Home:
     ims_domain: str | None = None
     amf: str = "0000"
     relayed: bool = True
+    successors: Mapping[str, str] = field(default_factory=dict)
+    priors: tuple[str, ...] = ()
+    switch_window_s: int | None = None
+    reaches: tuple[str, ...] = ()
 
     @property
     def subscribers(self) -> dict[str, Any]:
@@ -76,3 +84,25 @@ SECOND_OF_TWO = Home(
     relayed=False,
 )
 """It asks the PVA itself; its phones have TUAK, its other products MILENAGE."""
+
+WINDOW_S = 25
+"""How long a switch stands unconfirmed in the lab."""
+PRIOR_HOME = Home(
+    id=SHO,
+    name="First Home Operator",
+    mnc=HOME_MNC,
+    products=(PRODUCT,),
+    successors={SHO_2: "consent"},
+    reaches=("drf-1.device", "pva.device", "recorder.device"),
+)
+"""The operator whose subscription is taken over: with its subscriber's consent, or its administrator's."""
+NEW_HOME = Home(
+    id=SHO_2,
+    name="Second Home Operator",
+    mnc=OTHER_MNC,
+    products=(PRODUCT,),
+    relayed=False,
+    priors=(SHO,),
+    switch_window_s=WINDOW_S,
+)
+"""The operator that takes it over."""

@@ -53,7 +53,7 @@ ADMITTED: Mapping[str, tuple[str, ...]] = {
     ICF: (VNO, CCIF),
     CCIF: ("supplier-1",),
     DRF: (ICF, SHO, SHO_2),
-    SHO: (DRF, "pva", DPF, VNO, STAFF),
+    SHO: (DRF, "pva", DPF, VNO, STAFF, SHO_2),
     SHO_2: (DRF, "pva", DPF, VNO),
     DPF: (SHO, SHO_2, "pva"),
 }

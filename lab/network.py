@@ -112,10 +112,7 @@ class Network:
             | {"reachable_networks": [LOOPBACK_NETWORK]},
             "routes": {
                 f"{MCC}-{MNC}": self._call(ICF, VNO),
-                **{
-                    f"{MCC}-{home.mnc}": self._call(name, VNO) | {"hears_attachments": False}
-                    for name, home in self.homes.items()
-                },
+                **{f"{MCC}-{home.mnc}": self._call(name, VNO) for name, home in self.homes.items()},
             },
         }
 
@@ -156,26 +153,35 @@ class Network:
     def _sho(self, home: Home) -> dict[str, object]:
         name, folder = home.id, self._folder(home.id)
         route = "relay" if home.relayed else "direct"
-        return self._operator_side(name) | {
-            "id": name,
-            "name": home.name,
-            "dpf_id": DPF,
-            "products": list(home.products),
-            "public": self._services.server_side(name, "public"),
-            "operators_root": self._services.operators_root,
-            "subscription_key": self._signing(name, "subscription"),
-            "policy_root": {"key": folder / "policy-root.key", "passphrase_file": folder / "passphrase"},
-            "result_key": self._signing(name, "result-encryption"),
-            "subscribers": home.subscribers
+        window = {} if home.switch_window_s is None else {"switch_window_s": home.switch_window_s}
+        return (
+            self._operator_side(name)
+            | window
             | {
-                "key_file": folder / "subscriber-key",
-                "destinations": [self._services.address(f"{name}.public")],
-            },
-            "pvas": [{"id": PVA_ISSUER, "route": route, "operator": self._call("pva", name)}],
-            "drf": self._call(DRF, name),
-            "dpf": self._call(DPF, name),
-            "audit_log": self._services.audit_log(name),
-        }
+                "id": name,
+                "name": home.name,
+                "dpf_id": DPF,
+                "products": list(home.products),
+                "public": self._services.server_side(name, "public"),
+                "operators_root": self._services.operators_root,
+                "subscription_key": self._signing(name, "subscription"),
+                "policy_root": {"key": folder / "policy-root.key", "passphrase_file": folder / "passphrase"},
+                "result_key": self._signing(name, "result-encryption"),
+                "subscribers": home.subscribers
+                | {
+                    "key_file": folder / "subscriber-key",
+                    "destinations": [
+                        self._services.address(each) for each in (f"{name}.public", *home.reaches)
+                    ],
+                },
+                "successors": dict(home.successors),
+                "priors": [{"id": each, "operator": self._call(each, name)} for each in home.priors],
+                "pvas": [{"id": PVA_ISSUER, "route": route, "operator": self._call("pva", name)}],
+                "drf": self._call(DRF, name),
+                "dpf": self._call(DPF, name),
+                "audit_log": self._services.audit_log(name),
+            }
+        )
 
     def _dpf(self) -> dict[str, object]:
         return self._operator_side(DPF) | {

@@ -2,16 +2,17 @@
 
 Rule: it names the result that it rests on, the device, its AK and storage key, the order and the package, so that a
 forged, stale or mismatched part shows at the DPF before a byte leaves. It is an order to check, never a replacement
-for a check: the DPF has the platform validated again.
+for a check: the DPF has the platform validated again. In a change of operator it names the prior owner, with that one's release.
 """
 
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from messages.errors import refusal
+from messages.errors import MessageError, refusal
 from messages.operator_token import TokenKind
 from messages.order import DIGEST_SIZE, ID_MAX, NAME_SIZE_MAX, NAME_SIZE_MIN
+from messages.release import carried_release
 from standards.pki import oids
 from standards.rats.fields import Fields, numeric_date
 
@@ -22,7 +23,11 @@ AUTHORIZATION_KIND: Final = TokenKind(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Authorization:
-    """What the SHO authorises: `package_digest` is SHA-256 of the package token as sent; Names are TPM Names."""
+    """What the SHO authorises: `package_digest` is SHA-256 of the package token as sent; Names are TPM Names.
+
+    `prior_owner` and `release` come together, in a change of operator: whose MID serves now, and its release, which is not
+    verified here.
+    """
 
     sho: str
     dpf: str
@@ -35,10 +40,12 @@ class Authorization:
     package_digest: bytes
     issued_at: datetime
     expires_at: datetime
+    prior_owner: str | None = None
+    release: str | None = None
 
     def claims(self) -> dict[str, Any]:
         """JWT claims but `iss`, which the signer sets; `read_claims` takes them back."""
-        return {
+        claims: dict[str, Any] = {
             "aud": self.dpf,
             "jti": self.jti,
             "iat": numeric_date(self.issued_at),
@@ -50,6 +57,11 @@ class Authorization:
             "pva_result_id": self.result_id,
             "pva_package_digest": self.package_digest.hex(),
         }
+        if self.prior_owner is not None:
+            claims["pva_prior_owner"] = self.prior_owner
+        if self.release is not None:
+            claims["pva_release"] = self.release
+        return claims
 
 
 def read_claims(claims: object) -> Authorization:
@@ -67,6 +79,14 @@ def read_claims(claims: object) -> Authorization:
         package_digest=fields.hex("pva_package_digest", size_min=DIGEST_SIZE, size_max=DIGEST_SIZE),
         issued_at=fields.time("iat"),
         expires_at=fields.time("exp"),
+        prior_owner=(
+            fields.text("pva_prior_owner", size_max=ID_MAX) if "pva_prior_owner" in fields else None
+        ),
+        release=carried_release(fields, what="authorisation") if "pva_release" in fields else None,
     )
     fields.close()
+    if (authorization.prior_owner is None) != (authorization.release is None):
+        raise MessageError(
+            what="authorisation.pva_release", expected="one with a prior owner, none without", got="another"
+        )
     return authorization

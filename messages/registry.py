@@ -32,6 +32,8 @@ HANDED_OVER: Final = "handed-over"
 """Reason of a MID that is INACTIVE for as long as another owner's serves in its place unconfirmed."""
 PASSING: Final = frozenset({AWAITS_CONFIRMATION, HANDED_OVER})
 """States with such a reason end by themselves: nothing that an owner wants is done by them."""
+HAND_OVER: Final = "hand-over"
+"""Event of a MID that became INACTIVE for good because another owner's, which is confirmed, serves in its place."""
 _WORD_MAX: Final = 32
 
 

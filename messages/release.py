@@ -4,16 +4,20 @@ Rule: a release names one MID on one device and one successor, and is of no use 
 changes nothing: the successor's own instruction answers a nonce of the TRE (see `switch`).
 """
 
+import re
 from dataclasses import dataclass
 from typing import Any, Final
 
-from messages.errors import refusal
+from messages.errors import MessageError, refusal
 from messages.operator_token import TokenKind
 from messages.order import DIGEST_SIZE, ID_MAX
 from standards.pki import oids
 from standards.rats.fields import Fields
 
 RELEASE_KIND: Final = TokenKind(typ="pva-release+jwt", eku=oids.EKU_SUBSCRIPTION, roles=frozenset({"sho"}))
+RELEASE_BYTES_MAX: Final = 16_384
+"""Size of a release in another token, in characters."""
+_JWS: Final = re.compile(r"[\w-]+\.[\w-]+\.[\w-]+", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,3 +45,11 @@ def read_release(claims: object) -> Release:
     )
     fields.close()
     return release
+
+
+def carried_release(fields: Fields, *, what: str) -> str:
+    """The release in another token's claims, which is NOT verified here. Raises MessageError."""
+    token = fields.text("pva_release", size_max=RELEASE_BYTES_MAX)
+    if _JWS.fullmatch(token) is None:
+        raise MessageError(what=f"{what}.pva_release", expected="a compact JWS", got="something else")
+    return token

@@ -4,7 +4,6 @@ Rule: each word answers a nonce of this TRE, and the first one brings the prior 
 judges no wall-clock time, and the window of a switch is counted by its TPM's clock.
 """
 
-import re
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -12,6 +11,7 @@ from messages.errors import MessageError, refusal
 from messages.instruction import TRE_NONCE_SIZE
 from messages.operator_token import TokenKind
 from messages.order import DIGEST_SIZE, ID_MAX
+from messages.release import carried_release
 from standards.pki import oids
 from standards.rats.fields import Fields, encode_base64url
 
@@ -22,10 +22,6 @@ SWITCH_ACTIONS: Final = frozenset({SWITCH, CONFIRM})
 WINDOW_MS_MIN: Final = 1_000
 WINDOW_MS_MAX: Final = 3_600_000
 """For how long a switch may stand unconfirmed, in milliseconds: an hour at most."""
-
-RELEASE_BYTES_MAX: Final = 16_384
-"""Size of the release in a switch, in characters."""
-_JWS = re.compile(r"[\w-]+\.[\w-]+\.[\w-]+", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +73,7 @@ def read_switch(claims: object) -> Switch:
             if "pva_window_ms" in fields
             else None
         ),
-        release=_read_release(fields) if "pva_release" in fields else None,
+        release=carried_release(fields, what="switch") if "pva_release" in fields else None,
     )
     fields.close()
     if switch.action not in SWITCH_ACTIONS:
@@ -92,10 +88,3 @@ def read_switch(claims: object) -> Switch:
                 got="the other way round",
             )
     return switch
-
-
-def _read_release(fields: Fields) -> str:
-    token = fields.text("pva_release", size_max=RELEASE_BYTES_MAX)
-    if _JWS.fullmatch(token) is None:
-        raise MessageError(what="switch.pva_release", expected="a compact JWS", got="something else")
-    return token

@@ -90,7 +90,7 @@ def applications() -> dict[str, Flask]:
             attachments=desk, discovery=desk, registrations=desk, devices=desk, **shared
         ),
         "DRF operator": drf_operator(attachments=desk, discovery=desk, relay=desk, callers=desk, **operator),
-        "SHO public": sho_public(desk, random_bytes=bytes, **shared),
+        "SHO public": sho_public(desk, desk, random_bytes=bytes, **shared),
         "SHO operator": sho_operator(desk, **anonymous),
         "PVA device": pva_device(desk=desk, verifier=desk, **shared),
         "PVA operator": pva_operator(desks=desk, **anonymous),

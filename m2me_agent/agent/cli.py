@@ -10,6 +10,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -177,10 +178,16 @@ def attach(config: Path, user: tuple[int, int] | None, output: str) -> None:
     show_default=True,
     help="How long a person at the device may take to agree.",
 )
+@click.option(
+    "--bearer",
+    type=click.File("rb"),
+    help="File with a bearer of a subscription that serves already: everything goes over it.",
+)
 @_options
-def provision(
+def provision(  # noqa: PLR0917 - click hands options over by name
     choice: str | None,
     consent_timeout_s: float,
+    bearer: Any,
     config: Path,
     user: tuple[int, int] | None,
     output: str,
@@ -189,10 +196,12 @@ def provision(
 
     def prepare(session: Session) -> Work:
         from m2me_agent.agent.journey import provision as carry  # noqa: PLC0415 - see above
+        from m2me_agent.agent.kept_bearer import BEARER_BYTES_MAX, decode_bearer  # noqa: PLC0415
         from m2me_agent.agent.ports import Patience  # noqa: PLC0415
         from m2me_agent.agent.registration import Wishes  # noqa: PLC0415
 
-        way = _way(session)
+        kept = None if bearer is None else decode_bearer(bearer.read(BEARER_BYTES_MAX + 1))
+        way = replace(_way(session), bearer=kept)
         wishes = Wishes(
             choice=choice,
             supplier=session.settings.supplier or None,

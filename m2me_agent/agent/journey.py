@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from edge.process import RandomBytes
-from m2me_agent.agent.attachment import Attachment, VisitedNetwork, attach
+from m2me_agent.agent.attachment import Attachment, Bearer, VisitedNetwork, attach
 from m2me_agent.agent.attestation import PlatformValidationAuthority
 from m2me_agent.agent.download import (
     ENDED,
@@ -55,7 +55,10 @@ class ServicesBehindBearer(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Travelling:
-    """Parties of a journey, and how it goes."""
+    """Parties of a journey, and how it goes.
+
+    `bearer` is one of a subscription that serves already: everything behind the attachment goes over it, while it stays up.
+    """
 
     tre: Tre
     network: VisitedNetwork
@@ -63,6 +66,7 @@ class Travelling:
     shelf: Shelf
     random_bytes: RandomBytes
     pace: Pace
+    bearer: Bearer | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +105,9 @@ def _travel(way: Travelling, wishes: Wishes) -> Arrival:
     # 1-4 attach
     tell = way.pace.tell
     attachment = repeat(lambda: attach(way.tre, way.network, device, tell=tell), sleep=way.pace.sleep)
+    if way.bearer is not None:  # the PCID still proves to the DRF who asks
+        attachment = replace(attachment, bearer=way.bearer)
+        tell(4, "bearer-kept", apn=way.bearer.apn, gateway=way.bearer.gateway)
     # 12-14 what was granted before is brought to its end first
     if kept is not None:
         granted = kept

@@ -17,6 +17,7 @@ In a change of operator the new owner's MID takes `switch` and, where it is undo
 from enum import StrEnum
 
 from m2me_agent.tre.errors import MidError
+from messages import registry
 
 
 class MidState(StrEnum):
@@ -41,7 +42,7 @@ class MidEvent(StrEnum):
     INTEGRITY_FAILED = "integrity-failed"
     SWITCH = "switch"
     ROLL_BACK = "roll-back"
-    HAND_OVER = "hand-over"
+    HAND_OVER = registry.HAND_OVER
 
 
 TRANSITIONS = {

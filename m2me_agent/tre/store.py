@@ -127,6 +127,9 @@ class StateDirectory:
         descriptor = os.open(beside, flags, 0o600, dir_fd=self._descriptor)
         with os.fdopen(descriptor, "wb") as file:
             os.fchmod(descriptor, 0o600)
+            os.fchown(
+                descriptor, self._owner_uid, -1
+            )  # at start it may be root that finishes what a cut has left
             file.write(record)
             file.flush()
             os.fsync(descriptor)

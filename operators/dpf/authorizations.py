@@ -73,6 +73,7 @@ class AuthorizationDesk:
                 accepted_at=at,
                 expires_at=authorization.expires_at,
                 parts=parts,
+                prior_owner=authorization.prior_owner,
             )
         )
 

@@ -4,7 +4,7 @@ Rule: pure decisions over what was proven, default deny: each point raises a ref
 proven, and there is no argument that leaves one out. Points 1 to 4 are judged when an authorisation comes and again
 when a grant is made; 5 and 6 when a grant is made.
 
-    1  the authorisation   the SHO's own, for this DPF, in time
+    1  the authorisation   the SHO's own, for this DPF, in time; in a change of operator with the prior owner's release to it
     2  the order           the same SHO's, for this DPF, this device and AK, this order, in time
     3  the result          a recognised PVA's, for this DPF and SHO, device, AK, storage key, order; both scopes affirming
     4  the package         the same SHO's, digest as authorised, for the same device and keys, with this content, in time
@@ -31,6 +31,7 @@ from messages.errors import MessageError
 from messages.mid_package import PACKAGE_KIND, PackageHeader, package_digest
 from messages.operator_token import TokenKind, check_life, verify_operator_token
 from messages.order import ORDER_KIND, Order
+from messages.release import RELEASE_KIND, read_release
 from messages.reliance import Expected, check_answers, permits_release, verify_result
 from operators.dpf.refusals import RefusalCode, RefusalError
 from standards.rats.ear import AttestationResult
@@ -110,7 +111,26 @@ def check_authorization(parts: AuthorizedParts, *, sho: str, trust: Trust, at: d
         raise _refused(
             RefusalCode.AUTHORIZATION_EXPIRED, f"authorisation {authorization.jti}", error
         ) from None
+    if authorization.release is not None:
+        _check_release(authorization.release, authorization, trust=trust, at=at)
     return authorization
+
+
+def _check_release(token: str, authorization: Authorization, *, trust: Trust, at: datetime) -> None:
+    """That the prior owner, whom the authorisation names, lets this SHO follow on this device. Raises RefusalError."""
+    try:
+        signed = verify_operator_token(token, RELEASE_KIND, anchors=trust.anchors, at=at)
+        release = read_release(signed.claims)
+        _same(
+            "release",
+            {
+                "prior owner": (authorization.prior_owner, release.osho),
+                "device": (authorization.device_id, release.device_id),
+                "successor": (authorization.sho, release.successor),
+            },
+        )
+    except MessageError as error:
+        raise _refused(RefusalCode.RELEASE_INVALID, f"authorisation {authorization.jti}", error) from None
 
 
 def check_order(parts: AuthorizedParts, authorization: Authorization, *, trust: Trust, at: datetime) -> Order:

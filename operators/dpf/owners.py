@@ -1,4 +1,8 @@
-"""Whose order a device asks about: the SHO that authorised something here for both, and nobody else."""
+"""Whose order a device asks about: the SHO that authorised something here for both, and nobody else.
+
+Rule: an order has one owner for ever. In a change of operator the device has two orders of two owners, each asked about its
+own; the authorisation of the new one names the prior owner.
+"""
 
 from typing import Protocol
 

@@ -69,7 +69,10 @@ class RecordedRefusal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuthorizationRecord:
-    """An accepted authorisation: `parts` as they came, `sho` whose, `grants` how many were made on it."""
+    """An accepted authorisation: `parts` as they came, `sho` whose, `grants` how many were made on it.
+
+    `prior_owner` is whose MID the new one is to serve in place of, in a change of operator.
+    """
 
     id: str
     sho: str
@@ -81,6 +84,7 @@ class AuthorizationRecord:
     accepted_at: datetime
     expires_at: datetime
     parts: AuthorizedParts = field(repr=False)
+    prior_owner: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,6 +21,7 @@ class RefusalCode(StrEnum):
     AUTHORIZATION_EXPIRED = "authorization-expired"
     AUTHORIZATION_CONFLICT = "authorization-conflict"
     AUTHORIZATION_CLOSED = "authorization-closed"
+    RELEASE_INVALID = "release-invalid"
     # gate 2: the order
     ORDER_INVALID = "order-invalid"
     ORDER_MISMATCH = "order-mismatch"
@@ -100,6 +101,10 @@ REFUSALS: Mapping[RefusalCode, RefusalRule] = {
         HTTPStatus.BAD_REQUEST, "send CBOR as docs/FOURTEEN-STEPS.md lays it out"
     ),
     RefusalCode.AUTHORIZATION_INVALID: _rule(_FORBIDDEN, _AS_SIGNED),
+    RefusalCode.RELEASE_INVALID: _rule(
+        _FORBIDDEN,
+        "get the prior owner's release of its MID in this device for this operator, and send it unaltered",
+    ),
     RefusalCode.AUTHORIZATION_EXPIRED: _rule(_FORBIDDEN, _ANEW),
     RefusalCode.AUTHORIZATION_CONFLICT: _rule(
         HTTPStatus.CONFLICT, "give every authorisation an id (jti) of its own"

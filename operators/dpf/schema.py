@@ -31,6 +31,7 @@ authorizations = sa.Table(
     sa.Column("result_token", sa.Text, nullable=False),
     sa.Column("package_token", sa.Text, nullable=False),
     sa.Column("content", sa.LargeBinary, nullable=False),
+    sa.Column("prior_owner", sa.String(64), nullable=True),
     sa.UniqueConstraint("sho", "jti", name="uq_authorizations_sho_jti"),
 )
 

@@ -39,6 +39,7 @@ def row_of_authorization(record: AuthorizationRecord) -> dict[str, Any]:
         "result_token": record.parts.result,
         "package_token": record.parts.package,
         "content": record.parts.content,
+        "prior_owner": record.prior_owner,
     }
 
 
@@ -61,18 +62,20 @@ def authorization_of(row: sa.RowMapping) -> AuthorizationRecord:
             package=row["package_token"],
             content=row["content"],
         ),
+        prior_owner=row["prior_owner"],
     )
 
 
 def authorization_leaf(record: AuthorizationRecord) -> dict[str, Any]:
     """What the audit leaf of an authorisation commits to: what it is for, and all of its parts by digest."""
-    return {
+    leaf = {
         "authorization_id": record.id,
         "sho": record.sho,
         "jti": record.jti,
         "order_digest": record.order_digest.hex(),
         "parts_digest": record.parts.digest.hex(),
     }
+    return leaf if record.prior_owner is None else {**leaf, "prior_owner": record.prior_owner}
 
 
 def row_of_delivery(record: DeliveryRecord) -> dict[str, Any]:

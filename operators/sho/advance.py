@@ -5,9 +5,10 @@ anywhere goes on where it was, and a push only has to wake this up. An order who
 each time and holds up no other.
 
     ordered     announce it to the DRF
-    registered  ask a PVA
+    registered  get the prior operator's release, in a change of operator; ask a PVA
     validating  hand the request in, look for the result; pack, once a result permits release
     packaged    authorise it at the DPF
+    active      after a change of operator: get the proof that the prior MID is gone
     all         expire, once nobody can use it any more
 """
 
@@ -20,6 +21,7 @@ from typing import Final, Protocol
 
 from edge.process import Clock, logger
 from edge.refused import RefusedError
+from operators.sho.changes import ChangeDesk
 from operators.sho.order_states import OrderRecord, OrderState
 from operators.sho.provisioning import Provisioning
 from operators.sho.refusals import PeerError
@@ -39,9 +41,12 @@ _EXPIRABLE: Final = frozenset(
         OrderState.AUTHORIZED,
     }
 )
-_OURS: Final = frozenset({OrderState.REGISTERED, OrderState.VALIDATING, OrderState.PACKAGED})
-"""States in which the next step is this operator's."""
+_OURS: Final = frozenset(
+    {OrderState.REGISTERED, OrderState.VALIDATING, OrderState.PACKAGED, OrderState.ACTIVE}
+)
+"""States in which the next step is this operator's; an active order is due only while a proof is."""
 _POLLED_SLOWEST_S: Final = 5.0
+_PROOF_SLOWEST_S: Final = 60.0
 _FAILED_FIRST_S: Final = 0.5
 _FAILED_SLOWEST_S: Final = 60.0
 _SLOWER: Final = 1.3
@@ -78,6 +83,7 @@ class Engine:
 
     store: AdvanceStore
     registrar: Registrar
+    changes: ChangeDesk
     validation: Validation
     provisioning: Provisioning
     clock: Clock
@@ -93,7 +99,8 @@ class Engine:
                 order = self.store.order(order.id) or order
                 if order.due_at is None:
                     return
-            self._wait(order, first_s=self.poll_s, slowest_s=_POLLED_SLOWEST_S)
+            slowest_s = _PROOF_SLOWEST_S if order.state is OrderState.ACTIVE else _POLLED_SLOWEST_S
+            self._wait(order, first_s=self.poll_s, slowest_s=slowest_s)
         except PeerError as error:
             logger("orders").warning("service-unavailable", service=error.service, reason=error.reason)
             self._wait_failed(order)
@@ -115,7 +122,7 @@ class Engine:
                 self.registrar.announce(order, at=at)
                 changed = False
             case OrderState.REGISTERED:
-                changed = self.validation.ask(order, at=at)
+                changed = self.changes.is_released(order, at=at) and self.validation.ask(order, at=at)
             case OrderState.VALIDATING:
                 accepted = self.store.accepted_request(order.id)
                 if accepted is None:
@@ -124,6 +131,8 @@ class Engine:
                     changed = self.provisioning.pack(order, request=accepted, at=at)
             case OrderState.PACKAGED:
                 changed = self.provisioning.authorize(order, at=at)
+            case OrderState.ACTIVE:
+                changed = self.changes.fetch_proof(order, at=at)
             case _:
                 changed = False
         return changed

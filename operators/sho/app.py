@@ -18,6 +18,7 @@ from cryptography import x509
 from clients.dpf import DpfOperatorClient
 from clients.drf import DrfOperatorClient
 from clients.pva import PvaOperatorClient
+from clients.sho import ShoOperatorClient
 from edge.audit_log import AuditLog, log_work, open_log
 from edge.client_revocation import client_table
 from edge.database import engine_for, migrate
@@ -36,11 +37,13 @@ from messages.operator_token import OperatorSigner
 from operators.sho.advance import Engine, Rounds
 from operators.sho.approvals import PolicyRoot, is_token_key
 from operators.sho.bundles import Bundle
+from operators.sho.changes import ChangeDesk
 from operators.sho.device_states import StateDesk
 from operators.sho.lives import LifeDesk
 from operators.sho.provisioning import Provisioning
 from operators.sho.receipts import ReceiptDesk
 from operators.sho.registration import Operator, Registrar
+from operators.sho.releases import ReleaseDesk
 from operators.sho.schema import ledger
 from operators.sho.settings import PublicListenerSettings, ShoSettings
 from operators.sho.store import Store
@@ -51,10 +54,12 @@ from operators.sho.upstream import (
     DirectRoute,
     DpfDeliveryPoint,
     DrfAnnouncer,
+    PriorListeners,
     PvaApprovals,
     RelayedRoute,
 )
 from operators.sho.validation import Pva, Validation
+from operators.sho.web.changes import ChangeDesks
 from operators.sho.web.operator import BODY_BYTES_MAX, BearerTerms, Desks, operator_app
 from operators.sho.web.public import ORDER_BYTES_MAX, public_app
 from standards.pki import oids
@@ -119,10 +124,12 @@ def build(settings: ShoSettings) -> tuple[tuple[Listener, ...], tuple[Periodic, 
     engine = engine_for(settings.database)
     migrate(engine, MIGRATIONS)
     parts = _parts(settings, engine)
+    changes = _changes(parts)
     registrar, validation = _registrar(parts), _validation(parts)
     engine_of_orders = Engine(
         store=parts.store,
         registrar=registrar,
+        changes=changes,
         validation=validation,
         provisioning=_provisioning(parts, validation),
         clock=system_clock,
@@ -132,7 +139,7 @@ def build(settings: ShoSettings) -> tuple[tuple[Listener, ...], tuple[Periodic, 
     rounds = Rounds(engine_of_orders, woken=parts.woken, workers=settings.workers)
     orders = Periodic(name="orders", interval_s=_BETWEEN_ROUNDS_S, work=rounds.run_once)
     work = (orders, *log_work(settings.audit_log, parts.log))
-    return _listeners(parts, registrar, validation), work
+    return _listeners(parts, registrar, validation, changes), work
 
 
 def _parts(settings: ShoSettings, engine: sa.Engine) -> Parts:
@@ -173,7 +180,11 @@ def _registrar(parts: Parts) -> Registrar:
         store=parts.store,
         announcer=DrfAnnouncer(client=parts.drf, sho_name=settings.name),
         operator=Operator(
-            id=settings.id, name=settings.name, dpf=settings.dpf_id, products=settings.products
+            id=settings.id,
+            name=settings.name,
+            dpf=settings.dpf_id,
+            products=settings.products,
+            priors=frozenset(each.id for each in settings.priors),
         ),
         suppliers=[each.load() for each in settings.suppliers],
         signer=parts.signer,
@@ -183,6 +194,27 @@ def _registrar(parts: Parts) -> Registrar:
         wake=parts.woken.set,
         wait=timedelta(seconds=settings.order_wait_s),
         life=timedelta(seconds=settings.order_life_s),
+    )
+
+
+def _changes(parts: Parts) -> ChangeDesk:
+    settings = parts.settings
+    listeners = {each.id: ShoOperatorClient(each.operator.client()) for each in settings.priors}
+    return ChangeDesk(
+        store=parts.store,
+        priors=PriorListeners(clients=listeners),
+        signer=parts.signer,
+        anchors=parts.anchors,
+        window=timedelta(seconds=settings.switch_window_s),
+    )
+
+
+def _releases(parts: Parts) -> ReleaseDesk:
+    return ReleaseDesk(
+        store=parts.store,
+        signer=parts.signer,
+        secrets=parts.maker.secrets,
+        policies=parts.settings.successors,
     )
 
 
@@ -229,9 +261,13 @@ def _provisioning(parts: Parts, validation: Validation) -> Provisioning:
 
 
 def _public_listener(
-    settings: PublicListenerSettings, registrar: Registrar, *, anonymous: AnonymousRefusals
+    settings: PublicListenerSettings,
+    registrar: Registrar,
+    releases: ReleaseDesk,
+    *,
+    anonymous: AnonymousRefusals,
 ) -> Listener:
-    app = public_app(registrar, clock=system_clock, random_bytes=system_random, anonymous=anonymous)
+    app = public_app(registrar, releases, clock=system_clock, random_bytes=system_random, anonymous=anonymous)
     limit_addresses(app, Rate(per_s=settings.orders_per_s, burst=settings.orders_burst))
     return Listener(
         name="public",
@@ -243,7 +279,13 @@ def _public_listener(
     )
 
 
-def _desks(parts: Parts, registrar: Registrar, validation: Validation) -> Desks:
+def _desks(
+    parts: Parts,
+    registrar: Registrar,
+    validation: Validation,
+    changes: ChangeDesk,
+    releases: ReleaseDesk,
+) -> Desks:
     settings, subscribers = parts.settings, parts.settings.subscribers
     return Desks(
         dpf=settings.dpf_id,
@@ -254,6 +296,7 @@ def _desks(parts: Parts, registrar: Registrar, validation: Validation) -> Desks:
         ),
         receipts=ReceiptDesk(
             store=parts.store,
+            changes=changes,
             signer=parts.signer,
             anchors=parts.anchors,
             late=timedelta(seconds=settings.receipt_late_s),
@@ -266,8 +309,13 @@ def _desks(parts: Parts, registrar: Registrar, validation: Validation) -> Desks:
             anchors=parts.anchors,
         ),
         lives=LifeDesk(
-            store=parts.store, signer=parts.signer, anchors=parts.anchors, random_bytes=system_random
+            store=parts.store,
+            changes=changes,
+            signer=parts.signer,
+            anchors=parts.anchors,
+            random_bytes=system_random,
         ),
+        changes=ChangeDesks(releases=releases, attachments=parts.store),
         authentication=AuthenticationCentre(
             store=parts.store,
             maker=parts.maker,
@@ -285,12 +333,15 @@ def _desks(parts: Parts, registrar: Registrar, validation: Validation) -> Desks:
     )
 
 
-def _listeners(parts: Parts, registrar: Registrar, validation: Validation) -> tuple[Listener, ...]:
+def _listeners(
+    parts: Parts, registrar: Registrar, validation: Validation, changes: ChangeDesk
+) -> tuple[Listener, ...]:
     settings, anonymous = parts.settings, AnonymousRefusals()
-    operator, desks = settings.operator, _desks(parts, registrar, validation)
+    releases = _releases(parts)
+    operator, desks = settings.operator, _desks(parts, registrar, validation, changes, releases)
     clients = client_table(operator, clock=system_clock)
     return (
-        _public_listener(settings.public, registrar, anonymous=anonymous),
+        _public_listener(settings.public, registrar, releases, anonymous=anonymous),
         Listener(
             name="operator",
             host=operator.host,

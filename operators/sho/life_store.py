@@ -12,7 +12,7 @@ from operators.sho import schema
 from operators.sho.device_state_store import DeviceStates
 from operators.sho.lives import MidLife, Told
 from operators.sho.order_book import Move
-from operators.sho.order_states import OrderState
+from operators.sho.order_states import IN_DEVICE, OrderState
 
 
 class Lives(DeviceStates):
@@ -82,8 +82,10 @@ class Lives(DeviceStates):
         """See `operators.sho.lives.LifeStore`."""
         subscriptions = schema.subscriptions
         with transaction(self.engine) as connection:
-            move = Move(order_id=order_id, before=OrderState.ACTIVE, after=OrderState.ERASED)
-            if not self.move(connection, move, at=at):
+            moves = [
+                Move(order_id=order_id, before=each, after=OrderState.ERASED) for each in sorted(IN_DEVICE)
+            ]
+            if not any(self.move(connection, move, at=at) for move in moves):
                 self.check_state(connection, order_id, OrderState.ERASED)
                 return
             connection.execute(
@@ -96,8 +98,14 @@ class Lives(DeviceStates):
                 "changed_at": at,
             }
             self._put(connection, order_id, values, at=at)
-            connection.execute(sa.insert(schema.informed).values(order_id=order_id, text=informed, at=at))
-            self.audit(connection, "user-informed", order_id, {"text": informed}, at=at)
+            self.tell_user(connection, order_id, informed, at=at)
+
+    def is_released(self, order_id: str) -> bool:
+        """See `operators.sho.lives.LifeStore`."""
+        table = schema.releases
+        query = sa.select(sa.exists().where(table.c.order_id == order_id, table.c.state == "released"))
+        with transaction(self.engine, write=False) as connection:
+            return bool(connection.scalar(query))
 
     def _put(self, connection: sa.Connection, order_id: str, values: dict[str, Any], *, at: datetime) -> None:
         table = schema.mid_lives

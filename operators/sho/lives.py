@@ -4,10 +4,11 @@ Rule: a device brings what its TRE signed and takes what this operator signed; w
 instruction answers the nonce of a report that was verified just now, and what became of it is believed by the next
 report alone. The AuC closes for good with a verified erase proof, and at once where a MID is to be blocked.
 
-    1 the order is active, so its MID is in that device
+    1 the order is active, or installed in a change of operator, so its MID is in that device
     2 with nothing in hand: a signed question, whose nonce is good for one report
     3 a report: by this AK, for that nonce, in the state of this order's result; its journal has not gone back
-    4 what is wanted and is not so yet: an instruction for the nonce in the report
+    4 what is wanted and is not so yet: an instruction for the nonce in the report; of a MID that has not served yet, what its
+      change of operator needs (`changes`); a MID that was released and handed over is to be erased
     5 an erase proof: by this AK, for the nonce of the instruction, about this MID; AuC and order end with it, or with a
       report that says ERASED where no instruction waits for its proof
 """
@@ -35,8 +36,9 @@ from messages.instruction import (
     UNBLOCK,
     Instruction,
 )
-from messages.operator_token import OperatorSigner, verify_operator_token
+from messages.operator_token import OperatorSigner
 from messages.registry import (
+    HAND_OVER,
     PASSING,
     QUERY_KIND,
     QUERY_NONCE_SIZE,
@@ -47,21 +49,12 @@ from messages.registry import (
     RegistryReport,
     decode_report,
 )
-from messages.reliance import RESULT_BYTES_MAX, RESULT_KIND
-from messages.statement import (
-    SignedStatement,
-    StateChangedError,
-    decode_statement,
-    kind_of,
-    verify_statement,
-)
-from operators.sho.order_states import BoundOrder, OrderRecord, OrderState, bound
+from messages.statement import SignedStatement, decode_statement, kind_of
+from operators.sho.order_states import IN_DEVICE, BoundOrder, OrderRecord, OrderState, bound
 from operators.sho.packages import Package
 from operators.sho.refusals import RefusalCode, RefusalError
+from operators.sho.rested_results import rested_result, verified_in_state
 from operators.sho.validation import ValidationRequest
-from standards.rats.ear import AttestationResult
-from standards.rats.ear import read_claims as read_result
-from standards.rats.errors import RatsError
 
 WANTED: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -74,6 +67,10 @@ WANTED: Final[Mapping[str, str]] = MappingProxyType(
 )
 """What an operator can want of a MID, and the state that a TRE reports when it is so."""
 NO_REASON: Final = "owner"
+OF_A_CHANGE: Final = frozenset({ERASE})
+"""What an operator can want of a MID that is installed in a change of operator and has not served yet."""
+CHANGE: Final = "change of operator"
+"""Reason of an erasure that nobody had to ask for: another operator's MID serves in place of this one."""
 ENDED: Final = "The subscription has been erased from your device and has ended."
 
 
@@ -128,6 +125,15 @@ class Told:
     proof_nonce: bytes | None = None
 
 
+class OperatorChanges(Protocol):
+    """What a MID needs that is to serve in place of another operator's (`operators.sho.changes`)."""
+
+    def next_word(
+        self, order: OrderRecord, entry: RegistryEntry, *, nonce: bytes, at: datetime
+    ) -> str | None:
+        """What answers a verified report about the MID of an installed order, if anything. Raises RefusalError."""
+
+
 class LifeStore(Protocol):
     """What this use case needs of a store; each call is one transaction with its audit leaf."""
 
@@ -152,6 +158,9 @@ class LifeStore(Protocol):
     def ask(self, order_id: str, nonce: bytes, *, at: datetime) -> None:
         """Keep the nonce of a question, in place of one that no report came for."""
 
+    def is_released(self, order_id: str) -> bool:
+        """Whether some successor has the release of the MID of an order."""
+
     def told(self, order_id: str, told: Told, *, at: datetime) -> bool:
         """Keep what a report said, if its nonce is still open; a wish that is done ends, and with `unblock` the bar."""
 
@@ -164,6 +173,7 @@ class LifeDesk:
     """The use case and what it works with."""
 
     store: LifeStore
+    changes: OperatorChanges
     signer: OperatorSigner
     anchors: Sequence[x509.Certificate]
     random_bytes: RandomBytes = field(repr=False)
@@ -178,6 +188,12 @@ class LifeDesk:
                 reason="there is none with this id" if order is None else f"expected {', '.join(WANTED)}",
             )
         _check_active(order)
+        if order.state is OrderState.INSTALLED and action not in OF_A_CHANGE:
+            raise RefusalError(
+                RefusalCode.ORDER_NOT_AUTHORIZED,
+                subject=f"order {order.id}",
+                reason=f"its change of operator is under way: expected {', '.join(OF_A_CHANGE)}, got {action}",
+            )
         self.store.wish(order.id, action, reason=reason, at=at)
         return self.store.life(order.id)
 
@@ -233,6 +249,9 @@ class LifeDesk:
         report = self._report(said, order=binding, nonce=life.query_nonce)
         _check_journal(report, life=life)
         entry = self._entry(report, order=binding)
+        if life.wish is None and _is_handed_over(report, entry) and self.store.is_released(order.id):
+            self.store.wish(order.id, ERASE, reason=CHANGE, at=at)
+            life = self.store.life(order.id)
         step, told = self._wanted(life, report, entry, order=binding)
         if not self.store.told(order.id, told, at=at):
             raise RefusalError(
@@ -244,6 +263,9 @@ class LifeDesk:
         if entry.state == WANTED[ERASE] and step.kind is StepKind.DONE:
             # nothing waits for a proof any more; what the TRE says of its tombstone is signed too
             self.store.erased(order.id, encoded, informed=ENDED, at=at)
+        elif step.kind is StepKind.DONE and order.state is OrderState.INSTALLED:
+            word = self.changes.next_word(order, entry, nonce=report.tre_nonce, at=at)
+            return step if word is None else Step(kind=StepKind.INSTRUCT, token=word)
         return step
 
     def _wanted(
@@ -339,40 +361,9 @@ class LifeDesk:
 
     def _verified(self, said: SignedStatement, *, order: BoundOrder, nonce: bytes) -> bytes:
         """The body, by the AK of this order, in the state of its result. Raises RefusalError where the state is another."""
-        result = self._result(order)
-        try:
-            return verify_statement(
-                said,
-                nonce=nonce,
-                ak_name=order.ak_name,
-                pcr_selections=result.pcr_selections,
-                pcr_digest=result.pcr_digest,
-            )
-        except StateChangedError as error:
-            raise RefusalError(RefusalCode.STATE_CHANGED, subject="statement", reason=str(error)) from None
-
-    def _result(self, order: BoundOrder) -> AttestationResult:
-        """The result that this order rests on, which was verified when it was accepted."""
         asked = self.store.accepted_request(order.id)
-        if asked is None or asked.result is None:
-            raise RefusalError(
-                RefusalCode.ORDER_NOT_AUTHORIZED,
-                subject=f"order {order.id}",
-                reason="it rests on no result",
-            )
-        try:
-            signed = verify_operator_token(
-                asked.result,
-                RESULT_KIND,
-                anchors=self.anchors,
-                at=asked.created_at,
-                bytes_max=RESULT_BYTES_MAX,
-            )
-            return read_result(signed.claims)
-        except (MessageError, RatsError) as error:
-            raise RefusalError(
-                RefusalCode.RESULT_INVALID, subject=f"result of order {order.id}", reason=str(error)
-            ) from None
+        result = rested_result(asked, order_id=order.id, anchors=self.anchors)
+        return verified_in_state(said, nonce=nonce, order=order, result=result)
 
 
 def _is_so(life: MidLife, entry: RegistryEntry) -> bool:
@@ -385,8 +376,19 @@ def _is_so(life: MidLife, entry: RegistryEntry) -> bool:
     return life.wish != BLOCK or entry.reason == (life.reason or NO_REASON)
 
 
+def _is_handed_over(report: RegistryReport, entry: RegistryEntry) -> bool:
+    """Whether the TRE says that another owner's MID serves in place of this one for good."""
+    last = max(
+        (each for each in report.transitions if each.mid_id == entry.mid_id),
+        key=lambda each: each.number,
+        default=None,
+    )
+    is_over = entry.state == WANTED[DEACTIVATE] and entry.reason not in PASSING
+    return is_over and last is not None and last.event == HAND_OVER
+
+
 def _check_active(order: OrderRecord) -> None:
-    if order.state is not OrderState.ACTIVE:
+    if order.state not in IN_DEVICE:
         raise RefusalError(
             RefusalCode.ORDER_NOT_AUTHORIZED,
             subject=f"order {order.id}",

@@ -106,6 +106,11 @@ class OrderBook:
                 retry_after_s=1,
             )
 
+    def tell_user(self, connection: sa.Connection, order_id: str, text: str, *, at: datetime) -> None:
+        """Tell the user of an order something, with the audit leaf, in the caller's transaction."""
+        connection.execute(sa.insert(schema.informed).values(order_id=order_id, text=text, at=at))
+        self.audit(connection, "user-informed", order_id, {"text": text}, at=at)
+
     def audit(
         self, connection: sa.Connection, kind: str, subject: str, record: Mapping[str, Any], *, at: datetime
     ) -> None:

@@ -1,16 +1,16 @@
 """The life of an order: its states, and every way from one to the next.
 
-Rule: a change that is not in the table does not happen. The network knows the subscription in `active` alone, and
-the only way there leads through a receipt that this operator has verified itself (R62, R99). The only way out of it leads
-through an erase proof (R59).
+Rule: a change that is not in the table does not happen. The network knows the subscription in `active` alone, and in a
+change of operator in `installed`; the only way there leads through a receipt that this operator has verified itself (R62,
+R99). The only way out leads through an erase proof (R59).
 
     ordered     the user has ordered; a device with this code may register
     registered  bound to one device and AK; K, OPc and IMSI exist, and the AuC refuses them
     validating  a PVA has been asked, or its good result is being turned into a package
-    refused     the PVA says that the platform is not in an approved state
+    refused     the PVA says that the platform is not in an approved state, or a prior operator does not release its MID
     packaged    the package exists and is on its way to the DPF
     authorized  the DPF has it, and may deliver once it has had the platform validated again
-    installed   the TRE has signed that the MID is in it
+    installed   the TRE has signed that the MID is in it; a change of operator waits here until it is confirmed
     active      the AuC accepts the subscriber; the user has been told
     erased      the TRE has signed that the MID is gone; the AuC refuses the subscriber for good
     failed      the TRE has signed a failure that a new try cannot mend
@@ -42,7 +42,8 @@ class OrderState(StrEnum):
 
 TRANSITIONS: Mapping[OrderState, frozenset[OrderState]] = {
     OrderState.ORDERED: frozenset({OrderState.REGISTERED, OrderState.EXPIRED}),
-    OrderState.REGISTERED: frozenset({OrderState.VALIDATING, OrderState.EXPIRED}),
+    # to refused where the prior operator does not release its MID
+    OrderState.REGISTERED: frozenset({OrderState.VALIDATING, OrderState.REFUSED, OrderState.EXPIRED}),
     # back to registered where the request, or its result, has lapsed before it could be used
     OrderState.VALIDATING: frozenset(
         {OrderState.PACKAGED, OrderState.REFUSED, OrderState.REGISTERED, OrderState.EXPIRED}
@@ -54,7 +55,8 @@ TRANSITIONS: Mapping[OrderState, frozenset[OrderState]] = {
     OrderState.AUTHORIZED: frozenset(
         {OrderState.INSTALLED, OrderState.FAILED, OrderState.REGISTERED, OrderState.EXPIRED}
     ),
-    OrderState.INSTALLED: frozenset({OrderState.ACTIVE}),
+    # to erased where a change of operator is given up
+    OrderState.INSTALLED: frozenset({OrderState.ACTIVE, OrderState.ERASED}),
     OrderState.ACTIVE: frozenset({OrderState.ERASED}),
     OrderState.ERASED: frozenset(),
     OrderState.FAILED: frozenset(),
@@ -67,6 +69,8 @@ REPLACEABLE = frozenset(
 """Nothing has been released: a newer order for the same device takes the place of an order in these states."""
 UNDER_WAY = frozenset({OrderState.PACKAGED, OrderState.AUTHORIZED, OrderState.INSTALLED})
 """A package may be at the device: these orders are finished before a newer one begins."""
+IN_DEVICE = frozenset({OrderState.INSTALLED, OrderState.ACTIVE})
+"""The TRE has signed that the MID of the order is in it, and not that it is gone."""
 
 
 class TransitionError(Exception):
@@ -142,3 +146,26 @@ def bound(order: OrderRecord) -> BoundOrder:
         token=token,
         digest=digest,
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prior:
+    """What an order takes over: the prior operator's id, and the MID of it that serves now."""
+
+    operator: str
+    mid_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """How far the change of an order is: `release` once the prior operator gave it, `switches` signed so far.
+
+    `attached` is whether a network has told of the new IMSI since the last of them; `proof` what shows that the prior MID is gone.
+    """
+
+    order_id: str
+    prior: Prior
+    release: str | None = None
+    switches: int = 0
+    attached: bool = False
+    proof: bytes | None = None

@@ -28,7 +28,7 @@ from messages.mid_package import (
 )
 from messages.mid_policy import MidPolicy
 from messages.operator_token import OperatorSigner
-from operators.sho.order_states import BoundOrder
+from operators.sho.order_states import BoundOrder, Change
 from standards.tpm2.hashing import digest_size
 from standards.tpm2.import_blob import OBFUSCATION_BYTES, FreshMaterial, make_import_blob
 from standards.tpm2.secret_sharing import ephemeral_key
@@ -39,7 +39,10 @@ _ID_SIZE: Final = 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """What a package is made from. `sealed_policy` is the authPolicy of the content key, `policy` the MID's own."""
+    """What a package is made from. `sealed_policy` is the authPolicy of the content key, `policy` the MID's own.
+
+    `change` is what the order takes over, with the prior operator's release.
+    """
 
     order: BoundOrder
     applications: tuple[NetworkApplication, ...]
@@ -53,6 +56,7 @@ class Recipe:
     version: int
     issued_at: datetime
     expires_at: datetime
+    change: Change | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,5 +162,7 @@ def _authorization(recipe: Recipe, *, package: str, jti: str, signer: OperatorSi
         package_digest=package_digest(package),
         issued_at=recipe.issued_at,
         expires_at=recipe.expires_at,
+        prior_owner=None if recipe.change is None else recipe.change.prior.operator,
+        release=None if recipe.change is None else recipe.change.release,
     )
     return signer.sign(authorization.claims(), typ=AUTHORIZATION_KIND.typ)

@@ -30,7 +30,7 @@ from operators.sho.approvals import (
     verify_approvals,
 )
 from operators.sho.credential import RecognisedSupplier, check_still_recognised
-from operators.sho.order_states import BoundOrder, OrderRecord, OrderState, bound
+from operators.sho.order_states import BoundOrder, Change, OrderRecord, OrderState, bound
 from operators.sho.packages import Package, Recipe, make_package
 from operators.sho.refusals import PeerError, RefusalCode, RefusalError
 from operators.sho.subscriptions import StoredSubscription, SubscriptionMaker
@@ -66,6 +66,9 @@ class ProvisioningStore(Protocol):
 
     def package(self, order_id: str) -> Package | None:
         """The newest package of an order."""
+
+    def change(self, order_id: str) -> Change | None:
+        """The change of operator that an order makes, if it makes one."""
 
     def save_package(self, order_id: str, package: Package, *, at: datetime) -> None:
         """Store a package; the order is packaged, if it is validating still."""
@@ -184,5 +187,6 @@ class Provisioning:
             version=1 if before is None else before.version + 1,
             issued_at=issued_at,
             expires_at=min(issued_at + self.authorization_life, order.expires_at),
+            change=self.store.change(order.id),
         )
         return make_package(recipe, signer=self.signer, random_bytes=self.random_bytes)

@@ -2,7 +2,8 @@
 
 Rule: this operator verifies the TRE's own signature, whoever brought it. AuC, order and the word to the user change in
 one transaction or not at all, so that nobody is told of a subscription that does not work (R12). A receipt that says
-"failed" never opens the AuC.
+"failed" never opens the AuC. In a change of operator the AuC opens, since the device is to attach with the new IMSI, and
+the user is told later, when the change is confirmed (`operators.sho.changes`).
 
     1 the message is one, and the order that it names has a package
     2 the fresh result: a PVA's under this operator's anchors, for this operator, not too long ago, and it permits
@@ -10,7 +11,8 @@ one transaction or not at all, so that nobody is told of a subscription that doe
     3 it is about the device, order, AK and storage key of the package, by the PVA that this operator chose for them
     4 the statement is a quote by this AK over the package's own receipt nonce, in the state of the fresh result
     5 it speaks of this device, order, package and MID
-    6 installed: AuC, order and user, in one transaction; the signed instruction is the answer
+    6 installed: AuC, order and user, in one transaction; the signed instruction is the answer; `switch` with the prior
+      operator's release where the order takes over from another operator
       failed: the order stays authorised where a new try can mend it, and has failed otherwise
 """
 
@@ -44,7 +46,8 @@ from messages.statement import (
     decode_statement,
     verify_statement,
 )
-from operators.sho.order_states import BoundOrder, OrderRecord, OrderState, bound
+from operators.sho.changes import Answered, ChangeDesk
+from operators.sho.order_states import IN_DEVICE, BoundOrder, Change, OrderRecord, OrderState, bound
 from operators.sho.packages import Package
 from operators.sho.refusals import RefusalCode, RefusalError
 from operators.sho.validation import ValidationRequest
@@ -56,7 +59,13 @@ RECEIPT_MESSAGE_BYTES_MAX: Final = RESULT_BYTES_MAX + STATEMENT_BYTES_MAX + 256
 RETRYABLE: Final = frozenset({"state-refused", "storage"})
 """Failures that a new try can mend: the order stays authorised."""
 _WITH_PACKAGE: Final = frozenset(
-    {OrderState.PACKAGED, OrderState.AUTHORIZED, OrderState.ACTIVE, OrderState.FAILED}
+    {
+        OrderState.PACKAGED,
+        OrderState.AUTHORIZED,
+        OrderState.INSTALLED,
+        OrderState.ACTIVE,
+        OrderState.FAILED,
+    }
 )
 _INSTANT: Final = timedelta(seconds=1)
 INFORMED: Final = "The subscription is installed in your device and active."
@@ -113,6 +122,15 @@ class ReceiptStore(Protocol):
         An order that is active already only keeps the receipt. Raises RefusalError where the order has changed.
         """
 
+    def change(self, order_id: str) -> Change | None:
+        """The change that an order makes, if it makes one."""
+
+    def install(self, taken: TakenReceipt, *, at: datetime) -> None:
+        """AuC opens, the order is installed, its first switch is counted, the receipt is kept: all of it or nothing.
+
+        An order that is installed or active already only keeps the receipt. Raises RefusalError where it has changed.
+        """
+
     def keep_failure(self, taken: TakenReceipt, *, at: datetime) -> None:
         """Keep a receipt of a failure; the order goes to the state of its answer. Raises RefusalError."""
 
@@ -126,6 +144,7 @@ class ReceiptDesk:
     """
 
     store: ReceiptStore
+    changes: ChangeDesk
     signer: OperatorSigner
     anchors: Sequence[x509.Certificate]
     late: timedelta = timedelta(days=1)
@@ -153,7 +172,9 @@ class ReceiptDesk:
             order = replace(order, state=OrderState.AUTHORIZED)
         answer = self._answer(receipt, order=order)
         taken = TakenReceipt(digest=digest, order_id=order.id, receipt=receipt, answer=answer)
-        if answer.state is OrderState.ACTIVE and receipt.installed:  # 6
+        if receipt.installed and answer.state is OrderState.INSTALLED:  # 6
+            self.store.install(taken, at=at)
+        elif receipt.installed:
             self.store.activate(taken, informed=INFORMED, at=at)
         else:
             self.store.keep_failure(taken, at=at)
@@ -223,7 +244,12 @@ class ReceiptDesk:
                     subject=f"order {order.id}",
                     reason="its TRE has signed before that the package failed for good",
                 )
-            return ReceiptAnswer(state=OrderState.ACTIVE, instruction=self._instruction(receipt))
+            change = self.store.change(order.id)
+            if change is None:
+                return ReceiptAnswer(state=OrderState.ACTIVE, instruction=self._instruction(receipt))
+            answered = Answered(device_id=receipt.device_id, mid_id=receipt.mid_id, nonce=receipt.tre_nonce)
+            after = order.state if order.state in IN_DEVICE else OrderState.INSTALLED
+            return ReceiptAnswer(state=after, instruction=self.changes.switch(change, answered))
         if order.state is OrderState.AUTHORIZED and receipt.outcome not in RETRYABLE:
             return ReceiptAnswer(state=OrderState.FAILED, instruction=None)
         return ReceiptAnswer(state=order.state, instruction=None)

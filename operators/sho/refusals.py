@@ -21,6 +21,16 @@ class RefusalCode(StrEnum):
     IDEMPOTENCY_KEY_INVALID = "idempotency-key-invalid"
     IDEMPOTENCY_CONFLICT = "idempotency-conflict"
     ORDER_UNKNOWN = "order-unknown"
+    # changes of operator
+    PRIOR_UNKNOWN = "prior-operator-unknown"
+    SUCCESSOR_UNKNOWN = "successor-unknown"
+    MID_UNKNOWN = "mid-unknown"
+    MID_BLOCKED = "mid-blocked"
+    RELEASE_UNKNOWN = "release-unknown"
+    RELEASE_DENIED = "release-denied"
+    RELEASE_GIVEN = "release-given"
+    RELEASE_INVALID = "release-invalid"
+    ERASURE_INVALID = "erasure-invalid"
     # registration of devices
     NO_ORDER = "no-order"
     ORDER_TAKEN = "order-taken"
@@ -100,6 +110,34 @@ REFUSALS: Mapping[RefusalCode, RefusalRule] = {
         HTTPStatus.CONFLICT, "use a new Idempotency-Key for another order"
     ),
     RefusalCode.ORDER_UNKNOWN: _rule(HTTPStatus.NOT_FOUND, "check the order's id and its secret"),
+    RefusalCode.PRIOR_UNKNOWN: _rule(
+        HTTPStatus.UNPROCESSABLE_ENTITY, "name an operator that this one takes subscriptions over from"
+    ),
+    RefusalCode.SUCCESSOR_UNKNOWN: _rule(
+        _FORBIDDEN, "agree with this operator that subscriptions may be taken over, and under which policy"
+    ),
+    RefusalCode.MID_UNKNOWN: _rule(
+        HTTPStatus.NOT_FOUND, "name device and MID as the device shows them to its subscriber"
+    ),
+    RefusalCode.MID_BLOCKED: _rule(
+        _FORBIDDEN, "have the subscriber settle with this operator why the MID is blocked"
+    ),
+    RefusalCode.RELEASE_UNKNOWN: _rule(
+        HTTPStatus.NOT_FOUND, "name an order and a successor that has asked for its release"
+    ),
+    RefusalCode.RELEASE_DENIED: _rule(
+        _FORBIDDEN,
+        "have the subscriber, or this operator, approve the release; then register the device again",
+    ),
+    RefusalCode.RELEASE_GIVEN: _rule(
+        HTTPStatus.CONFLICT, "a release that was given stands: settle with the successor that it is not used"
+    ),
+    RefusalCode.RELEASE_INVALID: _rule(
+        HTTPStatus.BAD_GATEWAY, "tell the prior operator; the order waits and is tried again"
+    ),
+    RefusalCode.ERASURE_INVALID: _rule(
+        HTTPStatus.BAD_GATEWAY, "tell the prior operator: its proof does not show that its MID is gone"
+    ),
     RefusalCode.NO_ORDER: _rule(HTTPStatus.NOT_FOUND, "order a subscription for this device's code first"),
     RefusalCode.ORDER_TAKEN: _rule(
         HTTPStatus.CONFLICT, "order anew: an order belongs to the device that registered with it"

@@ -4,7 +4,7 @@ Rule: an order is for one device code, and from its registration on for one devi
 transaction: binding, token, K, OPc and IMSI exist together or not at all. Repeats change nothing.
 
 A user orders:
-    1 the device code is one, the product is offered
+    1 the device code is one, the product is offered; the prior operator, if one is named, is known
     2 the order is stored under the user's idempotency key
     3 the DRF is told that an order waits for this code
 A device registers:
@@ -30,7 +30,7 @@ from messages.errors import MessageError
 from messages.operator_token import OperatorSigner
 from messages.order import ORDER_KIND, Order
 from operators.sho.credential import ProvenDevice, RecognisedSupplier, prove_device
-from operators.sho.order_states import REPLACEABLE, UNDER_WAY, OrderRecord, OrderState
+from operators.sho.order_states import REPLACEABLE, UNDER_WAY, OrderRecord, OrderState, Prior
 from operators.sho.refusals import PeerError, RefusalCode, RefusalError
 from operators.sho.subscriber_secrets import SubscriberSecrets
 from operators.sho.subscriptions import NewSubscription
@@ -42,12 +42,13 @@ _CLOSED: Final = frozenset({OrderState.EXPIRED, OrderState.FAILED, OrderState.ER
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderWish:
-    """What a user asks for; `device_code` as typed."""
+    """What a user asks for; `device_code` as typed; `prior` what the order takes over, if anything."""
 
     subscriber: str
     device_code: str
     product: str
     idempotency_key: str
+    prior: Prior | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +59,7 @@ class NewOrder:
     idempotency_key: str
     request_digest: bytes
     sealed_subscriber: bytes = field(repr=False)
+    prior: Prior | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,12 +113,16 @@ class Announcer(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operator:
-    """This SHO: its id and name for people, the DPF that it delivers by, the products that it offers."""
+    """This SHO: its id and name for people, the DPF that it delivers by, the products that it offers.
+
+    `priors` are the ids of the operators that it takes subscriptions over from.
+    """
 
     id: str
     name: str
     dpf: str
     products: tuple[str, ...]
+    priors: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,7 +144,8 @@ class Registrar:
     def place(self, wish: OrderWish, *, at: datetime) -> OrderRecord:
         """Take a user's order. Raises RefusalError."""
         code = self._checked_code(wish)  # 1
-        request = encode_deterministic([wish.subscriber, code, wish.product])
+        taken_over = [] if wish.prior is None else [wish.prior.operator, wish.prior.mid_id]
+        request = encode_deterministic([wish.subscriber, code, wish.product, *taken_over])
         order_id = self.random_bytes(_ID_SIZE).hex()
         record = OrderRecord(
             id=order_id,
@@ -159,6 +166,7 @@ class Registrar:
                 idempotency_key=wish.idempotency_key,
                 request_digest=hashlib.sha256(request).digest(),
                 sealed_subscriber=self.secrets.seal(wish.subscriber.encode(), bound_to=order_id),
+                prior=wish.prior,
             )
         )  # 2
         try:
@@ -259,6 +267,12 @@ class Registrar:
         if wish.product not in self.operator.products:
             raise RefusalError(
                 RefusalCode.PRODUCT_UNKNOWN, subject="product", reason="this operator does not offer it"
+            )
+        if wish.prior is not None and wish.prior.operator not in self.operator.priors:
+            raise RefusalError(
+                RefusalCode.PRIOR_UNKNOWN,
+                subject="prior operator",
+                reason="this operator takes nothing over from it",
             )
         try:
             return read_device_code(wish.device_code)

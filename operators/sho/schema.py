@@ -144,3 +144,28 @@ mid_lives = sa.Table(
     sa.Column("proof", sa.LargeBinary, nullable=True),
     sa.Column("changed_at", UtcTime, nullable=False),
 )
+
+# successors that asked for the release of the MID of an order, and what they were told
+releases = sa.Table(
+    "releases",
+    metadata,
+    sa.Column("order_id", sa.String(64), sa.ForeignKey("orders.id"), primary_key=True),
+    sa.Column("successor", sa.String(64), primary_key=True),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("token", sa.Text, nullable=True),
+    sa.Column("decided_by", sa.String(32), nullable=True),
+    sa.Column("changed_at", UtcTime, nullable=False),
+)
+
+# orders that take over from another operator: the MID that theirs is to serve in place of, and how far that is
+operator_changes = sa.Table(
+    "operator_changes",
+    metadata,
+    sa.Column("order_id", sa.String(64), sa.ForeignKey("orders.id"), primary_key=True),
+    sa.Column("prior_operator", sa.String(64), nullable=False),
+    sa.Column("prior_mid_id", sa.String(64), nullable=False),
+    sa.Column("release", sa.Text, nullable=True),
+    sa.Column("switches", sa.BigInteger, nullable=False),
+    sa.Column("attached", sa.Boolean, nullable=False),
+    sa.Column("proof", sa.LargeBinary, nullable=True),
+)

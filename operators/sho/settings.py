@@ -18,8 +18,10 @@ from edge.management import ManagementSettings
 from edge.settings import Settings, SettingsPath
 from edge.signing_keys import SigningKeyError, SigningKeySettings
 from edge.upstream_settings import UpstreamSettings
+from messages.switch import WINDOW_MS_MAX, WINDOW_MS_MIN
 from operators.sho.bundles import Bundle
 from operators.sho.credential import RecognisedSupplier
+from operators.sho.releases import ReleasePolicy
 from operators.sho.sealed_results import ResultOpener
 from operators.sho.subscriber_secrets import KEY_SIZE
 from operators.sho.subscriptions import VECTORS_MAX
@@ -42,6 +44,13 @@ class PvaSettings(Settings):
 
     id: Id
     route: Literal["direct", "relay"] = "direct"
+    operator: UpstreamSettings
+
+
+class PriorSettings(Settings):
+    """An operator that subscriptions are taken over from: its id under the operators' root, and its operator listener."""
+
+    id: Id
     operator: UpstreamSettings
 
 
@@ -203,6 +212,11 @@ class ShoSettings(Settings):
     pvas: Annotated[tuple[PvaSettings, ...], Field(min_length=1, max_length=16)]
     drf: UpstreamSettings
     dpf: UpstreamSettings
+    successors: Annotated[dict[Id, ReleasePolicy], Field(max_length=100)] = Field(default_factory=dict)
+    """Operators that this one's subscriptions may go to, each with what it takes; nothing is released to any other."""
+    priors: Annotated[tuple[PriorSettings, ...], Field(max_length=100)] = ()
+    switch_window_s: Annotated[int, Field(ge=WINDOW_MS_MIN // 1000, le=WINDOW_MS_MAX // 1000)] = 600
+    """How long a change of operator may stand unconfirmed before the TRE goes back."""
     poll_s: Annotated[float, Field(ge=0.02, le=60)] = 0.1
     workers: Annotated[int, Field(ge=1, le=32)] = 4
     order_wait_s: Annotated[int, Field(ge=60, le=31_536_000)] = 2_592_000
@@ -217,6 +231,19 @@ class ShoSettings(Settings):
         if len({each.id for each in value}) != len(value):
             raise ValueError("expected each PVA once")
         return value
+
+    @field_validator("priors")
+    @classmethod
+    def _each_prior_once(cls, value: tuple[PriorSettings, ...]) -> tuple[PriorSettings, ...]:
+        if len({each.id for each in value}) != len(value):
+            raise ValueError("expected each operator once")
+        return value
+
+    @model_validator(mode="after")
+    def _nobody_succeeds_itself(self) -> Self:
+        if self.id in {*self.successors, *(each.id for each in self.priors)}:
+            raise ValueError("successors and priors: expected other operators")
+        return self
 
     @model_validator(mode="after")
     def _bundles_are_offered(self) -> Self:

@@ -15,8 +15,9 @@ from sqlalchemy.exc import IntegrityError
 from edge.database import transaction
 from edge.serialization import repeated
 from operators.sho import schema
+from operators.sho.change_store import Changes
 from operators.sho.device_state_store import is_suspended
-from operators.sho.life_store import Lives, is_barred
+from operators.sho.life_store import is_barred
 from operators.sho.order_book import Move
 from operators.sho.order_states import REPLACEABLE, OrderRecord, OrderState
 from operators.sho.packages import Package
@@ -27,6 +28,7 @@ from operators.sho.store_rows import (
     order_of,
     package_of,
     request_of,
+    row_of_change,
     row_of_order,
     row_of_receipt,
     row_of_request,
@@ -38,7 +40,7 @@ from standards.aka.sequence import HomeSequence
 from standards.rats.ear import AttestationResult
 
 
-class Store(Lives):
+class Store(Changes):
     """Orders, subscriptions, validation requests, packages, receipts."""
 
     # orders
@@ -53,6 +55,9 @@ class Store(Lives):
             if known is None:
                 connection.execute(sa.insert(table).values(**row_of_order(order)))
                 record = {"product": order.record.product, "device_code": order.record.device_code}
+                if order.prior is not None:
+                    connection.execute(sa.insert(schema.operator_changes).values(**row_of_change(order)))
+                    record["prior_operator"] = order.prior.operator
                 self.audit(connection, "order-taken", order.record.id, record, at=order.record.created_at)
                 return order.record
         if known["request_digest"] != order.request_digest:
@@ -298,19 +303,28 @@ class Store(Lives):
     def activate(self, taken: TakenReceipt, *, informed: str, at: datetime) -> None:
         """See `operators.sho.receipts.ReceiptStore`."""
         order_id = taken.order_id
-        subscriptions = schema.subscriptions
         with transaction(self.engine) as connection:
             installed = Move(order_id=order_id, before=OrderState.AUTHORIZED, after=OrderState.INSTALLED)
             if self.move(connection, installed, at=at):
-                connection.execute(
-                    sa.update(subscriptions).where(subscriptions.c.order_id == order_id).values(active=True)
-                )
+                self._open(connection, order_id)
                 active = Move(order_id=order_id, before=OrderState.INSTALLED, after=OrderState.ACTIVE)
                 self.move(connection, active, at=at)
-                connection.execute(sa.insert(schema.informed).values(order_id=order_id, text=informed, at=at))
-                self.audit(connection, "user-informed", order_id, {"text": informed}, at=at)
+                self.tell_user(connection, order_id, informed, at=at)
             else:
                 self.check_state(connection, order_id, OrderState.ACTIVE)
+            self._keep_receipt(connection, taken, at=at)
+
+    @repeated
+    def install(self, taken: TakenReceipt, *, at: datetime) -> None:
+        """See `operators.sho.receipts.ReceiptStore`."""
+        order_id = taken.order_id
+        with transaction(self.engine) as connection:
+            installed = Move(order_id=order_id, before=OrderState.AUTHORIZED, after=OrderState.INSTALLED)
+            if self.move(connection, installed, at=at):
+                self._open(connection, order_id)
+                self.count_switch(connection, order_id, before=0, at=at)
+            else:
+                self.check_state(connection, order_id, taken.answer.state)
             self._keep_receipt(connection, taken, at=at)
 
     @repeated
@@ -357,6 +371,10 @@ class Store(Lives):
                 sa.update(table).where(table.c.imsi == imsi).values(seq=after.seq, ind=after.ind)
             )
             return before
+
+    def _open(self, connection: sa.Connection, order_id: str) -> None:
+        table = schema.subscriptions
+        connection.execute(sa.update(table).where(table.c.order_id == order_id).values(active=True))
 
     def _replace(self, connection: sa.Connection, order_id: str, *, by: str, at: datetime) -> None:
         state = connection.scalar(sa.select(schema.orders.c.state).where(schema.orders.c.id == order_id))

@@ -32,6 +32,19 @@ def row_of_order(order: NewOrder) -> dict[str, Any]:
     }
 
 
+def row_of_change(order: NewOrder) -> dict[str, Any]:
+    """The change that a new order makes; `prior` must be there."""
+    if order.prior is None:
+        raise ValueError("an order that takes nothing over makes no change")
+    return {
+        "order_id": order.record.id,
+        "prior_operator": order.prior.operator,
+        "prior_mid_id": order.prior.mid_id,
+        "switches": 0,
+        "attached": False,
+    }
+
+
 def request_of(row: sa.RowMapping) -> ValidationRequest:
     """A validation request."""
     return ValidationRequest(**{each.name: row[each.name] for each in fields(ValidationRequest)})

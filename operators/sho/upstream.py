@@ -1,4 +1,4 @@
-"""The services that the SHO calls, as its use cases need them: DRF, PVAs, DPF over their clients.
+"""The services that the SHO calls, as its use cases need them: DRF, PVAs, DPF, prior operators over their clients.
 
 Rule: whatever goes wrong on the way is a `PeerError` that names the service; nothing that comes back is believed here.
 """
@@ -6,12 +6,15 @@ Rule: whatever goes wrong on the way is a `PeerError` that names the service; no
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 
 from clients.dpf import DpfAnswerError, DpfOperatorClient
 from clients.drf import DrfAnswerError, DrfOperatorClient
 from clients.pva import Approvals, PvaAnswerError, PvaOperatorClient
+from clients.sho import ShoAnswerError, ShoOperatorClient
 from edge.http_client import HttpError, UnreachableError
 from operators.sho.approvals import OfferedApprovals
+from operators.sho.changes import PriorAnswer, ReleaseRefusedError
 from operators.sho.refusals import PeerError
 from operators.sho.validation import Progress
 
@@ -124,3 +127,26 @@ class DpfDeliveryPoint:
             self.client.authorize(
                 authorization=authorization, order=order, result=result, package=package, content=content
             )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PriorListeners:
+    """The operator listeners of the operators that subscriptions are taken over from, by the operators' ids."""
+
+    clients: Mapping[str, ShoOperatorClient]
+
+    def release(self, operator: str, *, device_id: str, mid_id: str) -> PriorAnswer:
+        """See `operators.sho.changes.PriorOperators`."""
+        client = self.clients.get(operator)
+        if client is None:
+            raise ReleaseRefusedError(f"{operator}: this operator takes nothing over from it any more")
+        try:
+            found = client.release(device_id=device_id, mid_id=mid_id)
+        except HttpError as error:
+            if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR or error.problem is None:
+                raise PeerError(f"operator {operator}", reason=str(error)) from error
+            problem = error.problem
+            raise ReleaseRefusedError(f"{operator}: {problem.subject}: {problem.detail}") from error
+        except (UnreachableError, ShoAnswerError) as error:
+            raise PeerError(f"operator {operator}", reason=str(error)) from error
+        return PriorAnswer(release=found.release, instruction=found.instruction, proof=found.proof)

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from m2me_agent.tre.store import StateDirectory
+
 ROOT = Path(__file__).parents[2]
 
 SCRIPT = """
@@ -71,3 +73,16 @@ def test_who_is_not_root_cannot_become_another() -> None:
         [sys.executable, "-c", textwrap.dedent(script)], cwd=ROOT, capture_output=True, check=True, text=True
     )
     assert "start the process as root or as that user" in done.stdout
+
+
+@pytest.mark.requirement("R120")
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root starts a TRE for another user")
+def test_what_is_finished_as_root_belongs_to_the_tre_that_goes_on(tmp_path: Path) -> None:
+    """A cut leaves a change of operator to the next start, which is root's before it gives its rights up."""
+    tmp_path.chmod(0o700)
+    os.chown(tmp_path, 4242, 4243)
+    storage = StateDirectory.open(tmp_path, owner_uid=4242)
+    storage.write("usim-selection", b"undone")
+    assert (tmp_path / "usim-selection").stat().st_uid == 4242
+    assert storage.read("usim-selection") == b"undone"
+    storage.close()

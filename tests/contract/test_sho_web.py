@@ -21,6 +21,7 @@ from operators.sho.order_states import OrderState
 from operators.sho.refusals import REFUSALS, RefusalCode
 from operators.sho.schema import ledger, metadata
 from operators.sho.store import Store
+from operators.sho.web.changes import ChangeDesks
 from operators.sho.web.operator import BearerTerms, Desks, operator_app
 from operators.sho.web.public import public_app
 from standards.rats.fields import encode_base64url
@@ -62,6 +63,7 @@ class Service:
         bearer = BearerTerms(apn="internet", destinations=("10.0.0.1:443",), quota_bytes=1, life_s=2)
         self.public = public_app(
             self.world.registrar,
+            self.world.releases,
             clock=lambda: self.world.at,
             random_bytes=self.world.random_bytes,
             anonymous=self.anonymous,
@@ -75,6 +77,7 @@ class Service:
                 receipts=self.world.receipts,
                 updates=self.world.updates,
                 lives=self.world.lives,
+                changes=ChangeDesks(releases=self.world.releases, attachments=self.world.store),
                 authentication=self.world.authentication,
                 bearer=bearer,
             ),
@@ -159,14 +162,19 @@ def test_routes_of_the_two_listeners_are_disjoint_and_declared(service: Service)
         ("GET", "/v1/orders/<order_id>", ("public",)),
         ("POST", "/register", ("public",)),
         ("POST", "/v1/orders", ("public",)),
+        ("POST", "/v1/orders/<order_id>/release-decisions", ("public",)),
     ]
     assert operator == [
         ("GET", "/v1/orders/<order_id>/mid", ("admin",)),
+        ("GET", "/v1/orders/<order_id>/releases", ("admin",)),
+        ("POST", "/v1/attachments", ("vno",)),
         ("POST", "/v1/authentication-vectors", ("vno",)),
         ("POST", "/v1/mid-steps", ("dpf",)),
         ("POST", "/v1/orders/<order_id>/mid", ("admin",)),
+        ("POST", "/v1/orders/<order_id>/releases", ("admin",)),
         ("POST", "/v1/receipts", ("dpf",)),
         ("POST", "/v1/registrations", ("drf",)),
+        ("POST", "/v1/releases", ("sho",)),
         ("POST", "/v1/results", ("pva",)),
         ("POST", "/v1/state-events", ("pva",)),
         ("POST", "/v1/update-approvals", ("dpf",)),

@@ -171,12 +171,17 @@ TABLES: dict[tuple[str, str], Routes] = {
         ("PUT", "/v1/orders/<order_id>"): ("sho",),
     },
     ("sho-1", "public"): {
+        ("POST", "/v1/orders/<order_id>/release-decisions"): ("public",),
         ("GET", "/register"): ("public",),
         ("GET", "/v1/orders/<order_id>"): ("public",),
         ("POST", "/register"): ("public",),
         ("POST", "/v1/orders"): ("public",),
     },
     ("sho-1", "operator"): {
+        ("GET", "/v1/orders/<order_id>/releases"): ("admin",),
+        ("POST", "/v1/attachments"): ("vno",),
+        ("POST", "/v1/orders/<order_id>/releases"): ("admin",),
+        ("POST", "/v1/releases"): ("sho",),
         **DESCRIPTION,
         ("POST", "/v1/authentication-vectors"): ("vno",),
         ("GET", "/v1/orders/<order_id>/mid"): ("admin",),

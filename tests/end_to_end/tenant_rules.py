@@ -275,14 +275,24 @@ TENANT_RULES: Final[dict[tuple[str, str], Rules]] = {
         ("POST", "/v1/authentication-vectors"): own(
             "a network gets them for itself", f"{TLS}test_a_network_gets_vectors_of_an_operator_for_itself"
         ),
+        ("POST", "/v1/attachments"): own(
+            "a network tells of its own subscribers",
+            "contract/test_sho_change_web.py::test_a_network_tells_of_its_own_attachments_alone",
+        ),
         ("GET", "/v1/orders/<order_id>/mid"): WHOLE,
         ("POST", "/v1/orders/<order_id>/mid"): WHOLE,
+        ("GET", "/v1/orders/<order_id>/releases"): WHOLE,
+        ("POST", "/v1/orders/<order_id>/releases"): WHOLE,
         ("POST", "/v1/mid-steps"): _DPF_OF_SHO,
         ("POST", "/v1/receipts"): own(
             "this operator's own DPF alone; believed for the TRE's signature",
             "contract/test_sho_web.py::test_the_dpf_of_another_operator_learns_and_moves_nothing",
         ),
         ("POST", "/v1/registrations"): TenantRule(says="the device proves itself, by whichever DRF it comes"),
+        ("POST", "/v1/releases"): own(
+            "a successor asks for itself, and its settings name it",
+            "contract/test_sho_change_web.py::test_nobody_else_is_answered",
+        ),
         ("POST", "/v1/results"): SIGNED,
         ("POST", "/v1/state-events"): SIGNED,
         ("POST", "/v1/update-approvals"): _DPF_OF_SHO,

@@ -82,6 +82,11 @@ class FaultyDisk:
         """As os.fchmod."""
         self._descriptors[descriptor].inode.mode = mode
 
+    def fchown(self, descriptor: int, uid: int, gid: int) -> None:
+        """As os.fchown; everything on this disk is the TRE's."""
+        assert self._descriptors[descriptor].inode is not None
+        assert (uid, gid) == (OWNER, -1)
+
     def fdopen(self, descriptor: int, mode: str, *, closefd: bool = True) -> "File":
         """A file object over a descriptor, without a buffer of its own."""
         assert mode in {"rb", "wb"}

@@ -114,6 +114,9 @@ class World:
     fault: tuple[int, str, BaseException] | None = None
     """Number of a call, "before" or "after" its effect, and what is raised there."""
 
+    bearer_id: str = ""
+    """The bearer that everything is to come over, where it is not that of the newest attachment."""
+
     cut_at: int = 0
     """Number of the request for content that is cut."""
 
@@ -326,7 +329,7 @@ class FakeServices:
         return self._behind(attachment)
 
     def _behind(self, attachment: Attachment) -> "FakeServices":
-        assert attachment.bearer.id == f"bearer-{self.world.sessions}"
+        assert attachment.bearer.id == (self.world.bearer_id or f"bearer-{self.world.sessions}")
         assert attachment.key == KEY
         return self
 

@@ -8,11 +8,19 @@ from typing import Any
 from messages.instruction import BLOCK, UNBLOCK
 from messages.state_event import StateEvent
 from operators.sho.lives import MidLife, Told
-from operators.sho.order_states import REPLACEABLE, OrderRecord, OrderState, check_transition
+from operators.sho.order_states import (
+    IN_DEVICE,
+    REPLACEABLE,
+    Change,
+    OrderRecord,
+    OrderState,
+    check_transition,
+)
 from operators.sho.packages import Package
 from operators.sho.receipts import ReceiptAnswer, TakenReceipt
 from operators.sho.refusals import RefusalCode, RefusalError
 from operators.sho.registration import Binding, NewOrder
+from operators.sho.releases import ReleaseRecord, ReleaseState
 from operators.sho.subscriptions import StoredSubscription
 from operators.sho.validation import ValidationRequest
 from standards.aka.sequence import HomeSequence
@@ -39,6 +47,8 @@ class MemoryStore:
     receipts: dict[bytes, ReceiptAnswer] = field(default_factory=dict)
     kinds: list[tuple[str, str]] = field(default_factory=list)
     states: dict[tuple[str, str], tuple[int, bool]] = field(default_factory=dict)
+    changes: dict[str, Change] = field(default_factory=dict)
+    asked: dict[tuple[str, str], ReleaseRecord] = field(default_factory=dict)
 
     # orders
 
@@ -49,6 +59,8 @@ class MemoryStore:
         if known is order:
             self.records[order.record.id] = order.record
             self._leaf("order-taken", order.record.id)
+            if order.prior is not None:
+                self.changes[order.record.id] = Change(order_id=order.record.id, prior=order.prior)
         return self.records[known.record.id]
 
     def order(self, order_id: str) -> OrderRecord | None:
@@ -202,6 +214,16 @@ class MemoryStore:
             self._check_state(order_id, OrderState.ACTIVE)
         self._keep_receipt(taken)
 
+    def install(self, taken: TakenReceipt, *, at: datetime) -> None:
+        order_id = taken.order_id
+        if self._move(order_id, OrderState.AUTHORIZED, OrderState.INSTALLED, at=at):
+            for each in self.subscriptions_of(order_id):
+                self.subscriptions[each.imsi] = replace(each, active=True)
+            self.switched(order_id, before=0, at=at)
+        else:
+            self._check_state(order_id, taken.answer.state)
+        self._keep_receipt(taken)
+
     def keep_failure(self, taken: TakenReceipt, *, at: datetime) -> None:
         state, reason = taken.answer.state, f"{taken.receipt.outcome}: {taken.receipt.detail}"
         before = OrderState.AUTHORIZED
@@ -293,7 +315,7 @@ class MemoryStore:
 
     def erased(self, order_id: str, statement: bytes, *, informed: str, at: datetime) -> None:
         """See `operators.sho.lives.LifeStore`."""
-        if not self._move(order_id, OrderState.ACTIVE, OrderState.ERASED, at=at):
+        if not any(self._move(order_id, each, OrderState.ERASED, at=at) for each in sorted(IN_DEVICE)):
             self._check_state(order_id, OrderState.ERASED)
             return
         for each in self.subscriptions_of(order_id):
@@ -302,6 +324,109 @@ class MemoryStore:
         self.proofs[order_id] = statement
         self.told_users(order_id, informed)
         self._leaf("user-informed", order_id)
+
+    # releases and changes of operator
+
+    def is_released(self, order_id: str) -> bool:
+        """See `operators.sho.lives.LifeStore`."""
+        return any(each.state is ReleaseState.RELEASED for each in self.releases(order_id))
+
+    def order_of_mid(self, device_id: str, mid_id: str) -> OrderRecord | None:
+        """See `operators.sho.releases.ReleaseStore`."""
+        own = (each for each in self.records.values() if each.device_id == device_id)
+        return next(
+            (each for each in own if each.id in self.packages and self.packages[each.id].mid_id == mid_id),
+            None,
+        )
+
+    def is_blocked(self, order_id: str) -> bool:
+        """See `operators.sho.releases.ReleaseStore`."""
+        return order_id in self.barred
+
+    def erase_proof(self, order_id: str) -> bytes | None:
+        """See `operators.sho.releases.ReleaseStore`."""
+        return self.proofs.get(order_id)
+
+    def releases(self, order_id: str) -> tuple[ReleaseRecord, ...]:
+        """See `operators.sho.releases.ReleaseStore`."""
+        return tuple(self.asked[key] for key in sorted(self.asked) if key[0] == order_id)
+
+    def ask_release(self, asked: ReleaseRecord, *, informed: str | None, at: datetime) -> ReleaseRecord:
+        """See `operators.sho.releases.ReleaseStore`."""
+        del at
+        key = (asked.order_id, asked.successor)
+        if key not in self.asked:
+            self.asked[key] = asked
+            self._leaf("release-asked", asked.order_id)
+            if informed is not None:
+                self.told_users(asked.order_id, informed)
+                self._leaf("user-informed", asked.order_id)
+        return self.asked[key]
+
+    def decide_release(self, decided: ReleaseRecord, *, informed: str, at: datetime) -> bool:
+        """See `operators.sho.releases.ReleaseStore`."""
+        del at
+        key = (decided.order_id, decided.successor)
+        if self.asked[key].state is ReleaseState.RELEASED:
+            return False
+        self.asked[key] = decided
+        self._leaf("release-decided", decided.order_id)
+        self.told_users(decided.order_id, informed)
+        self._leaf("user-informed", decided.order_id)
+        return True
+
+    def change(self, order_id: str) -> Change | None:
+        """See `operators.sho.changes.ChangeStore`."""
+        return self.changes.get(order_id)
+
+    def keep_release(self, order_id: str, token: str, *, at: datetime) -> None:
+        """See `operators.sho.changes.ChangeStore`."""
+        del at
+        if self.changes[order_id].release is None:
+            self.changes[order_id] = replace(self.changes[order_id], release=token)
+            self._leaf("prior-released", order_id)
+
+    def switched(self, order_id: str, *, before: int, at: datetime) -> bool:
+        """See `operators.sho.changes.ChangeStore`."""
+        del at
+        if self.changes[order_id].switches != before:
+            return False
+        self.changes[order_id] = replace(self.changes[order_id], switches=before + 1, attached=False)
+        self._leaf("switch-signed", order_id)
+        return True
+
+    def attached(self, imsi: str, *, network: str, at: datetime) -> None:
+        """See `operators.sho.changes.ChangeStore`."""
+        del network, at
+        subscriber = self.subscriptions.get(imsi)
+        change = None if subscriber is None else self.changes.get(subscriber.order_id)
+        if (
+            change is None
+            or change.attached
+            or self.records[change.order_id].state is not OrderState.INSTALLED
+        ):
+            return
+        self.changes[change.order_id] = replace(change, attached=True)
+        self._leaf("successor-attached", change.order_id)
+
+    def changed(self, order_id: str, *, informed: str, at: datetime) -> None:
+        """See `operators.sho.changes.ChangeStore`."""
+        if not self._move(order_id, OrderState.INSTALLED, OrderState.ACTIVE, at=at):
+            self._check_state(order_id, OrderState.ACTIVE)
+            return
+        self._set(order_id, due_at=at, tries=0)
+        self.told_users(order_id, informed)
+        self._leaf("user-informed", order_id)
+
+    def keep_proof(self, order_id: str, proof: bytes, *, informed: str, at: datetime) -> None:
+        """See `operators.sho.changes.ChangeStore`."""
+        del at
+        self._set(order_id, due_at=None)
+        if self.changes[order_id].proof is None:
+            self.changes[order_id] = replace(self.changes[order_id], proof=proof)
+            self._leaf("prior-erased", order_id)
+            self.told_users(order_id, informed)
+            self._leaf("user-informed", order_id)
 
     def told_users(self, order_id: str, text: str) -> None:
         """One more text for the user of an order."""

@@ -26,6 +26,7 @@ from messages.sealed_result import SealedResult, seal_result
 from messages.update_approvals import GENERATIONS_MIN
 from messages.validation_request import VALIDATION_REQUEST_OF_SHO, SignedRequest, read_claims
 from operators.sho.approvals import OfferedApprovals
+from operators.sho.changes import PriorAnswer
 from operators.sho.refusals import PeerError
 from operators.sho.validation import Progress
 from standards.pki import oids
@@ -43,6 +44,7 @@ from tests.fakes.credentials import FakeSupplier
 from tests.fakes.pki import DEFAULT_VALIDITY, LEAF_USAGE, NOW, Authority, Validity, p256
 
 SHO, DPF, PVA, OTHER_PVA = "sho-1", "dpf-1", "pva-1", "pva-2"
+PRIOR_SHO = "sho-0"
 PRODUCT = "M2M 10"
 SELECTIONS = {0x000B: (0, 2, 4, 7)}
 PCR_DIGEST = hashlib.sha256(b"the approved state").digest()
@@ -255,6 +257,18 @@ class FakeNetwork:
         if not self.dpf_takes_new and parts not in self.authorized:
             raise PeerError("DPF", reason="result-invalid")
         self.authorized.append(parts)
+
+
+@dataclass
+class FakePriors:
+    """The prior operators as the SHO asks them: `answer` makes what comes back of operator, device and MID."""
+
+    answer: Callable[[str, str, str], PriorAnswer] = lambda *_: PriorAnswer(release=None)
+    asked: list[tuple[str, str, str]] = field(default_factory=list)
+
+    def release(self, operator: str, *, device_id: str, mid_id: str) -> PriorAnswer:
+        self.asked.append((operator, device_id, mid_id))
+        return self.answer(operator, device_id, mid_id)
 
 
 def submodule(status: Tier, *, scope: str) -> Submodule:

@@ -12,6 +12,7 @@ from messages.statement import INSTALLED, Receipt, SignedStatement
 from messages.validation_request import SignedRequest
 from operators.sho.advance import Engine
 from operators.sho.approvals import PolicyRoot
+from operators.sho.changes import ChangeDesk
 from operators.sho.credential import RecognisedSupplier
 from operators.sho.device_states import StateDesk
 from operators.sho.lives import LifeDesk
@@ -20,6 +21,7 @@ from operators.sho.packages import Package
 from operators.sho.provisioning import Provisioning
 from operators.sho.receipts import ReceiptDesk
 from operators.sho.registration import Operator, OrderWish, Registrar
+from operators.sho.releases import ReleaseDesk, ReleasePolicy
 from operators.sho.sealed_results import ResultOpener
 from operators.sho.subscriber_secrets import SubscriberSecrets
 from operators.sho.subscriptions import (
@@ -40,11 +42,13 @@ from tests.fakes.sho_peers import (
     KEY_FILE,
     OTHER_PVA,
     PCR_DIGEST,
+    PRIOR_SHO,
     PRODUCT,
     PVA,
     SELECTIONS,
     SHO,
     FakeNetwork,
+    FakePriors,
     FakePva,
     Keys,
 )
@@ -83,7 +87,13 @@ class World:
         self.registrar = Registrar(
             store=self.store,
             announcer=self.network,
-            operator=Operator(id=SHO, name="Example Mobile", dpf=DPF, products=(PRODUCT, "M2M 100")),
+            operator=Operator(
+                id=SHO,
+                name="Example Mobile",
+                dpf=DPF,
+                products=(PRODUCT, "M2M 100"),
+                priors=frozenset({PRIOR_SHO}),
+            ),
             suppliers=self.suppliers,
             signer=self.signer,
             secrets=self.secrets,
@@ -119,7 +129,21 @@ class World:
             anchors=self.anchors,
             random_bytes=self.random_bytes,
         )
-        self.receipts = ReceiptDesk(store=self.store, signer=self.signer, anchors=self.anchors)
+        self.priors = FakePriors()
+        self.changes = ChangeDesk(
+            store=self.store,
+            priors=self.priors,
+            signer=self.signer,
+            anchors=self.anchors,
+            window=timedelta(minutes=10),
+        )
+        self.policies = {name: ReleasePolicy(name) for name in ("consent", "notice", "none")}
+        self.releases = ReleaseDesk(
+            store=self.store, signer=self.signer, secrets=self.secrets, policies=self.policies
+        )
+        self.receipts = ReceiptDesk(
+            store=self.store, changes=self.changes, signer=self.signer, anchors=self.anchors
+        )
         self.updates = UpdateDesk(
             store=self.store,
             pvas=self.pva,
@@ -128,7 +152,11 @@ class World:
             anchors=self.anchors,
         )
         self.lives = LifeDesk(
-            store=self.store, signer=self.signer, anchors=self.anchors, random_bytes=self.random_bytes
+            store=self.store,
+            changes=self.changes,
+            signer=self.signer,
+            anchors=self.anchors,
+            random_bytes=self.random_bytes,
         )
         self.authentication = AuthenticationCentre(
             store=self.store, maker=self.maker, random_bytes=self.random_bytes
@@ -139,6 +167,7 @@ class World:
         self.motor = Engine(
             store=self.store,
             registrar=self.registrar,
+            changes=self.changes,
             validation=self.validation,
             provisioning=self.provisioning,
             clock=lambda: self.at,

@@ -19,12 +19,16 @@ class GateRefusalAnswer(AnswerModel):
 
 
 class AuthorizationAnswer(AnswerModel):
-    """An authorisation; `grants` counts how often the package left, `refusals` is there where one was asked for."""
+    """An authorisation; `grants` counts how often the package left, `refusals` is there where one was asked for.
+
+    `prior_owner` is there in a change of operator.
+    """
 
     authorization_id: str
     state: Annotated[AuthorizationStatus, Field(strict=False)]
     grants: int
     expires_at: Moment
+    prior_owner: str | None = None
     refusals: list[GateRefusalAnswer] = Field(default_factory=list)
 
 

@@ -123,7 +123,7 @@ def _authorization(record: AuthorizationRecord) -> dict[str, Any]:
         "state": record.status.value,
         "grants": record.grants,
         "expires_at": _moment(record.expires_at),
-    }
+    } | ({} if record.prior_owner is None else {"prior_owner": record.prior_owner})
 
 
 def _refusal(refusal: RecordedRefusal) -> dict[str, Any]:

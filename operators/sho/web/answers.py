@@ -6,6 +6,7 @@ from pydantic import Field
 
 from edge.operations import AnswerModel
 from operators.sho.order_states import OrderState
+from operators.sho.releases import ReleaseState
 
 State = Annotated[OrderState, Field(strict=False)]
 
@@ -43,6 +44,32 @@ class MidAnswer(AnswerModel):
     wish: str | None = None
     state: str | None = None
     reason: str | None = None
+
+
+class ReleaseAnswer(AnswerModel):
+    """What became of a successor's question; `release` (JWS) once it was given, and once the MID is erased what shows that.
+
+    `instruction` (JWS) is what the TRE was told, `proof` (base64url) what it signed for that.
+    """
+
+    state: Annotated[ReleaseState, Field(strict=False)]
+    release: str | None = None
+    instruction: str | None = None
+    proof: str | None = None
+
+
+class AskedReleaseAnswer(AnswerModel):
+    """A successor's question as it stands; `decided_by` where somebody has decided."""
+
+    successor: str
+    state: Annotated[ReleaseState, Field(strict=False)]
+    decided_by: str | None = None
+
+
+class AskedReleasesAnswer(AnswerModel):
+    """Every successor that asked for the MID of an order."""
+
+    releases: list[AskedReleaseAnswer]
 
 
 class VectorAnswer(AnswerModel):

@@ -1,12 +1,13 @@
 """Bodies of the public and operator listeners, checked before a use case sees them."""
 
 import base64
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from messages.evidence import CERTIFICATE_SIZE_MAX, CHAIN_LENGTH_MAX, PUBLIC_SIZE_MAX
 from messages.instruction import REASON_MAX
+from messages.order import ID_MAX
 from messages.registry import REPORT_STATEMENT_BYTES_MAX
 from messages.reliance import RESULT_BYTES_MAX
 from messages.state_event import STATE_EVENT_BYTES_MAX
@@ -41,6 +42,11 @@ Statement = Annotated[str, _octets(REPORT_STATEMENT_BYTES_MAX), AfterValidator(_
 Octets16 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 Octets32 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
+OperatorId = Annotated[str, StringConstraints(min_length=1, max_length=ID_MAX, pattern=r"^[!-~]+$")]
+MidId = Annotated[str, StringConstraints(min_length=1, max_length=ID_MAX, pattern=r"^[!-~]+$")]
+Imsi = Annotated[str, StringConstraints(pattern=r"^[0-9]{6,15}$")]
+ServingNetwork = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=_PRINTABLE)]
+
 
 class Body(BaseModel):
     """A body: unknown members are refused."""
@@ -48,12 +54,20 @@ class Body(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
+class PriorBody(Body):
+    """What an order takes over: the operator whose MID serves now, and that MID."""
+
+    operator: OperatorId
+    mid_id: MidId
+
+
 class OrderBody(Body):
-    """A user orders."""
+    """A user orders; `prior` makes it a change of operator."""
 
     subscriber: Subscriber
     device_code: DeviceCode
     product: Product
+    prior: PriorBody | None = None
 
 
 class RegistrationBody(Body):
@@ -102,6 +116,29 @@ class WishBody(Body):
     ) = None
 
 
+class ReleaseBody(Body):
+    """A successor asks for the release of one MID in one device."""
+
+    device_id: Octets32
+    mid_id: MidId
+
+
+class DecisionBody(Body):
+    """Whether a successor may take a MID over."""
+
+    successor: OperatorId
+    decision: Literal["approve", "deny"]
+
+
+class AttachmentBody(Body):
+    """A VNO tells that a subscriber attached; `rand` is that of the vector, and the IMSI stands where the ICF's route has a PCID."""
+
+    pcid: Imsi
+    serving_network: ServingNetwork
+    rand: Octets16
+    expires_at: Annotated[str, StringConstraints(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}Z$")]
+
+
 class ResynchronisationBody(Body):
     """A device did not take a sequence number."""
 
@@ -112,6 +149,6 @@ class ResynchronisationBody(Body):
 class VectorsBody(Body):
     """A VNO wants to authenticate a subscriber; the IMSI stands where the ICF's route has a PCID."""
 
-    pcid: Annotated[str, StringConstraints(pattern=r"^[0-9]{6,15}$")]
-    serving_network: Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=_PRINTABLE)]
+    pcid: Imsi
+    serving_network: ServingNetwork
     resynchronisation: ResynchronisationBody | None = None

@@ -1,4 +1,4 @@
-"""The operator listener, mutual TLS: registrations, results, receipts, lives of MIDs, authentication vectors (D12).
+"""The operator listener, mutual TLS: registrations, results, receipts, lives of MIDs, releases, authentication vectors (D12).
 
 Rule: each route serves one role, and of download functions this operator's own; results and receipts are believed for
 their signatures, not for who brought them.
@@ -49,6 +49,7 @@ from operators.sho.web.bodies import (
     WishBody,
     decode_base64url,
 )
+from operators.sho.web.changes import ChangeDesks, add_changes, check_network
 from operators.sho.web.descriptions import OPERATOR_API
 from standards.aka.vectors import AuthenticationVector
 
@@ -85,6 +86,7 @@ class Desks:
     receipts: ReceiptDesk
     updates: UpdateDesk
     lives: LifeDesk
+    changes: ChangeDesks
     authentication: AuthenticationCentre
     bearer: BearerTerms
     log: AuditLog | None = None
@@ -103,6 +105,7 @@ def operator_app(
     _add_orders(app, desks, clock)
     _add_updates(app, desks, clock)
     _add_lives(app, desks, clock)
+    add_changes(app, desks.changes, clock)
     _add_vectors(app, desks)
     if desks.log is not None:
         add_log_pages(app, desks.log)
@@ -231,7 +234,7 @@ def _add_vectors(app: Flask, desks: Desks) -> None:
     @answers(VectorsAnswer)
     def give_vectors(body: VectorsBody) -> Told:
         """Get authentication vectors for a subscriber, for one's own network."""
-        _check_network(body.serving_network)
+        check_network(body.serving_network)
         asked = body.resynchronisation
         vectors = desks.authentication.vectors(
             body.pcid,
@@ -251,16 +254,6 @@ def _add_vectors(app: Flask, desks: Desks) -> None:
                 "life_s": bearer.life_s,
             },
         }
-
-
-def _check_network(serving_network: str) -> None:
-    """A network gets vectors for itself alone."""
-    if serving_network != current_principal().tenant:
-        raise RefusalError(
-            RefusalCode.FOREIGN_NETWORK,
-            subject="serving_network",
-            reason="it is not the network that the caller's certificate is registered for",
-        )
 
 
 def _check_dpf(own: str) -> None:

@@ -15,11 +15,13 @@ from edge.operations import Told, answers, answers_octets, takes, takes_header
 from edge.principals import enforce_access, public
 from edge.process import Clock, RandomBytes
 from edge.refused import AnonymousRefusals, problem_of_refusal, register_refusals
-from operators.sho.order_states import OrderRecord
+from operators.sho.order_states import OrderRecord, Prior
 from operators.sho.refusals import RefusalCode, RefusalError
 from operators.sho.registration import OrderWish, Registrar
-from operators.sho.web.answers import OrderAnswer, PlacedOrderAnswer
-from operators.sho.web.bodies import OrderBody
+from operators.sho.releases import ReleaseDesk
+from operators.sho.web.answers import AskedReleasesAnswer, OrderAnswer, PlacedOrderAnswer
+from operators.sho.web.bodies import DecisionBody, OrderBody
+from operators.sho.web.changes import APPROVE, shown_releases
 
 ORDER_BYTES_MAX: Final = 4_096
 _KEY_PATTERN: Final = r"^[A-Za-z0-9_-]{16,128}$"
@@ -43,11 +45,17 @@ _SENTENCES: Final = {
 
 
 def public_app(
-    registrar: Registrar, *, clock: Clock, random_bytes: RandomBytes, anonymous: AnonymousRefusals
+    registrar: Registrar,
+    releases: ReleaseDesk,
+    *,
+    clock: Clock,
+    random_bytes: RandomBytes,
+    anonymous: AnonymousRefusals,
 ) -> Flask:
     """Application of the public listener; each request is judged at one time of `clock`."""
     app = Flask("operators.sho.web", static_folder=None)
     _add_orders(app, registrar, clock)
+    _add_releases(app, releases, clock)
     _add_page(app, registrar, clock, random_bytes)
 
     @app.after_request
@@ -76,8 +84,7 @@ def _add_orders(app: Flask, registrar: Registrar, clock: Clock) -> None:
     def place_order(body: OrderBody) -> Told:
         """Order a product for a device."""
         key = _checked_key(request.headers.get("Idempotency-Key", ""))
-        wish = OrderWish(**body.model_dump(), idempotency_key=key)
-        order = registrar.place(wish, at=clock())
+        order = registrar.place(_wish(body, key), at=clock())
         return {
             "order_id": order.id,
             "order_code": order.order_code,
@@ -93,10 +100,28 @@ def _add_orders(app: Flask, registrar: Registrar, clock: Clock) -> None:
     @answers(OrderAnswer)
     def show_order(order_id: str) -> Told:
         """Show where an order stands, to whoever shows its secret."""
-        header = request.headers.get("Authorization", "")
-        secret = header.removeprefix(_BEARER) if header.startswith(_BEARER) else ""
-        order, informed = registrar.state(order_id, secret=secret)
+        order, informed = registrar.state(order_id, secret=_shown_secret())
         return {"order_id": order.id, "state": order.state.value, "informed": list(informed)}
+
+
+def _add_releases(app: Flask, releases: ReleaseDesk, clock: Clock) -> None:
+    @app.post("/v1/orders/<order_id>/release-decisions")
+    @public
+    @takes(DecisionBody, bytes_max=1024)
+    @takes_header(
+        "Authorization", description="the secret that came with the order", pattern=rf"^{_BEARER}[!-~]+$"
+    )
+    @answers(AskedReleasesAnswer)
+    def decide_release(body: DecisionBody, order_id: str) -> Told:
+        """Approve or deny that a successor takes one's subscription over, with the secret of its order."""
+        decided = releases.decide_as_subscriber(
+            order_id,
+            body.successor,
+            secret=_shown_secret(),
+            approves=body.decision == APPROVE,
+            at=clock(),
+        )
+        return shown_releases([decided])
 
 
 def _add_page(app: Flask, registrar: Registrar, clock: Clock, random_bytes: RandomBytes) -> None:
@@ -126,8 +151,8 @@ def _add_page(app: Flask, registrar: Registrar, clock: Clock, random_bytes: Rand
         values = {name: request.form.get(name, "").strip() for name in names}
         try:
             body = OrderBody.model_validate({name: values[name] for name in names[:-1]})
-            wish = OrderWish(**body.model_dump(), idempotency_key=_checked_key(values["idempotency_key"]))
-            order = registrar.place(wish, at=clock())
+            key = _checked_key(values["idempotency_key"])
+            order = registrar.place(_wish(body, key), at=clock())
         except pydantic.ValidationError as error:
             return form(
                 values, {str(each["loc"][0]): _SENTENCES[str(each["loc"][0])] for each in error.errors()}
@@ -146,6 +171,22 @@ def _placed(registrar: Registrar, order: OrderRecord) -> Response:
         "secret": registrar.secrets.order_secret(order.id),
     }
     return make_response(render_template("ordered.html", **shown), HTTPStatus.CREATED)
+
+
+def _wish(body: OrderBody, key: str) -> OrderWish:
+    taken_over = body.prior
+    return OrderWish(
+        subscriber=body.subscriber,
+        device_code=body.device_code,
+        product=body.product,
+        idempotency_key=key,
+        prior=(None if taken_over is None else Prior(operator=taken_over.operator, mid_id=taken_over.mid_id)),
+    )
+
+
+def _shown_secret() -> str:
+    header = request.headers.get("Authorization", "")
+    return header.removeprefix(_BEARER) if header.startswith(_BEARER) else ""
 
 
 def _checked_key(key: str) -> str:

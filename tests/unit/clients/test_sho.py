@@ -6,7 +6,15 @@ from typing import Any, cast
 
 import pytest
 
-from clients.sho import MidLife, MidStep, ShoAnswerError, ShoOperatorClient, ShoPublicClient
+from clients.sho import (
+    AskedRelease,
+    MidLife,
+    MidStep,
+    Release,
+    ShoAnswerError,
+    ShoOperatorClient,
+    ShoPublicClient,
+)
 from edge.http_client import HttpClient, HttpResponse
 from messages.encoding import decode_deterministic
 from standards.rats.fields import encode_base64url
@@ -161,3 +169,47 @@ def test_vectors_of_another_shape_are_refused_whole(changed: dict[str, Any]) -> 
     client, _ = operator({"vectors": [VECTOR], "bearer": BEARER, **changed})
     with pytest.raises(ShoAnswerError):
         client.authentication_vectors("26207", serving_network="vno")
+
+
+def test_an_order_may_name_what_it_takes_over() -> None:
+    client, http = public(PLACED)
+    client.order(
+        subscriber="Ada", device_code="AB", product="M2M", idempotency_key="k", prior=("sho-0", "mid-1")
+    )
+    assert json.loads(http.asked[0][1])["prior"] == {"operator": "sho-0", "mid_id": "mid-1"}
+
+
+def test_a_release_is_asked_for_and_read() -> None:
+    client, http = operator({"state": "waiting"})
+    assert client.release(device_id="d", mid_id="m") == Release(
+        state="waiting", release=None, instruction=None, proof=None
+    )
+    assert http.asked[0][:2] == ("/v1/releases", b'{"device_id": "d", "mid_id": "m"}')
+    told = {"state": "erased", "release": "r", "instruction": "i", "proof": encode_base64url(b"p")}
+    client, _ = operator(told)
+    assert client.release(device_id="d", mid_id="m") == Release(
+        state="erased", release="r", instruction="i", proof=b"p"
+    )
+
+
+def test_the_decision_about_a_release_is_sent_by_either_listener() -> None:
+    told = {"releases": [{"successor": "sho-2", "state": "denied", "decided_by": "subscriber"}]}
+    kept = (AskedRelease(successor="sho-2", state="denied", decided_by="subscriber"),)
+    staff, http = operator(told)
+    assert staff.releases("o/1") == kept
+    assert staff.decide_release("o/1", "sho-2", approves=True) == kept
+    assert [each[0] for each in http.asked] == ["/v1/orders/o%2F1/releases"] * 2
+    assert json.loads(http.asked[1][1]) == {"successor": "sho-2", "decision": "approve"}
+    user, http = public(told)
+    assert user.decide_release("o/1", secret="s", successor="sho-2", approves=False) == kept  # noqa: S106 - of a test
+    ((path, body, headers),) = http.asked
+    assert (path, headers) == ("/v1/orders/o%2F1/release-decisions", {"Authorization": "Bearer s"})
+    assert json.loads(body)["decision"] == "deny"
+
+
+@pytest.mark.negative
+@pytest.mark.parametrize("told", [{}, {"state": 1}, {"state": "erased", "proof": "*"}])
+def test_another_answer_about_a_release_is_refused_whole(told: dict[str, Any]) -> None:
+    client, _ = operator(told)
+    with pytest.raises(ShoAnswerError):
+        client.release(device_id="d", mid_id="m")

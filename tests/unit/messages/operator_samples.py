@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -92,6 +92,7 @@ AUTHORIZATION = authorization.Authorization(
     issued_at=ISSUED_AT,
     expires_at=EXPIRES_AT,
 )
+CHANGING_AUTHORIZATION = replace(AUTHORIZATION, prior_owner="osho.example", release="e30.e30.c2ln")
 DELIVERY = delivery.Delivery(
     dpf=DPF,
     grant_id="grant-1",
@@ -309,6 +310,9 @@ TOKENS = {
     ),
     "discovery": Token(read=discovery.read_claims, value=DISCOVERY, issuer="drf.example"),
     "authorisation": Token(read=authorization.read_claims, value=AUTHORIZATION, issuer=SHO),
+    "authorisation of a change": Token(
+        read=authorization.read_claims, value=CHANGING_AUTHORIZATION, issuer=SHO
+    ),
     "delivery": Token(read=delivery.read_claims, value=DELIVERY, issuer=DPF),
     "instruction": Token(read=instruction.read_claims, value=INSTRUCTION, issuer=SHO),
     "erasing instruction": Token(

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from messages.operator_token import OperatorSigner
+from messages.release import RELEASE_KIND, Release
 from operators.dpf.gate import (
     Authorized,
     AuthorizedParts,
@@ -253,3 +255,37 @@ def test_what_ends_during_a_transfer_ends_the_transfer() -> None:
 def test_every_code_has_a_status_of_refusal_and_a_remedy() -> None:
     assert set(REFUSALS) == set(RefusalCode)
     assert all(int(rule.status) >= 400 and rule.remedy for rule in REFUSALS.values())
+
+
+OSHO = "osho-1"
+PRIOR = signer_of(WORLD.operators, "sho", OSHO, oids.EKU_SUBSCRIPTION)
+
+
+def taking_over(signer: OperatorSigner = PRIOR, *, named: str = OSHO, **changed: Any) -> AuthorizedParts:
+    """An authorisation that names the prior owner, with its release, each part of which may be another."""
+    release = Release(osho=OSHO, device_id=WORLD.order.device_id, mid_id="mid-1", successor=SHO)
+    token = signer.sign(replace(release, **changed).claims(), typ=RELEASE_KIND.typ)
+    return WORLD.parts(changed={"authorization": {"prior_owner": named, "release": token}})
+
+
+@pytest.mark.requirement("R96", "R120")
+def test_a_change_of_operator_comes_with_the_prior_owners_release() -> None:
+    assert judge(taking_over()).authorization.prior_owner == OSHO
+
+
+@pytest.mark.requirement("R96", "R120")
+@pytest.mark.negative
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"named": "osho-2"},
+        {"device_id": "00" * 32},
+        {"successor": "sho-9"},
+        {"signer": WORLD.sho},
+        {"signer": signer_of(STRANGERS, "sho", OSHO, oids.EKU_SUBSCRIPTION)},
+        {"signer": signer_of(WORLD.operators, "ro-relay", OSHO, oids.EKU_SUBSCRIPTION)},
+    ],
+    ids=["prior owner", "device", "successor", "signed by the successor", "another root", "another role"],
+)
+def test_a_release_of_something_else_authorises_nothing(changed: dict[str, Any]) -> None:
+    assert refused(taking_over(**changed)) == RefusalCode.RELEASE_INVALID

@@ -3,6 +3,7 @@
 import pytest
 
 from operators.sho.order_states import (
+    IN_DEVICE,
     TRANSITIONS,
     OrderState,
     TransitionError,
@@ -20,7 +21,7 @@ def test_active_is_reached_from_installed_alone_and_that_from_authorized_alone()
         state: {before for before, afters in TRANSITIONS.items() if state in afters} for state in OrderState
     }
     assert leads_to[OrderState.ACTIVE] == {OrderState.INSTALLED}
-    assert leads_to[OrderState.ERASED] == {OrderState.ACTIVE}
+    assert leads_to[OrderState.ERASED] == IN_DEVICE
     assert leads_to[OrderState.INSTALLED] == {OrderState.AUTHORIZED}
     assert leads_to[OrderState.AUTHORIZED] == {OrderState.PACKAGED}
     assert leads_to[OrderState.PACKAGED] == {OrderState.VALIDATING}

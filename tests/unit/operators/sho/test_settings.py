@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from operators.sho.releases import ReleasePolicy
 from operators.sho.settings import ShoSettings
 
 KEY = {"key": "keys/a.key", "passphrase_file": "keys/passphrase"}
@@ -34,6 +35,18 @@ SETTINGS: dict[str, Any] = {
     "dpf": UPSTREAM,
 }
 
+PRIOR = {"id": "sho-0", "operator": UPSTREAM}
+
+
+@pytest.mark.requirement("R22")
+def test_nothing_is_released_or_taken_over_unless_it_is_named() -> None:
+    settings = ShoSettings.model_validate(SETTINGS)
+    assert (settings.successors, settings.priors) == ({}, ())
+    named = {"successors": {"sho-2": "consent"}, "priors": [PRIOR]}
+    settings = ShoSettings.model_validate({**SETTINGS, **named})
+    assert settings.successors == {"sho-2": ReleasePolicy.CONSENT}
+    assert [each.id for each in settings.priors] == ["sho-0"]
+
 
 def test_settings_that_name_everything_are_taken() -> None:
     settings = ShoSettings.model_validate(SETTINGS)
@@ -55,6 +68,11 @@ def test_settings_that_name_everything_are_taken() -> None:
         ({"subscribers": {**SETTINGS["subscribers"], "destinations": []}}, "destinations"),
         ({"suppliers": [{**SETTINGS["suppliers"][0], "models": ["gateway"]}]}, "models"),
         ({"policy_root": CERTIFIED}, "policy_root"),
+        ({"successors": {"sho-2": "always"}}, "successors"),
+        ({"successors": {"sho-1": "none"}}, "other operators"),
+        ({"priors": [PRIOR, PRIOR]}, "each operator once"),
+        ({"priors": [{**PRIOR, "id": "sho-1"}]}, "other operators"),
+        ({"switch_window_s": 3_601}, "switch_window_s"),
         ({"surplus": 1}, "surplus"),
     ],
 )
