@@ -14,7 +14,7 @@ from flask import Flask, Response
 
 from edge.idempotency import repeatable
 from edge.operations import Told, answers, answers_octets, takes, takes_octets
-from edge.principals import current_key_sha256, current_principal, require
+from edge.principals import current_principal, require
 from edge.process import Clock
 from messages.trust_list import (
     TRUST_LIST_BYTES_MAX,
@@ -23,7 +23,6 @@ from messages.trust_list import (
     accreditation_claims,
     supplier_claims,
 )
-from pva.manifests.approvals import Administrator
 from pva.manifests.proposals import Proposal, ProposalDesk
 from pva.manifests.recognised import RecognisedSupplier, listed
 from pva.manifests.recognition import RecognitionDesk, RecognitionWish
@@ -31,6 +30,7 @@ from pva.manifests.supplier_crls import CrlBook, CrlState, HeldCrl
 from pva.manifests.suspensions import SupplierSuspension, SuspensionDesk
 from pva.manifests.trust_lists import ImportedTrustList, TrustListDesk
 from pva.refusals import RefusalCode, RefusalError
+from pva.web.administrators import current_administrator
 from pva.web.bodies import SupplierBody, SuspensionBody
 from pva.web.path_digests import proposal_digest
 from pva.web.supplier_answers import (
@@ -84,7 +84,7 @@ def add_suppliers(app: Flask, recognition: RecognitionDesk, clock: Clock, *, crl
             crls=tuple((each.issuing_ca.encode(), each.url) for each in body.crls),
             tre_level_min=body.tre_level_min,
         )
-        return _agreed(recognition.recognise(wish, by=_administrator(), at=clock()))
+        return _agreed(recognition.recognise(wish, by=current_administrator(), at=clock()))
 
     @app.get("/v1/suppliers")
     @require("admin", "auditor", "es", "sho", "dpf")
@@ -126,7 +126,7 @@ def add_suspensions(app: Flask, desk: SuspensionDesk, clock: Clock) -> None:
     @answers(ProposalAnswer, HTTPStatus.ACCEPTED, HTTPStatus.CREATED)
     def lift_suspension(suspension_id: str) -> Told:
         """Propose or approve that a suspension be lifted."""
-        return _agreed(desk.lift(suspension_id, by=_administrator(), at=clock()))
+        return _agreed(desk.lift(suspension_id, by=current_administrator(), at=clock()))
 
 
 def add_trust_lists(app: Flask, desk: TrustListDesk, clock: Clock) -> None:
@@ -141,7 +141,7 @@ def add_trust_lists(app: Flask, desk: TrustListDesk, clock: Clock) -> None:
         caller = current_principal()
         only_of = None if caller.role == "admin" else (caller.role, caller.tenant)
         imported, proposal = desk.import_list(
-            _token(signed), only_of=only_of, by=_administrator(), at=clock()
+            _token(signed), only_of=only_of, by=current_administrator(), at=clock()
         )
         told = {**_trust_list(imported), "proposal": None if proposal is None else _proposal(proposal)}
         waits = proposal is not None and proposal.done_at is None
@@ -190,11 +190,7 @@ def add_proposals(app: Flask, desk: ProposalDesk, clock: Clock) -> None:
     @answers(ProposalAnswer, HTTPStatus.ACCEPTED, HTTPStatus.CREATED)
     def approve_proposal(digest: str) -> Told:
         """Approve what another administrator proposed; the last approval that is needed carries it out."""
-        return _agreed(desk.approve(proposal_digest(digest), by=_administrator(), at=clock()))
-
-
-def _administrator() -> Administrator:
-    return Administrator(name=current_principal().name, key_sha256=current_key_sha256())
+        return _agreed(desk.approve(proposal_digest(digest), by=current_administrator(), at=clock()))
 
 
 def _agreed(proposal: Proposal) -> Told:
