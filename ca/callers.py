@@ -3,17 +3,41 @@
 from dataclasses import dataclass
 
 from ca.errors import NotPermittedError
+from standards.pki.extensions import REQUESTERS_MAX, Requester, Requesters
 
 ADMIN = "admin"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """An authenticated principal: `tenant` is the supplier that a caller with the role `es` speaks for."""
+    """An authenticated principal: `tenant` is the supplier that a caller with the role `es` speaks for.
+
+    `key_sha256` is the digest of his key (DER SPKI) in hex; `issued_at_request_of` is who had his certificate issued,
+    nearest first, None where nothing says it.
+    """
 
     name: str
     role: str
     tenant: str
+    key_sha256: str = ""
+    issued_at_request_of: tuple[Requester, ...] | None = None
+
+    def requesters(self) -> Requesters | None:
+        """What a certificate says that this caller has issued: himself, and who stands behind him.
+
+        None where it is not known who stands behind him. Raises NotPermittedError where they are too many.
+        """
+        behind = self.issued_at_request_of
+        if behind is None:
+            return None
+        if len(behind) >= REQUESTERS_MAX:
+            raise NotPermittedError(
+                "requesters-too-many",
+                subject=self.name,
+                detail=f"{len(behind)} requesters stand behind this certificate, one of another's",
+                remedy="have it issued by an administrator who was certified at a ceremony",
+            )
+        return Requesters(line=(Requester(name=self.name, key_sha256=self.key_sha256), *behind))
 
     def speak_for(self, supplier: str | None, *, subject: str) -> None:
         """Raise NotPermittedError unless the caller is an administrator or the supplier itself.

@@ -24,6 +24,7 @@ from ca.service_templates import operator_template, tls_template
 from ca.signing import Holder, IssuanceRecords, Signing
 from ca.template import Template
 from edge.process import Clock
+from standards.pki.extensions import AT_A_CEREMONY
 from standards.pki.fingerprints import spki_sha256
 
 SUPPLIER_PURPOSES = {
@@ -104,13 +105,24 @@ class Certification:
         )
 
     def certify_tls(
-        self, kind: str, *, holder: str, csr: str, dns: Sequence[str] = (), addresses: Sequence[str] = ()
+        self,
+        kind: str,
+        *,
+        holder: str,
+        csr: str,
+        caller: Caller,
+        dns: Sequence[str] = (),
+        addresses: Sequence[str] = (),
     ) -> x509.Certificate:
-        """A TLS server or client certificate; `csr` is PEM."""
+        """A TLS server or client certificate; `csr` is PEM. A client's says that `caller` had it issued."""
         check_name("name of the holder", holder)
         profile = PROFILES[_purpose(TLS_KINDS, kind)]
         key = read_csr(csr, subject=f"CSR of {holder}", allowed=profile.keys)
-        return self.certify_tls_key(profile.kind, holder=holder, key=key, dns=dns, addresses=addresses)
+        said = caller.requesters()
+        template = tls_template(
+            profile.kind, holder=holder, key=key, requesters=said, dns=dns, addresses=addresses
+        )
+        return self._certify_tls(template, holder=holder)
 
     def certify_tls_key(
         self,
@@ -121,9 +133,14 @@ class Certification:
         dns: Sequence[str] = (),
         addresses: Sequence[str] = (),
     ) -> x509.Certificate:
-        """The same for a key that is known to be the holder's."""
-        template = tls_template(kind, holder=holder, key=key, dns=dns, addresses=addresses)
-        return self._under_root(Kind.TLS_ROOT, template, holder=Holder(subject=f"{kind} {holder}"))
+        """The same at the CA's own machine, for a key that is known to be the holder's: nobody asked for it."""
+        template = tls_template(
+            kind, holder=holder, key=key, requesters=AT_A_CEREMONY, dns=dns, addresses=addresses
+        )
+        return self._certify_tls(template, holder=holder)
+
+    def _certify_tls(self, template: Template, *, holder: str) -> x509.Certificate:
+        return self._under_root(Kind.TLS_ROOT, template, holder=Holder(subject=f"{template.kind} {holder}"))
 
     @repeated
     def certify_responder(self, issuing_ca: str, *, csr: str, caller: Caller) -> x509.Certificate:

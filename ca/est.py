@@ -1,8 +1,8 @@
 """Enrolment over secure transport (RFC 7030, 8951, 9908) for TLS certificates and operators' services (E1-E7).
 
 The one rule: a request for a certificate brings a key and the proof of its possession, and decides nothing. A first
-certificate is for a key that an administrator registered, before or after it asked; a renewal repeats the certificate
-that it renews. Labels are the kinds of `EST_KINDS`: a Platform Credential, a CA or a supplier's certificate has none.
+certificate is for a key that an administrator registered, before or after it asked, and that of a TLS client says who did;
+a renewal repeats the certificate that it renews. Labels are the kinds of `EST_KINDS`: a Platform Credential, a CA or a supplier's certificate has none.
 
     nobody  -> pending | registered     a request (202, E7), or an administrator
     pending -> registered               an administrator approves
@@ -15,7 +15,7 @@ nothing new before half of their life is over, so a copy of such a request gains
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -34,7 +34,7 @@ from ca.service_templates import operator_template, tls_template
 from ca.signing import Holder, IssuanceRecords, Signing
 from ca.template import Template
 from edge.process import Clock
-from standards.pki.extensions import OperatorRole
+from standards.pki.extensions import OperatorRole, Requesters
 from standards.pki.fingerprints import ca_id, spki_sha256
 
 EST_KINDS: dict[str, Kind] = {
@@ -162,15 +162,14 @@ class Est:
         # 1 what a certificate may say, tried with a key that is nobody's
         nobody = throw_away_key(KeyAlgorithm.P256).public_key()
         _registered_template(enrollment, key=nobody)
-        registered = EstEnrollment(
-            kind=enrollment.kind,
-            spki_sha256=enrollment.spki_sha256,
+        requesters = caller.requesters()
+        registered = replace(
+            enrollment,
             state=EstState.REGISTERED,
             since=self.clock(),
-            name=enrollment.name,
-            role=enrollment.role,
-            dns=enrollment.dns,
-            addresses=enrollment.addresses,
+            requesters=None if requesters is None else requesters.line,
+            ca_id=None,
+            serial=None,
         )
         with self.store.writing() as records:
             # 2 one statement decides, audit leaf
@@ -226,7 +225,14 @@ def _root_kind(kind: Kind) -> Kind:
 def _registered_template(known: EstEnrollment, *, key: SubjectKey) -> Template:
     if known.kind in OPERATOR_ROLES:
         return operator_template(known.kind, role=known.role, service=known.name, key=key)
-    return tls_template(known.kind, holder=known.name, key=key, dns=known.dns, addresses=known.addresses)
+    return tls_template(
+        known.kind,
+        holder=known.name,
+        key=key,
+        requesters=None if known.requesters is None else Requesters(line=known.requesters),
+        dns=known.dns,
+        addresses=known.addresses,
+    )
 
 
 def _same_again(kind: Kind, before: x509.Certificate, *, key: SubjectKey) -> Template:
@@ -237,6 +243,7 @@ def _same_again(kind: Kind, before: x509.Certificate, *, key: SubjectKey) -> Tem
         subject=before.subject,
         network_names=None if names is None else tuple(names),
         operator_role=OperatorRole.of(before),
+        requesters=Requesters.of(before),
     )
 
 

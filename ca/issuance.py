@@ -101,7 +101,7 @@ def certificate_request(*, subject: x509.Name, key: CaPrivateKey) -> x509.Certif
 
 def _check_variables(template: Template, profile: Profile) -> None:
     given = {variable for variable in Variable if getattr(template, variable) is not None}
-    if given != profile.variables:
+    if given - profile.where_known != profile.variables:
         expected = ", ".join(sorted(profile.variables))
         raise ProfileError(f"{profile.kind}: expected {expected}, got {', '.join(sorted(given))}")
 
@@ -194,6 +194,8 @@ def _purpose_extensions(template: Template, *, profile: Profile) -> _Extensions:
         extensions.append((template.expected_state.to_extension(), False))
     if template.operator_role is not None:
         extensions.append((template.operator_role.to_extension(), False))
+    if template.requesters is not None:
+        extensions.append((template.requesters.to_extension(), False))
     return extensions
 
 

@@ -26,6 +26,8 @@ FAULTS_SHOWN = 8
 
 REMOVE_FROM_CRL = 8
 _NOCHECK = ObjectIdentifier("1.3.6.1.5.5.7.48.1.5")
+_WHERE_KNOWN = {Variable.REQUESTERS: oids.EXT_REQUESTERS}
+"""Extensions that may be absent; they are non-critical."""
 
 
 def lint_certificate(
@@ -164,11 +166,14 @@ def _extension_faults(certificate: x509.Certificate, *, profile: Profile) -> Ite
     found = {each.oid: each.critical for each in certificate.extensions}
     for oid in foreseen.keys() - found.keys():
         yield f"the extension {oid.dotted_string} is missing"
-    for oid in found.keys() - foreseen.keys():
+    for oid in found.keys() - foreseen.keys() - {_WHERE_KNOWN[each] for each in profile.where_known}:
         yield f"the extension {oid.dotted_string} is not foreseen"
     for oid in found.keys() & foreseen.keys():
         if found[oid] != foreseen[oid]:
             yield f"the criticality of the extension {oid.dotted_string} is wrong"
+    for oid in found.keys() & set(_WHERE_KNOWN.values()):
+        if found[oid]:
+            yield f"the extension {oid.dotted_string} is critical"
 
 
 def _value_faults(

@@ -13,7 +13,13 @@ from ca.errors import ProfileError
 from ca.profiles import Profile
 from ca.template import Places, Template
 from standards.pki.errors import DecodeError
-from standards.pki.extensions import ExpectedSystemState, HardwareModuleName, OperatorRole, tre_level
+from standards.pki.extensions import (
+    ExpectedSystemState,
+    HardwareModuleName,
+    OperatorRole,
+    Requesters,
+    tre_level,
+)
 from standards.pki.fingerprints import spki_der
 
 
@@ -65,6 +71,8 @@ def _statement_faults(certificate: x509.Certificate, *, template: Template) -> I
         yield "its expected system state is another one"
     if OperatorRole.of(certificate) != template.operator_role:
         yield "its operator role is another one"
+    if Requesters.of(certificate) != template.requesters:
+        yield "who had it issued is somebody else"
 
 
 def _place_faults(certificate: x509.Certificate, *, profile: Profile, places: Places) -> Iterator[str]:

@@ -48,7 +48,11 @@ def _row(profile: Profile) -> str:
         ", ".join(sorted(_camel(each) for each in profile.key_usage)),
         ", ".join(_PURPOSES.get(each.dotted_string, f"`{profile.kind}`") for each in profile.purposes) or "-",
         ", ".join(
-            [*sorted(each.replace("_", " ") for each in profile.variables), *_roles(profile)],
+            [
+                *sorted(each.replace("_", " ") for each in profile.variables),
+                *sorted(f"{each.replace('_', ' ')} where known" for each in profile.where_known),
+                *_roles(profile),
+            ],
         ),
         _status(profile),
         ", ".join(sorted(profile.keys)),

@@ -55,6 +55,7 @@ class Variable(StrEnum):
     EXPECTED_STATE = "expected_state"
     OPERATOR_ROLE = "operator_role"
     NETWORK_NAMES = "network_names"
+    REQUESTERS = "requesters"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +69,7 @@ class Profile:
         key_usage: names of `cryptography.x509.KeyUsage` flags that are set; always critical.
         purposes: extended key usages; empty means that the extension is absent.
         variables: what the use case supplies, no more and no less.
+        where_known: what it supplies besides, where it knows it.
         keys: algorithms of the certified key.
         locates_issuer: CRLDP and AIA caIssuers name the issuer's places.
         locates_ocsp: AIA names the OCSP responder.
@@ -81,6 +83,7 @@ class Profile:
     key_usage: frozenset[str] = frozenset({"digital_signature"})
     purposes: tuple[x509.ObjectIdentifier, ...] = ()
     variables: frozenset[Variable] = frozenset({Variable.SUBJECT})
+    where_known: frozenset[Variable] = frozenset()
     keys: frozenset[KeyAlgorithm] = SERVICE_KEYS
     locates_issuer: bool = True
     locates_ocsp: bool = False
@@ -208,11 +211,13 @@ PROFILES: dict[Kind, Profile] = {
             more=_NAMES,
             keys=LEAF_KEYS,
         ),
-        _end_entity(
-            Kind.TLS_CLIENT,
-            issuer=Kind.TLS_ROOT,
+        Profile(
+            kind=Kind.TLS_CLIENT,
+            issuers=frozenset({Kind.TLS_ROOT}),
             lifetime=YEAR,
-            purpose=oids.EKU_CLIENT_AUTH,
+            purposes=(oids.EKU_CLIENT_AUTH,),
+            # not known of a certificate that renews one from before this was said (ADR 0046)
+            where_known=frozenset({Variable.REQUESTERS}),
             keys=LEAF_KEYS,
         ),
         Profile(

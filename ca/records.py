@@ -13,6 +13,7 @@ from cryptography import x509
 
 from ca.lifecycle import AuthorityState, DeviceState, Reason, SessionState, Status
 from ca.profiles import Kind
+from standards.pki.extensions import Requester
 
 
 def serial_text(serial: int) -> str:
@@ -278,7 +279,8 @@ class EstEnrollment:
     """A key that asked over EST or was registered for it.
 
     `name` (holder, or id of the service), `role` (of an operator's service), `dns` and `addresses` (of a TLS server)
-    are set by an administrator; `ca_id` and `serial` once the certificate is issued.
+    are set by an administrator; `requesters` is he, and who stands behind him, None where that is not known; `ca_id` and
+    `serial` once the certificate is issued.
     """
 
     kind: Kind
@@ -289,6 +291,7 @@ class EstEnrollment:
     role: str = ""
     dns: tuple[str, ...] = ()
     addresses: tuple[str, ...] = ()
+    requesters: tuple[Requester, ...] | None = None
     ca_id: str | None = None
     serial: int | None = None
 

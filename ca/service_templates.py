@@ -12,13 +12,19 @@ from ca.key_algorithms import SubjectKey
 from ca.names import check_name, network_names
 from ca.profiles import OPERATOR_ROLES, Kind
 from ca.template import Template
-from standards.pki.extensions import OperatorRole
+from standards.pki.extensions import OperatorRole, Requesters
 
 
 def tls_template(
-    kind: Kind, *, holder: str, key: SubjectKey, dns: Sequence[str] = (), addresses: Sequence[str] = ()
+    kind: Kind,
+    *,
+    holder: str,
+    key: SubjectKey,
+    requesters: Requesters | None,
+    dns: Sequence[str] = (),
+    addresses: Sequence[str] = (),
 ) -> Template:
-    """A TLS server's or client's certificate; raises InvalidInputError."""
+    """A TLS server's or client's certificate; that of a client says who had it issued. Raises InvalidInputError."""
     check_name("name of the holder", holder)
     if kind is Kind.TLS_CLIENT and (dns or addresses):
         raise InvalidInputError(
@@ -28,7 +34,13 @@ def tls_template(
             remedy="leave dns and ip away",
         )
     names = network_names(dns=dns, addresses=addresses) if kind is Kind.TLS_SERVER else None
-    return Template(kind=kind, public_key=key, subject=name(common_name=holder), network_names=names)
+    return Template(
+        kind=kind,
+        public_key=key,
+        subject=name(common_name=holder),
+        network_names=names,
+        requesters=requesters if kind is Kind.TLS_CLIENT else None,
+    )
 
 
 def operator_template(kind: Kind, *, role: str, service: str, key: SubjectKey) -> Template:

@@ -21,7 +21,7 @@ from ca.errors import ConflictError, InvalidInputError, NotFoundError
 from ca.profiles import Kind
 from ca.races import repeated
 from ca.records import Authority, Device, Issued
-from edge.dual_control import Approval, SameApproverError, with_approval
+from edge.dual_control import Approval, ApproverError, line_record, with_approval
 from edge.process import Clock
 
 BY_ACCREDITATION = "accreditation"
@@ -151,7 +151,7 @@ class Suspensions:
             return made
 
     @repeated
-    def lift(self, suspension_id: str, *, caller: Caller, key_sha256: str) -> Suspension:
+    def lift(self, suspension_id: str, *, caller: Caller) -> Suspension:
         """Approve that a suspension be lifted; it is, with the approval of the last administrator who is needed.
 
         Lifted already changes nothing.
@@ -165,22 +165,25 @@ class Suspensions:
                 return found
             if found.suspended_by == BY_ACCREDITATION:
                 raise _lapsed(found)
-            # 1 another administrator with another key
+            # 1 another administrator with another key, and nobody behind both
+            approval = _approval(caller, at=at)
             try:
-                approval = Approval(approver=caller.name, key_sha256=key_sha256, approved_at=at)
                 approvals = with_approval(found.approvals, approval)
-            except SameApproverError as error:
+            except ApproverError as error:
                 raise ConflictError(
-                    "approver-not-another",
-                    subject=str(found.scope),
-                    detail=str(error),
-                    remedy="have another administrator, with a certificate and key of his own, approve the same id",
+                    error.code, subject=str(found.scope), detail=str(error), remedy=error.remedy
                 ) from None
             # 2 enough of them lift it; audit leaf
             enough = len(approvals) >= ADMINISTRATORS
             lifted = replace(found, approvals=approvals, lifted_at=at if enough else None)
             records.save_lifting(lifted, lifted_seq=records.next_status_seq() if enough else None)
-            record = {"suspension": found.id, "by": caller.name, "key_sha256": key_sha256, "lifted": enough}
+            record = {
+                "suspension": found.id,
+                "by": caller.name,
+                "key_sha256": caller.key_sha256,
+                "issued_at_request_of": line_record(approval.issued_at_request_of),
+                "lifted": enough,
+            }
             records.audit(kind="suspension-lifting", subject=str(found.scope), record=record, at=at)
             return lifted
 
@@ -208,6 +211,15 @@ class Suspensions:
         """What responders are told: a number that grows whenever it changes, and all that is suspended."""
         with self.store.reading() as records:
             return records.suspensions_in_force()
+
+
+def _approval(caller: Caller, *, at: datetime) -> Approval:
+    return Approval(
+        approver=caller.name,
+        key_sha256=caller.key_sha256,
+        approved_at=at,
+        issued_at_request_of=caller.issued_at_request_of,
+    )
 
 
 def _check_scope(records: SuspensionRecords, scope: Scope) -> None:

@@ -9,7 +9,7 @@ from cryptography import x509
 
 from ca.key_algorithms import CaPrivateKey, SubjectKey
 from ca.profiles import Kind
-from standards.pki.extensions import ExpectedSystemState, HardwareModuleName, OperatorRole
+from standards.pki.extensions import ExpectedSystemState, HardwareModuleName, OperatorRole, Requesters
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +33,7 @@ class Issuer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Template:
-    """What a use case proved and wants certified; exactly the variables of its profile are set."""
+    """What a use case proved and wants certified; the variables of its profile are set, and no others."""
 
     kind: Kind
     public_key: SubjectKey
@@ -43,3 +43,4 @@ class Template:
     expected_state: ExpectedSystemState | None = None
     operator_role: OperatorRole | None = None
     network_names: tuple[x509.GeneralName, ...] | None = None
+    requesters: Requesters | None = None

@@ -25,6 +25,8 @@ from edge.problem_document import Problem, ProblemError
 from edge.rate_limits import RateLimit
 from edge.request_notes import request_notes
 from edge.settings import Settings
+from standards.pki.errors import DecodeError
+from standards.pki.extensions import Requester, Requesters
 from standards.pki.fingerprints import UNREADABLE
 
 ROLES = frozenset(
@@ -55,11 +57,16 @@ class UndeclaredAccessError(Exception):
 
 
 class Principal(Settings):
-    """Someone known: `role` one of ROLES, `tenant` whose data (supplier, operator), `name` for logs."""
+    """Someone known: `role` one of ROLES, `tenant` whose data (supplier, operator), `name` for logs.
+
+    `issued_at_request_of` is who had his certificate issued, nearest first, None where nothing says it. The certificate
+    says it; for one that does not, such as another CA's, whoever keeps the table may.
+    """
 
     role: str
     tenant: str
     name: str
+    issued_at_request_of: tuple[Requester, ...] | None = None
 
 
 class _Row(Principal):
@@ -80,7 +87,8 @@ def certificate_digests(certificate: x509.Certificate, issuer: x509.Certificate)
 class PrincipalTable:
     """The rows of one listener, read from a JSON file and read again when the file changes.
 
-    `{"principals": [{"role", "tenant", "name", "issuer_sha256", "spki_sha256"}]}`; `anchors` is the PEM
+    `{"principals": [{"role", "tenant", "name", "issuer_sha256", "spki_sha256"}]}`, and where a certificate does not
+    say it, `"issued_at_request_of": [{"name", "key_sha256"}]` (`[]`: a ceremony); `anchors` is the PEM
     file that the listener verifies clients against, with every CA that issues to them directly.
     """
 
@@ -132,7 +140,8 @@ class PrincipalTable:
             raise ProblemError(_unknown("no principal is registered for this certificate", remedy))
         if self._is_revoked is not None and self._is_revoked(certificate, issuer):
             raise ProblemError(_revoked(principal))
-        return principal
+        said = _requesters(certificate)
+        return principal if said is None else principal.model_copy(update={"issued_at_request_of": said})
 
     def _identify(self, certificate_der: bytes) -> tuple[x509.Certificate, x509.Certificate, tuple[str, str]]:
         """A certificate, the anchor that issued it, and the key of its row. Raises ProblemError (403)."""
@@ -156,7 +165,7 @@ class PrincipalTable:
                 stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
                 if stamp != self._stamp:
                     self._rows, self._stamp = _load_rows(self._path), stamp
-            except (OSError, ValueError) as error:
+            except (OSError, ValueError, DecodeError) as error:
                 self._stamp = None
                 raise PrincipalTableError(f"{self._path}: {_why(error)}") from None
             return self._rows
@@ -319,6 +328,14 @@ def _spki(certificate: x509.Certificate) -> bytes:
     return certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
+def _requesters(certificate: x509.Certificate) -> tuple[Requester, ...] | None:
+    try:
+        found = Requesters.of(certificate)
+    except DecodeError:
+        return None  # another CA's, under our identifier: it says nothing that could be relied on
+    return None if found is None else found.line
+
+
 def _issued(issuer: x509.Certificate, certificate: x509.Certificate) -> bool:
     try:
         certificate.verify_directly_issued_by(issuer)
@@ -345,7 +362,12 @@ def _load_rows(path: Path) -> Mapping[tuple[str, str], Principal]:
             raise ValueError(f"role {row.role} of {row.name} is none of {sorted(ROLES)}")
         if key in rows:
             raise ValueError(f"{row.name} and {rows[key].name} share one certificate key")
-        rows[key] = Principal(role=row.role, tenant=row.tenant, name=row.name)
+        rows[key] = Principal(
+            role=row.role,
+            tenant=row.tenant,
+            name=row.name,
+            issued_at_request_of=row.issued_at_request_of,
+        )
     return rows
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from enum import StrEnum, unique
 from http import HTTPStatus
 
+from edge.dual_control import DependentApproverError, SameApproverError, UnknownOriginError
 from edge.refused import RefusalRule, RefusedError
 
 
@@ -120,6 +121,8 @@ class RefusalCode(StrEnum):
     MANIFEST_LINE_TOO_LONG = "manifest-line-too-long"
     MANIFEST_RETIRED = "manifest-retired"
     APPROVER_NOT_ANOTHER = "approver-not-another"
+    APPROVER_NOT_INDEPENDENT = "approver-not-independent"
+    APPROVER_ORIGIN_UNKNOWN = "approver-origin-unknown"
     TRUST_LIST_UNTRUSTED = "trust-list-untrusted"
     TRUST_LIST_OUT_OF_TIME = "trust-list-out-of-time"
     TRUST_LIST_ROLLED_BACK = "trust-list-rolled-back"
@@ -465,7 +468,13 @@ REFUSALS: Mapping[RefusalCode, RefusalRule] = {
     ),
     RefusalCode.APPROVER_NOT_ANOTHER: RefusalRule(
         status=HTTPStatus.CONFLICT,
-        remedy="have another administrator, with a certificate and key of his own, approve the same digest",
+        remedy=SameApproverError.remedy,
+    ),
+    RefusalCode.APPROVER_NOT_INDEPENDENT: RefusalRule(
+        status=HTTPStatus.CONFLICT, remedy=DependentApproverError.remedy
+    ),
+    RefusalCode.APPROVER_ORIGIN_UNKNOWN: RefusalRule(
+        status=HTTPStatus.CONFLICT, remedy=UnknownOriginError.remedy
     ),
     RefusalCode.TRUST_LIST_UNTRUSTED: RefusalRule(
         status=HTTPStatus.FORBIDDEN,

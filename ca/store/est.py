@@ -10,6 +10,7 @@ from ca.profiles import Kind
 from ca.records import EstEnrollment, EstState, serial_text
 from ca.store import tables
 from ca.store.rows import Rows
+from edge.dual_control import line_record, read_line
 
 
 class EstRows(Rows):
@@ -75,6 +76,7 @@ def _values(enrollment: EstEnrollment) -> dict[str, Any]:
         "state": str(enrollment.state),
         "dns": "\n".join(enrollment.dns),
         "addresses": "\n".join(enrollment.addresses),
+        "requesters": line_record(enrollment.requesters),
         "serial": None if enrollment.serial is None else serial_text(enrollment.serial),
     }
 
@@ -87,6 +89,7 @@ def _enrollment(row: Any) -> EstEnrollment:
             "state": EstState(row["state"]),
             "dns": tuple(row["dns"].split()),
             "addresses": tuple(row["addresses"].split()),
+            "requesters": read_line(row["requesters"]),
             "serial": None if row["serial"] is None else int(row["serial"], 16),
         }
     )

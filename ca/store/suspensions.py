@@ -11,7 +11,7 @@ from ca.store import tables
 from ca.store.certificates import STATUS_SEQUENCE
 from ca.store.rows import Rows
 from ca.suspensions import InForce, Scope, Suspension
-from edge.dual_control import Approval
+from edge.dual_control import approval_record, read_approval
 
 
 class SuspensionRows(Rows):
@@ -65,15 +65,7 @@ class SuspensionRows(Rows):
         self._connection.execute(sa.delete(given).where(given.c.suspension == suspension.id))
         self._connection.execute(
             sa.insert(given),
-            [
-                {
-                    "suspension": suspension.id,
-                    "approver": each.approver,
-                    "key_sha256": each.key_sha256,
-                    "approved_at": each.approved_at,
-                }
-                for each in suspension.approvals
-            ],
+            [{"suspension": suspension.id, **approval_record(each)} for each in suspension.approvals],
         )
         if suspension.lifted_at is not None:
             self._connection.execute(
@@ -192,14 +184,7 @@ class SuspensionRows(Rows):
             suspended_by=row["suspended_by"],
             suspended_at=row["suspended_at"],
             seq=row["seq"],
-            approvals=tuple(
-                Approval(
-                    approver=each["approver"],
-                    key_sha256=each["key_sha256"],
-                    approved_at=each["approved_at"],
-                )
-                for each in self._connection.execute(query).mappings()
-            ),
+            approvals=tuple(read_approval(each) for each in self._connection.execute(query).mappings()),
             lifted_at=row["lifted_at"],
         )
 

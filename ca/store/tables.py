@@ -227,6 +227,8 @@ lifting_approvals = sa.Table(
     sa.Column("approver", sa.String(200), primary_key=True),
     sa.Column("key_sha256", sa.String(64), nullable=False),
     sa.Column("approved_at", UtcTime, nullable=False),
+    # who had the approver's certificate issued, nearest first; NULL where nothing says it
+    sa.Column("issued_at_request_of", sa.JSON(none_as_null=True), nullable=True),
     sa.UniqueConstraint("suspension", "key_sha256"),
 )
 
@@ -325,6 +327,8 @@ est_enrollments = sa.Table(
     # names of a TLS server, one a line
     sa.Column("dns", sa.Text, nullable=False),
     sa.Column("addresses", sa.Text, nullable=False),
+    # who registered it, and who stands behind him; NULL where that is not known
+    sa.Column("requesters", sa.JSON(none_as_null=True), nullable=True),
     sa.Column("ca_id", _CA_ID, nullable=True),
     sa.Column("serial", _SERIAL, nullable=True),
 )

@@ -4,7 +4,7 @@ import re
 
 from ca.callers import Caller
 from ca.errors import InvalidInputError
-from edge.principals import current_principal
+from edge.principals import current_key_sha256, current_principal
 
 _SERIAL = re.compile(r"[0-9a-fA-F]{1,40}")
 _DIGITS_MAX = 18
@@ -14,7 +14,13 @@ _DIGITS_MAX = 18
 def caller() -> Caller:
     """The principal of the present request."""
     principal = current_principal()
-    return Caller(name=principal.name, role=principal.role, tenant=principal.tenant)
+    return Caller(
+        name=principal.name,
+        role=principal.role,
+        tenant=principal.tenant,
+        key_sha256=current_key_sha256(),
+        issued_at_request_of=principal.issued_at_request_of,
+    )
 
 
 def serial_of(text: str) -> int:

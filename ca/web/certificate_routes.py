@@ -54,7 +54,7 @@ def certificate_routes(certification: Certification) -> Blueprint:
     def certify_tls(body: bodies.NewTlsCertificate) -> Told:
         """Certify a TLS key of a service or a person."""
         made = certification.certify_tls(
-            body.kind, holder=body.name, csr=body.csr, dns=body.dns, addresses=body.ip
+            body.kind, holder=body.name, csr=body.csr, caller=caller(), dns=body.dns, addresses=body.ip
         )
         return {"certificate": bodies.certificate_pem(made)}
 

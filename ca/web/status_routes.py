@@ -25,7 +25,7 @@ from ca.web.answer_models import (
 from ca.web.answers import caller, serial_of
 from edge.operations import Told, answers, takes, takes_octets, takes_query
 from edge.pages import PageQuery, page_of
-from edge.principals import current_key_sha256, require
+from edge.principals import require
 from messages.trust_list import TRUST_LIST_BYTES_MAX
 
 JOSE = "application/jose"
@@ -71,8 +71,7 @@ def suspension_routes(suspensions: Suspensions, accreditations: Accreditations) 
     @answers(SuspensionAnswer)
     def lift(suspension_id: str) -> Told:
         """Approve that a suspension is lifted; with the second approval it is."""
-        made = suspensions.lift(suspension_id, caller=caller(), key_sha256=current_key_sha256())
-        return bodies.suspension_body(made)
+        return bodies.suspension_body(suspensions.lift(suspension_id, caller=caller()))
 
     return routes
 

@@ -1,7 +1,7 @@
 """Use case: manifests between import and retirement, under dual control (D7).
 
 Rule: a manifest counts only after enough administrators approved the very same digest within 24 hours: different
-principals with different keys. Retiring takes one administrator and a reason: it can only make this PVA trust less.
+principals with different keys, none behind two of them. Retiring takes one administrator and a reason: it can only make this PVA trust less.
 
 What makes two approvals two is decided in `edge.dual_control`.
 """
@@ -10,17 +10,30 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 
-from edge.dual_control import Approval, SameApproverError, with_approval
+from edge.dual_control import Approval, ApproverError, Line, with_approval
 from pva.appraisal.manifest_records import ImportedManifest, Retirement, Standing
 from pva.refusals import RefusalCode, RefusalError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Administrator:
-    """Who approves: the principal's name, and the SHA-256 of the key of his certificate (DER SPKI) in hex."""
+    """Who approves: the principal's name, and the SHA-256 of the key of his certificate (DER SPKI) in hex.
+
+    `issued_at_request_of` is who had that certificate issued, nearest first, None where nothing says it.
+    """
 
     name: str
     key_sha256: str
+    issued_at_request_of: Line | None
+
+    def approval(self, at: datetime) -> Approval:
+        """His approval at this time."""
+        return Approval(
+            approver=self.name,
+            key_sha256=self.key_sha256,
+            approved_at=at,
+            issued_at_request_of=self.issued_at_request_of,
+        )
 
 
 class ManifestRecords(Protocol):
@@ -43,9 +56,10 @@ class ManifestApprovalDesk:
     def approve(self, digest: bytes, *, by: Administrator, at: datetime) -> ImportedManifest:
         """Approve a manifest by its digest.
 
-        Raises RefusalError: no such manifest, retired, or this administrator or this key approved it already.
+        Raises RefusalError: no such manifest, retired, this administrator or this key approved it already, or the two
+        are not independent.
         """
-        approval = Approval(approver=by.name, key_sha256=by.key_sha256, approved_at=at)
+        approval = by.approval(at)
         return self.records.approve_manifest(digest, approval, needed=self.needed)
 
     def retire(self, digest: bytes, *, reason: str, by: str, at: datetime) -> ImportedManifest:
@@ -58,7 +72,8 @@ def approved(record: ImportedManifest, approval: Approval, *, needed: int) -> Im
 
     An approval that waited too long is replaced by a new one of the same administrator.
 
-    Raises RefusalError: retired, or the same administrator or key approved it within `APPROVAL_LIFE`.
+    Raises RefusalError: retired, or the same administrator or key, or one who is not independent of him, approved it
+    within `APPROVAL_LIFE`.
     """
     if record.standing is Standing.RETIRED:
         raise RefusalError(
@@ -70,9 +85,9 @@ def approved(record: ImportedManifest, approval: Approval, *, needed: int) -> Im
         return record
     try:
         approvals = with_approval(record.approvals, approval)
-    except SameApproverError as error:
+    except ApproverError as error:
         raise RefusalError(
-            RefusalCode.APPROVER_NOT_ANOTHER, subject=f"manifest {record.id!r}", reason=str(error)
+            RefusalCode(error.code), subject=f"manifest {record.id!r}", reason=str(error)
         ) from None
     enough = len(approvals) >= needed
     return replace(record, approvals=approvals, approved_at=approval.approved_at if enough else None)

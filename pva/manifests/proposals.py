@@ -15,7 +15,7 @@ from datetime import datetime
 from enum import StrEnum, unique
 from typing import Final, Protocol
 
-from edge.dual_control import Approval, SameApproverError, with_approval
+from edge.dual_control import Approval, ApproverError, with_approval
 from pva.manifests.approvals import Administrator
 from pva.refusals import RefusalCode, RefusalError
 
@@ -78,8 +78,7 @@ class ProposalDesk:
     ) -> Proposal:
         """Propose something, or approve what was proposed in the same words. Raises RefusalError."""
         proposal = Proposal(kind=kind, subject=subject, content=content, proposed_at=at)
-        approval = Approval(approver=by.name, key_sha256=by.key_sha256, approved_at=at)
-        return self.records.propose(proposal, approval, needed=self.needed)
+        return self.records.propose(proposal, by.approval(at), needed=self.needed)
 
     def approve(self, digest: bytes, *, by: Administrator, at: datetime) -> Proposal:
         """Approve what another administrator proposed. Raises RefusalError: none such, or the same administrator."""
@@ -104,14 +103,15 @@ class ProposalDesk:
 def agreed(held: Proposal | None, proposal: Proposal, approval: Approval, *, needed: int) -> Proposal:
     """The proposal with one more approval; `held` is the one of the same digest on record, None where there is none.
 
-    One that was carried out begins anew. Raises RefusalError: the same administrator or key approved it already.
+    One that was carried out begins anew. Raises RefusalError: the same administrator or key, or one who is not independent
+    of him, approved it already.
     """
     before = proposal if held is None or held.done_at is not None else held
     try:
         approvals = with_approval(before.approvals, approval)
-    except SameApproverError as error:
+    except ApproverError as error:
         raise RefusalError(
-            RefusalCode.APPROVER_NOT_ANOTHER,
+            RefusalCode(error.code),
             subject=f"{before.kind.value} of {before.subject}",
             reason=str(error),
         ) from None

@@ -14,7 +14,7 @@ from typing import Any, Final, Self
 
 from cryptography import x509
 
-from edge.dual_control import Approval
+from edge.dual_control import Approval, approval_record, read_approval
 from messages.runtime_policy import VerifiedRuntimePolicy
 from messages.trust_list import Accreditation, ListedCrl, accreditation_claims, read_accreditation
 from pva.appraisal.continuity import DeviceHistory, ImaProgress, Sighting
@@ -180,7 +180,7 @@ def read_chain(part: bytes) -> ChainOnRecord:
         LinkOnRecord(
             **{
                 **link,
-                "approvals": tuple(Approval(**each) for each in link["approvals"]),
+                "approvals": tuple(read_approval(each) for each in link["approvals"]),
                 "retirement": None if link["retirement"] is None else Retirement(**link["retirement"]),
             }
         )
@@ -293,12 +293,7 @@ def _link(link: ChainedManifest) -> dict[str, Any]:
         "digest": _hex(link.digest),
         "imported_at": _moment(link.imported_at),
         "approvals": [
-            {
-                "approver": each.approver,
-                "key_sha256": each.key_sha256,
-                "approved_at": _moment(each.approved_at),
-            }
-            for each in link.approvals
+            {**approval_record(each), "approved_at": _moment(each.approved_at)} for each in link.approvals
         ],
         "approved_at": None if link.approved_at is None else _moment(link.approved_at),
         "retirement": None

@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from edge.database import transaction
-from edge.dual_control import Approval
+from edge.dual_control import Approval, approval_record, line_record, read_approval
 from edge.ledger import SALT_BYTES
 from edge.process import RandomBytes
 from edge.serialization import repeated
@@ -80,20 +80,14 @@ class ManifestStore:
             kept = [each.approver for each in after.approvals]
             stale = table.c.approver.not_in(kept) | (table.c.approver == approval.approver)
             connection.execute(sa.delete(table).where(table.c.digest == digest, stale))
-            connection.execute(
-                sa.insert(table).values(
-                    digest=digest,
-                    approver=approval.approver,
-                    key_sha256=approval.key_sha256,
-                    approved_at=approval.approved_at,
-                )
-            )
+            connection.execute(sa.insert(table).values(digest=digest, **approval_record(approval)))
             connection.execute(
                 sa.update(manifests).where(manifests.c.digest == digest).values(approved_at=after.approved_at)
             )
             facts = {
                 "by": approval.approver,
                 "key_sha256": approval.key_sha256,
+                "issued_at_request_of": line_record(approval.issued_at_request_of),
                 "approvals": len(after.approvals),
                 "needed": needed,
             }
@@ -218,10 +212,7 @@ def _approvals(
         query = query.where(given.c.digest.in_(digests))
     by_digest: dict[bytes, tuple[Approval, ...]] = {}
     for row in connection.execute(query).mappings():
-        approval = Approval(
-            approver=row["approver"], key_sha256=row["key_sha256"], approved_at=row["approved_at"]
-        )
-        by_digest[row["digest"]] = (*by_digest.get(row["digest"], ()), approval)
+        by_digest[row["digest"]] = (*by_digest.get(row["digest"], ()), read_approval(row))
     return by_digest
 
 

@@ -11,7 +11,7 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from edge.database import behind, transaction
-from edge.dual_control import Approval
+from edge.dual_control import Approval, approval_record, line_record, read_approval
 from edge.ledger import SALT_BYTES
 from edge.serialization import repeated
 from pva.manifests.proposals import SHOWN_MAX, Proposal, ProposalKind, ProposalPlace, agreed
@@ -59,6 +59,7 @@ class ProposalStore(ManifestStore):
                     "digest": made.digest.hex(),
                     "by": approval.approver,
                     "key_sha256": approval.key_sha256,
+                    "issued_at_request_of": line_record(approval.issued_at_request_of),
                     "approvals": len(made.approvals),
                     "needed": needed,
                 },
@@ -94,15 +95,7 @@ def _save(connection: sa.Connection, made: Proposal, *, is_new: bool) -> None:
         connection.execute(sa.delete(given).where(given.c.digest == made.digest))
     connection.execute(
         sa.insert(given),
-        [
-            {
-                "digest": made.digest,
-                "approver": each.approver,
-                "key_sha256": each.key_sha256,
-                "approved_at": each.approved_at,
-            }
-            for each in made.approvals
-        ],
+        [{"digest": made.digest, **approval_record(each)} for each in made.approvals],
     )
 
 
@@ -114,11 +107,6 @@ def _proposal(connection: sa.Connection, row: sa.RowMapping) -> Proposal:
         subject=row["subject"],
         content=row["content"],
         proposed_at=row["proposed_at"],
-        approvals=tuple(
-            Approval(
-                approver=each["approver"], key_sha256=each["key_sha256"], approved_at=each["approved_at"]
-            )
-            for each in connection.execute(query).mappings()
-        ),
+        approvals=tuple(read_approval(each) for each in connection.execute(query).mappings()),
         done_at=row["done_at"],
     )

@@ -92,6 +92,8 @@ proposal_approvals = sa.Table(
     sa.Column("approver", sa.String(200), primary_key=True),
     sa.Column("key_sha256", sa.String(64), nullable=False),
     sa.Column("approved_at", UtcTime, nullable=False),
+    # who had the approver's certificate issued, nearest first; NULL where nothing says it
+    sa.Column("issued_at_request_of", sa.JSON(none_as_null=True), nullable=True),
     sa.UniqueConstraint("digest", "key_sha256", name="uq_proposal_approvals_digest_key"),
 )
 
@@ -123,6 +125,8 @@ manifest_approvals = sa.Table(
     sa.Column("approver", sa.String(200), primary_key=True),
     sa.Column("key_sha256", sa.String(64), nullable=False),
     sa.Column("approved_at", UtcTime, nullable=False),
+    # who had the approver's certificate issued, nearest first; NULL where nothing says it
+    sa.Column("issued_at_request_of", sa.JSON(none_as_null=True), nullable=True),
     sa.UniqueConstraint("digest", "key_sha256", name="uq_manifest_approvals_digest_key"),
 )
 

@@ -13,11 +13,12 @@ from flask import Flask, Response
 from edge.idempotency import repeatable
 from edge.operations import Told, answers, answers_octets, takes, takes_octets, takes_query
 from edge.pages import PageQuery, page_of
-from edge.principals import current_key_sha256, current_principal, require
+from edge.principals import current_principal, require
 from edge.process import Clock
 from pva.appraisal.manifest_records import ImportedManifest
-from pva.manifests.approvals import Administrator, ManifestApprovalDesk
+from pva.manifests.approvals import ManifestApprovalDesk
 from pva.manifests.recognition import RecognitionDesk
+from pva.web.administrators import current_administrator
 from pva.web.answers import ManifestAnswer, ManifestsAnswer
 from pva.web.bodies import RetirementBody
 from pva.web.path_digests import manifest_digest
@@ -79,8 +80,7 @@ def _add_decisions(app: Flask, desk: ManifestApprovalDesk, clock: Clock) -> None
     @answers(ManifestAnswer)
     def approve_manifest(digest: str) -> Told:
         """Give one of the approvals that a manifest takes before anybody is judged by it."""
-        administrator = Administrator(name=current_principal().name, key_sha256=current_key_sha256())
-        return _manifest(desk.approve(manifest_digest(digest), by=administrator, at=clock()))
+        return _manifest(desk.approve(manifest_digest(digest), by=current_administrator(), at=clock()))
 
     @app.post("/v1/manifests/<digest>/retirement")
     @require("admin")

@@ -15,7 +15,7 @@ from flask import Flask, Response
 from edge.idempotency import repeatable
 from edge.operations import Told, answers, answers_octets, takes, takes_octets, takes_query
 from edge.pages import PageQuery, moment_of, octets_of, page_of, starts_behind
-from edge.principals import current_key_sha256, current_principal, require
+from edge.principals import current_principal, require
 from edge.process import Clock
 from messages.trust_list import (
     TRUST_LIST_BYTES_MAX,
@@ -24,7 +24,6 @@ from messages.trust_list import (
     accreditation_claims,
     supplier_claims,
 )
-from pva.manifests.approvals import Administrator
 from pva.manifests.proposals import Proposal, ProposalDesk, ProposalPlace
 from pva.manifests.recognised import RecognisedSupplier, listed
 from pva.manifests.recognition import RecognitionDesk, RecognitionWish
@@ -32,6 +31,7 @@ from pva.manifests.supplier_crls import CrlBook, CrlState, HeldCrl
 from pva.manifests.suspensions import SupplierSuspension, SuspensionDesk
 from pva.manifests.trust_lists import ImportedTrustList, TrustListDesk
 from pva.refusals import RefusalCode, RefusalError
+from pva.web.administrators import current_administrator
 from pva.web.bodies import SupplierBody, SuspensionBody
 from pva.web.path_digests import proposal_digest
 from pva.web.supplier_answers import (
@@ -85,7 +85,7 @@ def add_suppliers(app: Flask, recognition: RecognitionDesk, clock: Clock, *, crl
             crls=tuple((each.issuing_ca.encode(), each.url) for each in body.crls),
             tre_level_min=body.tre_level_min,
         )
-        return _agreed(recognition.recognise(wish, by=_administrator(), at=clock()))
+        return _agreed(recognition.recognise(wish, by=current_administrator(), at=clock()))
 
     @app.get("/v1/suppliers")
     @require("admin", "auditor", "es", "sho", "dpf")
@@ -137,7 +137,7 @@ def add_suspensions(app: Flask, desk: SuspensionDesk, clock: Clock) -> None:
     @answers(ProposalAnswer, HTTPStatus.ACCEPTED, HTTPStatus.CREATED)
     def lift_suspension(suspension_id: str) -> Told:
         """Propose or approve that a suspension be lifted."""
-        return _agreed(desk.lift(suspension_id, by=_administrator(), at=clock()))
+        return _agreed(desk.lift(suspension_id, by=current_administrator(), at=clock()))
 
 
 def add_trust_lists(app: Flask, desk: TrustListDesk, clock: Clock) -> None:
@@ -152,7 +152,7 @@ def add_trust_lists(app: Flask, desk: TrustListDesk, clock: Clock) -> None:
         caller = current_principal()
         only_of = None if caller.role == "admin" else (caller.role, caller.tenant)
         imported, proposal = desk.import_list(
-            _token(signed), only_of=only_of, by=_administrator(), at=clock()
+            _token(signed), only_of=only_of, by=current_administrator(), at=clock()
         )
         told = {**_trust_list(imported), "proposal": None if proposal is None else _proposal(proposal)}
         waits = proposal is not None and proposal.done_at is None
@@ -216,15 +216,11 @@ def add_proposals(app: Flask, desk: ProposalDesk, clock: Clock) -> None:
     @answers(ProposalAnswer, HTTPStatus.ACCEPTED, HTTPStatus.CREATED)
     def approve_proposal(digest: str) -> Told:
         """Approve what another administrator proposed; the last approval that is needed carries it out."""
-        return _agreed(desk.approve(proposal_digest(digest), by=_administrator(), at=clock()))
+        return _agreed(desk.approve(proposal_digest(digest), by=current_administrator(), at=clock()))
 
 
 def _proposal_place(behind: tuple[str | int, ...]) -> ProposalPlace:
     return moment_of("proposals", behind[0]), octets_of("proposals", behind[-1])
-
-
-def _administrator() -> Administrator:
-    return Administrator(name=current_principal().name, key_sha256=current_key_sha256())
 
 
 def _agreed(proposal: Proposal) -> Told:

@@ -5,11 +5,14 @@
         manifestDigest  OCTET STRING,         -- SHA-256 of the signed manifest, 32 bytes
         svn             INTEGER }             -- 0..2^63-1
     OperatorRole ::= SEQUENCE { role UTF8String, id UTF8String }        -- 1..64 and 1..128 characters
+    Requesters ::= SEQUENCE { line SEQUENCE OF Requester }              -- 0..8
+    Requester ::= SEQUENCE { name UTF8String, keySha256 OCTET STRING }  -- 1..200 characters, 32 bytes
     HardwareModuleName ::= SEQUENCE { hwType OBJECT IDENTIFIER, hwSerialNum OCTET STRING }   -- RFC 4108, 5
 
 The one rule: decoding is strict DER and checks every bound, encoding refuses what decoding would refuse.
 """
 
+import re
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -24,6 +27,10 @@ _SVN_MAX = (1 << 63) - 1
 _ID_CHARACTERS_MAX = 128
 _ROLE_CHARACTERS_MAX = 64
 _HW_SERIAL_BYTES_MAX = 64
+_REQUESTER_CHARACTERS_MAX = 200
+REQUESTERS_MAX = 8
+
+_SHA256_HEX = re.compile(r"[0-9a-f]{64}")
 
 _T = TypeVar("_T")
 
@@ -39,6 +46,17 @@ class _ExpectedSystemState:
 class _OperatorRole:
     role: str
     id: str
+
+
+@asn1.sequence
+class _Requester:
+    name: str
+    key_sha256: bytes
+
+
+@asn1.sequence
+class _Requesters:
+    line: list[_Requester]
 
 
 @asn1.sequence
@@ -129,6 +147,61 @@ class OperatorRole:
         """From a certificate, None where it has no such extension; raises DecodeError."""
         der = _extension_value(certificate, oids.EXT_OPERATOR_ROLE)
         return None if der is None else cls.decode(der)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Requester:
+    """Who had a certificate issued: his name at the CA, and the SHA-256 of his key (DER SPKI) in hex."""
+
+    name: str
+    key_sha256: str
+
+    def __post_init__(self) -> None:
+        _bounded("requester", len(self.name), low=1, high=_REQUESTER_CHARACTERS_MAX, unit="characters")
+        if not _SHA256_HEX.fullmatch(self.key_sha256):
+            raise DecodeError(
+                "key of the requester", expected="64 hexadecimal digits", got=self.key_sha256[:80]
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Requesters:
+    """Who had the certificate of a TLS client issued, then who had his issued, and so on: nearest first.
+
+    An empty line says that it was made at the CA's own machine, in a ceremony.
+    """
+
+    line: tuple[Requester, ...]
+
+    def __post_init__(self) -> None:
+        _bounded("line of requesters", len(self.line), low=0, high=REQUESTERS_MAX, unit="requesters")
+
+    def encode(self) -> bytes:
+        """DER, the content of the extension."""
+        line = [_Requester(name=each.name, key_sha256=bytes.fromhex(each.key_sha256)) for each in self.line]
+        return asn1.encode_der(_Requesters(line=line))
+
+    @classmethod
+    def decode(cls, der: bytes) -> "Requesters":
+        """From the content of the extension; raises DecodeError."""
+        raw = _decode(_Requesters, der, what="requesters")
+        return cls(
+            line=tuple(Requester(name=each.name, key_sha256=each.key_sha256.hex()) for each in raw.line)
+        )
+
+    def to_extension(self) -> x509.UnrecognizedExtension:
+        """For a certificate builder; add it as non-critical."""
+        return x509.UnrecognizedExtension(oids.EXT_REQUESTERS, self.encode())
+
+    @classmethod
+    def of(cls, certificate: x509.Certificate) -> "Requesters | None":
+        """From a certificate, None where it does not say; raises DecodeError."""
+        der = _extension_value(certificate, oids.EXT_REQUESTERS)
+        return None if der is None else cls.decode(der)
+
+
+AT_A_CEREMONY = Requesters(line=())
+"""Nobody asked for it over the network."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

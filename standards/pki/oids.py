@@ -34,6 +34,7 @@ POLICY_TRE_LEVELS: Final = {level: ObjectIdentifier(f"{_ARC}.2.{level}") for lev
 # 3: certificate extensions, all non-critical
 EXT_EXPECTED_SYSTEM_STATE: Final = ObjectIdentifier(f"{_ARC}.3.1")
 EXT_OPERATOR_ROLE: Final = ObjectIdentifier(f"{_ARC}.3.2")
+EXT_REQUESTERS: Final = ObjectIdentifier(f"{_ARC}.3.3")  # who had a TLS client's certificate issued
 
 # 4: hwType of device models, see hw_type_of_model
 # 5: profiles of formats that others define

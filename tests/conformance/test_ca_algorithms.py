@@ -88,7 +88,7 @@ def test_ed25519_where_the_standards_allow_it(kind: str, tmp_path: Path) -> None
     csr = builder.sign(key, None).public_bytes(Encoding.PEM).decode()
     if kind == "tls-client":
         issuer = house.hierarchy.make_root(Kind.TLS_ROOT).x509()
-        made, between = house.certification.certify_tls("client", holder="sho-1", csr=csr), []
+        made, between = house.certification.certify_tls("client", caller=ADMIN, holder="sho-1", csr=csr), []
         anchor = issuer
     else:
         house.responder_keys = frozenset({spki_sha256(key.public_key())})

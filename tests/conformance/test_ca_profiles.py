@@ -59,9 +59,9 @@ def certificates(house: CaHouse) -> Mapping[Kind, x509.Certificate]:
     )
     for kind, roles in OPERATOR_ROLES.items():
         made[kind] = certify.certify_operator(min(roles), service="one", purpose=str(kind), csr=csr)
-    made[Kind.TLS_CLIENT] = certify.certify_tls("client", holder="sho-1", csr=csr)
+    made[Kind.TLS_CLIENT] = certify.certify_tls("client", caller=ADMIN, holder="sho-1", csr=csr)
     made[Kind.TLS_SERVER] = certify.certify_tls(
-        "server", holder="ca", csr=csr, dns=("ca.example.net",), addresses=("127.0.0.1", "::1")
+        "server", caller=ADMIN, holder="ca", csr=csr, dns=("ca.example.net",), addresses=("127.0.0.1", "::1")
     )
     subject_key = key.public_key()
     with house.store.writing() as records:

@@ -18,6 +18,7 @@ from edge.http_client import ClientTls
 from edge.keys import create_passphrase, write_private_key
 from edge.principals import certificate_digests
 from edge.process import system_clock, system_random
+from standards.pki.extensions import AT_A_CEREMONY, Requesters
 from tests.fakes.pki import key_usage
 
 
@@ -57,14 +58,23 @@ class Certificates:
         )
         return Authority(key=key, certificate=certificate)
 
-    def issue(self, name: str, purpose: x509.ObjectIdentifier, authority: Authority) -> x509.Certificate:
+    def issue(
+        self,
+        name: str,
+        purpose: x509.ObjectIdentifier,
+        authority: Authority,
+        *,
+        requesters: Requesters | None = None,
+    ) -> x509.Certificate:
         """Certificate `name`.pem and key keys/`name`.key, issued by `authority`."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         issuer_key = x509.AuthorityKeyIdentifier.from_issuer_public_key(authority.key.public_key())
+        builder = _builder(subject, authority.certificate.subject, key, self.now)
+        if requesters is not None:
+            builder = builder.add_extension(requesters.to_extension(), critical=False)
         certificate = (
-            _builder(subject, authority.certificate.subject, key, self.now)
-            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
             .add_extension(
                 x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False
@@ -78,9 +88,16 @@ class Certificates:
         write_private_key(self.folder / "keys" / f"{name}.key", key, passphrase_file=self.passphrase)
         return certificate
 
-    def client(self, name: str, authority: Authority | None = None) -> x509.Certificate:
-        """A new client certificate; of the listener's root unless told otherwise."""
-        return self.issue(name, ExtendedKeyUsageOID.CLIENT_AUTH, authority or self.root)
+    def client(
+        self,
+        name: str,
+        authority: Authority | None = None,
+        *,
+        requesters: Requesters | None = AT_A_CEREMONY,
+    ) -> x509.Certificate:
+        """A new client certificate; of the listener's root and of a ceremony unless told otherwise."""
+        purpose = ExtendedKeyUsageOID.CLIENT_AUTH
+        return self.issue(name, purpose, authority or self.root, requesters=requesters)
 
     def certificate(self, name: str) -> x509.Certificate:
         """The certificate that was issued last under this name."""

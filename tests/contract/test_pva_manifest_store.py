@@ -1,6 +1,7 @@
 """The PVA's manifests, in memory, on SQLite and on PostgreSQL: chains, approvals and retirements are kept alike."""
 
 import threading
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from pva.appraisal.manifest_records import Standing
 from pva.refusals import RefusalCode, RefusalError
 from pva.store import tables
 from pva.store.references import ReferenceStore
+from standards.pki.extensions import Requester
 from standards.rats.errors import RatsError
 from standards.rats.manifest import Predecessor
 from tests.contract.postgresql import postgresql
@@ -121,9 +123,11 @@ def test_two_administrators_at_the_same_moment_are_two(world: World) -> None:
 def test_an_approval_that_waited_too_long_is_replaced(world: World) -> None:
     imported = world.recognition.import_manifest(successor(world), only_of=None, by="s", at=NOW)
     late = NOW + timedelta(hours=25)
+    staff = Requester(name="staff", key_sha256="3" * 64)
+    by = replace(ADMINISTRATORS[0], issued_at_request_of=(staff,))
     for at in (NOW, late):
-        approved = world.manifest_desk.approve(imported.digest, by=ADMINISTRATORS[0], at=at)
-    assert [each.approved_at for each in approved.approvals] == [late]
+        approved = world.manifest_desk.approve(imported.digest, by=by, at=at)
+    assert approved.approvals == (by.approval(late),)
     assert approved in world.references.manifests()
 
 

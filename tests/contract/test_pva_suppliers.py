@@ -19,6 +19,7 @@ from pva.refusals import RefusalCode, RefusalError
 from pva.store.known_references import KnownReferences
 from pva.store.policies import PolicyStore
 from pva.store.references import ReferenceStore
+from standards.pki.extensions import Requester
 from tests.contract.postgresql import postgresql
 from tests.contract.test_pva_store import AuditedStore, migrated, sqlite_engine
 from tests.fakes.credentials import FakeSupplier
@@ -210,6 +211,12 @@ def test_a_list_of_the_administrators_counts_after_two(world: World) -> None:
         with pytest.raises(RefusalError) as caught:
             brought(world, token, by=by)
         assert refused(caught) is RefusalCode.APPROVER_NOT_ANOTHER
+    himself = Requester(name=FIRST.name, key_sha256=FIRST.key_sha256)
+    with pytest.raises(RefusalError) as caught:
+        world.proposal_desk.approve(
+            waiting.digest, by=replace(SECOND, issued_at_request_of=(himself,)), at=NOW
+        )
+    assert refused(caught) is RefusalCode.APPROVER_NOT_INDEPENDENT
     done = world.proposal_desk.approve(waiting.digest, by=SECOND, at=NOW + timedelta(hours=1))
     assert done.done_at is not None
     assert [each.content.issuer for each in lists(world).lists()] == ["pva-1"]

@@ -7,22 +7,22 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
-from ca.callers import Caller
+from ca.errors import ConflictError
 from ca.store import Store
 from ca.suspensions import Scope, Suspension, Suspensions
 from clients.ca_status import NOTHING_SUSPENDED, StatusChange, SuspendedScope
 from clients.ca_status import Suspensions as Told
 from ocsp.store import SqlStatusStore
 from standards.pki.crl import Revocation, RevocationReason
+from standards.pki.extensions import Requester
 from tests.contract.postgresql import postgresql
 from tests.contract.status_engines import engine as responder_engine
 from tests.contract.test_ca_store import DEVICE, ISSUING, engine, issue, store
-from tests.fakes.ca import ADMIN, FrozenClock
+from tests.fakes.ca import ADMIN, SECOND, FrozenClock
 from tests.fakes.pki import NOW
 
 __all__ = ["engine", "postgresql", "responder_engine", "store"]
 
-SECOND = Caller(name="admin-2", role="admin", tenant="")
 CA = "a" * 32
 HOLD = Revocation(reason=RevocationReason.CERTIFICATE_HOLD, at=NOW)
 MANY = 100_000
@@ -64,8 +64,11 @@ def test_the_ca_keeps_a_suspension_until_two_have_lifted_it(store: Store) -> Non
         assert records.suspended_certificates(ISSUING.ca_id, partition=1) == []
         assert records.last_suspension_seq(ISSUING.ca_id) == made.seq
         assert [each.batch for each in records.status_changes(after=0, limit=9)] == ["b1", None]
-    desk.lift(made.id, caller=ADMIN, key_sha256="1" * 64)
-    done = desk.lift(made.id, caller=SECOND, key_sha256="2" * 64)
+    staff = Requester(name="staff", key_sha256="3" * 64)
+    desk.lift(made.id, caller=replace(ADMIN, issued_at_request_of=(staff,)))
+    with pytest.raises(ConflictError):
+        desk.lift(made.id, caller=replace(SECOND, issued_at_request_of=(staff,)))
+    done = desk.lift(made.id, caller=SECOND)
     assert done.lifted_at is not None
     assert desk.listed(caller=ADMIN) == [done]
     assert desk.in_force()[1] == []

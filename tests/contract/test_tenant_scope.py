@@ -152,6 +152,8 @@ ELSEWHERE: Final[Mapping[str, str]] = {
     "FleetStore.supplied": "tests/contract/test_pva_fleet.py: devices of a supplier are its own",
     "PolicyStore.in_force": "asked by a validation, about the party that wanted it",
     "SupplierStore.operator_trust": "asked by a validation, about the party that wanted it",
+    "KnownReferences.in_force": "keeps the answer of PolicyStore.in_force by party and tenant",
+    "KnownReferences.operator_trust": "keeps the answer of SupplierStore.trust_list by tenant",
     "SupplierStore.save_supplier": "written for administrators",
     "ReferenceStore.known_manifests": "asked by a validation, about the device's supplier",
     "ApprovalStore.record_approvals": "takes the facts that approval_facts gave for the same SHO",

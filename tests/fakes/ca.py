@@ -53,7 +53,9 @@ NOW = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
 PUBLIC_URL = "http://ca.example.net"
 OCSP_URL = "http://ocsp.example.net/"
 IN_MEMORY = "sqlite://"
-ADMIN = Caller(name="admin", role="admin", tenant="")
+ADMIN = Caller(name="admin", role="admin", tenant="", key_sha256="1" * 64, issued_at_request_of=())
+SECOND = Caller(name="admin-2", role="admin", tenant="", key_sha256="2" * 64, issued_at_request_of=())
+"""Two administrators whose keys were certified at a ceremony."""
 _IDLE: list[sa.Engine] = []
 """Engines whose store is gone: the next CA in memory takes one, with every statement that it has compiled."""
 

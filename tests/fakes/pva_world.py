@@ -46,7 +46,9 @@ POLICY = AppraisalPolicy(
 TENANT = "sho-1"
 ISSUER = "pva-1"
 AUDIENCE = ("sho-1", "dpf-1")
-ADMINISTRATORS = tuple(Administrator(name=f"admin-{digit}", key_sha256=digit * 64) for digit in "12")
+ADMINISTRATORS = tuple(
+    Administrator(name=f"admin-{digit}", key_sha256=digit * 64, issued_at_request_of=()) for digit in "12"
+)
 
 
 class CountingBytes:

@@ -145,7 +145,9 @@ class WatchedFleet:
         imported = self.world.recognition.import_manifest(third, only_of="Acme", by="acme", at=NOW)
         self.third = imported.digest
         self.world.manifest_desk.approve(
-            self.third, by=Administrator(name="first", key_sha256="f" * 64), at=NOW_OF_PAGES - hours(2)
+            self.third,
+            by=Administrator(name="first", key_sha256="f" * 64, issued_at_request_of=()),
+            at=NOW_OF_PAGES - hours(2),
         )
 
     def _signed(self, release: int, *, follows: bytes) -> bytes:

@@ -66,6 +66,8 @@ OF_OPERATORS_ONLY = frozenset(
         RefusalCode.MANIFEST_LINE_TOO_LONG,
         RefusalCode.MANIFEST_RETIRED,
         RefusalCode.APPROVER_NOT_ANOTHER,
+        RefusalCode.APPROVER_NOT_INDEPENDENT,
+        RefusalCode.APPROVER_ORIGIN_UNKNOWN,
         RefusalCode.TRUST_LIST_UNTRUSTED,
         RefusalCode.TRUST_LIST_OUT_OF_TIME,
         RefusalCode.TRUST_LIST_ROLLED_BACK,

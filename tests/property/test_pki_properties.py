@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from standards.pki import oids
 from standards.pki.ek_certificate import validate_ek_certificate
 from standards.pki.errors import PkiError
-from standards.pki.extensions import ExpectedSystemState, HardwareModuleName, OperatorRole
+from standards.pki.extensions import ExpectedSystemState, HardwareModuleName, OperatorRole, Requesters
 from standards.pki.fingerprints import certificate_der, decode_certificate, spki_der
 from standards.pki.jws import sign_jws, verify_jws
 from standards.pki.lenient_certificate import decode_lenient
@@ -38,7 +38,7 @@ def test_expected_system_state_round_trips(state: ExpectedSystemState) -> None:
 
 @given(st.binary(max_size=200))
 def test_extensions_from_random_bytes(data: bytes) -> None:
-    for kind in (ExpectedSystemState, OperatorRole, HardwareModuleName):
+    for kind in (ExpectedSystemState, OperatorRole, HardwareModuleName, Requesters):
         try:
             decoded = kind.decode(data)
         except PkiError:

@@ -17,9 +17,10 @@ from edge.principals import current_key_sha256, current_principal, require
 from edge.problem_document import ProblemError, invalid_body
 from edge.process import Clock
 from pva.appraisal.manifest_records import ImportedManifest, Standing
-from pva.manifests.approvals import Administrator, ManifestApprovalDesk
+from pva.manifests.approvals import ManifestApprovalDesk
 from pva.manifests.recognition import RecognitionDesk
 from pva.updates.rollouts import RolloutDesk
+from pva.web.administrators import current_administrator
 from pva.web.bodies import RetirementBody
 from pva.web.dashboard.page import PEOPLE, back_to, own_supplier
 from pva.web.path_digests import manifest_digest
@@ -77,8 +78,7 @@ def _add_decisions(app: Flask, desk: ManifestApprovalDesk, *, clock: Clock) -> N
     @app.post("/manifests/<digest>/approvals")
     @require("admin")
     def approve_manifest(digest: str) -> AnyResponse:
-        administrator = Administrator(name=current_principal().name, key_sha256=current_key_sha256())
-        approved = desk.approve(manifest_digest(digest), by=administrator, at=clock())
+        approved = desk.approve(manifest_digest(digest), by=current_administrator(), at=clock())
         return back_to(f"/manifests/{approved.digest.hex()}", said="manifest-approved")
 
     @app.post("/manifests/<digest>/retirement")

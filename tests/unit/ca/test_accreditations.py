@@ -6,7 +6,6 @@ from datetime import timedelta
 import pytest
 from cryptography import x509
 
-from ca.callers import Caller
 from ca.errors import ConflictError, NotPermittedError
 from ca.profiles import Kind
 from ca.suspensions import BY_ACCREDITATION, Scope
@@ -18,7 +17,6 @@ from tests.fakes.ca import ADMIN, NOW, CaHouse
 from tests.fakes.pki import LEAF_USAGE, Authority, p256
 from tests.unit.ca.test_revocation import crl_of, enrolled
 
-SECOND = Caller(name="admin-2", role="admin", tenant="")
 AUDIT = Accreditation(
     scheme="SAS", certificate="SAS-17", valid_from=NOW - timedelta(days=1), valid_to=NOW + timedelta(hours=1)
 )
@@ -118,7 +116,7 @@ def test_no_administrator_lifts_what_time_ended(house: CaHouse) -> None:
     house.accreditations.enforce()
     (lapse,) = house.suspensions.listed(caller=ADMIN)
     with pytest.raises(ConflictError) as caught:
-        house.suspensions.lift(lapse.id, caller=ADMIN, key_sha256="1" * 64)
+        house.suspensions.lift(lapse.id, caller=ADMIN)
     assert caught.value.reason == "accreditation-ended"
 
 

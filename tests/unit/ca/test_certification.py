@@ -1,6 +1,7 @@
 """Certificates for keys of others: the profile decides, the CSR proves possession."""
 
 from base64 import b64encode
+from dataclasses import replace
 
 import pytest
 from cryptography import x509
@@ -13,7 +14,13 @@ from ca.errors import InvalidInputError, NotFoundError, NotPermittedError
 from ca.profiles import Kind
 from ca.records import Issued
 from standards.pki import oids
-from standards.pki.extensions import OperatorRole
+from standards.pki.extensions import (
+    AT_A_CEREMONY,
+    REQUESTERS_MAX,
+    OperatorRole,
+    Requester,
+    Requesters,
+)
 from standards.pki.fingerprints import spki_sha256
 from tests.fakes.ca import ADMIN, CaHouse, csr_for, supplier
 from tests.vectors.slow_keys import private_dsa_key, private_rsa_key
@@ -98,12 +105,17 @@ def test_a_supplier_speaks_for_himself_only(house: CaHouse) -> None:
 
 def test_tls_certificates_have_the_names_that_were_asked_for(house: CaHouse) -> None:
     server = house.certification.certify_tls(
-        "server", holder="ca", csr=csr_for(p256()), dns=["ca.example.net"], addresses=["127.0.0.1", "::1"]
+        "server",
+        caller=ADMIN,
+        holder="ca",
+        csr=csr_for(p256()),
+        dns=["ca.example.net"],
+        addresses=["127.0.0.1", "::1"],
     )
     named = server.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     assert named.get_values_for_type(x509.DNSName) == ["ca.example.net"]
     assert [str(each) for each in named.get_values_for_type(x509.IPAddress)] == ["127.0.0.1", "::1"]
-    client = house.certification.certify_tls("client", holder="sho-1", csr=csr_for(p256()))
+    client = house.certification.certify_tls("client", caller=ADMIN, holder="sho-1", csr=csr_for(p256()))
     assert purposes(client) == [ExtendedKeyUsageOID.CLIENT_AUTH]
 
 
@@ -130,7 +142,9 @@ def test_wrong_network_names_are_refused(
     house: CaHouse, kind: str, dns: list[str], addresses: list[str]
 ) -> None:
     with pytest.raises(InvalidInputError):
-        house.certification.certify_tls(kind, holder="x", csr=csr_for(p256()), dns=dns, addresses=addresses)
+        house.certification.certify_tls(
+            kind, caller=ADMIN, holder="x", csr=csr_for(p256()), dns=dns, addresses=addresses
+        )
 
 
 @pytest.mark.check("O2")
@@ -232,3 +246,28 @@ def recorded(house: CaHouse, ca_id: str, certificate: x509.Certificate) -> Issue
         found = records.certificate(ca_id, certificate.serial_number)
     assert found is not None
     return found
+
+
+@pytest.mark.requirement("R29")
+def test_a_clients_certificate_says_who_had_it_issued(house: CaHouse) -> None:
+    csr = csr_for(p256())
+    himself = Requester(name=ADMIN.name, key_sha256=ADMIN.key_sha256)
+    made = house.certification.certify_tls("client", holder="admin-3", csr=csr, caller=ADMIN)
+    assert Requesters.of(made) == Requesters(line=(himself,))
+    found = made.extensions.get_extension_for_oid(oids.EXT_REQUESTERS)
+    assert not found.critical
+    key = p256().public_key()
+    assert (
+        Requesters.of(house.certification.certify_tls_key(Kind.TLS_CLIENT, holder="x", key=key))
+        == AT_A_CEREMONY
+    )
+
+
+@pytest.mark.negative
+def test_too_many_behind_a_requester_are_refused(house: CaHouse) -> None:
+    far = replace(
+        ADMIN, issued_at_request_of=(Requester(name="staff", key_sha256="3" * 64),) * REQUESTERS_MAX
+    )
+    with pytest.raises(NotPermittedError) as caught:
+        house.certification.certify_tls("client", holder="x", csr=csr_for(p256()), caller=far)
+    assert caught.value.reason == "requesters-too-many"

@@ -2,6 +2,7 @@
 
 from base64 import b64decode, b64encode
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from cryptography import x509
@@ -21,7 +22,7 @@ from ca.web.est import PATH, PKCS10, attributes_of, est_app
 from edge.http_protocol import PEER_CERTIFICATE
 from edge.principals import routes_of
 from standards.pki import oids
-from standards.pki.extensions import OperatorRole
+from standards.pki.extensions import OperatorRole, Requester, Requesters
 from standards.pki.fingerprints import spki_sha256
 from tests.fakes.ca import ADMIN, CaHouse
 
@@ -372,3 +373,29 @@ def test_unknown_labels_are_refused_by_name(house: CaHouse) -> None:
     for label in ("", "platform-credential", "x" * 100):
         with pytest.raises(NotFoundError):
             house.est.enroll(label, request(p256()))
+
+
+@pytest.mark.requirement("R29")
+def test_a_clients_certificate_says_who_registered_its_key_and_a_renewal_says_the_same(
+    house: CaHouse,
+) -> None:
+    behind = Requester(name="staff", key_sha256="3" * 64)
+    registrar, key = replace(ADMIN, issued_at_request_of=(behind,)), p256()
+    house.est.register(registration("tls-client", key), caller=registrar)
+    first = house.est.enroll("tls-client", request(key))
+    assert first is not None
+    himself = Requester(name=registrar.name, key_sha256=registrar.key_sha256)
+    assert Requesters.of(first) == Requesters(line=(himself, behind))
+    next_one = house.est.renew("tls-client", request(p256(), like=first), shown=first)
+    assert Requesters.of(next_one) == Requesters.of(first)
+    assert Requesters.of(enrolled(house, "tls-server", p256())) is None
+
+
+@pytest.mark.negative
+def test_what_a_registrar_of_unknown_origin_has_issued_is_of_unknown_origin(house: CaHouse) -> None:
+    key = p256()
+    house.est.register(registration("tls-client", key), caller=replace(ADMIN, issued_at_request_of=None))
+    made = house.est.enroll("tls-client", request(key))
+    assert made is not None
+    assert Requesters.of(made) is None
+    assert Requesters.of(house.est.renew("tls-client", request(p256(), like=made), shown=made)) is None

@@ -126,7 +126,7 @@ def test_a_key_of_a_ca_becomes_nothing_else(house: CaHouse) -> None:
         with pytest.raises(ConflictError):
             house.certification.certify_operator("pva", service="one", purpose="challenge", csr=csr)
         with pytest.raises(ConflictError):
-            house.certification.certify_tls("client", holder="one", csr=csr)
+            house.certification.certify_tls("client", caller=ADMIN, holder="one", csr=csr)
         with pytest.raises(ConflictError):
             house.certification.certify_supplier("acme", purpose="batch-signing", csr=csr, caller=ADMIN)
         registered = EstEnrollment(

@@ -1,5 +1,6 @@
 """Suspensions of suppliers, models and batches: who may, what is in them, and that two must lift them."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -10,12 +11,11 @@ from ca.lifecycle import Status
 from ca.records import Issued
 from ca.suspensions import Scope, Suspension
 from edge.dual_control import APPROVAL_LIFE
-from tests.fakes.ca import ADMIN, CaHouse, supplier
+from standards.pki.extensions import Requester
+from tests.fakes.ca import ADMIN, SECOND, CaHouse, supplier
 from tests.unit.ca.test_revocation import crl_of, enrolled
 
 ACME, OTHER = supplier("acme"), supplier("other")
-SECOND = Caller(name="admin-2", role="admin", tenant="")
-KEY, OTHER_KEY = "1" * 64, "2" * 64
 WHOLE = Scope(supplier="acme")
 
 pytestmark = [pytest.mark.requirement("R28"), pytest.mark.requirement("R101")]
@@ -40,8 +40,8 @@ def suspended(house: CaHouse, scope: Scope = WHOLE, *, caller: Caller = ADMIN) -
 
 
 def lifted(house: CaHouse, made: Suspension) -> Suspension:
-    house.suspensions.lift(made.id, caller=ADMIN, key_sha256=KEY)
-    return house.suspensions.lift(made.id, caller=SECOND, key_sha256=OTHER_KEY)
+    house.suspensions.lift(made.id, caller=ADMIN)
+    return house.suspensions.lift(made.id, caller=SECOND)
 
 
 def reason_of(caught: pytest.ExceptionInfo[RefusedError]) -> str:
@@ -66,11 +66,11 @@ def test_a_supplier_is_suspended_and_two_administrators_lift_it(
     found = house.revocation.find(first.ca_id, first.serial, caller=ACME)
     assert (found.status, found.version) == (Status.GOOD, 1)
     assert house.suspensions.of(found) == [made]
-    waiting = house.suspensions.lift(made.id, caller=ADMIN, key_sha256=KEY)
+    waiting = house.suspensions.lift(made.id, caller=ADMIN)
     assert waiting.lifted_at is None
     assert house.suspensions.in_force()[1] == [told]
     house.clock.advance(minutes=5)
-    assert house.suspensions.lift(made.id, caller=SECOND, key_sha256=OTHER_KEY).lifted_at == house.clock()
+    assert house.suspensions.lift(made.id, caller=SECOND).lifted_at == house.clock()
     after, none = house.suspensions.in_force()
     assert after > version
     assert none == []
@@ -113,23 +113,43 @@ def test_the_same_again_changes_nothing(house: CaHouse) -> None:
     assert suspended(house, caller=ACME) == made
     assert house.audit_trail() == trail
     done = lifted(house, made)
-    assert house.suspensions.lift(made.id, caller=ADMIN, key_sha256=KEY) == done
+    assert house.suspensions.lift(made.id, caller=ADMIN) == done
     again = suspended(house)
     assert again.id != made.id
 
 
 @pytest.mark.negative
+def test_nobody_lifts_with_a_certificate_that_he_had_issued_or_whose_origin_is_unknown(
+    house: CaHouse,
+) -> None:
+    made = suspended(house)
+    house.suspensions.lift(made.id, caller=ADMIN)
+    himself = Requester(name=ADMIN.name, key_sha256=ADMIN.key_sha256)
+    for line, reason in (((himself,), "approver-not-independent"), (None, "approver-origin-unknown")):
+        with pytest.raises(ConflictError) as caught:
+            house.suspensions.lift(made.id, caller=replace(SECOND, issued_at_request_of=line))
+        assert reason_of(caught) == reason
+    staff = Requester(name="staff", key_sha256="3" * 64)
+    third = replace(SECOND, issued_at_request_of=(staff,))
+    assert house.suspensions.lift(made.id, caller=third).lifted_at is not None
+    assert house.audit_trail()[-1][2]["issued_at_request_of"] == [{"name": "staff", "key_sha256": "3" * 64}]
+
+
+@pytest.mark.negative
 def test_one_administrator_lifts_nothing_with_two_names_or_two_keys(house: CaHouse) -> None:
     made = suspended(house)
-    house.suspensions.lift(made.id, caller=ADMIN, key_sha256=KEY)
-    for caller, key in ((ADMIN, OTHER_KEY), (SECOND, KEY)):
+    house.suspensions.lift(made.id, caller=ADMIN)
+    for caller in (
+        replace(ADMIN, key_sha256=SECOND.key_sha256),
+        replace(SECOND, key_sha256=ADMIN.key_sha256),
+    ):
         with pytest.raises(ConflictError) as caught:
-            house.suspensions.lift(made.id, caller=caller, key_sha256=key)
+            house.suspensions.lift(made.id, caller=caller)
         assert reason_of(caught) == "approver-not-another"
     house.clock.advance(seconds=APPROVAL_LIFE.total_seconds() + 1)
-    assert house.suspensions.lift(made.id, caller=SECOND, key_sha256=OTHER_KEY).lifted_at is None
+    assert house.suspensions.lift(made.id, caller=SECOND).lifted_at is None
     house.clock.advance(seconds=timedelta(hours=1).total_seconds())
-    assert house.suspensions.lift(made.id, caller=ADMIN, key_sha256=KEY).lifted_at is not None
+    assert house.suspensions.lift(made.id, caller=ADMIN).lifted_at is not None
 
 
 @pytest.mark.negative
@@ -161,5 +181,5 @@ def test_a_scope_has_one_part_and_a_lifting_has_its_suspension(house: CaHouse) -
     with pytest.raises(InvalidInputError):
         suspended(house, Scope(supplier="acme", model="gw-1", batch="batch-1"))
     with pytest.raises(NotFoundError) as caught:
-        house.suspensions.lift("0" * 64, caller=ADMIN, key_sha256=KEY)
+        house.suspensions.lift("0" * 64, caller=ADMIN)
     assert reason_of(caught) == "no-such-suspension"

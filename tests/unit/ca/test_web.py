@@ -21,7 +21,7 @@ from edge.http_protocol import PEER_CERTIFICATE
 from edge.principals import ROLES, PrincipalTable, certificate_digests, routes_of
 from messages.enrollment import ENROLLMENT_MEDIA_TYPE, EnrollmentChallenge, EnrollmentResult
 from standards.pki.fingerprints import ca_id, spki_sha256
-from tests.fakes.ca import CaHouse, batch_of, csr_for, manifest_of
+from tests.fakes.ca import ADMIN, CaHouse, batch_of, csr_for, manifest_of
 from tests.fakes.enrolling_device import EnrollingDevice
 
 TENANTS = {"es": "acme"}
@@ -86,7 +86,7 @@ def clients_of(house: CaHouse, folder: Path) -> Clients:
     rows = []
     for role in sorted({*ROLES, "stranger", "es-other"}):
         key = ec.generate_private_key(ec.SECP256R1())
-        made = house.certification.certify_tls("client", holder=role, csr=csr_for(key))
+        made = house.certification.certify_tls("client", caller=ADMIN, holder=role, csr=csr_for(key))
         certificates[role] = made.public_bytes(Encoding.DER)
         issuer, spki = certificate_digests(made, root)
         tenant = "other" if role == "es-other" else TENANTS.get(role, "")

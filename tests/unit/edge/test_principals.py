@@ -25,6 +25,7 @@ from edge.principals import (
 )
 from edge.problem_document import Problem
 from edge.problems import register_problems
+from standards.pki.extensions import Requester, Requesters
 from tests.contract.certificates import Certificates
 
 
@@ -180,3 +181,30 @@ def test_the_key_of_a_row_is_two_digests(certificates: Certificates) -> None:
     first, second = (certificate_digests(each, certificates.root.certificate) for each in (one, two))
     assert first[0] == second[0]
     assert first[1] != second[1]
+
+
+def test_who_had_a_certificate_issued_says_the_certificate_and_else_the_table(
+    certificates: Certificates,
+) -> None:
+    staff = Requester(name="staff", key_sha256="3" * 64)
+    made = {
+        "by-staff": certificates.client("by-staff", requesters=Requesters(line=(staff,))),
+        "by-ceremony": certificates.client("by-ceremony"),
+        "unknown": certificates.client("unknown", requesters=None),
+    }
+    certificates.register({name: ("admin", each) for name, each in made.items()})
+    path = certificates.folder / "principals.json"
+    table = PrincipalTable.load(path, anchors=certificates.folder / "anchors.pem")
+
+    def lines() -> list[tuple[Requester, ...] | None]:
+        return [table.principal_of(der(certificates, name)).issued_at_request_of for name in made]
+
+    assert lines() == [(staff,), (), None]
+    rows = json.loads(path.read_text())["principals"]
+    said = {"issued_at_request_of": [{"name": "root", "key_sha256": "4" * 64}]}
+    path.write_text(json.dumps({"principals": [{**row, **said} for row in rows]}))
+    assert lines() == [(staff,), (), (Requester(name="root", key_sha256="4" * 64),)]
+    wrong = {"issued_at_request_of": [{"name": "root", "key_sha256": "4"}]}
+    path.write_text(json.dumps({"principals": [{**row, **wrong} for row in rows]}))
+    with pytest.raises(PrincipalTableError):
+        lines()

@@ -258,6 +258,31 @@ def test_ocsp_vetoes(room: DpfRoom, said: Any, code: RefusalCode) -> None:
 
 
 @pytest.mark.negative
+@pytest.mark.requirement("R28")
+def test_a_suspension_stops_a_delivery_after_the_validation_and_its_end_lets_the_order_go_on(
+    room: DpfRoom,
+) -> None:
+    authorize(room)
+    at_the_ca = come(room)
+    answer(room, at_the_ca)
+    room.status = revoked(Revocation(reason=RevocationReason.CERTIFICATE_HOLD, at=NOW))
+    assert refused(lambda: room.releases.progress(at_the_ca.id, at=NOW)) == RefusalCode.PFC_ON_HOLD
+    assert (
+        refused(lambda: room.releases.content(at_the_ca.id, offset=0, at=NOW)) == RefusalCode.DELIVERY_CLOSED
+    )
+    room.status = None
+    # suspended at the PVA alone: it refuses the device, so no result of this question ever comes
+    at_the_pva = come(room, at=NOW + SECOND)
+    late = NOW + timedelta(minutes=6)
+    assert refused(lambda: room.releases.progress(at_the_pva.id, at=late)) == RefusalCode.VALIDATION_EXPIRED
+    assert set(told(room)) == {RefusalCode.PFC_ON_HOLD, RefusalCode.VALIDATION_EXPIRED}
+    assert status(room) is not AuthorizationStatus.GRANTED
+    _, grant = granted(room, at=late + SECOND)
+    assert grant.package == PARTS.package
+    assert status(room) is AuthorizationStatus.GRANTED
+
+
+@pytest.mark.negative
 @pytest.mark.requirement("R27")
 @pytest.mark.parametrize(
     "silence",

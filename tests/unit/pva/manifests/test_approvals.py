@@ -1,13 +1,15 @@
 """Two administrators approve the same digest, or nobody is judged by it (D7)."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
-from edge.dual_control import APPROVAL_LIFE
+from edge.dual_control import APPROVAL_LIFE, Line
 from pva.appraisal.manifest_records import ImportedManifest, Standing
 from pva.manifests.approvals import Administrator
 from pva.refusals import RefusalCode, RefusalError
+from standards.pki.extensions import Requester
 from standards.rats.manifest import Predecessor
 from tests.fakes.pki import NOW
 from tests.fakes.pva_world import ADMINISTRATORS, World, reference_manifest
@@ -50,14 +52,30 @@ def test_the_second_administrator_makes_it_count(world: World, waiting: Imported
     "by",
     [
         ONE,
-        Administrator(name=ONE.name, key_sha256=TWO.key_sha256),
-        Administrator(name="x", key_sha256="1" * 64),
+        replace(TWO, name=ONE.name),
+        replace(ONE, name="x"),
     ],
     ids=["the same again", "the same person with another key", "another name for the same key"],
 )
 def test_one_person_or_one_key_is_not_two(world: World, waiting: ImportedManifest, by: Administrator) -> None:
     world.manifest_desk.approve(waiting.digest, by=ONE, at=NOW)
     assert refused(world, waiting.digest, by) is RefusalCode.APPROVER_NOT_ANOTHER
+
+
+@pytest.mark.negative
+@pytest.mark.requirement("R29")
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        ((Requester(name=ONE.name, key_sha256=ONE.key_sha256),), RefusalCode.APPROVER_NOT_INDEPENDENT),
+        (None, RefusalCode.APPROVER_ORIGIN_UNKNOWN),
+    ],
+)
+def test_an_approver_whose_certificate_the_other_had_issued_is_not_another(
+    world: World, waiting: ImportedManifest, line: Line | None, code: RefusalCode
+) -> None:
+    world.manifest_desk.approve(waiting.digest, by=ONE, at=NOW)
+    assert refused(world, waiting.digest, replace(TWO, issued_at_request_of=line)) is code
 
 
 @pytest.mark.negative
@@ -82,7 +100,7 @@ def test_an_approval_is_of_one_digest(world: World, waiting: ImportedManifest) -
 def test_an_approved_manifest_stays_as_it_is(world: World) -> None:
     digest = world.state.manifest_digest
     before = world.recognition.manifest(digest, only_of=None)
-    third = Administrator(name="admin-3", key_sha256="3" * 64)
+    third = replace(TWO, name="admin-3", key_sha256="3" * 64)
     assert world.manifest_desk.approve(digest, by=third, at=NOW) == before
 
 
