@@ -34,6 +34,9 @@ EK_RSA_HANDLE = 0x8101_0001
 MMI_SOCKET = "mmi.sock"
 COMMAND_TIMEOUT_S = 60
 
+OFTEN: Mapping[str, int] = {"burst": 100, "interval_ms": 1_000}
+"""What a device may sign whose stories ask it for more in a minute than its owners would in a month."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:

@@ -17,6 +17,7 @@ from clients.dpf import DpfDeviceClient, MidStep
 from clients.sho import PlacedOrder, ShoOperatorClient
 from edge.http_client import ClientTls, HttpClient
 from lab.demo import open_scene, say_conditions
+from lab.device import OFTEN
 from lab.fourteen_steps import asked, attach_with_subscription, open_network, play_fourteen_steps, state_of
 from lab.identities import SHO, STAFF
 from lab.outcomes import ended, refused
@@ -95,6 +96,7 @@ def play_life_demo(state: Path, *, image: Path, console: Console, software_tpm: 
         say_conditions(scene)
         tell.heading("The services, the supplier, a device and its MID")
         make_devices(scene, [GOOD_DEVICE])
+        scene.devices[GOOD_DEVICE].rate = OFTEN
         open_services(scene)
         register_suppliers(scene)
         open_network(scene)

@@ -5,6 +5,7 @@ from pathlib import Path
 from rich.console import Console
 
 from lab.demo import open_scene, say_conditions
+from lab.device import OFTEN
 from lab.fourteen_steps import open_network, play_fourteen_steps
 from lab.homes import NEW_HOME, PRIOR_HOME
 from lab.operator_change_stories import Changing, play_change
@@ -17,9 +18,6 @@ from lab.story import (
     register_suppliers,
 )
 
-RATE = {"burst": 100, "interval_ms": 1_000}
-"""What the device may sign: each of its aborts costs questions that a change that goes well does not ask."""
-
 
 def play_operator_change_demo(state: Path, *, image: Path, console: Console, software_tpm: bool) -> bool:
     """Play everything; whether all ended as it must."""
@@ -28,7 +26,7 @@ def play_operator_change_demo(state: Path, *, image: Path, console: Console, sof
         say_conditions(scene)
         tell.heading("The services, the supplier, two home operators, and a device with the MID of the first")
         make_devices(scene, [GOOD_DEVICE])
-        scene.devices[GOOD_DEVICE].rate = RATE
+        scene.devices[GOOD_DEVICE].rate = OFTEN
         open_services(scene)
         register_suppliers(scene)
         open_network(scene, homes=(PRIOR_HOME, NEW_HOME))
