@@ -20,6 +20,7 @@ import sqlalchemy as sa
 
 USER = "postgres"
 _START_S = 30.0
+_CONNECTIONS_MAX = 400
 
 
 class PostgreSql:
@@ -46,6 +47,7 @@ class PostgreSql:
     def start(self) -> None:
         """Run the server until it answers."""
         options = ["listen_addresses=", f"unix_socket_directories={self.folder}", f"fsync={self._fsync}"]
+        options.append(f"max_connections={_CONNECTIONS_MAX}")
         command = [str(self.programs / "postgres"), "-D", f"{self.folder}/data"]
         for option in options:
             command += ["-c", option]

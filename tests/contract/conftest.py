@@ -1,4 +1,4 @@
-"""Fixtures of the contract tests: one running TPM of each kind, fresh from its factory."""
+"""Fixtures of the contract tests: one running TPM of each kind, fresh from its factory, and a PostgreSQL."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,7 +6,15 @@ from pathlib import Path
 import pytest
 
 from standards.tpm2.connection import TpmConnection
+from tests.contract.postgresql import PostgreSql, running_postgresql
 from tests.contract.tpm_devices import KINDS, RunningTpm, manufactured, running
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgreSql]:
+    """One cluster, in which each test has a database of its own; skips where PostgreSQL is not installed."""
+    with running_postgresql() as server:
+        yield server
 
 
 @pytest.fixture(scope="session", params=KINDS)

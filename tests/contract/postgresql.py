@@ -4,12 +4,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
-
 from lab.postgresql import PostgreSql, programs, running_cluster
 from tests.tools import absent
 
-__all__ = ["PostgreSql", "postgresql", "programs", "running_postgresql"]
+__all__ = ["PostgreSql", "programs", "running_postgresql"]
 
 
 @contextmanager
@@ -19,11 +17,4 @@ def running_postgresql(*, password: str | None = None, durable: bool = False) ->
     if found is None:
         absent("PostgreSQL", remedy="apt-get install postgresql")
     with running_cluster(Path(str(found)), password=password, durable=durable) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def postgresql() -> Iterator[PostgreSql]:
-    """One cluster for a module; skips where PostgreSQL is not installed."""
-    with running_postgresql() as server:
         yield server

@@ -29,10 +29,8 @@ from operators.vno.store import REFUSALS_MAX
 from operators.vno.store import Store as VnoStore
 from standards.aka.milenage import MilenageKey
 from standards.aka.sequence import DELTA, SEQ_MAX, HomeSequence, sqn_of
-from tests.contract.postgresql import postgresql
 from tests.fakes.access_memory import CcifMemory, IcfMemory, VnoMemory
 
-__all__ = ["postgresql"]
 NOW = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
 LATER = NOW + timedelta(minutes=2)
 PCID = "999700000000001"

@@ -24,9 +24,7 @@ from standards.merkle.tree import (
     verify_consistency,
     verify_inclusion,
 )
-from tests.contract.postgresql import PostgreSql, postgresql
-
-__all__ = ["postgresql"]
+from tests.contract.postgresql import PostgreSql
 
 METADATA = sa.MetaData(naming_convention=NAMING)
 LEDGER = LedgerTable(METADATA)

@@ -14,11 +14,8 @@ from cli.files import Signer
 from clients.ca import FeedProgress, ImportedBatch
 from messages.batch import BatchList
 from messages.batch_feed import CHUNK_LINES, LINE_BYTES_MAX
-from tests.contract.postgresql import postgresql
 from tests.fakes.batch_feeds import MadeFeed, devices
 from tests.fakes.ca import NOW, CaHouse, SupplierSigner, supplier
-
-__all__ = ["postgresql"]
 
 ACME = supplier("acme")
 COUNT = 3 * CHUNK_LINES + 1

@@ -24,11 +24,8 @@ from ca.store import Records, tables
 from edge.process import RandomBytes
 from standards.pki.extensions import ExpectedSystemState
 from standards.pki.fingerprints import CA_ID_HEX_DIGITS, spki_sha256
-from tests.contract.postgresql import postgresql
 from tests.fakes.ca import ADMIN, CaHouse, supplier
 from tests.fakes.enrolling_device import EnrollingDevice
-
-__all__ = ["postgresql"]
 
 ACME = supplier("acme")
 PVA = Caller(name="pva-1", role="pva", tenant="")

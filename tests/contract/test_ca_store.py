@@ -27,10 +27,8 @@ from ca.records import (
 )
 from ca.store import Records, Store, tables
 from edge.database import engine_for, schema_differences
-from tests.contract.postgresql import PostgreSql, postgresql
+from tests.contract.postgresql import PostgreSql
 from tests.fakes.ca import NOW
-
-__all__ = ["postgresql"]
 
 ROOT = Authority(
     ca_id="a" * 32,

@@ -15,11 +15,10 @@ from ca.profiles import Kind
 from ca.records import EstEnrollment, EstState, RevocationList
 from ca.store import MIGRATIONS, Records, Store
 from edge.database import UtcTime, transaction
-from tests.contract.postgresql import postgresql
 from tests.contract.test_ca_store import ISSUING, ROOT, engine, in_threads, issue, store, until_won
 from tests.fakes.ca import NOW
 
-__all__ = ["engine", "postgresql", "store"]
+__all__ = ["engine", "store"]
 
 
 def test_lists_of_the_time_before_partitions_are_kept(engine: sa.Engine) -> None:

@@ -39,12 +39,11 @@ from standards.pki.fingerprints import ca_id, certificate_der, spki_sha256
 from standards.pki.ocsp import build_request
 from standards.pki.ocsp_answer import CertStatus, StatusKind, verify_response
 from tests.contract.certificates import Certificates
-from tests.contract.postgresql import postgresql
 from tests.contract.status_engines import engine
 from tests.fakes.ca import ADMIN, CaHouse
 from tests.fakes.pki import p256
 
-__all__ = ["engine", "postgresql"]
+__all__ = ["engine"]
 
 KEY = p256()
 

@@ -13,9 +13,7 @@ import sqlalchemy as sa
 
 from edge.database import NAMING, engine_for, migrate, schema_differences, transaction
 from edge.ledger import LedgerTable
-from tests.contract.postgresql import PostgreSql, postgresql
-
-__all__ = ["postgresql"]
+from tests.contract.postgresql import PostgreSql
 
 METADATA = sa.MetaData(naming_convention=NAMING)
 NONCES = sa.Table("nonces", METADATA, sa.Column("digest", sa.LargeBinary(32), primary_key=True))

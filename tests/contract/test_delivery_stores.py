@@ -14,13 +14,11 @@ from operators.dpf import schema as dpf_schema
 from operators.dpf.refusals import RefusalError
 from operators.drf import schema as drf_schema
 from operators.drf.registrations import RegistrationWish
-from tests.contract.postgresql import postgresql
 from tests.fakes.dpf_counterparts import DpfRoom
 from tests.fakes.pki import NOW
 from tests.unit.operators.dpf.room import PARTS, SECOND, WORLD, answer, authorize, come
 from tests.unit.operators.drf.room import ATTACHMENT, DEVICE, PCID, DrfRoom
 
-__all__ = ["postgresql"]
 OPERATORS = Path(__file__).parents[2] / "operators"
 THREADS = 8
 T = TypeVar("T")

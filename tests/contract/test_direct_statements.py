@@ -11,9 +11,7 @@ import sqlalchemy as sa
 from edge.database import NAMING, UtcTime, alone_engine_of, engine_for, transaction
 from edge.database_faults import DatabaseUnavailableError
 from edge.direct_statements import DirectStatement
-from tests.contract.postgresql import PostgreSql, postgresql
-
-__all__ = ["postgresql"]
+from tests.contract.postgresql import PostgreSql
 
 METADATA = sa.MetaData(naming_convention=NAMING)
 THINGS = sa.Table(

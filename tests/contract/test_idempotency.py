@@ -22,12 +22,10 @@ from edge.problem_document import Problem, ProblemError
 from edge.problems import register_problems
 from pva.store.tables import kept_answers
 from tests.contract.certificates import Certificates
-from tests.contract.postgresql import postgresql
 from tests.contract.test_pva_store import migrated, sqlite_engine
 from tests.contract.test_pva_web import Service, wish
 from tests.fakes.pki import NOW
 
-__all__ = ["postgresql"]
 KEY = "8e03978e-40d5-43dd-bc93-6894a57f9324"
 
 

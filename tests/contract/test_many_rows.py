@@ -9,11 +9,10 @@ import sqlalchemy as sa
 
 from edge.database import NAMING, UtcTime, transaction
 from edge.many_rows import insert_all, update_all
-from tests.contract.postgresql import postgresql
 from tests.contract.status_engines import engine as bare_engine
 from tests.fakes.pki import NOW
 
-__all__ = ["bare_engine", "postgresql"]
+__all__ = ["bare_engine"]
 
 TABLE = sa.Table(
     "things",

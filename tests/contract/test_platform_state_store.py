@@ -9,11 +9,10 @@ import sqlalchemy as sa
 from ocsp.platform_states import CertificateName, KnownState
 from ocsp.state_store import SqlStateStore
 from standards.pki.platform_state import PlatformState
-from tests.contract.postgresql import postgresql
 from tests.contract.status_engines import engine
 from tests.fakes.pki import NOW
 
-__all__ = ["engine", "postgresql"]
+__all__ = ["engine"]
 
 HERE = CertificateName(issuer_sha256="1c" * 32, serial=7)
 

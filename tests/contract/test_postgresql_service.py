@@ -13,11 +13,9 @@ from ca.profiles import Kind
 from ca.store import MIGRATIONS, tables
 from edge.database import engine_for, migrate, schema_differences, transaction
 from edge.database_faults import DatabaseError, DatabaseUnavailableError
-from tests.contract.postgresql import PostgreSql, postgresql, running_postgresql
+from tests.contract.postgresql import PostgreSql, running_postgresql
 from tests.fakes.ca import ADMIN, CaHouse
 from tests.fakes.pki import p256
-
-__all__ = ["postgresql"]
 
 ROOT = Path(__file__).parents[2]
 

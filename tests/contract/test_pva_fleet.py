@@ -9,11 +9,9 @@ import sqlalchemy as sa
 from pva.fleet.fleet import Filter, Outcome
 from pva.results.explanation import Reader
 from pva.store.fleet import FleetStore
-from tests.contract.postgresql import postgresql
 from tests.contract.test_pva_store import migrated, sqlite_engine
 from tests.fakes.watched_fleet import NOW_OF_PAGES, WatchedFleet
 
-__all__ = ["postgresql"]
 OPERATOR = Reader(role="sho", tenant="sho-1")
 OTHER = Reader(role="sho", tenant="sho-2")
 DOWNLOAD = Reader(role="dpf", tenant="dpf-1")

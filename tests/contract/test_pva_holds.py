@@ -14,14 +14,13 @@ from pva.results.result import SignedResult
 from pva.watching.holding import Act
 from pva.watching.status_asks import CA, StatusAsk
 from standards.pki.crl import Revocation, RevocationReason
-from tests.contract.postgresql import postgresql
 from tests.contract.test_pva_store import HOLD_RULE, world
 from tests.fakes.attesting_device import measurements
 from tests.fakes.pki import NOW
 from tests.fakes.pva_world import World, revoked
 from tests.fakes.relying_parties import RelyingParties
 
-__all__ = ["postgresql", "world"]
+__all__ = ["world"]
 
 pytestmark = [pytest.mark.requirement("R24"), pytest.mark.requirement("R101")]
 

@@ -17,12 +17,9 @@ from pva.store.known_references import KnownReferences
 from pva.store.policies import PolicyStore
 from pva.store.references import ReferenceStore
 from standards.rats.errors import RatsError
-from tests.contract.postgresql import postgresql
 from tests.contract.test_pva_store import AuditedStore, migrated, sqlite_engine
 from tests.fakes.pki import NOW
 from tests.fakes.pva_world import TENANT, World
-
-__all__ = ["postgresql"]
 
 WATCHED = (
     tables.suppliers,

@@ -21,12 +21,11 @@ from pva.store.references import ReferenceStore
 from standards.pki.extensions import Requester
 from standards.rats.errors import RatsError
 from standards.rats.manifest import Predecessor
-from tests.contract.postgresql import postgresql
 from tests.contract.test_pva_store import MIGRATIONS, AuditedStore, refused, sqlite_engine, world
 from tests.fakes.pki import NOW
 from tests.fakes.pva_world import ADMINISTRATORS, World, reference_manifest
 
-__all__ = ["postgresql", "world"]
+__all__ = ["world"]
 
 
 def test_the_same_manifest_again_changes_nothing(world: World) -> None:

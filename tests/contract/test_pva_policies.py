@@ -12,13 +12,12 @@ from pva.policies.desk import ACTIVE_MAX, STORED_MAX, Owner, PolicyState, Stored
 from pva.refusals import RefusalCode, RefusalError
 from pva.requests import RelyingParty
 from pva.store import tables
-from tests.contract.postgresql import postgresql
 from tests.contract.test_pva_store import world
 from tests.fakes.pki import NOW
 from tests.fakes.pva_memory import MemoryStore
 from tests.fakes.pva_world import TENANT, World
 
-__all__ = ["postgresql", "world"]
+__all__ = ["world"]
 
 OPERATOR, SUPPLIER = Owner(role="sho", tenant=TENANT), Owner(role="es", tenant="Acme")
 OTHER = Owner(role="sho", tenant="sho-2")

@@ -15,7 +15,6 @@ from pva.results.explanation import Reader
 from pva.store import tables
 from pva.store.results import delete_what_is_due
 from pva.store.validations import EVIDENCE_LIFE
-from tests.contract.postgresql import postgresql
 from tests.contract.test_pva_store import AuditedStore, refusal, world
 from tests.fakes.credentials import hw_type
 from tests.fakes.pki import NOW
@@ -24,7 +23,7 @@ from tests.fakes.pva_memory import MemoryStore
 from tests.fakes.pva_world import TENANT, World, reference_manifest
 from tests.fakes.real_status import signed_status
 
-__all__ = ["postgresql", "world"]
+__all__ = ["world"]
 LOG = MemoryLog()
 
 

@@ -35,7 +35,6 @@ from pva.store.status_asks import StatusAskOutbox
 from pva.store.validations import UNAUTHENTICATED_REFUSALS_MAX, Store
 from pva.updates.approvals import GivenApprovals
 from pva.watching.holding import HoldRule
-from tests.contract.postgresql import postgresql
 from tests.fakes.attesting_device import AttestingDevice, measurements
 from tests.fakes.credentials import FakeSupplier
 from tests.fakes.pki import NOW
@@ -43,7 +42,6 @@ from tests.fakes.pva_memory import MemoryStore
 from tests.fakes.pva_world import TENANT, World
 from tests.fakes.relying_parties import DPF, ORDER, RELAY, SHO, RelyingParties
 
-__all__ = ["postgresql"]
 CALLBACKS = frozenset({"sho-1", "dpf-1"})
 HOLD_RULE = HoldRule(contraindicated=2, of=3, within=timedelta(hours=1))
 FACTS = PolicyFacts(device={}, device_id="", action="validate", manifest={}, context={})

@@ -20,14 +20,11 @@ from pva.store.known_references import KnownReferences
 from pva.store.policies import PolicyStore
 from pva.store.references import ReferenceStore
 from standards.pki.extensions import Requester
-from tests.contract.postgresql import postgresql
 from tests.contract.test_pva_store import AuditedStore, migrated, sqlite_engine
 from tests.fakes.credentials import FakeSupplier
 from tests.fakes.pki import NOW
 from tests.fakes.pva_world import ADMINISTRATORS, TENANT, World
 from tests.fakes.trust_lists import AUDIT, ListIssuer, vouched
-
-__all__ = ["postgresql"]
 
 FIRST, SECOND = ADMINISTRATORS
 OVERSEER = ListIssuer()

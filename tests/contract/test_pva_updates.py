@@ -29,14 +29,12 @@ from standards.pki.fingerprints import ca_id
 from standards.rats.manifest import Predecessor
 from standards.tpm2.policy import pcr_digest
 from standards.tpm2.structures import PcrSelection
-from tests.contract.postgresql import postgresql
 from tests.contract.test_pva_store import AuditedStore, migrated, sqlite_engine
 from tests.fakes.attesting_device import SHA256, AttestingDevice, measurements
 from tests.fakes.pki import NOW
 from tests.fakes.pva_world import SELECTION, World, reference_manifest
 from tests.fakes.relying_parties import ORDER, RelyingParties
 
-__all__ = ["postgresql"]
 OTHER_ORDER = b"\x0e" * 32
 
 

@@ -17,14 +17,13 @@ from pva.store.watches import EventOutbox, PostedEvent, WatchStore
 from pva.watching.status_asks import CA
 from pva.watching.watches import LEASE_LIFE, WatchDesk, WatchKeeper
 from pva.watching.watching import WatchTerms
-from tests.contract.postgresql import postgresql
 from tests.contract.test_pva_store import CALLBACKS, world
 from tests.fakes.attesting_device import measurements
 from tests.fakes.pki import NOW
 from tests.fakes.pva_watch_memory import MemoryWatches
 from tests.fakes.pva_world import ISSUER, TENANT, World
 
-__all__ = ["postgresql", "world"]
+__all__ = ["world"]
 
 pytestmark = pytest.mark.requirement("R24")
 

@@ -22,14 +22,12 @@ from operators.sho.lives import Step, StepKind
 from operators.sho.order_states import OrderRecord, OrderState, Prior
 from operators.sho.refusals import PeerError, RefusalCode, RefusalError
 from standards.pki import oids
-from tests.contract.postgresql import postgresql
 from tests.contract.test_sho_store import stored
 from tests.fakes.pki import p256
 from tests.fakes.sho_lives import TRE_NONCE, TreVoice, claims_of, instruction_of
 from tests.fakes.sho_peers import PRIOR_SHO, SHO, Keys
 from tests.fakes.sho_world import World
 
-__all__ = ["postgresql"]
 EVERY_STORE = pytest.mark.parametrize("world", ["memory", "sqlite", "postgresql"], indirect=True)
 PRIOR_MID = "mid-of-the-prior-operator"
 PRIOR = Prior(operator=PRIOR_SHO, mid_id=PRIOR_MID)

@@ -12,12 +12,11 @@ from messages.reliance import RESULT_KIND
 from messages.state_event import STATE_EVENT_KIND, PlatformState, StateEvent
 from operators.sho.refusals import RefusalCode, RefusalError
 from standards.pki import oids
-from tests.contract.postgresql import postgresql
 from tests.contract.test_sho_store import keys, world
 from tests.fakes.sho_peers import DPF, OTHER_PVA, PVA, SHO, Keys
 from tests.fakes.sho_world import World
 
-__all__ = ["keys", "postgresql", "world"]
+__all__ = ["keys", "world"]
 
 pytestmark = pytest.mark.requirement("R24")
 

@@ -13,13 +13,10 @@ from operators.sho.lives import ENDED, StepKind
 from operators.sho.order_states import OrderState
 from operators.sho.refusals import RefusalCode, RefusalError
 from operators.sho.subscriptions import StoredSubscription
-from tests.contract.postgresql import postgresql
 from tests.contract.test_sho_store import stored
 from tests.fakes.sho_lives import TRE_NONCE, TreVoice, instruction_of
 from tests.fakes.sho_peers import Keys
 from tests.fakes.sho_world import World
-
-__all__ = ["postgresql"]
 
 
 @pytest.fixture(scope="module")

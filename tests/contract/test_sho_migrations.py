@@ -13,9 +13,7 @@ from edge.process import system_random
 from operators.sho import schema
 from operators.sho.app import MIGRATIONS
 from operators.sho.store import Store
-from tests.contract.postgresql import postgresql
 
-__all__ = ["postgresql"]
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 ORDER = {
     "id": "o-1",

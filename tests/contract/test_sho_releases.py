@@ -14,7 +14,6 @@ from operators.sho.lives import StepKind
 from operators.sho.order_states import OrderState
 from operators.sho.refusals import RefusalCode
 from operators.sho.releases import ReleaseAnswer, ReleaseState
-from tests.contract.postgresql import postgresql
 from tests.contract.test_sho_changes import refused
 from tests.contract.test_sho_lives import is_served, voice_of, want
 from tests.contract.test_sho_store import stored
@@ -22,7 +21,6 @@ from tests.fakes.sho_lives import TreVoice, instruction_of
 from tests.fakes.sho_peers import SHO, Keys
 from tests.fakes.sho_world import World
 
-__all__ = ["postgresql"]
 EVERY_STORE = pytest.mark.parametrize("voice", ["memory", "sqlite", "postgresql"], indirect=True)
 
 

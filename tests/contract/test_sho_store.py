@@ -23,11 +23,8 @@ from operators.sho.refusals import RefusalCode, RefusalError
 from operators.sho.schema import ledger
 from operators.sho.store import Store
 from standards.rats.ar4si import Tier
-from tests.contract.postgresql import postgresql
 from tests.fakes.sho_peers import Keys
 from tests.fakes.sho_world import World
-
-__all__ = ["postgresql"]
 
 
 class AuditedStore(Store):

@@ -9,11 +9,10 @@ from clients.ca_status import StatusChange
 from edge.database import migrate, schema_differences
 from ocsp.store import METADATA, MIGRATIONS, PERSIST_EVERY, SqlStatusStore, StoredDelegate
 from standards.pki.crl import Revocation, RevocationReason
-from tests.contract.postgresql import postgresql
 from tests.contract.status_engines import engine
 from tests.fakes.pki import NOW, Authority
 
-__all__ = ["engine", "postgresql"]
+__all__ = ["engine"]
 
 CA, OTHER_CA = "a" * 32, "b" * 32
 HOLD = Revocation(reason=RevocationReason.CERTIFICATE_HOLD, at=NOW)

@@ -18,14 +18,11 @@ from pva.store.references import ReferenceStore
 from pva.store.results import ResultStore
 from pva.store.supplier_crls import FELL, CrlStore
 from standards.pki.fingerprints import decode_certificate
-from tests.contract.postgresql import postgresql
 from tests.contract.test_pva_store import AuditedStore, migrated, sqlite_engine
 from tests.fakes.credentials import MODEL, FakeSupplier, hw_type
 from tests.fakes.pki import NOW, Authority
 from tests.fakes.pva_world import ADMINISTRATORS, World
 from tests.fakes.supplier_crls import HOUR, crl_of
-
-__all__ = ["postgresql"]
 
 URL = "http://crl.example.net/line.crl"
 

@@ -15,13 +15,12 @@ from clients.ca_status import Suspensions as Told
 from ocsp.store import SqlStatusStore
 from standards.pki.crl import Revocation, RevocationReason
 from standards.pki.extensions import Requester
-from tests.contract.postgresql import postgresql
 from tests.contract.status_engines import engine as responder_engine
 from tests.contract.test_ca_store import DEVICE, ISSUING, engine, issue, store
 from tests.fakes.ca import ADMIN, SECOND, FrozenClock
 from tests.fakes.pki import NOW
 
-__all__ = ["engine", "postgresql", "responder_engine", "store"]
+__all__ = ["engine", "responder_engine", "store"]
 
 CA = "a" * 32
 HOLD = Revocation(reason=RevocationReason.CERTIFICATE_HOLD, at=NOW)

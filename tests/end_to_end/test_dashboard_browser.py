@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.end_to_end.dashboard_browser import NARROW, ROOT, Screen, ServedDashboard, served_dashboard
+from tests.tools import only_deep
 
 AXE: Final = ROOT / "tests" / "vendor" / "axe-core" / "axe.min.js"
 RULES: Final = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]
@@ -22,6 +23,8 @@ OF_ADMINISTRATOR: Final = (
     "/devices",
 )
 """The last is none of his: a refusal is a page too."""
+EVERY_RUN: Final = {("sho-1", "light"), ("second", "light"), ("sho-1", "dark"), ("sho-1", "narrow")}
+"""Who looks, and how, in every run; `--deep` has the others look too."""
 LOOKS: Final[Mapping[str, Mapping[str, Any]]] = {
     "light": {},
     "narrow": {"viewport": NARROW},
@@ -64,8 +67,10 @@ def pages_of(screen: Screen, paths: tuple[str, ...]) -> Iterator[str]:
     ],
 )
 def test_every_page_is_readable_by_everybody(
-    dashboard: ServedDashboard, person: str, paths: tuple[str, ...], look: str
+    dashboard: ServedDashboard, person: str, paths: tuple[str, ...], look: str, request: pytest.FixtureRequest
 ) -> None:
+    if (person, look) not in EVERY_RUN:
+        only_deep(request)
     axe = AXE.read_text(encoding="utf-8")
     with dashboard.as_person(person, **LOOKS[look]) as screen:
         for name in pages_of(screen, paths):
