@@ -86,7 +86,7 @@ def test_four_listeners_of_one_process_answer(service: Service) -> None:
         "role": "admin",
         "tenant": "t",
         "name": "alice",
-        "issued_at_request_of": None,
+        "issued_at_request_of": [],
     }
 
 
