@@ -1,5 +1,6 @@
 """The client against servers that misbehave: endless, slow, redirecting, lying, silent."""
 
+import re
 import socket
 import threading
 import time
@@ -13,6 +14,19 @@ from edge.process import system_clock
 from edge.repeating import Repeating
 from tests.contract.certificates import Certificates
 
+LENGTH = re.compile(rb"\r\ncontent-length: ([0-9]+)\r\n", re.IGNORECASE)
+
+
+def read_request(connection: socket.socket) -> None:
+    """Read a whole request, which comes in as many parts as the client sends: what is left unread resets the connection."""
+    came = b""
+    while part := connection.recv(65536):
+        came += part
+        head, end, body = came.partition(b"\r\n\r\n")
+        length = LENGTH.search(head + b"\r\n")
+        if end and len(body) >= (int(length[1]) if length else 0):
+            return
+
 
 @contextmanager
 def server(behave: Callable[[socket.socket], None]) -> Iterator[str]:
@@ -25,8 +39,8 @@ def server(behave: Callable[[socket.socket], None]) -> Iterator[str]:
         except OSError:
             return
         with connection:
-            connection.recv(65536)
             try:
+                read_request(connection)
                 behave(connection)
             except OSError:
                 return
@@ -70,7 +84,7 @@ def put_off(*seconds: int) -> Callable[[socket.socket], None]:
         for each in seconds:
             head = f"HTTP/1.1 503 X\r\nRetry-After: {each}\r\nContent-Length: 0\r\n\r\n"
             connection.sendall(head.encode())
-            connection.recv(65536)
+            read_request(connection)
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")
 
     return behave
