@@ -4,19 +4,17 @@ Rule: refusals come as `edge.http_client.HttpError`; an answer of another shape 
 trusted with nothing but forwarding: whether it is one that the home network knows, the USIM finds out from AUTN.
 """
 
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote
 
 from edge.http_client import HttpClient
+from messages.bearer import Bearer, read_bearer
 from standards.aka.functions import RAND_SIZE
 from standards.aka.vectors import AUTN_SIZE
 from standards.rats.fields import Fields
 
 ATTACH_ROUTE: Final = "/v1/attach"
-_DESTINATIONS_MAX: Final = 64
-_TIME: Final = "%Y-%m-%dT%H:%M:%SZ"
 
 
 class VnoAnswerError(Exception):
@@ -39,22 +37,6 @@ class AkaChallenge:
     autn: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bearer:
-    """What an attached device holds: credentials of the `gateway` (host:port), and what it opens, until when.
-
-    `quota_bytes` is what is left, both directions together.
-    """
-
-    id: str
-    secret: str = field(repr=False)
-    gateway: str
-    apn: str
-    destinations: tuple[str, ...]
-    quota_bytes: int
-    expires_at: datetime
-
-
 class VnoClient:
     """The radio side."""
 
@@ -70,7 +52,7 @@ class VnoClient:
         """Answer the challenge of a session, which ends with this, and get the bearer."""
         answer = self._http.post_json(_path(session), {"res": res.hex()})
         fields = Fields(answer, what="attachment", refusal=VnoAnswerError)
-        bearer = _bearer(fields.nested("bearer"))
+        bearer = read_bearer(fields.nested("bearer"), refusal=VnoAnswerError)
         fields.close()
         return bearer
 
@@ -92,26 +74,3 @@ def _challenge(answer: object) -> AkaChallenge:
     )
     fields.close()
     return challenge
-
-
-def _bearer(fields: Fields) -> Bearer:
-    bearer = Bearer(
-        id=fields.text("id", size_max=64),
-        secret=fields.text("secret", size_max=128),
-        gateway=fields.text("gateway", size_max=300),
-        apn=fields.text("apn", size_max=100),
-        destinations=fields.texts("destinations", size_min=1, size_max=_DESTINATIONS_MAX),
-        quota_bytes=fields.integer("quota_bytes", low=1),
-        expires_at=_time(fields.text("expires_at", size_max=20)),
-    )
-    fields.close()
-    return bearer
-
-
-def _time(text: str) -> datetime:
-    try:
-        return datetime.strptime(text, _TIME).replace(tzinfo=UTC)
-    except ValueError:
-        raise VnoAnswerError(
-            "bearer.expires_at", "a time such as 2026-01-31T00:00:00Z", "another text"
-        ) from None

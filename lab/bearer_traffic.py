@@ -8,8 +8,8 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from clients.vno import Bearer
 from edge.http_client import ClientTls, Gateway, HttpClient, HttpError, UnreachableError
+from messages.bearer import Bearer
 
 PAUSE_S = 0.25
 TIMEOUT_S = 5.0

@@ -14,7 +14,7 @@ from typing import Any
 
 from clients.ccif import CcifClient
 from clients.sho import OrderState, PlacedOrder, ShoPublicClient
-from clients.vno import Bearer, VnoClient
+from clients.vno import VnoClient
 from edge.http_client import HttpError
 from lab.device import Answer, Device, Refusal
 from lab.homes import FIRST, HOME_MNC, PRODUCT, Home
@@ -26,6 +26,7 @@ from lab.scene import Scene
 from lab.story import APPROVED, UnexpectedEndError
 from m2me_agent.tre_protocol import Operation
 from messages.attachment import nai_of
+from messages.bearer import Bearer
 from messages.device_code import device_code
 
 AWAITED = "needs-registration"

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from clients.sho import PlacedOrder, ShoOperatorClient
-from clients.vno import Bearer, VnoClient
+from clients.vno import VnoClient
 from edge.http_client import HttpError
 from lab.answering_mids import ALONE, answering
 from lab.bearer_traffic import BearerTraffic, Counted
@@ -25,15 +25,14 @@ from lab.network_records import carried_bytes, prior_owners
 from lab.outcomes import ended, refused, said
 from lab.scene import Scene
 from lab.story import GOOD_DEVICE, UnexpectedEndError
-from m2me_agent.agent.attachment import Bearer as KeptBearer
 from m2me_agent.agent.kept_bearer import encode_bearer
 from m2me_agent.tre_protocol import Operation
 from messages.attachment import nai_of
+from messages.bearer import Bearer
 from messages.device_code import device_code
 
 OLD, NEW = ALONE.format(SHO), ALONE.format(SHO_2)
 PATIENCE_S, PAUSE_S = 60.0, 0.1
-BEARER_PARTS = ("id", "secret", "gateway", "apn", "destinations", "quota_bytes", "expires_at")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -373,9 +372,8 @@ def _state(changing: Changing) -> str:
 
 def _keep(path: Path, bearer: Bearer) -> None:
     """What a modem hands to its agent; for its owner alone."""
-    kept = {name: getattr(bearer, name) for name in BEARER_PARTS}
     path.touch(mode=0o600)
-    path.write_bytes(encode_bearer(KeptBearer(**kept)))
+    path.write_bytes(encode_bearer(bearer))
 
 
 def _until(is_so: Callable[[], bool], what: str, *, patience_s: float = PATIENCE_S) -> None:

@@ -5,12 +5,12 @@ forwarding only, and the attachment key, good for proving to the DRF that this d
 """
 
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Protocol
 
 from m2me_agent.agent.errors import RefusedError
 from m2me_agent.agent.ports import Device, Tell, Tre
 from m2me_agent.tre_protocol import Operation, Refusal
+from messages.bearer import Bearer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,19 +20,6 @@ class AkaChallenge:
     session: str
     rand: bytes
     autn: bytes
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bearer:
-    """What the network gives: a gateway (host:port), where it leads, for how many bytes, and until when."""
-
-    id: str
-    secret: str = field(repr=False)
-    gateway: str
-    apn: str
-    destinations: tuple[str, ...]
-    quota_bytes: int
-    expires_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

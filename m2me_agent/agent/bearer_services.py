@@ -12,7 +12,7 @@ from clients.pva import PvaDeviceClient
 from clients.vno import AkaChallenge as Challenged
 from clients.vno import VnoAnswerError, VnoClient
 from edge.http_client import Gateway, HttpClient
-from m2me_agent.agent.attachment import AkaChallenge, Attachment, Bearer
+from m2me_agent.agent.attachment import AkaChallenge, Attachment
 from m2me_agent.agent.download import Grant, ReceiptAnswer
 from m2me_agent.agent.errors import RefusedError
 from m2me_agent.agent.lives import NextStep
@@ -21,6 +21,7 @@ from m2me_agent.agent.pva_service import PvaService
 from m2me_agent.agent.registration import Wishes
 from m2me_agent.agent.reports import reported
 from m2me_agent.tre_protocol import Refusal
+from messages.bearer import Bearer
 
 VNO_ANSWERS = (VnoAnswerError,)
 DRF_ANSWERS = (DrfAnswerError,)
@@ -45,16 +46,7 @@ class VnoService:
 
     def respond(self, session: str, *, res: bytes) -> Bearer:
         """Get the bearer."""
-        given = reported("VNO", lambda: self._client.respond(session, res=res), answers=VNO_ANSWERS)
-        return Bearer(
-            id=given.id,
-            secret=given.secret,
-            gateway=given.gateway,
-            apn=given.apn,
-            destinations=given.destinations,
-            quota_bytes=given.quota_bytes,
-            expires_at=given.expires_at,
-        )
+        return reported("VNO", lambda: self._client.respond(session, res=res), answers=VNO_ANSWERS)
 
 
 class DrfService:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from edge.process import RandomBytes
-from m2me_agent.agent.attachment import Attachment, Bearer, VisitedNetwork, attach
+from m2me_agent.agent.attachment import Attachment, VisitedNetwork, attach
 from m2me_agent.agent.attestation import PlatformValidationAuthority
 from m2me_agent.agent.download import (
     ENDED,
@@ -29,6 +29,7 @@ from m2me_agent.agent.ports import Pace, Tre, read_device, repeat
 from m2me_agent.agent.registration import RegistrationFunction, Wishes, register
 from m2me_agent.agent.unverified import read_package
 from m2me_agent.tre_protocol import Operation
+from messages.bearer import Bearer
 
 ACTIVE = "ACTIVE"
 AWAITING_CONSENT = "awaiting-consent"

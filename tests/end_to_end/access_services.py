@@ -19,11 +19,12 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from clients.ccif import CcifClient
 from clients.icf import IcfClient
-from clients.vno import Bearer, VnoClient
+from clients.vno import VnoClient
 from edge.http_client import HttpClient, client_context
 from edge.keys import create_passphrase, load_private_key, write_private_key
 from edge.principals import certificate_digests
 from edge.process import system_random
+from messages.bearer import Bearer
 from standards.pki import oids
 from standards.pki.extensions import OperatorRole
 from tests.contract.certificates import Certificates

@@ -9,7 +9,6 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from clients.ccif import IssuedConnectivity
-from clients.vno import Bearer
 from edge.database import engine_for, transaction
 from edge.http_client import HttpClient, HttpError
 from edge.ledger import verify_entry
@@ -17,6 +16,7 @@ from edge.process import system_clock, system_random
 from edge.refused import AnonymousRefusals
 from edge.settings import load_settings
 from messages.attachment import attachment_key, nai_of
+from messages.bearer import Bearer
 from messages.connectivity import CONNECTIVITY_KIND, read_claims
 from messages.operator_token import verify_operator_token
 from operators.ccif import app as ccif_app

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from m2me_agent.agent.attachment import AkaChallenge, Attachment, Bearer
+from m2me_agent.agent.attachment import AkaChallenge, Attachment
 from m2me_agent.agent.attestation import NOTHING_ASKED, Verdict
 from m2me_agent.agent.download import Grant, ReceiptAnswer
 from m2me_agent.agent.journey import Arrival, Travelling, provision
@@ -17,6 +17,7 @@ from m2me_agent.agent.ports import Device, Pace, Patience, Tre
 from m2me_agent.agent.registration import Wishes
 from m2me_agent.agent.shelf import DiskShelf
 from m2me_agent.tre_protocol import Operation
+from messages.bearer import Bearer
 from messages.discovery import DISCOVERY_KIND
 from messages.evidence import decode_evidence
 from messages.order import ORDER_KIND

@@ -15,7 +15,7 @@ from cryptography import x509
 
 from clients.ca import CaOperatorClient
 from clients.sho import PlacedOrder, ShoOperatorClient
-from clients.vno import Bearer, VnoClient
+from clients.vno import VnoClient
 from edge.http_client import ClientTls, HttpError, client_context
 from edge.process import system_clock
 from lab.fourteen_steps import attach_with_subscription, order, state_of
@@ -24,6 +24,7 @@ from lab.keyring import make_key, request_for
 from lab.scene import Scene
 from lab.story import APPROVED
 from m2me_agent.tre_protocol import Operation
+from messages.bearer import Bearer
 from messages.ownership import OWNERSHIP_TYPE, Ownership
 from standards.pki.jws import sign_jws
 from tests.end_to_end.lab_services import (

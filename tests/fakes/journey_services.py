@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from edge.problem_document import Problem
-from m2me_agent.agent.attachment import AkaChallenge, Bearer
+from m2me_agent.agent.attachment import AkaChallenge
 from m2me_agent.agent.errors import RefusedError
 from m2me_agent.agent.ports import Device, Patience
 from m2me_agent.agent.registration import Wishes
@@ -24,6 +24,7 @@ from m2me_agent.tre_protocol import (
     receive_frame,
 )
 from messages.attachment import is_request_mac
+from messages.bearer import Bearer
 from tests.fakes.journey_world import CHUNK_BYTES, KEY, FakeNetwork, FakeServices, FakeTre, World, refused
 
 JSON, OCTETS = "application/json", "application/octet-stream"

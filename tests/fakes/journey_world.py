@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from m2me_agent.agent.attachment import AkaChallenge, Attachment, Bearer
+from m2me_agent.agent.attachment import AkaChallenge, Attachment
 from m2me_agent.agent.attestation import NOTHING_ASKED, Verdict
 from m2me_agent.agent.download import Grant, ReceiptAnswer
 from m2me_agent.agent.errors import AgentError, NotReachedError, RefusedError
@@ -22,6 +22,7 @@ from m2me_agent.agent.journey import Travelling
 from m2me_agent.agent.ports import Device, Pace, Patience
 from m2me_agent.agent.registration import Wishes
 from m2me_agent.tre_protocol import Operation, Refusal
+from messages.bearer import Bearer
 from tests.unit.messages import operator_samples as samples
 
 T = TypeVar("T")

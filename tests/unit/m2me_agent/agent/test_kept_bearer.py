@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from m2me_agent.agent.attachment import Bearer
 from m2me_agent.agent.journey import provision
 from m2me_agent.agent.kept_bearer import BEARER_BYTES_MAX, KeptBearerError, decode_bearer, encode_bearer
 from m2me_agent.agent.ports import Patience
 from m2me_agent.agent.registration import Wishes
+from messages.bearer import Bearer
 from tests.fakes.journey_world import SECRET, World
 
 BEARER = Bearer(
