@@ -133,25 +133,29 @@ class PrincipalTable:
 
         Raises ProblemError (403) naming what to register when there is no row for it.
         """
-        certificate, issuer, key = self._identified(certificate_der)
+        certificate, issuer, key, said = self._identified(certificate_der)
         principal = self._current().get(key)
         if principal is None:
             remedy = f"register issuer_sha256 {key[0]} with spki_sha256 {key[1]}, role, tenant and name"
             raise ProblemError(_unknown("no principal is registered for this certificate", remedy))
         if self._is_revoked is not None and self._is_revoked(certificate, issuer):
             raise ProblemError(_revoked(principal))
-        said = _requesters(certificate)
         return principal if said is None else principal.model_copy(update={"issued_at_request_of": said})
 
-    def _identify(self, certificate_der: bytes) -> tuple[x509.Certificate, x509.Certificate, tuple[str, str]]:
-        """A certificate, the anchor that issued it, and the key of its row. Raises ProblemError (403)."""
+    def _identify(
+        self, certificate_der: bytes
+    ) -> tuple[x509.Certificate, x509.Certificate, tuple[str, str], tuple[Requester, ...] | None]:
+        """A certificate, the anchor that issued it, the key of its row, and who it says had it issued.
+
+        Raises ProblemError (403).
+        """
         certificate = x509.load_der_x509_certificate(certificate_der)
         issuer = next((one for one in self._issuers if _issued(one, certificate)), None)
         if issuer is None:
             raise ProblemError(
                 _unknown("the issuer of the certificate is no CA of the client anchors file", "")
             )
-        return certificate, issuer, certificate_digests(certificate, issuer)
+        return certificate, issuer, certificate_digests(certificate, issuer), _requesters(certificate)
 
     def count_request(self, principal: Principal) -> None:
         """Count a request of somebody admitted. Raises ProblemError (429) when there were too many."""
