@@ -13,6 +13,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from edge.http_client import HttpClient
+from edge.repeating import named
 from messages.attachment import request_mac
 from standards.rats.fields import Fields, encode_base64url
 
@@ -94,7 +95,7 @@ class DrfDeviceClient:
             "pfc_chain": [encode_base64url(each) for each in registration.pfc_chain],
             "ak_public": encode_base64url(registration.ak_public),
         }
-        headers = {"Idempotency-Key": idempotency_key}
+        headers = named(idempotency_key)
         answer = self._post(
             REGISTRATION_ROUTE, body, pcid=registration.pcid, key=attachment_key, headers=headers
         )

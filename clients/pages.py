@@ -19,10 +19,10 @@ def every_page(http: HttpClient, path: str, member: str) -> Any:
     UnreachableError where pages do not come to an end.
     """
     answer = http.get_json(path)
-    rows, asked_after = _rows(answer, member), {""}
-    if rows is None:
+    first = _rows(answer, member)
+    if first is None:
         return answer
-    page = answer
+    rows, asked_after, page = list(first), {""}, answer
     while (after := page.get("next")) is not None:
         if not isinstance(after, str) or after in asked_after or len(asked_after) > PAGES_MAX:
             raise UnreachableError(http.base_url + path, reason="its pages do not come to an end")
@@ -31,7 +31,7 @@ def every_page(http: HttpClient, path: str, member: str) -> Any:
         more = _rows(page, member)
         if more is None:
             return page
-        rows = [*rows, *more]
+        rows += more
     return {**answer, member: rows}
 
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from edge.http_client import HttpClient
+from edge.repeating import named
 from messages.encoding import encode_deterministic
 from messages.registry import REPORT_STATEMENT_BYTES_MAX
 from standards.rats.fields import Fields, encode_base64url
@@ -159,7 +160,7 @@ class ShoPublicClient:
             json.dumps(body, ensure_ascii=False).encode(),
             content_type=_JSON,
             accept=_JSON,
-            headers={"Idempotency-Key": idempotency_key},
+            headers=named(idempotency_key),
         )
         fields = _fields(_decoded(response.body), "order")
         return PlacedOrder(

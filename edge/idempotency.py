@@ -25,10 +25,10 @@ from edge.operations import takes_header
 from edge.principals import current_principal
 from edge.problem_document import Problem, ProblemError
 from edge.process import Clock
+from edge.repeating import IDEMPOTENCY_KEY
 from edge.serialization import repeated
 
 KEPT: Final = timedelta(days=1)
-HEADER: Final = "Idempotency-Key"
 PATTERN: Final = r'^"?[A-Za-z0-9_-]{16,128}"?$'
 _KEY: Final = re.compile(PATTERN)
 _EXTENSION: Final = "pva_idempotency"
@@ -150,7 +150,7 @@ def repeatable(view: Callable[P, Response]) -> Callable[P, Response]:
 
     @functools.wraps(view)
     def once(*args: P.args, **kwargs: P.kwargs) -> Response:
-        key = request.headers.get(HEADER)
+        key = request.headers.get(IDEMPOTENCY_KEY)
         if key is None:
             return view(*args, **kwargs)
         store, clock = current_app.extensions[_EXTENSION]
@@ -161,7 +161,7 @@ def repeatable(view: Callable[P, Response]) -> Callable[P, Response]:
         return _run(store, claim, functools.partial(view, *args, **kwargs))
 
     declare = takes_header(
-        HEADER,
+        IDEMPOTENCY_KEY,
         description="names this request for a day: the same request again gets the same answer, and makes nothing",
         pattern=PATTERN,
         is_required=False,
@@ -229,7 +229,7 @@ def _problem(status: HTTPStatus, code: str, *, detail: str, remedy: str) -> Prob
         type=code,
         title=status.phrase,
         detail=detail,
-        subject=HEADER,
+        subject=IDEMPOTENCY_KEY,
         reason=code,
         remedy=remedy,
     )
