@@ -68,10 +68,11 @@ class PostgreSql:
             raise RuntimeError("the server does not run")
         return self._server.pid
 
-    def new_database(self) -> str:
-        """URL of an empty database."""
+    def new_database(self, *, template: str | None = None) -> str:
+        """URL of an empty database, or of a copy of the one with the URL `template`, to which nobody is connected."""
         name = f"test_{next(self._numbers)}"
-        self._run("createdb", f"--host={self.folder}", f"--username={USER}", name)
+        copied = () if template is None else (f"--template={sa.make_url(template).database}",)
+        self._run("createdb", f"--host={self.folder}", f"--username={USER}", *copied, name)
         return self.url(name).render_as_string()
 
     def url(self, name: str, **query: str) -> sa.URL:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from standards.tpm2.connection import TpmConnection
+from tests.contract.databases import Databases
 from tests.contract.postgresql import PostgreSql, running_postgresql
 from tests.contract.tpm_devices import KINDS, RunningTpm, manufactured, running
 
@@ -15,6 +16,12 @@ def postgresql() -> Iterator[PostgreSql]:
     """One cluster, in which each test has a database of its own; skips where PostgreSQL is not installed."""
     with running_postgresql() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def databases(tmp_path_factory: pytest.TempPathFactory) -> Databases:
+    """What `new_database` copies."""
+    return Databases(tmp_path_factory.mktemp("db"))
 
 
 @pytest.fixture(scope="session", params=KINDS)

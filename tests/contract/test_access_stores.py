@@ -29,8 +29,10 @@ from operators.vno.store import REFUSALS_MAX
 from operators.vno.store import Store as VnoStore
 from standards.aka.milenage import MilenageKey
 from standards.aka.sequence import DELTA, SEQ_MAX, HomeSequence, sqn_of
+from tests.contract.databases import new_database
 from tests.fakes.access_memory import CcifMemory, IcfMemory, VnoMemory
 
+OPERATORS = Path(__file__).parents[2] / "operators"
 NOW = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
 LATER = NOW + timedelta(minutes=2)
 PCID = "999700000000001"
@@ -74,22 +76,18 @@ class Stores:
 
 def migrated(role: str, url: str) -> sa.Engine:
     engine = engine_for(url)
-    migrate(engine, Path(__file__).parents[2] / "operators" / role / "migrations")
+    migrate(engine, OPERATORS / role / "migrations")
     return engine
 
 
 @pytest.fixture(params=["memory", "sqlite", "postgresql"])
-def stores(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stores]:
+def stores(request: pytest.FixtureRequest) -> Iterator[Stores]:
     if request.param == "memory":
         yield Stores(icf=IcfMemory(), ccif=CcifMemory(), vno=VnoMemory(), engines={})
         return
     engines = {}
     for role in SCHEMAS:
-        if request.param == "sqlite":
-            url = f"sqlite:///{tmp_path / role}.db"
-        else:
-            url = request.getfixturevalue("postgresql").new_database()
-        engines[role] = migrated(role, url)
+        engines[role] = engine_for(new_database(request, request.param, OPERATORS / role / "migrations"))
     yield Stores(
         icf=IcfStore(engines["icf"], secrets=SECRETS, random_bytes=system_random),
         ccif=CcifStore(engines["ccif"], secrets=SECRETS, random_bytes=system_random),

@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from ca.store import MIGRATIONS
 from cli.batch_feed import is_feed, send_feed, write_feed
 from cli.failures import CliError
 from cli.files import Signer
 from clients.ca import FeedProgress, ImportedBatch
 from messages.batch import BatchList
 from messages.batch_feed import CHUNK_LINES, LINE_BYTES_MAX
+from tests.contract.databases import new_database
 from tests.fakes.batch_feeds import MadeFeed, devices
 from tests.fakes.ca import NOW, CaHouse, SupplierSigner, supplier
 
@@ -22,13 +24,9 @@ COUNT = 3 * CHUNK_LINES + 1
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def house(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[CaHouse]:
+def house(request: pytest.FixtureRequest) -> Iterator[CaHouse]:
     """A CA with a product line, on a store of each kind."""
-    if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path / 'ca.db'}"
-    else:
-        url = request.getfixturevalue("postgresql").new_database()
-    made = CaHouse(database=url)
+    made = CaHouse(database=new_database(request, request.param, MIGRATIONS))
     made.product_line()
     yield made
     made.close()

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import cycle
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -20,10 +19,11 @@ from ca.lifecycle import Reason, Status
 from ca.names import crl_name
 from ca.profiles import Kind
 from ca.records import Authority, Intent, Issued
-from ca.store import Records, tables
+from ca.store import MIGRATIONS, Records, tables
 from edge.process import RandomBytes
 from standards.pki.extensions import ExpectedSystemState
 from standards.pki.fingerprints import CA_ID_HEX_DIGITS, spki_sha256
+from tests.contract.databases import new_database
 from tests.fakes.ca import ADMIN, CaHouse, supplier
 from tests.fakes.enrolling_device import EnrollingDevice
 
@@ -60,12 +60,8 @@ class World:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
-    if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path / 'ca.db'}"
-    else:
-        url = request.getfixturevalue("postgresql").new_database()
-    house = CaHouse(database=url)
+def world(request: pytest.FixtureRequest) -> Iterator[World]:
+    house = CaHouse(database=new_database(request, request.param, MIGRATIONS))
     house.product_line()
     house.publish_manifest()
     devices = [EnrollingDevice(maker=house.maker) for _ in range(DEVICES)]

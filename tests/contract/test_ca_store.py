@@ -5,7 +5,6 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -25,9 +24,9 @@ from ca.records import (
     RevocationList,
     Session,
 )
-from ca.store import Records, Store, tables
+from ca.store import MIGRATIONS, Records, Store, tables
 from edge.database import engine_for, schema_differences
-from tests.contract.postgresql import PostgreSql
+from tests.contract.databases import new_database
 from tests.fakes.ca import NOW
 
 ROOT = Authority(
@@ -57,14 +56,9 @@ SESSION = Session(
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[sa.Engine]:
+def engine(request: pytest.FixtureRequest) -> Iterator[sa.Engine]:
     """A store of each kind, made by the migrations."""
-    if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path / 'ca.db'}"
-    else:
-        server: PostgreSql = request.getfixturevalue("postgresql")
-        url = server.new_database()
-    made = engine_for(url)
+    made = engine_for(new_database(request, request.param, MIGRATIONS))
     yield made
     made.dispose()
 
@@ -72,7 +66,6 @@ def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[sa.Engine
 @pytest.fixture
 def store(engine: sa.Engine) -> Store:
     made = Store(engine, random_bytes=os.urandom)
-    made.migrate()
     with made.writing() as records:
         records.add_authority(ROOT)
         records.add_authority(ISSUING)

@@ -8,12 +8,13 @@ from typing import TypeVar
 import pytest
 import sqlalchemy as sa
 
-from edge.database import engine_for, migrate, schema_differences, transaction
+from edge.database import engine_for, schema_differences, transaction
 from messages.device_code import device_code
 from operators.dpf import schema as dpf_schema
 from operators.dpf.refusals import RefusalError
 from operators.drf import schema as drf_schema
 from operators.drf.registrations import RegistrationWish
+from tests.contract.databases import new_database
 from tests.fakes.dpf_counterparts import DpfRoom
 from tests.fakes.pki import NOW
 from tests.unit.operators.dpf.room import PARTS, SECOND, WORLD, answer, authorize, come
@@ -25,32 +26,27 @@ T = TypeVar("T")
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """An empty database."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'role.db'}"
-    made: str = request.getfixturevalue("postgresql").new_database()
-    return made
+def engines(request: pytest.FixtureRequest) -> Iterator[Callable[[str], sa.Engine]]:
+    """Gives a role its store, each of one kind."""
+    made: list[sa.Engine] = []
 
+    def of(role: str) -> sa.Engine:
+        made.append(engine_for(new_database(request, request.param, OPERATORS / role / "migrations")))
+        return made[-1]
 
-def migrated(url: str, role: str) -> sa.Engine:
-    engine = engine_for(url)
-    migrate(engine, OPERATORS / role / "migrations")
-    return engine
-
-
-@pytest.fixture
-def dpf(url: str) -> Iterator[DpfRoom]:
-    engine = migrated(url, "dpf")
-    yield DpfRoom(WORLD, engine=engine)
-    engine.dispose()
+    yield of
+    for engine in made:
+        engine.dispose()
 
 
 @pytest.fixture
-def drf(url: str) -> Iterator[DrfRoom]:
-    engine = migrated(url, "drf")
-    yield DrfRoom(engine=engine)
-    engine.dispose()
+def dpf(engines: Callable[[str], sa.Engine]) -> DpfRoom:
+    return DpfRoom(WORLD, engine=engines("dpf"))
+
+
+@pytest.fixture
+def drf(engines: Callable[[str], sa.Engine]) -> DrfRoom:
+    return DrfRoom(engine=engines("drf"))
 
 
 def at_once(call: Callable[[], T]) -> list[T]:
@@ -79,13 +75,9 @@ def kinds(engine: sa.Engine, schema: object) -> list[str]:
         return [each.kind for each in ledger.entries(connection)]
 
 
-def test_the_migrations_make_the_schemas(url: str, tmp_path: Path) -> None:
-    engine = migrated(url, "dpf")
-    assert schema_differences(engine, dpf_schema.metadata) == []
-    engine.dispose()
-    engine = migrated(f"sqlite:///{tmp_path / 'drf.db'}", "drf")
-    assert schema_differences(engine, drf_schema.metadata) == []
-    engine.dispose()
+def test_the_migrations_make_the_schemas(engines: Callable[[str], sa.Engine]) -> None:
+    assert schema_differences(engines("dpf"), dpf_schema.metadata) == []
+    assert schema_differences(engines("drf"), drf_schema.metadata) == []
 
 
 @pytest.mark.check("A28")

@@ -22,7 +22,7 @@ from edge.problem_document import Problem, ProblemError
 from edge.problems import register_problems
 from pva.store.tables import kept_answers
 from tests.contract.certificates import Certificates
-from tests.contract.test_pva_store import migrated, sqlite_engine
+from tests.contract.test_pva_store import migrated
 from tests.contract.test_pva_web import Service, wish
 from tests.fakes.pki import NOW
 
@@ -93,10 +93,7 @@ class Maker:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def maker(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Maker]:
-    if request.param == "sqlite":
-        engine = sqlite_engine(tmp_path)
-    else:
-        engine = migrated(request.getfixturevalue("postgresql").new_database())
+    engine = migrated(request, request.param)
     yield Maker(tmp_path, SqlAnswers(engine, kept_answers))
     engine.dispose()
 

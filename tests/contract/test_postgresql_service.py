@@ -13,6 +13,7 @@ from ca.profiles import Kind
 from ca.store import MIGRATIONS, tables
 from edge.database import engine_for, migrate, schema_differences, transaction
 from edge.database_faults import DatabaseError, DatabaseUnavailableError
+from tests.contract.databases import new_database
 from tests.contract.postgresql import PostgreSql, running_postgresql
 from tests.fakes.ca import ADMIN, CaHouse
 from tests.fakes.pki import p256
@@ -72,9 +73,9 @@ def in_threads(count: int, work: Callable[[int], object]) -> list[object]:
 
 
 @pytest.fixture
-def house(postgresql: PostgreSql) -> Iterator[CaHouse]:
+def house(request: pytest.FixtureRequest) -> Iterator[CaHouse]:
     """A CA on PostgreSQL."""
-    made = CaHouse(database=postgresql.new_database())
+    made = CaHouse(database=new_database(request, "postgresql", MIGRATIONS))
     yield made
     made.close()
 

@@ -4,12 +4,11 @@ from collections import Counter
 from collections.abc import Iterator
 
 import pytest
-import sqlalchemy as sa
 
 from pva.fleet.fleet import Filter, Outcome
 from pva.results.explanation import Reader
 from pva.store.fleet import FleetStore
-from tests.contract.test_pva_store import migrated, sqlite_engine
+from tests.contract.test_pva_store import migrated
 from tests.fakes.watched_fleet import NOW_OF_PAGES, WatchedFleet
 
 OPERATOR = Reader(role="sho", tenant="sho-1")
@@ -21,12 +20,8 @@ NOBODY = Reader(role="admin", tenant="sho-1")
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def fleet(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WatchedFleet]:
-    engine: sa.Engine
-    if request.param == "sqlite":
-        engine = sqlite_engine(tmp_path_factory.mktemp("fleet"))
-    else:
-        engine = migrated(request.getfixturevalue("postgresql").new_database())
+def fleet(request: pytest.FixtureRequest) -> Iterator[WatchedFleet]:
+    engine = migrated(request, request.param)
     yield WatchedFleet(engine=engine)
     engine.dispose()
 

@@ -1,7 +1,6 @@
 """What validations look up is read again after every change of it, whoever made it, and not before."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,7 +16,7 @@ from pva.store.known_references import KnownReferences
 from pva.store.policies import PolicyStore
 from pva.store.references import ReferenceStore
 from standards.rats.errors import RatsError
-from tests.contract.test_pva_store import AuditedStore, migrated, sqlite_engine
+from tests.contract.test_pva_store import AuditedStore, migrated
 from tests.fakes.pki import NOW
 from tests.fakes.pva_world import TENANT, World
 
@@ -52,11 +51,8 @@ class CountedReferences(ReferenceStore):
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[sa.Engine]:
-    if request.param == "sqlite":
-        made = sqlite_engine(tmp_path)
-    else:
-        made = migrated(request.getfixturevalue("postgresql").new_database())
+def engine(request: pytest.FixtureRequest) -> Iterator[sa.Engine]:
+    made = migrated(request, request.param)
     yield made
     made.dispose()
 

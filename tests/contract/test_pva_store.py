@@ -35,6 +35,7 @@ from pva.store.status_asks import StatusAskOutbox
 from pva.store.validations import UNAUTHENTICATED_REFUSALS_MAX, Store
 from pva.updates.approvals import GivenApprovals
 from pva.watching.holding import HoldRule
+from tests.contract.databases import new_database
 from tests.fakes.attesting_device import AttestingDevice, measurements
 from tests.fakes.credentials import FakeSupplier
 from tests.fakes.pki import NOW
@@ -64,25 +65,22 @@ class AuditedStore(Store):
         return tuple(verify_entry(entry)["kind"] for entry in entries)
 
 
-def migrated(url: str) -> sa.Engine:
-    engine = engine_for(url)
+def migrated(request: pytest.FixtureRequest, kind: str) -> sa.Engine:
+    return engine_for(new_database(request, kind, MIGRATIONS))
+
+
+def sqlite_engine(folder: Path) -> sa.Engine:
+    engine = engine_for(f"sqlite:///{folder / 'pva.db'}")
     migrate(engine, MIGRATIONS)
     return engine
 
 
-def sqlite_engine(folder: Path) -> sa.Engine:
-    return migrated(f"sqlite:///{folder / 'pva.db'}")
-
-
 @pytest.fixture(params=["memory", "sqlite", "postgresql"])
-def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
+def world(request: pytest.FixtureRequest) -> Iterator[World]:
     if request.param == "memory":
         yield World(store=MemoryStore(callbacks=CALLBACKS, hold_rule=HOLD_RULE))
         return
-    if request.param == "sqlite":
-        engine = sqlite_engine(tmp_path)
-    else:
-        engine = migrated(request.getfixturevalue("postgresql").new_database())
+    engine = migrated(request, request.param)
     references = ReferenceStore(engine, random_bytes=system_random)
     policies = PolicyStore(engine, random_bytes=system_random)
     yield World(

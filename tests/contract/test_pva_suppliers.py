@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -20,7 +19,7 @@ from pva.store.known_references import KnownReferences
 from pva.store.policies import PolicyStore
 from pva.store.references import ReferenceStore
 from standards.pki.extensions import Requester
-from tests.contract.test_pva_store import AuditedStore, migrated, sqlite_engine
+from tests.contract.test_pva_store import AuditedStore, migrated
 from tests.fakes.credentials import FakeSupplier
 from tests.fakes.pki import NOW
 from tests.fakes.pva_world import ADMINISTRATORS, TENANT, World
@@ -36,11 +35,8 @@ pytestmark = [pytest.mark.requirement("R26"), pytest.mark.requirement("R29")]
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[sa.Engine]:
-    if request.param == "sqlite":
-        made = sqlite_engine(tmp_path)
-    else:
-        made = migrated(request.getfixturevalue("postgresql").new_database())
+def engine(request: pytest.FixtureRequest) -> Iterator[sa.Engine]:
+    made = migrated(request, request.param)
     yield made
     made.dispose()
 

@@ -4,7 +4,6 @@ import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -29,7 +28,7 @@ from standards.pki.fingerprints import ca_id
 from standards.rats.manifest import Predecessor
 from standards.tpm2.policy import pcr_digest
 from standards.tpm2.structures import PcrSelection
-from tests.contract.test_pva_store import AuditedStore, migrated, sqlite_engine
+from tests.contract.test_pva_store import AuditedStore, migrated
 from tests.fakes.attesting_device import SHA256, AttestingDevice, measurements
 from tests.fakes.pki import NOW
 from tests.fakes.pva_world import SELECTION, World, reference_manifest
@@ -109,11 +108,8 @@ class Updating:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def updating(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Updating]:
-    if request.param == "sqlite":
-        engine = sqlite_engine(tmp_path)
-    else:
-        engine = migrated(request.getfixturevalue("postgresql").new_database())
+def updating(request: pytest.FixtureRequest) -> Iterator[Updating]:
+    engine = migrated(request, request.param)
     references = ReferenceStore(engine, random_bytes=system_random)
     policies = PolicyStore(engine, random_bytes=system_random)
     world = World(

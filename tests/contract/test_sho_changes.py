@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,11 +16,13 @@ from messages.operator_token import OperatorSigner
 from messages.registry import AWAITS_CONFIRMATION
 from messages.release import RELEASE_KIND, Release
 from messages.switch import CONFIRM, SWITCH, Switch, read_switch
+from operators.sho.app import MIGRATIONS
 from operators.sho.changes import CHANGED, PRIOR_ERASED, SWITCHES_MAX, PriorAnswer, ReleaseRefusedError
 from operators.sho.lives import Step, StepKind
 from operators.sho.order_states import OrderRecord, OrderState, Prior
 from operators.sho.refusals import PeerError, RefusalCode, RefusalError
 from standards.pki import oids
+from tests.contract.databases import new_database
 from tests.contract.test_sho_store import stored
 from tests.fakes.pki import p256
 from tests.fakes.sho_lives import TRE_NONCE, TreVoice, claims_of, instruction_of
@@ -45,15 +46,12 @@ def prior_key() -> ec.EllipticCurvePrivateKey:
 
 
 @pytest.fixture
-def world(request: pytest.FixtureRequest, tmp_path: Path, keys: Keys) -> Iterator[World]:
+def world(request: pytest.FixtureRequest, keys: Keys) -> Iterator[World]:
     kind = getattr(request, "param", "memory")
     if kind == "memory":
         yield World(keys)
         return
-    url = f"sqlite:///{tmp_path / 'sho.db'}"
-    if kind == "postgresql":
-        url = request.getfixturevalue("postgresql").new_database()
-    store = stored(url)
+    store = stored(new_database(request, kind, MIGRATIONS))
     yield World(keys, store=store)
     store.engine.dispose()
 

@@ -2,17 +2,18 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from messages.instruction import ACTIVATE, BLOCK, DEACTIVATE, ERASE, UNBLOCK
 from messages.registry import AWAITS_CONFIRMATION, HANDED_OVER
+from operators.sho.app import MIGRATIONS
 from operators.sho.lives import ENDED, StepKind
 from operators.sho.order_states import OrderState
 from operators.sho.refusals import RefusalCode, RefusalError
 from operators.sho.subscriptions import StoredSubscription
+from tests.contract.databases import new_database
 from tests.contract.test_sho_store import stored
 from tests.fakes.sho_lives import TRE_NONCE, TreVoice, instruction_of
 from tests.fakes.sho_peers import Keys
@@ -25,14 +26,11 @@ def keys() -> Keys:
 
 
 @pytest.fixture(params=["memory", "sqlite", "postgresql"])
-def voice(request: pytest.FixtureRequest, tmp_path: Path, keys: Keys) -> Iterator[TreVoice]:
+def voice(request: pytest.FixtureRequest, keys: Keys) -> Iterator[TreVoice]:
     if request.param == "memory":
         yield voice_of(World(keys))
         return
-    url = f"sqlite:///{tmp_path / 'sho.db'}"
-    if request.param == "postgresql":
-        url = request.getfixturevalue("postgresql").new_database()
-    store = stored(url)
+    store = stored(new_database(request, request.param, MIGRATIONS))
     yield voice_of(World(keys, store=store))
     store.engine.dispose()
 

@@ -1,7 +1,6 @@
 """The release of a MID at the prior operator: who may ask, who must agree, and what follows, on every store."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,10 +9,12 @@ from messages.instruction import BLOCK
 from messages.operator_token import verify_operator_token
 from messages.registry import HAND_OVER, HANDED_OVER, Transition
 from messages.release import RELEASE_KIND, Release, read_release
+from operators.sho.app import MIGRATIONS
 from operators.sho.lives import StepKind
 from operators.sho.order_states import OrderState
 from operators.sho.refusals import RefusalCode
 from operators.sho.releases import ReleaseAnswer, ReleaseState
+from tests.contract.databases import new_database
 from tests.contract.test_sho_changes import refused
 from tests.contract.test_sho_lives import is_served, voice_of, want
 from tests.contract.test_sho_store import stored
@@ -30,15 +31,12 @@ def keys() -> Keys:
 
 
 @pytest.fixture
-def voice(request: pytest.FixtureRequest, tmp_path: Path, keys: Keys) -> Iterator[TreVoice]:
+def voice(request: pytest.FixtureRequest, keys: Keys) -> Iterator[TreVoice]:
     kind = getattr(request, "param", "memory")
     if kind == "memory":
         yield voice_of(World(keys))
         return
-    url = f"sqlite:///{tmp_path / 'sho.db'}"
-    if kind == "postgresql":
-        url = request.getfixturevalue("postgresql").new_database()
-    store = stored(url)
+    store = stored(new_database(request, kind, MIGRATIONS))
     yield voice_of(World(keys, store=store))
     store.engine.dispose()
 

@@ -23,6 +23,7 @@ from operators.sho.refusals import RefusalCode, RefusalError
 from operators.sho.schema import ledger
 from operators.sho.store import Store
 from standards.rats.ar4si import Tier
+from tests.contract.databases import new_database
 from tests.fakes.sho_peers import Keys
 from tests.fakes.sho_world import World
 
@@ -49,14 +50,11 @@ def stored(url: str) -> AuditedStore:
 
 
 @pytest.fixture(params=["memory", "sqlite", "postgresql"])
-def world(request: pytest.FixtureRequest, tmp_path: Path, keys: Keys) -> Iterator[World]:
+def world(request: pytest.FixtureRequest, keys: Keys) -> Iterator[World]:
     if request.param == "memory":
         yield World(keys)
         return
-    url = f"sqlite:///{tmp_path / 'sho.db'}"
-    if request.param == "postgresql":
-        url = request.getfixturevalue("postgresql").new_database()
-    store = stored(url)
+    store = stored(new_database(request, request.param, MIGRATIONS))
     yield World(keys, store=store)
     store.engine.dispose()
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -18,7 +17,7 @@ from pva.store.references import ReferenceStore
 from pva.store.results import ResultStore
 from pva.store.supplier_crls import FELL, CrlStore
 from standards.pki.fingerprints import decode_certificate
-from tests.contract.test_pva_store import AuditedStore, migrated, sqlite_engine
+from tests.contract.test_pva_store import AuditedStore, migrated
 from tests.fakes.credentials import MODEL, FakeSupplier, hw_type
 from tests.fakes.pki import NOW, Authority
 from tests.fakes.pva_world import ADMINISTRATORS, World
@@ -85,11 +84,8 @@ class Field:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def field(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Field]:
-    if request.param == "sqlite":
-        engine = sqlite_engine(tmp_path)
-    else:
-        engine = migrated(request.getfixturevalue("postgresql").new_database())
+def field(request: pytest.FixtureRequest) -> Iterator[Field]:
+    engine = migrated(request, request.param)
     yield Field(engine)
     engine.dispose()
 
