@@ -14,6 +14,7 @@ from ca.bootstrap import principal_row
 from edge.http_client import ClientTls, HttpClient
 from standards.pki.fingerprints import spki_sha256
 from tests.fakes.enrolling_device import TpmMaker
+from tests.forked_python import ForkedProcess, run_module, start_module
 
 ROOT = Path(__file__).parents[2]
 TOML = """
@@ -48,7 +49,7 @@ class Installation:
     responders: tuple[str, ...] = ()
     database: str | None = None
     more: str = ""
-    process: "subprocess.Popen[str] | None" = None
+    process: ForkedProcess | None = None
     urls: dict[str, str] | None = None
 
     @property
@@ -75,15 +76,13 @@ class Installation:
     def bootstrap(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a first step as an administrator does."""
         command = [sys.executable, "-m", "ca.bootstrap", arguments[0], "--config", str(self.config)]
-        return subprocess.run(
-            [*command, *arguments[1:]], cwd=ROOT, capture_output=True, text=True, check=False
-        )
+        return run_module([*command, *arguments[1:]], cwd=ROOT)
 
     def start(self) -> None:
         """Start the process and wait for its ready line."""
         command = [sys.executable, "-m", "ca.app", "--config", str(self.config)]
         with (self.folder / "log").open("a") as log:
-            self.process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=log, text=True)
+            self.process = start_module(command, cwd=ROOT, stderr=log)
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         assert line, (self.folder / "log").read_text()[-2000:]

@@ -3,7 +3,6 @@
 import json
 import signal
 import ssl
-import subprocess
 import sys
 import threading
 from datetime import UTC, datetime, timedelta
@@ -21,6 +20,7 @@ from standards.pki.fingerprints import ca_id
 from tests.contract.certificates import Certificates
 from tests.fakes.ocsp import DELEGATE_EXTENSIONS
 from tests.fakes.pki import Authority, Validity, p256
+from tests.forked_python import ForkedProcess, run_module, start_module
 
 ROOT = Path(__file__).parents[2]
 # The hierarchy of the tests is made around a fixed time; the processes here live in the present.
@@ -172,19 +172,20 @@ class OcspService:
             """
         )
         self.url = ""
-        self.process: subprocess.Popen[str] | None = None
+        self.process: ForkedProcess | None = None
 
     def bootstrap(self) -> str:
         """Make the key; its digest."""
         command = [sys.executable, "-m", "ocsp.bootstrap", "--config", str(self.config)]
-        made = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True, timeout=60)
+        made = run_module(command, cwd=ROOT)
+        assert made.returncode == 0, made.stderr
         return str(json.loads(made.stdout)["responder_key"])
 
     def start(self) -> None:
         """Run until it accepts."""
         command = [sys.executable, "-m", "ocsp.app", "--config", str(self.config)]
         with (self.folder / "stderr").open("a") as log:
-            self.process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=log, text=True)
+            self.process = start_module(command, cwd=ROOT, stderr=log)
         assert self.process.stdout is not None
         ready = json.loads(self.process.stdout.readline())
         assert (ready["event"], ready["role"]) == ("ready", "ocsp")

@@ -7,7 +7,6 @@ import re
 import signal
 import socket
 import ssl
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from edge.http_client import ClientTls, HttpClient, HttpError, UnreachableError, client_context
 from edge.problem_document import Problem
 from tests.contract.certificates import Certificates
+from tests.forked_python import start_module
 
 ROOT = Path(__file__).parents[2]
 
@@ -39,7 +39,7 @@ class Service:
         self.certificates.client("stranger", self.certificates.foreign)
         self.log = (folder / "log").open("wb")
         command = [sys.executable, "-m", "tests.contract.listener_process", str(folder)]
-        self.process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=self.log)
+        self.process = start_module(command, cwd=ROOT, stderr=self.log)
         assert self.process.stdout is not None
         ready = json.loads(self.process.stdout.readline())
         assert ready["event"] == "ready"

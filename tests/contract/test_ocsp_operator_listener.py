@@ -1,7 +1,6 @@
 """A responder's process over real TLS: who learns the state of a platform, who brings it, and where it is never told."""
 
 import json
-import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import timedelta
@@ -29,6 +28,7 @@ from tests.contract.certificates import Certificates
 from tests.fakes.ocsp import DELEGATE_EXTENSIONS, GOOD
 from tests.fakes.pki import NOW, Authority, Validity, p256
 from tests.fakes.signed_results import ResultSigner
+from tests.forked_python import start_module
 
 ROOT = Path(__file__).parents[2]
 REQUEST_TYPE = "application/ocsp-request"
@@ -87,7 +87,7 @@ class Service:
         self._fill(folder)
         command = [sys.executable, "-m", "ocsp.app", "--config", str(folder / "ocsp.toml")]
         self.log = (folder / "log").open("wb")
-        self.process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=self.log)
+        self.process = start_module(command, cwd=ROOT, stderr=self.log)
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         assert line, (folder / "log").read_text()[-2000:]

@@ -5,7 +5,6 @@ import json
 import re
 import signal
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ import pytest
 from edge.http_server import ListenerError, serve
 from edge.octet_server import OctetListener, Reply
 from edge.problem_document import Problem
+from tests.forked_python import start_module
 
 ROOT = Path(__file__).parents[2]
 
@@ -27,7 +27,7 @@ class Service:
     def __init__(self, folder: Path) -> None:
         self.log = (folder / "log").open("wb")
         command = [sys.executable, "-m", "tests.contract.octet_process"]
-        self.process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=self.log)
+        self.process = start_module(command, cwd=ROOT, stderr=self.log)
         assert self.process.stdout is not None
         ready = json.loads(self.process.stdout.readline())
         assert ready["event"] == "ready"

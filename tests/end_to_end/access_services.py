@@ -6,7 +6,6 @@ import json
 import signal
 import socket
 import ssl
-import subprocess
 import sys
 import threading
 from dataclasses import dataclass
@@ -29,6 +28,7 @@ from standards.pki import oids
 from standards.pki.extensions import OperatorRole
 from tests.contract.certificates import Certificates
 from tests.fakes.pki import LEAF_USAGE, Authority, Validity, p256
+from tests.forked_python import ForkedProcess, start_module
 
 ROOT = Path(__file__).parents[2]
 LIFE = Validity(before=timedelta(days=1), after=timedelta(days=365 * 50))
@@ -139,7 +139,7 @@ class Destination:
 class Running:
     """One process."""
 
-    process: "subprocess.Popen[bytes]"
+    process: ForkedProcess
     urls: dict[str, str]
 
     def kill(self) -> None:
@@ -273,7 +273,7 @@ class AccessServices:
         config = self.folder / f"{role}.toml"
         config.write_text(text)
         command = [sys.executable, "-m", f"operators.{role}.app", "--config", str(config)]
-        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=self.log)
+        process = start_module(command, cwd=ROOT, stderr=self.log)
         assert process.stdout is not None
         line = process.stdout.readline()
         assert line, (self.folder / "log").read_text()

@@ -1,7 +1,6 @@
 """Headless Chromium at a served dashboard, with the client certificate of a person; what a page must be, asked of its DOM."""
 
 import json
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +11,7 @@ from typing import Any, Final
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
 
 from edge.keys import read_passphrase
-from lab.processes import environment
+from tests.forked_python import start_module
 from tests.tools import need
 
 ROOT: Final = Path(__file__).parents[2]
@@ -150,9 +149,7 @@ def served_dashboard(folder: Path) -> Iterator[ServedDashboard]:
     chromium = need("chromium")
     command = [sys.executable, "-m", "tests.contract.dashboard_service", str(folder)]
     with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            command, cwd=ROOT, env=environment(ROOT), stdout=subprocess.PIPE, stderr=log
-        )
+        process = start_module(command, cwd=ROOT, stderr=log)
     try:
         assert process.stdout is not None
         line = process.stdout.readline()

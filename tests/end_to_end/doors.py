@@ -2,7 +2,6 @@
 
 import json
 import re
-import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -26,6 +25,7 @@ from lab.scene import Scene
 from standards.pki.fingerprints import ca_id
 from tests.contract.certificates import Certificates
 from tests.end_to_end.route_tables import EVERYBODY, Route
+from tests.forked_python import start_module
 
 REFUSED_AT_THE_DOOR: Final = "handshake"
 ROOT: Final = Path(__file__).parents[2]
@@ -132,7 +132,7 @@ class FollowingServices:
         """Start it, and wait until all accept."""
         command = [sys.executable, "-m", "tests.end_to_end.built_listeners", str(scene.site.state), crl]
         self._log = (scene.site.logs / "following.log").open("ab")
-        self._process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=self._log)
+        self._process = start_module(command, cwd=ROOT, stderr=self._log)
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         assert line, (scene.site.logs / "following.log").read_text()

@@ -2,7 +2,6 @@
 
 import json
 import signal
-import subprocess
 import sys
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -28,6 +27,7 @@ from tests.fakes.attesting_device import AttestingDevice
 from tests.fakes.credentials import CredentialPlan, FakeSupplier
 from tests.fakes.ocsp_responder import FakeResponder
 from tests.fakes.pki import LEAF_USAGE, Authority, Validity, p256
+from tests.forked_python import start_module
 
 PARTIES = {"sho-1": "sho", "dpf-1": "dpf", "ro-1": "ro-relay"}
 """Relying parties and a relay, each its own tenant."""
@@ -96,7 +96,7 @@ class PvaService:
     def start(self) -> None:
         """Start the process and wait until it is ready."""
         command = [sys.executable, "-m", "pva.app", "--config", str(self.folder / "pva.toml")]
-        self.process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=self.log)
+        self.process = start_module(command, cwd=ROOT, stderr=self.log)
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         assert line, (self.folder / "log").read_text()

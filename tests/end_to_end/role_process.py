@@ -2,7 +2,6 @@
 
 import json
 import signal
-import subprocess
 import sys
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from edge.keys import write_private_key
 from edge.principals import certificate_digests
 from messages.operator_token import OperatorSigner
 from tests.contract.certificates import Certificates
+from tests.forked_python import start_module
 
 ROOT = Path(__file__).parents[2]
 LISTENERS = """
@@ -72,7 +72,7 @@ class RoleProcess:
         """Start the process and wait until it is ready."""
         config = str(self.folder / "settings.toml")
         command = [sys.executable, "-m", f"operators.{self.role}.app", "--config", config]
-        self.process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=self._log)
+        self.process = start_module(command, cwd=ROOT, stderr=self._log)
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         assert line, (self.folder / "log").read_text()

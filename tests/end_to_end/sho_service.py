@@ -2,7 +2,6 @@
 
 import json
 import ssl
-import subprocess
 import sys
 import threading
 from collections.abc import Mapping
@@ -29,6 +28,7 @@ from tests.fakes.credentials import CredentialPlan, FakeSupplier
 from tests.fakes.pki import Authority, Validity
 from tests.fakes.sho_peers import DPF, KEY_FILE, PRODUCT, PVA, SHO, FakePva, Keys
 from tests.fakes.sho_world import World
+from tests.forked_python import start_module
 
 ROOT = Path(__file__).parents[2]
 LIFE = Validity(before=timedelta(days=1), after=timedelta(days=365 * 50))
@@ -242,7 +242,7 @@ class ShoService:
 
     def start(self) -> None:
         """Start the process and wait until it is ready."""
-        self.process = subprocess.Popen(self.command, cwd=ROOT, stdout=subprocess.PIPE, stderr=self.log)
+        self.process = start_module(self.command, cwd=ROOT, stderr=self.log)
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         assert line, (self.folder / "log").read_text()

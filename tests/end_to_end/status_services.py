@@ -2,7 +2,6 @@
 
 import json
 import signal
-import subprocess
 import sys
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -15,6 +14,7 @@ from clients.ca import CaDeviceClient, CaOperatorClient
 from tests.conformance.ca_service import ROOT, Installation
 from tests.fakes.ca import SupplierSigner, batch_of, csr_for, manifest_of
 from tests.fakes.enrolling_device import EnrollingDevice, TpmMaker
+from tests.forked_python import ForkedProcess, run_module, start_module
 
 RESPONDER = """
 profile = "production"
@@ -43,7 +43,7 @@ class Responder:
     folder: Path
     database: str
     url: str = ""
-    process: "subprocess.Popen[str] | None" = None
+    process: ForkedProcess | None = None
 
     def write(self, *, ca: Path, url: str) -> None:
         """Its settings, for a CA in the folder `ca` that is reached at `url`."""
@@ -54,14 +54,15 @@ class Responder:
     def make_key(self) -> str:
         """The digest of its key."""
         command = [sys.executable, "-m", "ocsp.bootstrap", "--config", str(self.folder / "ocsp.toml")]
-        made = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True, timeout=60)
+        made = run_module(command, cwd=ROOT)
+        assert made.returncode == 0, made.stderr
         return str(json.loads(made.stdout)["responder_key"])
 
     def start(self) -> None:
         """Run until it accepts."""
         command = [sys.executable, "-m", "ocsp.app", "--config", str(self.folder / "ocsp.toml")]
         with (self.folder / "log").open("a") as log:
-            self.process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=log, text=True)
+            self.process = start_module(command, cwd=ROOT, stderr=log)
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         assert line, (self.folder / "log").read_text()[-2000:]

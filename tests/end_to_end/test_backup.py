@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -22,6 +21,7 @@ from standards.merkle.tree import MerkleError
 from tests.conformance.ca_service import ROOT, Installation
 from tests.contract.postgresql import running_postgresql
 from tests.fakes.enrolling_device import TpmMaker
+from tests.forked_python import run_module
 from tests.tools import need
 
 LOG = """
@@ -51,9 +51,7 @@ class Site:
     def backup(self, command: str, *, code: int = 0) -> dict[str, Any]:
         """Run `pva backup`."""
         words = ["backup", command, str(self.copies), "--services", str(self.services), "-o", "json"]
-        done = subprocess.run(
-            [sys.executable, "-P", "-m", "cli", *words], cwd=ROOT, capture_output=True, text=True, check=False
-        )
+        done = run_module([sys.executable, "-P", "-m", "cli", *words], cwd=ROOT)
         assert done.returncode == code, done.stdout + done.stderr
         said: dict[str, Any] = json.loads(done.stdout)
         return said

@@ -1,7 +1,6 @@
 """The DPF as a process over real TLS: PVA, SHO and responder are counterparts on sockets of their own."""
 
 import json
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
@@ -26,6 +25,7 @@ from tests.end_to_end.role_process import ROOT, RoleProcess, upstream
 from tests.fakes.dpf_world import CONTENT, DpfWorld
 from tests.fakes.ocsp_responder import FakeResponder
 from tests.fakes.tls_counterpart import TlsCounterpart
+from tests.forked_python import run_module
 
 CONFIG = """
 profile = "lab"
@@ -352,6 +352,6 @@ def test_a_dpf_does_not_start_with_another_ones_key(site: Site) -> None:
     settings = site.dpf.folder / "settings.toml"
     settings.write_text(settings.read_text().replace('id = "dpf-1"', 'id = "dpf-2"', 1))
     command = [sys.executable, "-m", "operators.dpf.app", "--config", str(settings)]
-    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+    ended = run_module(command, cwd=ROOT)
     assert ended.returncode == 2
     assert "delivery_key" in ended.stderr

@@ -15,6 +15,7 @@ import pytest
 
 from tests.conformance.ca_service import ROOT
 from tests.end_to_end.status_services import StatusServices
+from tests.forked_python import run_module
 
 SERVICES = """
 stop_within_s = 15
@@ -99,7 +100,7 @@ class Served:
     def doctor(self, *more: str, code: int) -> dict[str, Any]:
         """What `pva doctor` says."""
         command = [sys.executable, "-P", "-m", "cli", "doctor", "-o", "json", *more]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+        done = run_module(command, cwd=ROOT)
         assert done.returncode == code, done.stdout + done.stderr
         said: dict[str, Any] = json.loads(done.stdout)
         return said
@@ -206,7 +207,7 @@ def test_a_service_that_never_was_ready_ends_the_start_in_its_own_words(tmp_path
     services = tmp_path / "services.toml"
     services.write_text('[services.ca]\nrole = "ca"\nconfig = "ca.toml"\n')
     command = [sys.executable, "-P", "-m", "cli", "serve", str(services)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+    done = run_module(command, cwd=ROOT)
     assert done.returncode == 1
     assert "[service-ended]" in done.stderr
     assert "keys: is missing" in done.stderr
