@@ -4,7 +4,7 @@ Rule: it fails if any story ends otherwise than it must, or if a foreign tool di
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +20,7 @@ from lab.explanations import keep_explanations
 from lab.fourteen_steps import network_beside, play_fourteen_steps
 from lab.hostile_stories import play
 from lab.narration import Narrator
-from lab.processes import Processes
+from lab.processes import Processes, RunningProcess, start_command
 from lab.recorder import Records
 from lab.scene import Scene
 from lab.secrets_story import AgentWatch
@@ -41,9 +41,16 @@ from lab.tpms import choose_maker
 
 
 @contextmanager
-def open_scene(state: Path, *, image: Path, console: Console, software_tpm: bool) -> Iterator[Scene]:
+def open_scene(
+    state: Path,
+    *,
+    image: Path,
+    console: Console,
+    software_tpm: bool,
+    start_module: Callable[..., RunningProcess] = start_command,
+) -> Iterator[Scene]:
     """An empty lab; its processes end with it."""
-    with open_site(state, image=image) as site, Processes(site.logs) as processes:
+    with open_site(state, image=image) as site, Processes(site.logs, start_module) as processes:
         maker = choose_maker(site.role("tpm-maker"), image=image, software=software_tpm)
         yield Scene(
             site=site,

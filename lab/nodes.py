@@ -140,7 +140,7 @@ class Nodes:
         process.send_signal(signal.SIGTERM)
         process.wait(_WAIT_S)
         self.processes.stop(node)
-        return process.returncode
+        return process.poll()
 
     def pid(self, node: str) -> int:
         """Process id of a node."""

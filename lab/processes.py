@@ -12,10 +12,10 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, Self
+from typing import IO, Any, Protocol, Self
 
 STOP_TIMEOUT_S = 10.0
 LOG_TAIL_LINES = 15
@@ -47,12 +47,48 @@ def python_command(module: str, *arguments: str) -> list[str]:
     return [sys.executable, "-P", "-m", module, *arguments]
 
 
+class RunningProcess(Protocol):
+    """What the lab needs of a process that was started; a `subprocess.Popen` is one."""
+
+    @property
+    def pid(self) -> int:
+        """Process id."""
+
+    @property
+    def stdout(self) -> IO[bytes] | None:
+        """Its standard output, where that is a pipe."""
+
+    def poll(self) -> int | None:
+        """Exit status, or None while it runs."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Exit status. Raises subprocess.TimeoutExpired after so many seconds."""
+
+    def send_signal(self, sig: int) -> None:
+        """Send a signal."""
+
+    def terminate(self) -> None:
+        """Ask it to end."""
+
+    def kill(self) -> None:
+        """End it without warning."""
+
+
+def start_command(
+    command: Sequence[str], *, cwd: Path, env: Mapping[str, str], stderr: IO[bytes]
+) -> RunningProcess:
+    """Start one of our modules with a pipe as its standard output."""
+    return subprocess.Popen(  # noqa: S603 - our own modules with fixed arguments
+        command, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Started:
     """A running process and what its ready line said."""
 
     name: str
-    process: subprocess.Popen[bytes]
+    process: RunningProcess
     log: Path
     ready: Mapping[str, Any]
     pump: threading.Thread | None
@@ -63,6 +99,8 @@ class Processes:
     """All processes of one lab; a context manager that leaves none behind."""
 
     logs: Path
+    start_module: Callable[..., RunningProcess] = start_command
+    """How one of our modules becomes a process, as `start_command` does."""
     started: dict[str, Started] = field(default_factory=dict)
 
     def __enter__(self) -> Self:
@@ -85,14 +123,7 @@ class Processes:
         """
         log = self.logs / f"{name}.log"
         stream = log.open("ab")
-        process = subprocess.Popen(  # noqa: S603 - our own modules with fixed arguments
-            command,
-            cwd=cwd,
-            env=environment(image),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=stream,
-        )
+        process = self.start_module(command, cwd=cwd, env=environment(image), stderr=stream)
         said: list[dict[str, Any]] = []
         heard = threading.Event()
         pump = threading.Thread(target=_pump, args=(process, stream, said, heard), daemon=True)
@@ -158,7 +189,7 @@ class Processes:
 
 
 def _pump(
-    process: subprocess.Popen[bytes], log: IO[bytes], said: list[dict[str, Any]], heard: threading.Event
+    process: RunningProcess, log: IO[bytes], said: list[dict[str, Any]], heard: threading.Event
 ) -> None:
     """Copy the standard output of a process into its log, and catch the ready line on the way."""
     assert process.stdout is not None  # noqa: S101 - opened as a pipe just above; for the type checker

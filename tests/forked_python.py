@@ -22,9 +22,9 @@ ROOT = Path(__file__).parents[1]
 
 
 class ForkedProcess:
-    """A module that runs; as much of a `subprocess.Popen` as the tests ask for, with text on `stdout`."""
+    """A module that runs; as much of a `subprocess.Popen` as the tests ask for, with bytes on `stdout`."""
 
-    def __init__(self, pid: int, *, stdout: IO[str] | None, status: int, arguments: Sequence[str]) -> None:
+    def __init__(self, pid: int, *, stdout: IO[bytes] | None, status: int, arguments: Sequence[str]) -> None:
         """Follow `pid`, whose exit status will be on the pipe `status`."""
         self.pid, self.args = pid, arguments
         self.stdout = stdout
@@ -50,11 +50,11 @@ class ForkedProcess:
             self.returncode = os.waitstatus_to_exitcode(int(said))
         return self.returncode
 
-    def send_signal(self, number: signal.Signals) -> None:
+    def send_signal(self, sig: int) -> None:
         """Send a signal, where it still runs."""
         if self.poll() is None:
             with suppress(ProcessLookupError):
-                os.kill(self.pid, number)
+                os.kill(self.pid, sig)
 
     def terminate(self) -> None:
         """Ask it to end."""
@@ -142,5 +142,5 @@ def _start(
         pid = _SERVER.ask(request, (stdout, stderr, ended))
     finally:
         os.close(ended)
-    stream = None if heard is None else os.fdopen(heard, encoding="utf-8")
+    stream = None if heard is None else os.fdopen(heard, "rb")
     return ForkedProcess(pid, stdout=stream, status=status, arguments=command)

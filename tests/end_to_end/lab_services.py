@@ -20,6 +20,7 @@ from lab.fourteen_steps import AWAITED, connect, open_network
 from lab.scene import Scene
 from lab.story import APPROVED, enroll, make_devices, open_services, register_suppliers
 from tests.fakes.tapped_link import TappedLink
+from tests.forked_python import start_module
 
 ROOT = Path(__file__).parents[2]
 FIRST_DEVICE = "device-1"
@@ -31,7 +32,10 @@ BATCH_NUMBER = 100
 def running_lab(folder: Path, *, devices: tuple[str, ...], software_tpm: bool = True) -> Iterator[Scene]:
     """CA, responder and PVA with their suppliers registered, and these devices made but not powered."""
     console = Console(file=io.StringIO(), width=150)
-    with open_scene(folder / "lab", image=ROOT, console=console, software_tpm=software_tpm) as scene:
+    made = open_scene(
+        folder / "lab", image=ROOT, console=console, software_tpm=software_tpm, start_module=start_module
+    )
+    with made as scene:
         make_devices(scene, devices)
         open_services(scene)
         register_suppliers(scene)

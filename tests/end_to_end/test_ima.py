@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -27,6 +26,7 @@ from tests.end_to_end.tre_process import BASELINE, SHA256, TreProcess, made
 from tests.fakes.credentials import MODEL
 from tests.fakes.pki import LEAF_USAGE, p256
 from tests.fakes.tre import NONCE, make_challenge
+from tests.forked_python import run_module
 from tests.unit.standards.ima.lists import BOOT_AGGREGATE, Made, encoded, ng
 
 ALLOWED, OTHER = hashlib.sha256(b"meter 1.0").digest(), hashlib.sha256(b"meter 0.9").digest()
@@ -88,7 +88,7 @@ def test_what_ran_is_judged_by_the_suppliers_policy(stopped: Site) -> None:
 def test_a_pva_does_not_start_with_a_policy_that_its_supplier_did_not_sign(stopped: Site) -> None:
     (stopped.pva.folder / "runtime.cose").write_bytes(runtime_policy(stopped, supplier="another"))
     command = [sys.executable, "-m", "pva.app", "--config", str(stopped.pva.folder / "pva.toml")]
-    outcome = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    outcome = run_module(command, cwd=ROOT)
     assert outcome.returncode == 2
     assert "runtime.cose" in outcome.stderr
     assert "who signed it" in outcome.stderr

@@ -1,6 +1,5 @@
 """The PVA over real sockets: one device from request to result, replays, restarts, revocation, silence."""
 
-import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -22,6 +21,7 @@ from tests.fakes.attesting_device import AttestingDevice
 from tests.fakes.credentials import MODEL, hw_type
 from tests.fakes.pki import p256
 from tests.fakes.pva_world import reference_manifest
+from tests.forked_python import run_module
 
 
 class Site:
@@ -231,13 +231,7 @@ def test_a_pva_does_not_start_with_keys_that_do_not_fit(tmp_path: Path) -> None:
 
 def failed_start(folder: Path) -> str:
     """What the process says when it refuses to start."""
-    outcome = subprocess.run(
-        [sys.executable, "-m", "pva.app", "--config", str(folder / "pva.toml")],
-        check=False,
-        capture_output=True,
-        timeout=60,
-        cwd=ROOT,
-    )
-    assert outcome.returncode == 2
-    assert outcome.stdout == b""
-    return outcome.stderr.decode()
+    command = [sys.executable, "-m", "pva.app", "--config", str(folder / "pva.toml")]
+    outcome = run_module(command, cwd=ROOT)
+    assert (outcome.returncode, outcome.stdout) == (2, "")
+    return outcome.stderr

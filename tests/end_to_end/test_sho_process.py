@@ -1,6 +1,5 @@
 """The SHO over real sockets: an order from the form to the active subscription, killed wherever it hurts."""
 
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,6 +19,7 @@ from operators.sho.order_states import OrderState
 from operators.sho.settings import ShoSettings
 from tests.end_to_end.sho_service import ROOT, ShoService
 from tests.fakes.sho_peers import PRODUCT
+from tests.forked_python import run_module
 
 
 @pytest.fixture
@@ -138,7 +138,7 @@ def test_a_process_that_does_not_fit_together_does_not_start(tmp_path: Path) -> 
         with pytest.raises((SettingsError, SigningKeyError, KeyFileError, WiringError), match=named):
             build(load_settings(ShoSettings, path=tmp_path / "sho.toml", environ={}))
     sho.configure({"keys/policy-root.key": "keys/token.key"})
-    ended = subprocess.run(sho.command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+    ended = run_module(sho.command, cwd=ROOT)
     assert ended.returncode == 2
     assert "policy_root and subscription_key are one key" in ended.stderr
     sho.close()
