@@ -27,7 +27,16 @@ from ocsp import bootstrap as ocsp_bootstrap
 
 LOOPBACK = "127.0.0.1"
 LISTENERS = (
-    *("ca.public", "ca.device", "ca.operator", "ocsp.public", "ocsp.operator", "pva.device", "pva.operator"),
+    *(
+        "ca.public",
+        "ca.device",
+        "ca.operator",
+        "ca.est",
+        "ocsp.public",
+        "ocsp.operator",
+        "pva.device",
+        "pva.operator",
+    ),
     "pva.dashboard",
     *("vno-1.device", "vno-1.gateway", "icf-1.operator", "ccif-1.operator", "drf-1.device", "drf-1.operator"),
     *("sho-1.public", "sho-1.operator", "dpf-1.device", "dpf-1.operator", "recorder.device"),
@@ -180,6 +189,7 @@ class Services:
                 "public": {"host": LOOPBACK, "port": self._ports["ca.public"]},
                 "device": self.server_side("ca", "device"),
                 "operator": self.server_side("ca", "operator") | self.clients_of("ca"),
+                "est": self.server_side("ca", "est") | {"client_anchors": self.tls_root},
                 "audit_log": self.audit_log("ca"),
             },
         )

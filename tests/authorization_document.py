@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from edge.principals import DEVICE, PUBLIC, ROLES
+from edge.principals import DEVICE, ENROLLING, PUBLIC, ROLES
 from tests.end_to_end.route_tables import TABLES
 from tests.end_to_end.tenant_rules import TENANT_RULES, Rules
 
@@ -30,7 +30,8 @@ over real TLS sockets as each of these, and a route that is in no table fails it
 
 Role and tenant are those of the row that a certificate is registered under ([ADR 0012](adr/0012-listeners.md)); names inside of
 certificates and of bodies decide nothing. Listeners for devices and for the public serve whoever comes: what a device sends
-authenticates itself, and no certificate helps there. The CA's EST listener serves whoever proves a registered key
+authenticates itself, and no certificate helps there. At the CA's EST listener no role helps either: it serves whoever proves a
+registered key, and a certificate that is shown there ends the handshake where it is of a foreign CA or expired
 ([ADR 0035](adr/0035-profiles-and-est.md)).
 """
 
@@ -44,7 +45,7 @@ def page() -> str:
         if served & ROLES:
             parts.append(f"## {service}, {listener} listener\n\n{_table(routes, TENANT_RULES[door])}\n")
         else:
-            who = {DEVICE: "Devices", PUBLIC: "Everybody"}
+            who = {DEVICE: "Devices", PUBLIC: "Everybody", ENROLLING: "Holders of a registered key"}
             whom = " and ".join(who[each] for each in sorted(served))
             paths = ", ".join(
                 f"`{method} {rule}`" for method, rule in sorted(routes, key=lambda each: each[1])

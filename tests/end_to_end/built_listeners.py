@@ -46,7 +46,7 @@ SettingsT = TypeVar("SettingsT", bound=Settings)
 def ca_applications(folder: RoleFolder) -> dict[Door, Any]:
     """The applications of the CA, which asks its own books who is revoked."""
     ca = compose(load_settings(CaSettings, path=folder("ca") / "ca.toml", environ={}))
-    return {("ca", name): getattr(ca, name) for name in ("public", "device", "operator")}
+    return {("ca", name): getattr(ca, name) for name in ("public", "device", "operator", "est")}
 
 
 def built_listeners(folder: RoleFolder, *, crl: str | None = None) -> dict[Door, Listener]:

@@ -34,6 +34,16 @@ TABLES: dict[tuple[str, str], Routes] = {
         ("POST", "/v1/enrolments"): ("device",),
         ("POST", "/v1/enrolments/activation"): ("device",),
     },
+    ("ca", "est"): {
+        (method, f"/.well-known/est/{label}{operation}"): ("enrolling",)
+        for method, operation in (
+            ("GET", "cacerts"),
+            ("GET", "csrattrs"),
+            ("POST", "simpleenroll"),
+            ("POST", "simplereenroll"),
+        )
+        for label in ("", "<label>/")
+    },
     ("ca", "operator"): {
         **DESCRIPTION,
         ("GET", "/v1/es-roots"): EVERYBODY,

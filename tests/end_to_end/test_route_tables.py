@@ -35,8 +35,10 @@ from tests.end_to_end.route_tables import EVERYBODY, ROUTES, TABLES, Route
 
 MUTUAL_TLS = ("operator", "dashboard")
 BEHIND_MUTUAL_TLS = [route for route in ROUTES if route.listener in MUTUAL_TLS]
-OPEN = [route for route in ROUTES if route.listener not in MUTUAL_TLS]
+OPEN = [route for route in ROUTES if route.listener not in {*MUTUAL_TLS, "est"}]
 """Where whoever comes proves himself by what he sends, or needs no proof."""
+OF_EST = [route for route in ROUTES if route.listener == "est"]
+"""Where a certificate may be shown, to be renewed."""
 NETWORK = ("vno-1", "icf-1", "ccif-1", "drf-1", "sho-1", "dpf-1")
 NOTHING_HERE = "nothing is served at this path"
 
@@ -197,6 +199,20 @@ def test_an_open_route_answers_whoever_comes_and_no_certificate_helps(doors: Doo
     assert expected.status < 500
     assert expected.detail != NOTHING_HERE
     for who in ("foreigner", "newcomer", "any-admin"):
+        said = doors.call(route, who)
+        assert (said.status, said.kind) == (expected.status, expected.kind)
+
+
+@pytest.mark.requirement("R102")
+@pytest.mark.negative
+@pytest.mark.parametrize("route", OF_EST, ids=str)
+def test_a_route_of_est_asks_for_a_key_and_not_for_a_role(doors: Doors, route: Route) -> None:
+    for stranger in ("foreigner", "expired"):
+        assert doors.verdict(route, stranger) == REFUSED_AT_THE_DOOR, stranger
+    expected = doors.call(route, "nobody")
+    assert expected.status < 500
+    assert expected.detail != NOTHING_HERE
+    for who in ("newcomer", *(f"any-{role}" for role in EVERYBODY)):
         said = doors.call(route, who)
         assert (said.status, said.kind) == (expected.status, expected.kind)
 
