@@ -75,7 +75,7 @@ class RunningProcess(Protocol):
 
 
 def start_command(
-    command: Sequence[str], *, cwd: Path, env: Mapping[str, str], stderr: IO[bytes]
+    command: Sequence[str], *, cwd: Path, stderr: IO[bytes], env: Mapping[str, str] | None = None
 ) -> RunningProcess:
     """Start one of our modules with a pipe as its standard output."""
     return subprocess.Popen(  # noqa: S603 - our own modules with fixed arguments

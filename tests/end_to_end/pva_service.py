@@ -3,6 +3,7 @@
 import json
 import signal
 import sys
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from clients.pva_suppliers import PvaSupplierClient
 from edge.http_client import HttpClient
 from edge.keys import write_private_key
 from edge.process import system_clock
+from lab.processes import RunningProcess
 from messages.challenge import CHALLENGE_TYPE, Challenge, read_claims
 from messages.evidence import EvidenceMessage
 from standards.pki import oids
@@ -73,9 +75,16 @@ certificate = "approval.pem"
 class PvaService:
     """A running PVA, its people, one supplier with its responder."""
 
-    def __init__(self, folder: Path, *, more: str = "") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        more: str = "",
+        start_module: Callable[..., RunningProcess] = start_module,
+    ) -> None:
         """Write keys, certificates and settings (and `more` of them) below `folder`; `start` starts the process."""
         self.folder = folder
+        self._start_module = start_module
         self.certificates = Certificates(folder)
         roles = {"admin": "admin", "admin-2": "admin", "supplier": "es", "sho": "sho"} | PARTIES
         self.certificates.register(
@@ -96,7 +105,7 @@ class PvaService:
     def start(self) -> None:
         """Start the process and wait until it is ready."""
         command = [sys.executable, "-m", "pva.app", "--config", str(self.folder / "pva.toml")]
-        self.process = start_module(command, cwd=ROOT, stderr=self.log)
+        self.process = self._start_module(command, cwd=ROOT, stderr=self.log)
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         assert line, (self.folder / "log").read_text()
