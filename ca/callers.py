@@ -1,8 +1,10 @@
 """Who asks, as far as the use cases care: for tenant scope and for the record."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from ca.errors import NotPermittedError
+from edge.dual_control import Approval
 from standards.pki.extensions import REQUESTERS_MAX, Requester, Requesters
 
 ADMIN = "admin"
@@ -38,6 +40,15 @@ class Caller:
                 remedy="have it issued by an administrator who was certified at a ceremony",
             )
         return Requesters(line=(Requester(name=self.name, key_sha256=self.key_sha256), *behind))
+
+    def approval(self, *, at: datetime) -> Approval:
+        """This caller's word for an act under dual control."""
+        return Approval(
+            approver=self.name,
+            key_sha256=self.key_sha256,
+            approved_at=at,
+            issued_at_request_of=self.issued_at_request_of,
+        )
 
     def speak_for(self, supplier: str | None, *, subject: str) -> None:
         """Raise NotPermittedError unless the caller is an administrator or the supplier itself.

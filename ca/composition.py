@@ -14,6 +14,7 @@ from ca.certification import Certification
 from ca.enrollment import Enrollment
 from ca.est import Est
 from ca.hierarchy import Hierarchy
+from ca.hold_liftings import HoldLiftings
 from ca.holds import Holds
 from ca.manifests import Manifests
 from ca.renewal import Renewals
@@ -181,6 +182,7 @@ def compose(settings: CaSettings) -> CertificationAuthority:
             publish=revocation.publish_list,
             recovery_life=settings.recovery_life,
         ),
+        hold_liftings=HoldLiftings(store=store, clock=clock, publish=revocation.publish_list),
         suspensions=Suspensions(store=store, clock=clock),
         accreditations=accreditations,
         lists=lists,

@@ -7,7 +7,7 @@ who do not speak for each other: a PVA that has seen the device recover, and the
 
 What a PVA repeats changes nothing: a result that a hold of this credential has used, or that came too late for a
 credential that is revoked, leaves the status and its version as they are. A hold that a person set stands on no
-results, and nothing here lifts it.
+results, and nothing here lifts it: two administrators do (`ca.hold_liftings`).
 """
 
 from collections.abc import Callable, Sequence
@@ -177,7 +177,7 @@ def _hold_of(records: HoldRecords, issued: Issued) -> HoldRecord:
             "held-by-a-person",
             subject=_subject(issued),
             detail="its hold stands on no attestation results: a person set it",
-            remedy="a recovery does not lift it; its supplier or an administrator may replace it by another reason",
+            remedy="a recovery does not lift it; two administrators do: pva credential lift",
         )
     return held
 

@@ -166,7 +166,7 @@ class Suspensions:
             if found.suspended_by == BY_ACCREDITATION:
                 raise _lapsed(found)
             # 1 another administrator with another key, and nobody behind both
-            approval = _approval(caller, at=at)
+            approval = caller.approval(at=at)
             try:
                 approvals = with_approval(found.approvals, approval)
             except ApproverError as error:
@@ -211,15 +211,6 @@ class Suspensions:
         """What responders are told: a number that grows whenever it changes, and all that is suspended."""
         with self.store.reading() as records:
             return records.suspensions_in_force()
-
-
-def _approval(caller: Caller, *, at: datetime) -> Approval:
-    return Approval(
-        approver=caller.name,
-        key_sha256=caller.key_sha256,
-        approved_at=at,
-        issued_at_request_of=caller.issued_at_request_of,
-    )
 
 
 def _check_scope(records: SuspensionRecords, scope: Scope) -> None:

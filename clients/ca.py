@@ -23,6 +23,8 @@ from clients.ca_bodies import (
     EstEnrollmentsBody,
     FeedBody,
     FeedProgress,
+    HoldLifting,
+    HoldLiftingBody,
     ImportedBatch,
     IssuedBody,
     IssuedCredential,
@@ -287,6 +289,11 @@ class CaOperatorClient:
         """Lift the hold of a PfC whose device was seen to recover (es own)."""
         route = f"/v1/platform-credentials/{serial:040x}/release"
         return self._post(route, {"issuer": issuer}, IssuedBody).value()
+
+    def lift_hold(self, issuer: str, serial: int) -> HoldLifting:
+        """Approve that the hold which a person put on a PfC be lifted; the second approval lifts it (admin)."""
+        route = f"/v1/platform-credentials/{serial:040x}/hold-lifting"
+        return self._post(route, {"issuer": issuer}, HoldLiftingBody).lifting()
 
     def _post(self, route: str, body: dict[str, Any], kind: type[BodyT]) -> BodyT:
         return read(kind, self._http.post_json(route, body), route)

@@ -134,6 +134,14 @@ class IssuedCredential:
     hold: CredentialHold | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HoldLifting:
+    """A credential whose hold is to be lifted, and the names of the administrators who approved that so far."""
+
+    credential: IssuedCredential
+    approvals: tuple[str, ...]
+
+
 class EsRootBody(Body):
     """A root of a supplier."""
 
@@ -394,6 +402,22 @@ class IssuedBody(Body):
             certificate=certificate_of(self.certificate),
             hold=None if self.hold is None else self.hold.value(),
         )
+
+
+class LiftingApprovalBody(Body):
+    """Who approved."""
+
+    by: str
+
+
+class HoldLiftingBody(IssuedBody):
+    """A certificate with its status, and who approved that its hold be lifted."""
+
+    approvals: list[LiftingApprovalBody]
+
+    def lifting(self) -> HoldLifting:
+        """The whole of it."""
+        return HoldLifting(credential=self.value(), approvals=tuple(each.by for each in self.approvals))
 
 
 def certificate_of(pem: str) -> x509.Certificate:

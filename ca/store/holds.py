@@ -1,4 +1,4 @@
-"""Holds on Platform Credentials, and the attestation results that they have used up."""
+"""Holds on Platform Credentials, the attestation results that they have used up, and who approved that one be lifted."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from ca.records import HoldRecord, Issued, serial_text
 from ca.store import tables
 from ca.store.rows import Rows
+from edge.dual_control import Approval, approval_record, read_approval
 
 _TOLD = ("ca_id", "version", "asked_by", "held_at", "recovery", "recovered_at")
 
@@ -20,9 +21,7 @@ class HoldRows(Rows):
     def hold(self, issued: Issued) -> HoldRecord | None:
         """The hold that the present status of this certificate stands on."""
         row = (
-            self._connection.execute(
-                sa.select(tables.holds).where(_of(issued.ca_id, issued.serial, issued.version))
-            )
+            self._connection.execute(sa.select(tables.holds).where(_of(issued, tables.holds)))
             .mappings()
             .one_or_none()
         )
@@ -64,6 +63,19 @@ class HoldRows(Rows):
         """Record who released a hold."""
         self._update(hold, released_by=by, released_at=at)
 
+    def hold_approvals(self, issued: Issued) -> tuple[Approval, ...]:
+        """Approvals that the hold of this version of the status be lifted, oldest first."""
+        table = tables.hold_approvals
+        query = sa.select(table).where(_of(issued, table)).order_by(table.c.approved_at)
+        return tuple(read_approval(row) for row in self._connection.execute(query).mappings())
+
+    def save_hold_approvals(self, issued: Issued, approvals: Sequence[Approval]) -> None:
+        """Replace them."""
+        table = tables.hold_approvals
+        about = {"ca_id": issued.ca_id, "serial": serial_text(issued.serial), "version": issued.version}
+        self._connection.execute(sa.delete(table).where(_of(issued, table)))
+        self._connection.execute(sa.insert(table), [{**about, **approval_record(each)} for each in approvals])
+
     def _use(self, hold: HoldRecord, results: Iterable[str]) -> None:
         used = {"ca_id": hold.ca_id, "serial": serial_text(hold.serial)}
         self._connection.execute(
@@ -71,10 +83,13 @@ class HoldRows(Rows):
         )
 
     def _update(self, hold: HoldRecord, **values: Any) -> None:
-        here = _of(hold.ca_id, hold.serial, hold.version)
-        self._connection.execute(sa.update(tables.holds).where(here).values(**values))
+        self._connection.execute(sa.update(tables.holds).where(_of(hold, tables.holds)).values(**values))
 
 
-def _of(ca_id: str, serial: int, version: int) -> sa.ColumnElement[bool]:
-    table = tables.holds
-    return sa.and_(table.c.ca_id == ca_id, table.c.serial == serial_text(serial), table.c.version == version)
+def _of(held: Issued | HoldRecord, table: sa.Table) -> sa.ColumnElement[bool]:
+    """The rows of `table` about this version of the status of a certificate."""
+    return sa.and_(
+        table.c.ca_id == held.ca_id,
+        table.c.serial == serial_text(held.serial),
+        table.c.version == held.version,
+    )

@@ -193,6 +193,25 @@ holds = sa.Table(
     ),
 )
 
+# who approved that a person's hold be lifted, by the version of the status that it is
+hold_approvals = sa.Table(
+    "hold_approvals",
+    metadata,
+    sa.Column("ca_id", _CA_ID, primary_key=True),
+    sa.Column("serial", _SERIAL, primary_key=True),
+    sa.Column("version", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("approver", sa.String(200), primary_key=True),
+    sa.Column("key_sha256", sa.String(64), nullable=False),
+    sa.Column("approved_at", UtcTime, nullable=False),
+    # who had the approver's certificate issued, nearest first; NULL where nothing says it
+    sa.Column("issued_at_request_of", sa.JSON(none_as_null=True), nullable=True),
+    sa.UniqueConstraint("ca_id", "serial", "version", "key_sha256"),
+    sa.ForeignKeyConstraint(
+        ["ca_id", "serial", "version"],
+        ["certificate_status.ca_id", "certificate_status.serial", "certificate_status.version"],
+    ),
+)
+
 # each attestation result counts once for a certificate
 used_results = sa.Table(
     "used_results",

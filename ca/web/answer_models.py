@@ -189,10 +189,16 @@ class HoldAnswer(AnswerModel):
 
 
 class LiftingApprovalAnswer(AnswerModel):
-    """An administrator's word that a suspension is to be lifted."""
+    """An administrator's word that a suspension or a hold is to be lifted."""
 
     by: str
     at: Moment | None
+
+
+class HoldLiftingAnswer(IssuedAnswer):
+    """A credential, and who approved that its hold be lifted."""
+
+    approvals: list[LiftingApprovalAnswer]
 
 
 class SuspensionAnswer(AnswerModel):

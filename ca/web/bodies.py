@@ -1,6 +1,6 @@
 """JSON bodies of the operator listener: what may be asked, and how answers are worded."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, Self
 
@@ -10,9 +10,11 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 
 from ca.accreditations import AccreditationRecord
 from ca.bulk_issuance import PAGE_MAX
+from ca.hold_liftings import Lifting
 from ca.proofs import PEM_CHARACTERS_MAX
 from ca.records import Authority, HoldRecord, Issued, Model, StatusChange, serial_text
 from ca.suspensions import InForce, Suspension
+from edge.dual_control import Approval
 from edge.operations import QueryModel, WholeNumber
 from standards.pki.oids import POLICY_TRE_LEVELS
 
@@ -178,6 +180,12 @@ class NewRelease(Body):
     issuer: CaId
 
 
+class NewHoldLifting(Body):
+    """An administrator approves that a person's hold be lifted."""
+
+    issuer: CaId
+
+
 class NewRevocation(Body):
     """Why a certificate is revoked; `issuer` is the ca_id."""
 
@@ -301,6 +309,15 @@ def hold_body(hold: HoldRecord | None) -> dict[str, Any] | None:
     }
 
 
+def lifting_body(lifting: Lifting) -> dict[str, Any]:
+    """A credential, and how far the lifting of its hold is."""
+    return {**issued_body(lifting.issued), "approvals": _approvals(lifting.approvals)}
+
+
+def _approvals(given: Iterable[Approval]) -> list[dict[str, Any]]:
+    return [{"by": each.approver, "at": moment(each.approved_at)} for each in given]
+
+
 def change_body(change: StatusChange) -> dict[str, Any]:
     """One row of the change feed."""
     revoked = None if change.reason is None else change.changed_at
@@ -345,6 +362,6 @@ def suspension_body(found: Suspension) -> dict[str, Any]:
         "reason": found.reason,
         "suspended_by": found.suspended_by,
         "suspended_at": moment(found.suspended_at),
-        "approvals": [{"by": each.approver, "at": moment(each.approved_at)} for each in found.approvals],
+        "approvals": _approvals(found.approvals),
         "lifted_at": moment(found.lifted_at),
     }

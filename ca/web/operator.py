@@ -11,6 +11,7 @@ from ca.bulk_issuance import BulkIssuance
 from ca.certification import Certification
 from ca.est import Est
 from ca.hierarchy import Hierarchy
+from ca.hold_liftings import HoldLiftings
 from ca.holds import Holds
 from ca.manifests import Manifests
 from ca.renewal import Renewals
@@ -25,7 +26,7 @@ from ca.web.est_routes import est_routes
 from ca.web.hierarchy_routes import CatalogueStore, issuing_ca_routes, root_routes
 from ca.web.problems import PROBLEMS, AuditStore, refusal_recorder
 from ca.web.reissue_routes import reissue_routes
-from ca.web.status_routes import status_routes, suspension_routes
+from ca.web.status_routes import lifting_routes, status_routes, suspension_routes
 from ca.web.supply_routes import feed_routes, supply_routes
 from edge.audit_log import AuditLog
 from edge.description_pages import add_description
@@ -52,6 +53,7 @@ class OperatorDesk:
     revocation: Revocation
     renewals: Renewals
     holds: Holds
+    hold_liftings: HoldLiftings
     suspensions: Suspensions
     accreditations: Accreditations
     lists: RevocationLists
@@ -81,6 +83,7 @@ def operator_app(desk: OperatorDesk, *, principals: PrincipalTable) -> Flask:
     app.register_blueprint(
         status_routes(desk.revocation, desk.holds, desk.renewals, suspensions=desk.suspensions)
     )
+    app.register_blueprint(lifting_routes(desk.hold_liftings))
     app.register_blueprint(suspension_routes(desk.suspensions, desk.accreditations))
     if desk.log is not None:
         add_log_pages(app, desk.log)

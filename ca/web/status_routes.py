@@ -7,6 +7,7 @@ from flask import Blueprint
 from ca.accreditations import Accreditations
 from ca.callers import Caller
 from ca.errors import NotFoundError
+from ca.hold_liftings import HoldLiftings
 from ca.holds import Holds
 from ca.profiles import Kind
 from ca.records import Issued, serial_text
@@ -16,6 +17,7 @@ from ca.suspensions import Scope, Suspensions
 from ca.web import bodies
 from ca.web.answer_models import (
     AccreditationsAnswer,
+    HoldLiftingAnswer,
     IssuedAnswer,
     PlatformCredentialAnswer,
     StatusChangesAnswer,
@@ -182,6 +184,21 @@ def _add_holds(routes: Blueprint, holds: Holds) -> None:
     def release_platform_credential(body: bodies.NewRelease, serial: str) -> Told:
         """Release a held credential whose recovery was noted."""
         return bodies.issued_body(holds.release(body.issuer, serial_of(serial), caller=caller()))
+
+
+def lifting_routes(liftings: HoldLiftings) -> Blueprint:
+    """Two administrators lift the hold that a person has set."""
+    routes = Blueprint("hold-liftings", __name__)
+
+    @routes.post("/v1/platform-credentials/<serial>/hold-lifting")
+    @require("admin")
+    @takes(bodies.NewHoldLifting)
+    @answers(HoldLiftingAnswer)
+    def lift_hold(body: bodies.NewHoldLifting, serial: str) -> Told:
+        """Approve that a person's hold on a Platform Credential is lifted; with the second approval it is."""
+        return bodies.lifting_body(liftings.lift(body.issuer, serial_of(serial), caller=caller()))
+
+    return routes
 
 
 def _platform_credential(revocation: Revocation, issuer: str, serial: str, *, who: Caller) -> Issued:

@@ -61,6 +61,24 @@ def release(invocation: Invocation, *, serial: int, issuer: str) -> None:
     invocation.answer(replace(_described(made, outcome="released"), next_step=step))
 
 
+@credential.command("lift")
+@_serial
+@_issuer
+@pass_invocation
+def lift(invocation: Invocation, *, serial: int, issuer: str) -> None:
+    """Approve that the hold which a person put on a platform credential is lifted (admin).
+
+    Two administrators must, within a day; neither may have had the other's certificate issued.
+    """
+    made = invocation.ca().lift_hold(issuer, serial)
+    lifted = made.credential.reason is None
+    told = _described(made.credential, outcome="lifted" if lifted else "waits for another administrator")
+    step = "" if lifted else "have another administrator do the same within 24 hours"
+    invocation.answer(
+        replace(told, members={**told.members, "approvals": list(made.approvals)}, next_step=step)
+    )
+
+
 def _described(found: IssuedCredential, *, outcome: str) -> Answer:
     revoked_at = None if found.revoked_at is None else f"{found.revoked_at:%Y-%m-%dT%H:%M:%SZ}"
     members: dict[str, Any] = {

@@ -26,6 +26,7 @@ from ca.records import (
 )
 from ca.store import MIGRATIONS, Records, Store, tables
 from edge.database import engine_for, schema_differences
+from edge.dual_control import Approval
 from tests.contract.databases import new_database
 from tests.fakes.ca import NOW
 
@@ -390,6 +391,30 @@ def test_a_hold_that_is_asked_by_many_at_once_is_one_change(store: Store) -> Non
     with store.reading() as records:
         changes = records.status_changes(after=0, limit=10)
     assert [(each.version, each.reason) for each in changes] == [(1, None), (2, Reason.CERTIFICATE_HOLD)]
+
+
+@pytest.mark.requirement("R28")
+def test_approvals_are_kept_for_one_version_of_a_hold(store: Store) -> None:
+    given = [
+        Approval(approver=name, key_sha256=digit * 64, approved_at=NOW, issued_at_request_of=())
+        for name, digit in (("admin", "1"), ("admin-2", "2"))
+    ]
+    with store.writing() as records:
+        issue(records, 9, device_id=DEVICE.device_id)
+        good = records.certificate(ISSUING.ca_id, 9)
+        assert good is not None
+        records.change_status(good, status=Status.REVOKED, reason=Reason.CERTIFICATE_HOLD, at=NOW)
+    with store.writing() as records:
+        held = records.certificate(ISSUING.ca_id, 9)
+        assert held is not None
+        records.save_hold_approvals(held, given[:1])
+        records.save_hold_approvals(held, given)
+    with store.reading() as records:
+        assert sorted(records.hold_approvals(held), key=lambda each: each.approver) == given
+        assert records.hold_approvals(good) == ()
+    same_key = replace(given[1], key_sha256=given[0].key_sha256)
+    with pytest.raises(ConcurrentChangeError), store.writing() as records:
+        records.save_hold_approvals(held, [given[0], same_key])
 
 
 def test_a_lease_has_one_holder(store: Store) -> None:

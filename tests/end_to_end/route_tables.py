@@ -75,6 +75,7 @@ TABLES: dict[tuple[str, str], Routes] = {
         ("POST", "/v1/ocsp-delegates"): ("ocsp",),
         ("POST", "/v1/operator-certificates"): ("admin",),
         ("POST", "/v1/platform-credentials/<serial>/hold"): ("pva",),
+        ("POST", "/v1/platform-credentials/<serial>/hold-lifting"): ("admin",),
         ("POST", "/v1/platform-credentials/<serial>/recovery"): ("pva",),
         ("POST", "/v1/platform-credentials/<serial>/release"): ("es",),
         ("POST", "/v1/reissues"): ("admin", "es", "pva"),

@@ -98,6 +98,7 @@ CA_RULES: Final[Rules] = {
     ),
     ("POST", "/v1/operator-certificates"): WHOLE,
     ("POST", "/v1/platform-credentials/<serial>/hold"): WHOLE,
+    ("POST", "/v1/platform-credentials/<serial>/hold-lifting"): WHOLE,
     ("POST", "/v1/platform-credentials/<serial>/recovery"): WHOLE,
     ("POST", "/v1/platform-credentials/<serial>/release"): own(
         "a supplier releases its own", "unit/ca/test_holds.py::test_another_supplier_releases_nothing"

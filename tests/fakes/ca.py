@@ -27,6 +27,7 @@ from ca.certification import Certification
 from ca.enrollment import Enrollment
 from ca.est import Est
 from ca.hierarchy import Hierarchy
+from ca.hold_liftings import HoldLiftings
 from ca.holds import Holds
 from ca.key_algorithms import CaPrivateKey, KeyAlgorithm, generate_key
 from ca.manifests import Manifests
@@ -275,6 +276,11 @@ class CaHouse:
             publish=self.revocation.publish_list,
             recovery_life=timedelta(hours=24),
         )
+
+    @property
+    def hold_liftings(self) -> HoldLiftings:
+        """The use case that lifts a person's hold."""
+        return HoldLiftings(store=self.store, clock=self.clock, publish=self.revocation.publish_list)
 
     @property
     def suspensions(self) -> Suspensions:
