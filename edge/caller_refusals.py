@@ -4,6 +4,10 @@ Rule: what was refused has changed nothing else, so its leaf stands alone; refus
 counted.
 """
 
+from collections.abc import Callable
+from datetime import datetime
+from typing import Protocol
+
 import sqlalchemy as sa
 from flask import request
 
@@ -14,6 +18,34 @@ from edge.problem_document import Problem
 from edge.process import Clock, RandomBytes
 from edge.refused import AnonymousRefusals
 from edge.serialization import repeated
+
+
+class CallerRecords(Protocol):
+    """Takes the audit record of a refused caller that is known."""
+
+    def record_caller_refusal(self, *, caller: str, route: str, code: str, detail: str, at: datetime) -> None:
+        """Append an audit leaf."""
+
+
+def recording(
+    callers: CallerRecords, *, anonymous: AnonymousRefusals, clock: Clock
+) -> Callable[[Problem], None]:
+    """The `on_refusal` of an application: who is known goes on record, others are counted."""
+
+    def on_refusal(problem: Problem) -> None:
+        caller = principal_or_none()
+        if caller is None:
+            anonymous.count(problem)
+            return
+        callers.record_caller_refusal(
+            caller=f"{caller.role}:{caller.tenant}:{caller.name}",
+            route=f"{request.method} {request.path}",
+            code=problem.reason or problem.type,
+            detail=f"{problem.subject}: {problem.detail}",
+            at=clock(),
+        )
+
+    return on_refusal
 
 
 class CallerRefusals:
@@ -37,28 +69,17 @@ class CallerRefusals:
 
     def record(self, problem: Problem) -> None:
         """Record the refusal of the present request; the `on_refusal` of an application."""
-        caller = principal_or_none()
-        if caller is None:
-            self._anonymous.count(problem)
-            return
-        self._append(
-            caller=f"{caller.role}:{caller.tenant}:{caller.name}",
-            route=f"{request.method} {request.path}",
-            problem=problem,
-        )
+        recording(self, anonymous=self._anonymous, clock=self._clock)(problem)
 
     @repeated
-    def _append(self, *, caller: str, route: str, problem: Problem) -> None:
+    def record_caller_refusal(self, *, caller: str, route: str, code: str, detail: str, at: datetime) -> None:
+        """Append an audit leaf."""
         with transaction(self._engine) as connection:
             self._ledger.append(
                 connection,
                 kind="request-refused",
                 subject=caller[:200],
-                record={
-                    "route": route[:200],
-                    "code": problem.reason or problem.type,
-                    "detail": f"{problem.subject}: {problem.detail}"[:2000],
-                },
-                at=self._clock(),
+                record={"route": route[:200], "code": code, "detail": detail[:2000]},
+                at=at,
                 salt=self._random_bytes(SALT_BYTES),
             )

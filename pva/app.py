@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from cryptography import x509
 
 from edge.audit_log import log_work, open_log
-from edge.caller_refusals import CallerRefusals as RecordedRefusals
+from edge.caller_refusals import CallerRecords, CallerRefusals
 from edge.client_revocation import client_table
 from edge.database import engine_for, migrate
 from edge.database_faults import DatabaseError
@@ -78,7 +78,7 @@ from pva.validation import Verifier
 from pva.web.dashboard.application import DashboardSurroundings, dashboard_app
 from pva.web.dashboard.desks import DashboardDesks
 from pva.web.device import device_app
-from pva.web.operator import CallerRefusals, OperatorDesks, operator_app
+from pva.web.operator import OperatorDesks, operator_app
 from pva.web.suppliers import SupplierDesks
 from standards.pki.errors import PkiError
 from standards.pki.fingerprints import decode_pem_certificates
@@ -258,7 +258,7 @@ def _retention(records: ResultStore) -> Periodic:
 
 
 def _listeners(
-    settings: PvaSettings, *, desks: OperatorDesks, verifier: Verifier, callers: CallerRefusals
+    settings: PvaSettings, *, desks: OperatorDesks, verifier: Verifier, callers: CallerRecords
 ) -> tuple[Listener, ...]:
     anonymous = AnonymousRefusals()
     clients = client_table(settings.operator, clock=system_clock)
@@ -296,7 +296,7 @@ def _dashboard(
     if settings.dashboard is None:
         return ()
     clients = client_table(settings.dashboard, clock=system_clock)
-    refusals = RecordedRefusals(
+    refusals = CallerRefusals(
         engine, ledger, random_bytes=system_random, clock=system_clock, anonymous=AnonymousRefusals()
     )
     views = FleetStore(engine)

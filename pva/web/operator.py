@@ -7,11 +7,12 @@ record.
 from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
-from typing import Any, Protocol
+from typing import Any
 
-from flask import Flask, request
+from flask import Flask
 
 from edge.audit_log import AuditLog
+from edge.caller_refusals import CallerRecords, recording
 from edge.description_pages import add_description
 from edge.idempotency import AnswerStore, keep_answers, repeatable
 from edge.log_pages import add_log_pages
@@ -20,10 +21,8 @@ from edge.principals import (
     PrincipalTable,
     current_principal,
     enforce_access,
-    principal_or_none,
     require,
 )
-from edge.problem_document import Problem
 from edge.process import Clock
 from edge.refused import AnonymousRefusals, register_refusals
 from pva.manifests.approvals import ManifestApprovalDesk
@@ -49,13 +48,6 @@ from pva.web.updates import add_next_approvals, add_rollouts
 from pva.web.watches import add_watches
 
 
-class CallerRefusals(Protocol):
-    """Takes the audit record of a refused caller that is known."""
-
-    def record_caller_refusal(self, *, caller: str, route: str, code: str, detail: str, at: datetime) -> None:
-        """Append an audit leaf."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OperatorDesks:
     """The use cases that the operator listener serves."""
@@ -79,7 +71,7 @@ class OperatorDesks:
 def operator_app(
     *,
     desks: OperatorDesks,
-    callers: CallerRefusals,
+    callers: CallerRecords,
     principals: PrincipalTable,
     clock: Clock,
     anonymous: AnonymousRefusals,
@@ -101,22 +93,9 @@ def operator_app(
     add_rollouts(app, desks.rollouts, clock)
     add_next_approvals(app, desks.next_states, clock)
 
-    def on_refusal(problem: Problem) -> None:
-        caller = principal_or_none()
-        if caller is None:
-            anonymous.count(problem)
-            return
-        callers.record_caller_refusal(
-            caller=f"{caller.role}:{caller.tenant}:{caller.name}",
-            route=f"{request.method} {request.path}",
-            code=problem.reason or problem.type,
-            detail=f"{problem.subject}: {problem.detail}",
-            at=clock(),
-        )
-
     keep_answers(app, desks.answers, clock=clock)
     add_description(app, OPERATOR_API)
-    register_refusals(app, on_refusal=on_refusal)
+    register_refusals(app, on_refusal=recording(callers, anonymous=anonymous, clock=clock))
     enforce_access(app, principals=principals)
     return app
 

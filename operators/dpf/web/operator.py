@@ -7,16 +7,16 @@ it. Every refusal of a caller that is known becomes an audit record.
 from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
-from typing import Any, Protocol
+from typing import Any
 
-from flask import Flask, request
+from flask import Flask
 
 from edge.audit_log import AuditLog
+from edge.caller_refusals import CallerRecords, recording
 from edge.description_pages import add_description
 from edge.log_pages import add_log_pages
 from edge.operations import Told, answers, answers_nothing, takes, takes_octets
-from edge.principals import PrincipalTable, current_principal, enforce_access, principal_or_none, require
-from edge.problem_document import Problem
+from edge.principals import PrincipalTable, current_principal, enforce_access, require
 from edge.process import Clock
 from edge.refused import AnonymousRefusals, register_refusals
 from messages.reliance import RESULT_BYTES_MAX
@@ -32,13 +32,6 @@ from operators.dpf.web.descriptions import OPERATOR_API
 CBOR = "application/cbor"
 
 
-class CallerRefusals(Protocol):
-    """Takes the audit record of a refused caller that is known."""
-
-    def record_caller_refusal(self, *, caller: str, route: str, code: str, detail: str, at: datetime) -> None:
-        """Append an audit leaf."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OperatorDesks:
     """The use cases behind this listener, and the log of what they did."""
@@ -52,7 +45,7 @@ class OperatorDesks:
 def operator_app(
     desks: OperatorDesks,
     *,
-    callers: CallerRefusals,
+    callers: CallerRecords,
     principals: PrincipalTable,
     clock: Clock,
     anonymous: AnonymousRefusals,
@@ -79,21 +72,8 @@ def operator_app(
         """Bring a signed state event."""
         desks.states.take(body.event, at=clock())  # one that is not newer changes nothing
 
-    def on_refusal(problem: Problem) -> None:
-        caller = principal_or_none()
-        if caller is None:
-            anonymous.count(problem)
-            return
-        callers.record_caller_refusal(
-            caller=f"{caller.role}:{caller.tenant}:{caller.name}",
-            route=f"{request.method} {request.path}",
-            code=problem.reason or problem.type,
-            detail=f"{problem.subject}: {problem.detail}",
-            at=clock(),
-        )
-
     add_description(app, OPERATOR_API)
-    register_refusals(app, on_refusal=on_refusal)
+    register_refusals(app, on_refusal=recording(callers, anonymous=anonymous, clock=clock))
     enforce_access(app, principals=principals)
     return app
 

@@ -4,15 +4,14 @@ Rule: every lookup is scoped by the caller's tenant, every refusal of a caller t
 """
 
 import hashlib
-from datetime import datetime
 from http import HTTPStatus
-from typing import Protocol
 
-from flask import Flask, request
+from flask import Flask
 
+from edge.caller_refusals import CallerRecords, recording
 from edge.description_pages import add_description
 from edge.operations import Told, answers, answers_nothing, takes
-from edge.principals import PrincipalTable, current_principal, enforce_access, principal_or_none, require
+from edge.principals import PrincipalTable, current_principal, enforce_access, require
 from edge.problem_document import Problem, ProblemError
 from edge.process import Clock
 from edge.refused import AnonymousRefusals, register_refusals
@@ -26,19 +25,12 @@ from operators.drf.web.descriptions import OPERATOR_API
 _ORDER_ID_MAX = 64
 
 
-class CallerRefusals(Protocol):
-    """Takes the audit record of a refused caller that is known."""
-
-    def record_caller_refusal(self, *, caller: str, route: str, code: str, detail: str, at: datetime) -> None:
-        """Append an audit leaf."""
-
-
 def operator_app(
     *,
     attachments: AttachmentDesk,
     discovery: DiscoveryDesk,
     relay: RelayDesk,
-    callers: CallerRefusals,
+    callers: CallerRecords,
     principals: PrincipalTable,
     clock: Clock,
 ) -> Flask:
@@ -49,21 +41,8 @@ def operator_app(
     _add_orders(app, discovery, clock)
     _add_relay(app, relay, clock)
 
-    def on_refusal(problem: Problem) -> None:
-        caller = principal_or_none()
-        if caller is None:
-            anonymous.count(problem)
-            return
-        callers.record_caller_refusal(
-            caller=f"{caller.role}:{caller.tenant}:{caller.name}",
-            route=f"{request.method} {request.path}",
-            code=problem.reason or problem.type,
-            detail=f"{problem.subject}: {problem.detail}",
-            at=clock(),
-        )
-
     add_description(app, OPERATOR_API)
-    register_refusals(app, on_refusal=on_refusal)
+    register_refusals(app, on_refusal=recording(callers, anonymous=anonymous, clock=clock))
     enforce_access(app, principals=principals)
     return app
 

@@ -7,17 +7,15 @@ Every refusal of a caller that is known becomes an audit record.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Protocol
 
-from flask import Flask, request
+from flask import Flask
 
 from edge.audit_log import AuditLog
+from edge.caller_refusals import CallerRecords, recording
 from edge.description_pages import add_description
 from edge.log_pages import add_log_pages
 from edge.operations import Told, answers, answers_nothing, takes, takes_octets
-from edge.principals import PrincipalTable, current_principal, enforce_access, principal_or_none, require
-from edge.problem_document import Problem
+from edge.principals import PrincipalTable, current_principal, enforce_access, require
 from edge.process import Clock
 from edge.refused import AnonymousRefusals, register_refusals
 from messages.evidence import CERTIFICATE_SIZE_MAX, CHAIN_LENGTH_MAX
@@ -58,13 +56,6 @@ BODY_BYTES_MAX = RECEIPT_MESSAGE_BYTES_MAX
 _REGISTRATION_BYTES_MAX = 2 * CHAIN_LENGTH_MAX * CERTIFICATE_SIZE_MAX
 
 
-class CallerRefusals(Protocol):
-    """Takes the audit record of a refused caller that is known."""
-
-    def record_caller_refusal(self, *, caller: str, route: str, code: str, detail: str, at: datetime) -> None:
-        """Append an audit leaf."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BearerTerms:
     """What a subscriber's bearer may do, as the VNO is told with the vectors."""
@@ -95,7 +86,7 @@ class Desks:
 def operator_app(
     desks: Desks,
     *,
-    callers: CallerRefusals,
+    callers: CallerRecords,
     principals: PrincipalTable,
     clock: Clock,
     anonymous: AnonymousRefusals,
@@ -110,21 +101,8 @@ def operator_app(
     if desks.log is not None:
         add_log_pages(app, desks.log)
 
-    def on_refusal(problem: Problem) -> None:
-        caller = principal_or_none()
-        if caller is None:
-            anonymous.count(problem)
-            return
-        callers.record_caller_refusal(
-            caller=f"{caller.role}:{caller.tenant}:{caller.name}",
-            route=f"{request.method} {request.path}",
-            code=problem.reason or problem.type,
-            detail=f"{problem.subject}: {problem.detail}",
-            at=clock(),
-        )
-
     add_description(app, OPERATOR_API)
-    register_refusals(app, on_refusal=on_refusal)
+    register_refusals(app, on_refusal=recording(callers, anonymous=anonymous, clock=clock))
     enforce_access(app, principals=principals)
     return app
 
