@@ -4,7 +4,6 @@ Every node is a process as `python -m pva.app` makes it; what the callers cost i
 """
 
 import os
-import signal
 import socket
 import ssl
 import statistics
@@ -111,9 +110,9 @@ class Fleet:
         config.write_text(text.replace(f"sqlite:///{folder}/pva.db", self.url))
         self.postmaster = database.pid
         self.pva.start()
-        first = self.pva.process, self.pva.urls
+        first = self.pva.served
         self.pva.start()
-        self.nodes = (first, (self.pva.process, self.pva.urls))
+        self.nodes = (first, self.pva.served)
         state = self._recognised()
         boots = [AttestingDevice(ek_seed=b"%d" % number) for number in range(devices)]
         self.members = [Member(device=each, credential=self.pva.credential(each, state)) for each in boots]
@@ -122,11 +121,8 @@ class Fleet:
 
     def close(self) -> None:
         """End everything."""
-        for process, _ in self.nodes:
-            process.send_signal(signal.SIGTERM)
-            process.wait(30)
-            if process.stdout is not None:
-                process.stdout.close()
+        for node in self.nodes:
+            node.stop(within_s=30)
         self.pva.close()
 
     def fill(self, count: int) -> None:
@@ -173,9 +169,9 @@ class Fleet:
     def idle(self, count: int) -> Iterator[None]:
         """So many connections to each node that say nothing, not even a handshake."""
         with ExitStack() as stack:
-            for _, urls in self.nodes:
+            for node in self.nodes:
                 for _ in range(count):
-                    port = urlsplit(urls["device"]).port or 0
+                    port = urlsplit(node.urls["device"]).port or 0
                     stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=10))
             yield
 
@@ -183,7 +179,7 @@ class Fleet:
     def slow(self, count: int) -> Iterator[None]:
         """So many callers of each node who send a byte of their request a second, and come again when they are cut off."""
         context, stop = client_context(self.pva.certificates.tls()), threading.Event()
-        ports = [urlsplit(urls["device"]).port or 0 for _, urls in self.nodes for _ in range(count)]
+        ports = [urlsplit(node.urls["device"]).port or 0 for node in self.nodes for _ in range(count)]
         sending = threading.Thread(target=_trickle, args=(ports, context, stop))
         sending.start()
         try:
@@ -201,7 +197,7 @@ class Fleet:
         *,
         pause_s: float | None,
     ) -> None:
-        here, there = self.nodes[number % 2][1], self.nodes[(number + 1) % 2][1]
+        here, there = self.nodes[number % 2].urls, self.nodes[(number + 1) % 2].urls
         tls = self.pva.certificates
         operator = PvaOperatorClient(HttpClient(here["operator"], tls=tls.tls("sho")))
         asking = PvaDeviceClient(HttpClient(there["device"], tls=tls.tls()))
@@ -239,7 +235,7 @@ class Fleet:
         return (served + time.perf_counter() - began) * 1000
 
     def _cpu(self) -> tuple[float, float, float]:
-        nodes = sum(_cpu_of(process.pid) for process, _ in self.nodes)
+        nodes = sum(_cpu_of(node.process.pid) for node in self.nodes)
         database = sum(_cpu_of(pid) for pid in (self.postmaster, *_children(self.postmaster)))
         return nodes, database, time.process_time()
 

@@ -14,7 +14,8 @@ from ca.bootstrap import principal_row
 from edge.http_client import ClientTls, HttpClient
 from standards.pki.fingerprints import spki_sha256
 from tests.fakes.enrolling_device import TpmMaker
-from tests.forked_python import ForkedProcess, run_module, start_module
+from tests.forked_python import run_module
+from tests.served import Served, served
 
 ROOT = Path(__file__).parents[2]
 TOML = """
@@ -49,7 +50,7 @@ class Installation:
     responders: tuple[str, ...] = ()
     database: str | None = None
     more: str = ""
-    process: ForkedProcess | None = None
+    served: Served | None = None
     urls: dict[str, str] | None = None
 
     @property
@@ -81,21 +82,14 @@ class Installation:
     def start(self) -> None:
         """Start the process and wait for its ready line."""
         command = [sys.executable, "-m", "ca.app", "--config", str(self.config)]
-        with (self.folder / "log").open("a") as log:
-            self.process = start_module(command, cwd=ROOT, stderr=log)
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        assert line, (self.folder / "log").read_text()[-2000:]
-        self.urls = json.loads(line)["listeners"]
+        self.served = served(command, log=self.folder / "log")
+        self.urls = self.served.urls
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
         """End the process; its exit status."""
-        assert self.process is not None
-        assert self.process.stdout is not None
-        self.process.send_signal(how)
-        status = self.process.wait(30)
-        self.process.stdout.close()
-        self.process = None
+        assert self.served is not None
+        status = self.served.stop(how, within_s=30)
+        self.served = None
         return status
 
     def client(self, listener: str, *, who: str | None = None) -> HttpClient:

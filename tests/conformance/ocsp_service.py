@@ -20,7 +20,8 @@ from standards.pki.fingerprints import ca_id
 from tests.contract.certificates import Certificates
 from tests.fakes.ocsp import DELEGATE_EXTENSIONS
 from tests.fakes.pki import Authority, Validity, p256
-from tests.forked_python import ForkedProcess, run_module, start_module
+from tests.forked_python import run_module
+from tests.served import Served, served
 
 ROOT = Path(__file__).parents[2]
 # The hierarchy of the tests is made around a fixed time; the processes here live in the present.
@@ -172,7 +173,7 @@ class OcspService:
             """
         )
         self.url = ""
-        self.process: ForkedProcess | None = None
+        self.served: Served | None = None
 
     def bootstrap(self) -> str:
         """Make the key; its digest."""
@@ -184,21 +185,14 @@ class OcspService:
     def start(self) -> None:
         """Run until it accepts."""
         command = [sys.executable, "-m", "ocsp.app", "--config", str(self.config)]
-        with (self.folder / "stderr").open("a") as log:
-            self.process = start_module(command, cwd=ROOT, stderr=log)
-        assert self.process.stdout is not None
-        ready = json.loads(self.process.stdout.readline())
-        assert (ready["event"], ready["role"]) == ("ready", "ocsp")
-        self.url = ready["listeners"]["public"]
+        self.served = served(command, log=self.folder / "stderr")
+        assert self.served.ready["role"] == "ocsp"
+        self.url = self.served.urls["public"]
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
         """End it; its exit status."""
-        assert self.process is not None
-        assert self.process.stdout is not None
-        self.process.send_signal(how)
-        code = self.process.wait(timeout=20)
-        self.process.stdout.close()
-        return code
+        assert self.served is not None
+        return self.served.stop(how)
 
 
 def pem(certificate: x509.Certificate) -> str:

@@ -99,7 +99,7 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installat
     try:
         yield made
     finally:
-        if made.process is not None:
+        if made.served is not None:
             assert made.stop(signal.SIGTERM) == 0
 
 

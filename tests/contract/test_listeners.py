@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from edge.http_client import ClientTls, HttpClient, HttpError, UnreachableError, client_context
 from edge.problem_document import Problem
 from tests.contract.certificates import Certificates
-from tests.forked_python import start_module
+from tests.served import served
 
 ROOT = Path(__file__).parents[2]
 
@@ -37,14 +37,10 @@ class Service:
         )
         self.certificates.client("nobody")
         self.certificates.client("stranger", self.certificates.foreign)
-        self.log = (folder / "log").open("wb")
         command = [sys.executable, "-m", "tests.contract.listener_process", str(folder)]
-        self.process = start_module(command, cwd=ROOT, stderr=self.log)
-        assert self.process.stdout is not None
-        ready = json.loads(self.process.stdout.readline())
-        assert ready["event"] == "ready"
-        assert ready["role"] == "test"
-        self.urls: dict[str, str] = ready["listeners"]
+        self.served = served(command, log=folder / "log")
+        assert self.served.ready["role"] == "test"
+        self.urls = self.served.urls
 
     def client(self, listener: str, name: str | None = None, *, timeout_s: float = 10.0) -> HttpClient:
         """Client of one listener, as principal `name`."""
@@ -57,25 +53,12 @@ class Service:
         port = urlsplit(self.urls[listener]).port
         return socket.create_connection(("127.0.0.1", port or 0), timeout=20)
 
-    def stop(self) -> int:
-        """Ask the process to end, and wait for it."""
-        self.process.send_signal(signal.SIGTERM)
-        return self.ended()
-
-    def ended(self) -> int:
-        """Wait for a process that was asked to end."""
-        code = self.process.wait(timeout=20)
-        assert self.process.stdout is not None
-        self.process.stdout.close()
-        self.log.close()
-        return code
-
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     running = Service(tmp_path_factory.mktemp("listeners"))
     yield running
-    assert running.stop() == 0
+    assert running.served.stop() == 0
 
 
 def test_four_listeners_of_one_process_answer(service: Service) -> None:
@@ -392,11 +375,11 @@ def test_a_request_at_work_is_finished_after_sigterm(tmp_path: Path) -> None:
     with service.connect("public") as tcp, service.connect("operator"):
         tcp.sendall(b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n")
         time.sleep(0.3)
-        service.process.send_signal(signal.SIGTERM)
+        service.served.process.send_signal(signal.SIGTERM)
         answer = b""
         while part := tcp.recv(4096):
             answer += part
     assert answer.endswith(b"done")
-    assert service.ended() == 0
+    assert service.served.ended() == 0
     lines = [json.loads(line) for line in (tmp_path / "log").read_bytes().splitlines()]
     assert any(line.get("route") == "/slow" and line["status"] == 200 for line in lines)

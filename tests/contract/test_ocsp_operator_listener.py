@@ -1,6 +1,5 @@
 """A responder's process over real TLS: who learns the state of a platform, who brings it, and where it is never told."""
 
-import json
 import sys
 from collections.abc import Iterator
 from datetime import timedelta
@@ -28,7 +27,7 @@ from tests.contract.certificates import Certificates
 from tests.fakes.ocsp import DELEGATE_EXTENSIONS, GOOD
 from tests.fakes.pki import NOW, Authority, Validity, p256
 from tests.fakes.signed_results import ResultSigner
-from tests.forked_python import start_module
+from tests.served import served
 
 ROOT = Path(__file__).parents[2]
 REQUEST_TYPE = "application/ocsp-request"
@@ -86,12 +85,7 @@ class Service:
         (folder / "ocsp.toml").write_text(SETTINGS.format(folder=folder, passphrase=passphrase))
         self._fill(folder)
         command = [sys.executable, "-m", "ocsp.app", "--config", str(folder / "ocsp.toml")]
-        self.log = (folder / "log").open("wb")
-        self.process = start_module(command, cwd=ROOT, stderr=self.log)
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        assert line, (folder / "log").read_text()[-2000:]
-        self.urls: dict[str, str] = json.loads(line)["listeners"]
+        self.served = served(command, log=folder / "log")
         self.store = engine_for(f"sqlite:///{folder / 'ocsp.db'}")
 
     def _fill(self, folder: Path) -> None:
@@ -127,7 +121,7 @@ class Service:
 
     def http(self, listener: str, name: str | None = None) -> HttpClient:
         """Client of one listener, as principal `name`."""
-        url = self.urls[listener]
+        url = self.served.urls[listener]
         return HttpClient(url, tls=self.certificates.tls(name) if url.startswith("https") else None)
 
     def bring(self, token: str, *, name: str = "pva") -> None:
@@ -156,12 +150,8 @@ class Service:
 
     def stop(self) -> None:
         """End the process."""
-        self.process.terminate()
-        assert self.process.wait(timeout=20) == 0
-        assert self.process.stdout is not None
-        self.process.stdout.close()
+        assert self.served.stop() == 0
         self.store.dispose()
-        self.log.close()
 
 
 def good(der: bytes) -> ocsp.OCSPResponse:
@@ -229,7 +219,7 @@ def test_each_route_serves_its_roles_alone(service: Service) -> None:
         with pytest.raises(HttpError, match="403"):
             service.ask(name)
     with pytest.raises(UnreachableError):
-        HttpClient(service.urls["operator"], tls=service.certificates.tls()).get("/openapi.json")
+        HttpClient(service.served.urls["operator"], tls=service.certificates.tls()).get("/openapi.json")
     with pytest.raises(HttpError, match="404"):
         service.http("public").post("/v1/results", b"{}", content_type=REQUEST_TYPE)
     assert service.kept() == kept

@@ -1,7 +1,6 @@
 """The fast listener keeps its limits over real sockets, with friendly and hostile clients."""
 
 import contextlib
-import json
 import re
 import signal
 import socket
@@ -16,7 +15,7 @@ import pytest
 from edge.http_server import ListenerError, serve
 from edge.octet_server import OctetListener, Reply
 from edge.problem_document import Problem
-from tests.forked_python import start_module
+from tests.served import served
 
 ROOT = Path(__file__).parents[2]
 
@@ -25,13 +24,9 @@ class Service:
     """The process under test."""
 
     def __init__(self, folder: Path) -> None:
-        self.log = (folder / "log").open("wb")
         command = [sys.executable, "-m", "tests.contract.octet_process"]
-        self.process = start_module(command, cwd=ROOT, stderr=self.log)
-        assert self.process.stdout is not None
-        ready = json.loads(self.process.stdout.readline())
-        assert ready["event"] == "ready"
-        self.ports = {name: urlsplit(url).port or 0 for name, url in ready["listeners"].items()}
+        self.served = served(command, log=folder / "log")
+        self.ports = {name: urlsplit(url).port or 0 for name, url in self.served.urls.items()}
 
     def connect(self, listener: str = "octets") -> socket.socket:
         """A connection."""
@@ -47,25 +42,12 @@ class Service:
                     answer += part
         return answer
 
-    def stop(self) -> int:
-        """Ask it to end, and wait."""
-        self.process.send_signal(signal.SIGTERM)
-        return self.ended()
-
-    def ended(self) -> int:
-        """Wait for a process that was asked to end."""
-        code = self.process.wait(timeout=20)
-        assert self.process.stdout is not None
-        self.process.stdout.close()
-        self.log.close()
-        return code
-
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     running = Service(tmp_path_factory.mktemp("octets"))
     yield running
-    assert running.stop() == 0
+    assert running.served.stop() == 0
 
 
 CLOSE = b"Host: a\r\nConnection: close\r\n"
@@ -239,12 +221,12 @@ def test_a_request_at_work_is_finished_after_sigterm(tmp_path: Path) -> None:
     with service.connect() as tcp:
         tcp.sendall(b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n")
         time.sleep(1.0)
-        service.process.send_signal(signal.SIGTERM)
+        service.served.process.send_signal(signal.SIGTERM)
         answer = b""
         while part := tcp.recv(4096):
             answer += part
     assert answer.endswith(b"done")
-    assert service.ended() == 0
+    assert service.served.ended() == 0
 
 
 @pytest.mark.negative

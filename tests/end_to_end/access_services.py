@@ -3,15 +3,13 @@
 import base64
 import http.server
 import json
-import signal
 import socket
 import ssl
 import sys
 import threading
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -28,7 +26,7 @@ from standards.pki import oids
 from standards.pki.extensions import OperatorRole
 from tests.contract.certificates import Certificates
 from tests.fakes.pki import LEAF_USAGE, Authority, Validity, p256
-from tests.forked_python import ForkedProcess, start_module
+from tests.served import Served, served
 
 ROOT = Path(__file__).parents[2]
 LIFE = Validity(before=timedelta(days=1), after=timedelta(days=365 * 50))
@@ -135,30 +133,6 @@ class Destination:
         self._server.server_close()
 
 
-@dataclass(kw_only=True)
-class Running:
-    """One process."""
-
-    process: ForkedProcess
-    urls: dict[str, str]
-
-    def kill(self) -> None:
-        """End it as a power cut would."""
-        self.process.kill()
-        self._done()
-
-    def stop(self) -> int:
-        """Ask it to end; its exit status."""
-        self.process.send_signal(signal.SIGTERM)
-        return self._done()
-
-    def _done(self) -> int:
-        code = self.process.wait(timeout=20)
-        assert self.process.stdout is not None
-        self.process.stdout.close()
-        return code
-
-
 class AccessServices:
     """Everything of steps 0 to 4."""
 
@@ -181,8 +155,7 @@ class AccessServices:
         self._write_signing_key()
         self.drf = Drf(self.certificates)
         self.destination, self.other_destination = Destination(), Destination()
-        self.log = (folder / "log").open("ab")
-        self.running: dict[str, Running] = {}
+        self.running: dict[str, Served] = {}
 
     def start_icf(self, *, port: int = 0) -> None:
         """Start the ICF."""
@@ -224,7 +197,6 @@ class AccessServices:
         self.drf.close()
         self.destination.close()
         self.other_destination.close()
-        self.log.close()
         assert set(codes.values()) <= {0}, codes
 
     def icf(self, name: str) -> IcfClient:
@@ -273,13 +245,8 @@ class AccessServices:
         config = self.folder / f"{role}.toml"
         config.write_text(text)
         command = [sys.executable, "-m", f"operators.{role}.app", "--config", str(config)]
-        process = start_module(command, cwd=ROOT, stderr=self.log)
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        assert line, (self.folder / "log").read_text()
-        ready = cast("dict[str, Any]", json.loads(line))
-        assert ready["role"] == role
-        self.running[role] = Running(process=process, urls=ready["listeners"])
+        self.running[role] = served(command, log=self.folder / "log")
+        assert self.running[role].ready["role"] == role
 
     def _write_signing_key(self) -> None:
         key = p256()

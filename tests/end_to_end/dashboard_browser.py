@@ -1,6 +1,5 @@
 """Headless Chromium at a served dashboard, with the client certificate of a person; what a page must be, asked of its DOM."""
 
-import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +10,7 @@ from typing import Any, Final
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
 
 from edge.keys import read_passphrase
-from tests.forked_python import start_module
+from tests.served import served
 from tests.tools import need
 
 ROOT: Final = Path(__file__).parents[2]
@@ -148,23 +147,15 @@ def served_dashboard(folder: Path) -> Iterator[ServedDashboard]:
     """Serve a watched fleet's dashboard and open a browser; skips (fails under CI) without Chromium."""
     chromium = need("chromium")
     command = [sys.executable, "-m", "tests.contract.dashboard_service", str(folder)]
-    with (folder / "log").open("wb") as log:
-        process = start_module(command, cwd=ROOT, stderr=log)
+    service = served(command, log=folder / "log")
     try:
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        assert line, (folder / "log").read_text()
-        url = json.loads(line)["listeners"]["dashboard"]
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(
                 executable_path=chromium, args=["--no-sandbox", "--disable-gpu"]
             )
             try:
-                yield ServedDashboard(browser=browser, folder=folder, url=url)
+                yield ServedDashboard(browser=browser, folder=folder, url=service.urls["dashboard"])
             finally:
                 browser.close()
     finally:
-        process.terminate()
-        process.wait(timeout=20)
-        if process.stdout is not None:
-            process.stdout.close()
+        service.stop()

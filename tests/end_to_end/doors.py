@@ -25,7 +25,7 @@ from lab.scene import Scene
 from standards.pki.fingerprints import ca_id
 from tests.contract.certificates import Certificates
 from tests.end_to_end.route_tables import EVERYBODY, Route
-from tests.forked_python import start_module
+from tests.served import served
 
 REFUSED_AT_THE_DOOR: Final = "handshake"
 ROOT: Final = Path(__file__).parents[2]
@@ -131,24 +131,15 @@ class FollowingServices:
     def __init__(self, scene: Scene, *, crl: str) -> None:
         """Start it, and wait until all accept."""
         command = [sys.executable, "-m", "tests.end_to_end.built_listeners", str(scene.site.state), crl]
-        self._log = (scene.site.logs / "following.log").open("ab")
-        self._process = start_module(command, cwd=ROOT, stderr=self._log)
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        assert line, (scene.site.logs / "following.log").read_text()
+        self._served = served(command, log=scene.site.logs / "following.log")
         self.urls: dict[str, dict[str, str]] = {}
-        for name, url in json.loads(line)["listeners"].items():
+        for name, url in self._served.urls.items():
             service, _, listener = name.partition(" ")
             self.urls.setdefault(service, {})[listener] = url
 
     def stop(self) -> int:
         """Ask it to end; its exit status."""
-        self._process.terminate()
-        code = self._process.wait(timeout=20)
-        assert self._process.stdout is not None
-        self._process.stdout.close()
-        self._log.close()
-        return code
+        return self._served.stop()
 
 
 def _client_of_the_root(settings: CaSettings, name: str, folder: Path) -> ClientTls:

@@ -1,7 +1,5 @@
 """The PVA as its operator runs it: its own process, TLS listeners, real keys and certificates, a responder."""
 
-import json
-import signal
 import sys
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -30,6 +28,7 @@ from tests.fakes.credentials import CredentialPlan, FakeSupplier
 from tests.fakes.ocsp_responder import FakeResponder
 from tests.fakes.pki import LEAF_USAGE, Authority, Validity, p256
 from tests.forked_python import start_module
+from tests.served import served
 
 PARTIES = {"sho-1": "sho", "dpf-1": "dpf", "ro-1": "ro-relay"}
 """Relying parties and a relay, each its own tenant."""
@@ -100,49 +99,41 @@ class PvaService:
         self._issued: dict[int, x509.Certificate] = {}
         self.responder = FakeResponder(self.supplier.issuing, issued=self._issued)
         (folder / "pva.toml").write_text(CONFIG.format(folder=folder) + more)
-        self.log = (folder / "log").open("ab")
 
     def start(self) -> None:
         """Start the process and wait until it is ready."""
         command = [sys.executable, "-m", "pva.app", "--config", str(self.folder / "pva.toml")]
-        self.process = self._start_module(command, cwd=ROOT, stderr=self.log)
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        assert line, (self.folder / "log").read_text()
-        self.urls: dict[str, str] = json.loads(line)["listeners"]
+        self.served = served(command, log=self.folder / "log", start=self._start_module)
 
     def kill(self) -> None:
         """End the process as a power cut would."""
-        self.process.kill()
-        self.process.wait(timeout=20)
-        assert self.process.stdout is not None
-        self.process.stdout.close()
+        self.served.kill()
 
     def stop(self) -> int:
         """Ask the process to end; its exit status."""
-        self.process.send_signal(signal.SIGTERM)
-        code = self.process.wait(timeout=20)
-        assert self.process.stdout is not None
-        self.process.stdout.close()
-        return code
+        return self.served.stop()
+
+    @property
+    def urls(self) -> dict[str, str]:
+        """Where its listeners are, by their names."""
+        return self.served.urls
 
     def close(self) -> None:
         """Close what this side holds open."""
         self.responder.close()
-        self.log.close()
 
     def operator(self, name: str) -> PvaOperatorClient:
         """The operator listener as somebody."""
-        return PvaOperatorClient(HttpClient(self.urls["operator"], tls=self.certificates.tls(name)))
+        return PvaOperatorClient(HttpClient(self.served.urls["operator"], tls=self.certificates.tls(name)))
 
     def suppliers(self, name: str) -> PvaSupplierClient:
         """The operator listener as somebody, for what is about suppliers."""
-        return PvaSupplierClient(HttpClient(self.urls["operator"], tls=self.certificates.tls(name)))
+        return PvaSupplierClient(HttpClient(self.served.urls["operator"], tls=self.certificates.tls(name)))
 
     @property
     def device_http(self) -> HttpClient:
         """The device listener."""
-        return HttpClient(self.urls["device"], tls=self.certificates.tls())
+        return HttpClient(self.served.urls["device"], tls=self.certificates.tls())
 
     @property
     def device(self) -> PvaDeviceClient:

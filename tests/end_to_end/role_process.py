@@ -1,7 +1,6 @@
 """A role of the network as its operator runs it: its own process, its settings and keys in a folder."""
 
 import json
-import signal
 import sys
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from edge.keys import write_private_key
 from edge.principals import certificate_digests
 from messages.operator_token import OperatorSigner
 from tests.contract.certificates import Certificates
-from tests.forked_python import start_module
+from tests.served import served
 
 ROOT = Path(__file__).parents[2]
 LISTENERS = """
@@ -46,7 +45,6 @@ class RoleProcess:
         """Make the TLS hierarchy; `write` writes the settings, `start` starts the process."""
         self.folder, self.role = folder, role
         self.certificates = Certificates(folder)
-        self._log = (folder / "log").open("ab")
 
     def register(self, rows: dict[str, tuple[str, str]]) -> None:
         """Write principals.json: name -> (role, tenant), each with a new client certificate."""
@@ -72,32 +70,20 @@ class RoleProcess:
         """Start the process and wait until it is ready."""
         config = str(self.folder / "settings.toml")
         command = [sys.executable, "-m", f"operators.{self.role}.app", "--config", config]
-        self.process = start_module(command, cwd=ROOT, stderr=self._log)
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        assert line, (self.folder / "log").read_text()
-        self.urls: dict[str, str] = json.loads(line)["listeners"]
+        self.served = served(command, log=self.folder / "log")
 
     def kill(self) -> None:
         """End the process as a power cut would."""
-        self.process.kill()
-        self.process.wait(timeout=20)
-        assert self.process.stdout is not None
-        self.process.stdout.close()
+        self.served.kill()
 
     def stop(self) -> int:
         """Ask the process to end; its exit status."""
-        self.process.send_signal(signal.SIGTERM)
-        code = self.process.wait(timeout=20)
-        assert self.process.stdout is not None
-        self.process.stdout.close()
-        self._log.close()
-        return code
+        return self.served.stop()
 
     def device_http(self) -> HttpClient:
         """The device listener."""
-        return HttpClient(self.urls["device"], tls=self.certificates.tls())
+        return HttpClient(self.served.urls["device"], tls=self.certificates.tls())
 
     def operator_http(self, name: str) -> HttpClient:
         """The operator listener as somebody."""
-        return HttpClient(self.urls["operator"], tls=self.certificates.tls(name))
+        return HttpClient(self.served.urls["operator"], tls=self.certificates.tls(name))

@@ -28,7 +28,7 @@ from tests.fakes.credentials import CredentialPlan, FakeSupplier
 from tests.fakes.pki import Authority, Validity
 from tests.fakes.sho_peers import DPF, KEY_FILE, PRODUCT, PVA, SHO, FakePva, Keys
 from tests.fakes.sho_world import World
-from tests.forked_python import start_module
+from tests.served import served
 
 ROOT = Path(__file__).parents[2]
 LIFE = Validity(before=timedelta(days=1), after=timedelta(days=365 * 50))
@@ -215,7 +215,6 @@ class ShoService:
         pem = b"".join(each.certificate.public_bytes(Encoding.PEM) for each in roots)
         (folder / "two.pem").write_bytes(pem)
         self.configure()
-        self.log = (folder / "log").open("ab")
 
     def configure(self, changed: Mapping[str, str] | None = None) -> None:
         """Write the settings, with some texts replaced."""
@@ -242,38 +241,31 @@ class ShoService:
 
     def start(self) -> None:
         """Start the process and wait until it is ready."""
-        self.process = start_module(self.command, cwd=ROOT, stderr=self.log)
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        assert line, (self.folder / "log").read_text()
-        self.urls: dict[str, str] = json.loads(line)["listeners"]
+        self.served = served(self.command, log=self.folder / "log")
         engine = engine_for(f"sqlite:///{self.folder}/sho.db")
         self.world = World(self.keys, store=Store(engine, random_bytes=system_random))
         self.world.pva, self.world.at = self.pva, self.pva.at
 
     def kill(self) -> None:
         """End the process as a power cut would."""
-        self.process.kill()
-        self._ended()
+        self.served.kill()
 
     def stop(self) -> int:
         """Ask the process to end; its exit status."""
-        self.process.terminate()
-        return self._ended()
+        return self.served.stop()
 
     def close(self) -> None:
         """Close what this side holds open."""
         self.peers.close()
-        self.log.close()
 
     def as_peer(self, name: str) -> ShoOperatorClient:
         """The operator listener as somebody."""
-        return ShoOperatorClient(HttpClient(self.urls["operator"], tls=self.certificates.tls(name)))
+        return ShoOperatorClient(HttpClient(self.served.urls["operator"], tls=self.certificates.tls(name)))
 
     @property
     def public(self) -> ShoPublicClient:
         """The public listener."""
-        return ShoPublicClient(HttpClient(self.urls["public"], tls=self.certificates.tls()))
+        return ShoPublicClient(HttpClient(self.served.urls["public"], tls=self.certificates.tls()))
 
     def register(self) -> str:
         """The device registers through the DRF."""
@@ -287,12 +279,6 @@ class ShoService:
         device, supplier = self.keys.device, self.keys.supplier
         plan = CredentialPlan(validity=LIFE)
         return supplier.chain(supplier.credential(device.device_id, device.ak_key.public_key(), plan=plan))
-
-    def _ended(self) -> int:
-        code = self.process.wait(timeout=20)
-        assert self.process.stdout is not None
-        self.process.stdout.close()
-        return code
 
     def _write_pem(self, name: str, certificate: x509.Certificate) -> None:
         (self.folder / f"{name}.pem").write_bytes(certificate.public_bytes(Encoding.PEM))

@@ -1,7 +1,6 @@
 """One CA and several responders as processes, each over the store that it is given."""
 
 import json
-import signal
 import sys
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -14,7 +13,8 @@ from clients.ca import CaDeviceClient, CaOperatorClient
 from tests.conformance.ca_service import ROOT, Installation
 from tests.fakes.ca import SupplierSigner, batch_of, csr_for, manifest_of
 from tests.fakes.enrolling_device import EnrollingDevice, TpmMaker
-from tests.forked_python import ForkedProcess, run_module, start_module
+from tests.forked_python import run_module
+from tests.served import Served, served
 
 RESPONDER = """
 profile = "production"
@@ -43,7 +43,7 @@ class Responder:
     folder: Path
     database: str
     url: str = ""
-    process: ForkedProcess | None = None
+    served: Served | None = None
 
     def write(self, *, ca: Path, url: str) -> None:
         """Its settings, for a CA in the folder `ca` that is reached at `url`."""
@@ -61,21 +61,13 @@ class Responder:
     def start(self) -> None:
         """Run until it accepts."""
         command = [sys.executable, "-m", "ocsp.app", "--config", str(self.folder / "ocsp.toml")]
-        with (self.folder / "log").open("a") as log:
-            self.process = start_module(command, cwd=ROOT, stderr=log)
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        assert line, (self.folder / "log").read_text()[-2000:]
-        self.url = json.loads(line)["listeners"]["public"]
+        self.served = served(command, log=self.folder / "log")
+        self.url = self.served.urls["public"]
 
     def stop(self) -> None:
         """End it."""
-        if self.process is None:
-            return
-        assert self.process.stdout is not None
-        self.process.send_signal(signal.SIGTERM)
-        self.process.wait(timeout=20)
-        self.process.stdout.close()
+        if self.served is not None:
+            self.served.stop()
 
 
 @dataclass(kw_only=True)
@@ -125,7 +117,7 @@ class StatusServices:
         """End them all."""
         for each in self.responders:
             each.stop()
-        if self.ca.process is not None:
+        if self.ca.served is not None:
             self.ca.stop()
 
     def desk(self) -> CaOperatorClient:

@@ -85,7 +85,7 @@ def played(site: Site, *, lose: Callable[[], None]) -> None:
     try:
         _play(site, lose=lose)
     finally:
-        if site.ca.process is not None:
+        if site.ca.served is not None:
             site.ca.stop()
 
 

@@ -143,7 +143,7 @@ class Load:
 def test_a_restart_of_the_store_under_load_is_said_clearly_and_heals_without_ours(
     services: StatusServices, server: PostgreSql
 ) -> None:
-    assert services.ca.process is not None
+    assert services.ca.served is not None
     pfc = services.enrol("batch-2")
     until(
         lambda: all(hears(each, pfc, line=services.line) is StatusKind.GOOD for each in services.responders),
@@ -165,7 +165,7 @@ def test_a_restart_of_the_store_under_load_is_said_clearly_and_heals_without_our
     assert said == {"done", "503 store-unavailable"}
     assert set(load.outcomes[before:]) <= {"done", "503 store-unavailable"}
     assert load.outcomes[-1] == "done"
-    assert services.ca.process.poll() is None
+    assert services.ca.served.process.poll() is None
     until(
         lambda: all(hears(each, pfc, line=services.line) is StatusKind.GOOD for each in services.responders),
         seconds=READY_WITHIN_S,
