@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
+from lab.processes import start_command
 from m2me_agent.tre.enrollment import key_access
 from messages.mid_content import MidContent, NetworkApplication
 from messages.mid_policy import MidPolicy
@@ -92,7 +93,7 @@ def measure(kind: str) -> list[Row]:
             rows.append(_start_of_many(Counted(tpm, folder / "many")))
         with running(kind, state) as tpm:
             (folder / "process").mkdir()
-            rows.append(_memory(TreProcess(tpm=tpm, folder=folder / "process")))
+            rows.append(_memory(TreProcess(tpm=tpm, folder=folder / "process", start_module=start_command)))
     return rows
 
 

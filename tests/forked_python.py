@@ -105,10 +105,12 @@ def start_module(
     return process
 
 
-def run_module(command: Sequence[str], *, cwd: Path) -> "subprocess.CompletedProcess[str]":
+def run_module(
+    command: Sequence[str], *, cwd: Path, env: Mapping[str, str] | None = None
+) -> "subprocess.CompletedProcess[str]":
     """Run such a command to its end; its output is captured as text."""
     streams = {name: os.memfd_create(name) for name in ("stdout", "stderr")}
-    process = _start(command, cwd=cwd, env=None, heard=None, **streams)
+    process = _start(command, cwd=cwd, env=env, heard=None, **streams)
     code = process.wait()
     said = {name: _all_of(fd) for name, fd in streams.items()}
     return subprocess.CompletedProcess(list(command), code, **said)

@@ -1,6 +1,5 @@
 """The CA as its people run it: first steps, the process, its typed clients over real TLS; openssl looks on."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from standards.pki.crl import verify_crl
 from tests.conformance.ca_service import ROOT, Installation
 from tests.fakes.ca import SupplierSigner, batch_of, csr_for, manifest_of
 from tests.fakes.enrolling_device import EnrollingDevice, TpmMaker
+from tests.forked_python import run_module
 from tests.tools import need
 
 
@@ -165,15 +165,7 @@ def test_wrong_settings_stop_the_start(
         text = text.replace(old, new)
     wrong = installation.folder / "wrong.toml"
     wrong.write_text(text)
-    ended = subprocess.run(
-        [sys.executable, "-m", "ca.app", "--config", str(wrong)],
-        cwd=ROOT,
-        env=os.environ | {"PYTHONWARNINGS": "default"},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+    ended = run_module([sys.executable, "-m", "ca.app", "--config", str(wrong)], cwd=ROOT)
     assert ended.returncode == 1
     assert sentence in ended.stderr
     assert "Traceback" not in ended.stderr

@@ -1,7 +1,6 @@
 """Outside judges on every kind of certificate and CRL that the CA signs: pkilint, openssl, GnuTLS."""
 
 import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -18,8 +17,9 @@ from ca.template import Template
 from standards.pki import oids
 from standards.pki.extensions import ExpectedSystemState, HardwareModuleName
 from standards.pki.fingerprints import ca_id, spki_sha256
+from tests.conformance.pkilint import lint
 from tests.fakes.ca import ADMIN, NOW, CaHouse, csr_for
-from tests.tools import need, need_pkilint
+from tests.tools import need
 
 pytestmark = [pytest.mark.check("P2"), pytest.mark.check("P3"), pytest.mark.check("P6")]
 
@@ -94,7 +94,7 @@ def test_pkilint_finds_nothing_in_a_certificate(
 ) -> None:
     file = tmp_path / f"{kind}.pem"
     file.write_bytes(certificates[kind].public_bytes(Encoding.PEM))
-    judged = _pkilint("lint_pkix_cert", file)
+    judged = lint("lint_pkix_cert", file)
     assert judged.returncode == 0, judged.stdout + judged.stderr
 
 
@@ -153,7 +153,7 @@ def test_pkilint_and_openssl_accept_every_crl(
         file, issuer = tmp_path / f"{kind}.crl", tmp_path / f"{kind}.pem"
         file.write_bytes(made.der)
         issuer.write_bytes(certificates[kind].public_bytes(Encoding.PEM))
-        judged = _pkilint("lint_crl", file, "-t", "CRL", "-p", "PKIX")
+        judged = lint("lint_crl", file, "-t", "CRL", "-p", "PKIX")
         assert judged.returncode == 0, judged.stdout + judged.stderr
         checked = subprocess.run(
             [need("openssl"), "crl", "-inform", "DER", "-in", file, "-CAfile", issuer, "-noout"],
@@ -162,14 +162,6 @@ def test_pkilint_and_openssl_accept_every_crl(
             check=False,
         )
         assert "verify OK" in checked.stderr
-
-
-def _pkilint(linter: str, file: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    """Run as its user runs it: the exit status is the number of findings."""
-    need_pkilint()
-    start = f"import sys; from pkilint.bin.{linter} import main; sys.exit(main())"
-    command = [sys.executable, "-c", start, "lint", "-s", "WARNING", *options, str(file)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 def _issued(issuer: x509.Certificate, certificate: x509.Certificate) -> bool:

@@ -1,7 +1,6 @@
 """What openssl makes of a platform credential when it asks the CRL of every CA above it: issuing CA and ES root."""
 
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,9 +10,10 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from ca.names import crl_name
 from ca.profiles import Kind
 from messages.enrollment import EnrollmentResult
+from tests.conformance.pkilint import lint
 from tests.fakes.ca import ADMIN, NOW, PUBLIC_URL, CaHouse
 from tests.fakes.enrolling_device import EnrollingDevice
-from tests.tools import need, need_pkilint
+from tests.tools import need
 
 
 @pytest.fixture
@@ -106,13 +106,8 @@ def judged_by_partitions(house: CaHouse, pfc: x509.Certificate, folder: Path) ->
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
         which = "own" if own[0].value == f"{PUBLIC_URL}/crl/{name}.crl" else "other"
         said[which] = done.returncode == 0
-        linter = "import sys; from pkilint.bin.lint_crl import main; sys.exit(main())"
-        need_pkilint()
-        options = ["lint", "-s", "WARNING", "-t", "CRL", "-p", "PKIX", "list.pem"]
-        lint = subprocess.run(
-            [sys.executable, "-c", linter, *options], cwd=folder, capture_output=True, text=True, check=False
-        )
-        assert lint.returncode == 0, lint.stdout
+        judged_by_pkilint = lint("lint_crl", folder / "list.pem", "-t", "CRL", "-p", "PKIX")
+        assert judged_by_pkilint.returncode == 0, judged_by_pkilint.stdout
     return said
 
 

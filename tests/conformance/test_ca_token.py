@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.contract.softhsm import PIN, soft_token
+from tests.forked_python import run_module
 from tests.tools import need
 
 ROOT = Path(__file__).parents[2]
@@ -35,9 +36,10 @@ principals = "principals.json"
 
 
 def run(command: list[str], *, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command, cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True, check=False
-    )
+    whole = {**os.environ, **environment}
+    if command[0] == sys.executable:
+        return run_module(command, cwd=ROOT, env=whole)
+    return subprocess.run(command, cwd=ROOT, env=whole, capture_output=True, text=True, check=False)
 
 
 @pytest.mark.requirement("R103")

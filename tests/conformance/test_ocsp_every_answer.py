@@ -1,7 +1,6 @@
 """Every kind of answer that the responder can give, before a linter and a foreign decoder."""
 
 import subprocess
-import sys
 from datetime import timedelta
 from pathlib import Path
 
@@ -17,9 +16,10 @@ from ocsp.responses import error_response
 from ocsp.single_extensions import SingleExtensions
 from standards.pki.fingerprints import ca_id
 from standards.pki.ocsp import ResponseStatus
+from tests.conformance.pkilint import lint
 from tests.fakes.ocsp import FOREIGN, GOOD, HELD, REVOKED
 from tests.fakes.pki import NOW
-from tests.tools import need, need_pkilint
+from tests.tools import need
 from tests.unit.ocsp.asking import ISSUER, LINE, OTHER_ISSUER, OTHER_LINE, SHA1, STORE, ask, ask_for_all
 
 CA = ca_id(LINE.certificate)
@@ -58,10 +58,7 @@ def answered(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 @pytest.mark.requirement("R101")
 @pytest.mark.check("O4")
 def test_a_linter_finds_nothing(answered: Path) -> None:
-    need_pkilint()
-    linter = Path(sys.executable).parent / "lint_ocsp_response"
-    command = [str(linter), "lint", "-s", "NOTICE", str(answered)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    done = lint("lint_ocsp_response", answered, severity="NOTICE")
     assert done.returncode == 0, done.stdout + done.stderr
 
 

@@ -49,7 +49,8 @@ def test_the_figures_of_verification_are_printed_with_target_and_verdict() -> No
     assert told["fleet"]["logs"] == 1
 
 
-def test_without_recordings_the_variable_is_named() -> None:
+def test_without_recordings_the_variable_is_named(request: pytest.FixtureRequest) -> None:
+    only_deep(request)
     environment = {name: value for name, value in os.environ.items() if name != "PVA_TEST_VECTORS"}
     command = [
         sys.executable,

@@ -3,9 +3,8 @@
 import json
 import os
 import signal
-import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -14,6 +13,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from lab.processes import RunningProcess, start_command
 from m2me_agent.agent.tre_client import TreClient
 from m2me_agent.tre_protocol import Operation
 from messages.binding import PVA_KEY, extra_data
@@ -27,6 +27,7 @@ from standards.tpm2.structures import NvPublic, Public
 from tests.contract.tpm_devices import REPOSITORY, RunningTpm, running
 from tests.fakes.pki import NOW, Authority
 from tests.fakes.tre import NONCE, Signer, make_challenge, platform_credential
+from tests.forked_python import start_module
 
 SHA256 = 0x000B
 BASELINE = (*range(10), 14)
@@ -64,7 +65,8 @@ class TreProcess:
     folder: Path
     settings: dict[str, object] = field(default_factory=dict)
     program: list[str] = field(default_factory=lambda: ["-m", "m2me_agent.tre.app"])
-    process: "subprocess.Popen[str] | None" = None
+    start_module: Callable[..., RunningProcess] = start_module
+    process: RunningProcess | None = None
     listeners: dict[str, str] = field(default_factory=lambda: {"socket": "tre.sock"})
 
     def __post_init__(self) -> None:
@@ -110,15 +112,10 @@ class TreProcess:
         return [sys.executable, *self.program, "--config", str(config), *user]
 
     def start(self) -> None:
-        with (self.folder / "tre.err").open("a") as log:
-            self.process = subprocess.Popen(
-                self.command(),
-                cwd=self.run,
-                env={**os.environ, "PYTHONPATH": str(REPOSITORY), "PVA_TPM": "ignored"},
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-            )
+        with (self.folder / "tre.err").open("ab") as log:
+            start = self.start_module if self.program[0] == "-m" else start_command
+            environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "PVA_TPM": "ignored"}
+            self.process = start(self.command(), cwd=self.run, env=environment, stderr=log)
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         assert line, (self.folder / "tre.err").read_text()
