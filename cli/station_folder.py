@@ -95,15 +95,13 @@ def exchange(folder: ExchangeFolder, *, desk: StationDesk) -> Exchanged:
 
 
 def refusals_in(folder: ExchangeFolder, parts: Parts) -> Iterator[tuple[str, StationRefusal]]:
-    """Device id and refusal of each device that stands refused. Raises CliError."""
+    """Device id and refusal of each device that stands refused; one that cannot be read is one, too."""
     for device_id, those in parts.items():
         if Part.REFUSED in those and not those & {Part.RESULT, Part.INSTALLED}:
             try:
                 data = folder.read(file_name(device_id, Part.REFUSED), bytes_max=REFUSAL_BYTES_MAX)
                 yield device_id, StationRefusal.decode(data or b"")
-            except ExchangeFolderError as error:
-                raise _unusable(error) from error
-            except MessageError as error:
+            except (ExchangeFolderError, MessageError) as error:
                 yield device_id, _unreadable(device_id, str(error))
 
 

@@ -4,6 +4,7 @@ Rule: a name is a plain one of this folder, and only regular files are read, up 
 folder can lose or swap files, and no more. Written files replace, so that writing again what was written changes nothing.
 """
 
+import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -82,5 +83,8 @@ class ExchangeFolder:
         descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             os.fsync(descriptor)
+        except OSError as error:
+            if error.errno != errno.EINVAL:  # file systems of some sticks cannot; the file itself is durable
+                raise
         finally:
             os.close(descriptor)

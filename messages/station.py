@@ -23,8 +23,8 @@ from typing import Final
 from messages.enrollment import ENROLLMENT_BYTES_MAX
 from messages.errors import refusal
 
-MESSAGES_MAX: Final = 32
-"""Messages of a page; each costs the CA a few signatures and a durable transaction."""
+MESSAGES_MAX: Final = 16
+"""Messages of a page; each costs the CA a few signatures and durable transactions, and a client waits for all of them."""
 BASE64_BYTES_MAX: Final = 4 * -(-ENROLLMENT_BYTES_MAX // 3)
 PAGE_BYTES_MAX: Final = 1 << 20
 """Of a page as JSON."""

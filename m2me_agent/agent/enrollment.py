@@ -105,7 +105,8 @@ def enroll_at_station(tre: Tre, folder: ExchangeFolder) -> Mapping[str, Any]:
     # 5 the TRE recovers the secret and certifies its keys, once a challenge
     challenge = files.read(Part.CHALLENGE)
     if challenge is None or files.read(Part.ACTIVATION) is not None:
-        return {"outcome": "waiting", **named, "next": _NEXT_CARRY}
+        awaited = Part.CHALLENGE if challenge is None else Part.RESULT
+        return {"outcome": "waiting", **named, "for": str(awaited), "next": _NEXT_CARRY}
     activation = tre.ask(Operation.ACTIVATE, {"challenge": challenge})["activation"]
     files.write(Part.ACTIVATION, activation)
     return {"outcome": "activated", **named, "next": _NEXT_CARRY}

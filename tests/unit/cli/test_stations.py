@@ -123,12 +123,13 @@ def test_a_file_that_is_no_message_is_refused_here(folder: ExchangeFolder) -> No
     (folder.path / file_name(device(3), Part.REQUEST)).symlink_to("/etc/passwd")
     put(folder, 4, Part.REQUEST)
     put(folder, 5, Part.REFUSED, data=b"{")
+    (folder.path / file_name(device(6), Part.REFUSED)).mkdir()
     desk = Desk()
     assert exchange(folder, desk=desk).sent == 1
     assert desk.sent == [(device(4), Part.REQUEST)]
     refusals = dict(refusals_in(folder, parts_in(folder)))
     assert {each.code for each in refusals.values()} == {"station-file"}
-    assert set(refusals) == {device(number) for number in (1, 2, 3, 5)}
+    assert set(refusals) == {device(number) for number in (1, 2, 3, 5, 6)}
 
 
 def test_who_has_a_result_is_not_refused_any_more(folder: ExchangeFolder) -> None:

@@ -59,11 +59,11 @@ def test_a_run_a_step_and_each_again_changes_nothing(folder: ExchangeFolder) -> 
     tre = Tre()
     assert enroll_at_station(tre, folder)["outcome"] == "requested"
     waiting = enroll_at_station(tre, folder)
-    assert waiting["outcome"] == "waiting"
+    assert (waiting["outcome"], waiting["for"]) == ("waiting", "challenge")
     assert "pva station exchange" in waiting["next"]
     put(folder, Part.CHALLENGE, b"challenge")
     assert enroll_at_station(tre, folder)["outcome"] == "activated"
-    assert enroll_at_station(tre, folder)["outcome"] == "waiting"
+    assert enroll_at_station(tre, folder)["for"] == "result"
     put(folder, Part.RESULT, b"result")
     done = enroll_at_station(tre, folder)
     assert (done["outcome"], done["device_id"], done["serial"]) == ("enrolled", DEVICE, "01")
