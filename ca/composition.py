@@ -24,6 +24,7 @@ from ca.rollover import Rollover
 from ca.settings import CaSettings
 from ca.signing import Signing
 from ca.signing_keys import KeyFolder, SigningKeys
+from ca.stations import Stations
 from ca.store import Store
 from ca.suspensions import Suspensions
 from ca.tpm_makers import load_tpm_makers
@@ -93,6 +94,21 @@ def accreditations_of(settings: CaSettings, store: Store) -> Accreditations:
     )
 
 
+def enrollment_of(settings: CaSettings, store: Store, *, signing: Signing) -> Enrollment:
+    """The use cases of enrolment."""
+    return Enrollment(
+        store=store,
+        signing=signing,
+        makers=load_tpm_makers(
+            settings.tpm_maker_roots, known_bad=settings.tpm_known_bad, lab=settings.profile == "lab"
+        ),
+        clock=system_clock,
+        random_bytes=system_random,
+        session_life=settings.session_life,
+        station_life=settings.station_session_life,
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CertificationAuthority:
     """One CA process: its applications and its periodic work."""
@@ -145,16 +161,7 @@ def compose(settings: CaSettings) -> CertificationAuthority:
     store, signing, clock = store_of(settings), signing_of(settings), system_clock
     store.migrate()
     lists = RevocationLists(store=store, signing=signing, clock=clock, life=settings.crl_life)
-    enrollment = Enrollment(
-        store=store,
-        signing=signing,
-        makers=load_tpm_makers(
-            settings.tpm_maker_roots, known_bad=settings.tpm_known_bad, lab=settings.profile == "lab"
-        ),
-        clock=clock,
-        random_bytes=system_random,
-        session_life=settings.session_life,
-    )
+    enrollment = enrollment_of(settings, store, signing=signing)
     log = store.open_log(settings.audit_log, clock=clock)
     revocation = Revocation(store=store, clock=clock, publish=lists.publish)
     feeds = BatchFeeds(store=store, clock=clock)
@@ -173,6 +180,7 @@ def compose(settings: CaSettings) -> CertificationAuthority:
         batches=Batches(store=store, clock=clock),
         feeds=feeds,
         bulk=BulkIssuance(store=store, signing=signing, clock=clock),
+        stations=Stations(enrollment=enrollment),
         manifests=Manifests(store=store, clock=clock),
         revocation=revocation,
         log=log,

@@ -13,6 +13,8 @@ AK's Name is loaded (TPM2_ActivateCredential); so the secret proves that EK and 
 speaks for the storage key and the counter. The batch says that the EK is one of the supplier's devices, which
 neither certificate nor activation can say. An activation that is repeated bit by bit gets the same answer, so
 that a lost answer costs nothing; anything else that comes for a used or burned session is refused.
+A supplier's station may carry both messages in files (`ca.stations`): the same steps, for devices of its own batches,
+with a session that lives longer and is kept apart from those that anybody can open.
 """
 
 import hmac
@@ -33,7 +35,7 @@ from ca.device_keys import (
     read_endorsement_key,
 )
 from ca.enrollment_records import EnrollmentRecords, EnrollmentStore
-from ca.errors import ALARMS, EnrollmentRefusedError, MalformedMessageError
+from ca.errors import ALARMS, EnrollmentRefusedError, MalformedMessageError, RefusedError
 from ca.lifecycle import SessionState
 from ca.races import repeated
 from ca.records import Device, Session
@@ -67,8 +69,17 @@ _Message = TypeVar("_Message", EnrollmentRequest, ActivationRequest)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Carrier:
+    """A supplier's station that carries the messages of a device: for which device, and by which principal."""
+
+    supplier: str
+    by: str
+    device_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Enrollment:
-    """The use cases of enrolment."""
+    """The use cases of enrolment; sessions that a station opened live for `station_life`."""
 
     store: EnrollmentStore
     signing: Signing
@@ -76,9 +87,10 @@ class Enrollment:
     clock: Clock
     random_bytes: RandomBytes
     session_life: timedelta
+    station_life: timedelta
 
     @repeated
-    def begin(self, message: bytes) -> EnrollmentChallenge:
+    def begin(self, message: bytes, *, carrier: Carrier | None = None) -> EnrollmentChallenge:
         """First message -> challenge. Raises MalformedMessageError or EnrollmentRefusedError; nothing is kept then."""
         at = self.clock()
         # 1 decode
@@ -86,12 +98,14 @@ class Enrollment:
         # 2 an EK of the profile, certified by a TPM maker that is trusted here (A12)
         ek = read_endorsement_key(request)
         check_endorsement_certificate(request, ek, makers=self.makers, at=at)
+        if carrier is not None and carrier.device_id != ek.device_id:
+            raise _of_another_device(carrier)
         try:
             # 3 AK, storage key and counter as the protocol has them (A10, A11, A30)
             keys = read_device_keys(request, subject=ek.device_id)
             with self.store.reading() as records:
                 # 4 listed in a batch and not enrolled, not on hold, no key of another device (A26)
-                device = _listed_device(records, ek)
+                device = _listed_device(records, ek, carrier=carrier)
                 check_clone(records, device.device_id, keys)
                 check_enrollable(device, keys)
                 check_not_held(records, device.device_id)
@@ -99,15 +113,18 @@ class Enrollment:
                 supply_of(records, device, at=at)
         except EnrollmentRefusedError as refusal:
             with self.store.writing() as records:
-                _note(records, refusal, device_id=ek.device_id, at=at)
+                note_refusal(records, refusal, device_id=ek.device_id, carrier=carrier, at=at)
             raise
         # 6 a secret that only this TPM gives out, for this AK (A13)
         secret = self.random_bytes(SECRET_BYTES)
         credential = self._make_credential(ek, keys, secret=secret)
         # 7 keep the session, of the secret only its digest
-        session = self._session(message, device, secret=secret, at=at)
+        session = self._session(message, device, secret=secret, carrier=carrier, at=at)
         with self.store.writing() as records:
-            records.drop_surplus_sessions(device.device_id, keep=IDLE_SESSIONS_MAX - 1, at=at)
+            if carrier is None:
+                records.drop_surplus_sessions(device.device_id, keep=IDLE_SESSIONS_MAX - 1, at=at)
+            else:
+                records.drop_station_session(device.device_id)
             records.add_session(session)
         # 8 the challenge
         return EnrollmentChallenge(
@@ -118,17 +135,18 @@ class Enrollment:
         )
 
     @repeated
-    def activate(self, message: bytes) -> EnrollmentResult:
+    def activate(self, message: bytes, *, carrier: Carrier | None = None) -> EnrollmentResult:
         """Second message -> PfC chain. Raises MalformedMessageError or EnrollmentRefusedError; one try (A13)."""
         at = self.clock()
         # 1 decode
         request = _decoded(ActivationRequest, message, what="activation request")
         digest = sha256(message).digest()
         with self.store.writing() as records:
-            # 2 redeem the session; the very same activation again gets the very same answer
-            redeemed = records.redeem_session(request.session_id, activation_sha256=digest, at=at)
+            # 2 redeem the session, where it was opened; the very same activation again gets the very same answer
             session = records.session(request.session_id)
-            if session is None or not redeemed:
+            if session is None or not _opened_by(carrier, session):
+                raise _no_session("session-unknown", "there is no such session, or newer ones replaced it")
+            if not records.redeem_session(request.session_id, activation_sha256=digest, at=at):
                 return _answer_again(records, session, digest=digest)
             try:
                 return self._complete(records, session, request=request, at=at)
@@ -136,7 +154,7 @@ class Enrollment:
                 # nothing but the redemption has been written yet; it is kept, as a burned session
                 refusal = error
                 records.burn_session(session.session_id)
-                _note(records, refusal, device_id=session.device_id, at=at)
+                note_refusal(records, refusal, device_id=session.device_id, carrier=carrier, at=at)
         raise refusal
 
     def forget_old_sessions(self) -> int:
@@ -164,7 +182,7 @@ class Enrollment:
         # 5 still no clone (A26), still a CA and a manifest
         device = records.device(session.device_id)
         if device is None:
-            raise _not_listed(session.device_id)
+            raise _not_listed(session.device_id, by="no supplier's batch")
         check_clone(records, device.device_id, keys)
         supply = supply_of(records, device, at=at)
         # 6 use up the EK: an EK enrols once, and not past a hold
@@ -187,7 +205,9 @@ class Enrollment:
             ek.public, object_name=keys.ak_name, secret=secret, seed=seed, ephemeral=ephemeral
         )
 
-    def _session(self, message: bytes, device: Device, *, secret: bytes, at: datetime) -> Session:
+    def _session(
+        self, message: bytes, device: Device, *, secret: bytes, carrier: Carrier | None, at: datetime
+    ) -> Session:
         return Session(
             session_id=self.random_bytes(SESSION_ID_SIZE),
             device_id=device.device_id,
@@ -196,7 +216,8 @@ class Enrollment:
             secret_sha256=sha256(secret).digest(),
             state=SessionState.OPEN,
             opened_at=at,
-            expires_at=at + self.session_life,
+            expires_at=at + (self.session_life if carrier is None else self.station_life),
+            station=None if carrier is None else carrier.supplier,
         )
 
 
@@ -212,11 +233,21 @@ def _decoded(message_type: type[_Message], data: bytes, *, what: str) -> _Messag
         ) from error
 
 
-def _listed_device(records: EnrollmentRecords, ek: EndorsementKey) -> Device:
+def _listed_device(records: EnrollmentRecords, ek: EndorsementKey, *, carrier: Carrier | None) -> Device:
     device = records.device(ek.device_id)
+    if carrier is not None and (device is None or device.supplier != carrier.supplier):
+        # a device of another supplier is answered like one that nobody listed
+        raise _not_listed(ek.device_id, by=f"no batch of {carrier.supplier}")
     if device is None:
-        raise _not_listed(ek.device_id)
+        raise _not_listed(ek.device_id, by="no supplier's batch")
     return device
+
+
+def _opened_by(carrier: Carrier | None, session: Session) -> bool:
+    """Whether a session was opened where its activation comes: by this station for this device, or by a device itself."""
+    if carrier is None:
+        return session.station is None
+    return (session.station, session.device_id) == (carrier.supplier, carrier.device_id)
 
 
 def _consume_ek(records: EnrollmentRecords, device: Device, keys: DeviceKeys) -> None:
@@ -229,9 +260,7 @@ def _consume_ek(records: EnrollmentRecords, device: Device, keys: DeviceKeys) ->
         )
 
 
-def _answer_again(records: EnrollmentRecords, session: Session | None, *, digest: bytes) -> EnrollmentResult:
-    if session is None:
-        raise _no_session("session-unknown", "there is no such session, or newer ones replaced it")
+def _answer_again(records: EnrollmentRecords, session: Session, *, digest: bytes) -> EnrollmentResult:
     if session.state is SessionState.BURNED:
         raise _no_session("session-burned", "the session is closed: its one try failed")
     if session.state is SessionState.OPEN:
@@ -254,26 +283,41 @@ def _result(records: EnrollmentRecords, ca_id: str, serial: int) -> EnrollmentRe
     )
 
 
-def _note(
-    records: EnrollmentRecords, refusal: EnrollmentRefusedError, *, device_id: str, at: datetime
+def note_refusal(
+    records: EnrollmentRecords,
+    refusal: RefusedError,
+    *,
+    device_id: str,
+    carrier: Carrier | None,
+    at: datetime,
 ) -> None:
-    """Audit a refusal of a TPM that is genuine: one leaf an hour, for an EK certificate is no secret."""
+    """Audit a refusal of a device: one leaf an hour, for an EK certificate is no secret."""
     if not records.note_refusal(device_id, reason=refusal.reason, at=at):
         return
+    record = {"reason": refusal.reason, "detail": refusal.detail[:2000]}
     records.audit(
         kind="enrollment-alarm" if refusal.reason in ALARMS else "enrollment-refused",
-        subject=refusal.subject,
-        record={"reason": refusal.reason, "detail": refusal.detail[:2000]},
+        subject=device_id,
+        record=record if carrier is None else {**record, "by": carrier.by, "tenant": carrier.supplier},
         at=at,
     )
 
 
-def _not_listed(device_id: str) -> EnrollmentRefusedError:
+def _not_listed(device_id: str, *, by: str) -> EnrollmentRefusedError:
     return EnrollmentRefusedError(
         "ek-not-listed",
         subject=device_id,
-        detail="the TPM is genuine, but no supplier's batch lists its EK",
+        detail=f"the TPM is genuine, but {by} lists its EK",
         remedy="have the supplier import the batch that lists this device, then enrol again",
+    )
+
+
+def _of_another_device(carrier: Carrier) -> EnrollmentRefusedError:
+    return EnrollmentRefusedError(
+        "message-of-another-device",
+        subject=carrier.device_id,
+        detail="the message is handed in for another device than the one whose EK it names",
+        remedy="do not rename the files of a station; let the device name its keys again",
     )
 
 

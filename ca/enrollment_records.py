@@ -50,7 +50,10 @@ class EnrollmentRecords(CredentialRecords, Protocol):
         """The session with this id, whatever its state."""
 
     def drop_surplus_sessions(self, device_id: str, *, keep: int, at: datetime) -> None:
-        """Leave at most `keep` sessions of a device that led to nothing: those open at `at`, then the newest."""
+        """Leave at most `keep` sessions that a device opened itself and that led to nothing: the open ones first."""
+
+    def drop_station_session(self, device_id: str) -> None:
+        """Forget the session that a station opened for a device, unless it led to a PfC."""
 
     def redeem_session(self, session_id: bytes, *, activation_sha256: bytes, at: datetime) -> bool:
         """Use an open session up, in one statement; False when it is used, burned, expired or unknown."""

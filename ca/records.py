@@ -127,6 +127,7 @@ class Session:
 
     Attributes:
         request: the EnrollmentRequest as received, whose keys were checked.
+        station: the supplier whose station opened it; None for one that a device opened itself.
         activation_sha256, ca_id, serial: set once it is used: which activation, and what came of it.
     """
 
@@ -138,6 +139,7 @@ class Session:
     state: SessionState
     opened_at: datetime
     expires_at: datetime
+    station: str | None = None
     activation_sha256: bytes | None = None
     ca_id: str | None = None
     serial: int | None = None

@@ -61,6 +61,7 @@ class CaSettings(Settings):
         tpm_known_bad: SHA-256 digests of certificates or public keys of TPM makers that count for nothing.
         audit_log: name and key of the log that this CA keeps of what it does; none is kept without.
         responder_keys: SHA-256 digests of the public keys that may get OCSP delegate certificates.
+        station_session_life_s: how long a device at a station without network has between the two messages of enrolment.
         overseers: whose trust lists say how long suppliers are accredited.
         recovery_life_s: how long after a recovery result a supplier may lift a hold by it.
     """
@@ -83,6 +84,8 @@ class CaSettings(Settings):
     operator: OperatorListenerSettings
     est: EstListenerSettings | None = None
     session_life_s: Annotated[int, Field(ge=10, le=86_400)] = 300
+    station_session_life_s: Annotated[int, Field(ge=60, le=4 * 86_400)] = 2 * 86_400
+    """Below the week for which sessions are kept: a lost answer can be asked for again to the end of it."""
     crl_life_s: Annotated[int, Field(ge=60, le=30 * 86_400)] = 86_400
     overseers: dict[Annotated[str, StringConstraints(min_length=1, max_length=128)], OverseerSettings] = (
         Field(default_factory=dict)
@@ -100,6 +103,11 @@ class CaSettings(Settings):
     def session_life(self) -> timedelta:
         """How long a device has between the two messages of enrolment."""
         return timedelta(seconds=self.session_life_s)
+
+    @property
+    def station_session_life(self) -> timedelta:
+        """The same where a supplier's station carries the messages in files."""
+        return timedelta(seconds=self.station_session_life_s)
 
     @property
     def crl_life(self) -> timedelta:

@@ -29,6 +29,7 @@ from cli.commands.result_bundles import result
 from cli.commands.roots import root
 from cli.commands.runtime_policies import runtime_policy
 from cli.commands.serving import serve
+from cli.commands.stations import station
 from cli.commands.suppliers import supplier
 from cli.commands.suspensions import COMMANDS as SUSPENSIONS
 from cli.commands.trust_lists import trust_list
@@ -83,6 +84,7 @@ for each in (
     policy,
     update,
     batch,
+    station,
     device,
     credential,
     validation,

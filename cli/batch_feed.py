@@ -1,20 +1,16 @@
 """A batch feed as a file: written for a list, and sent in chunks with a look at how far it is.
 
 Rule: the file is never read whole; what has arrived is asked from the CA, so a run that was cut short goes on there.
-A progress bar is for people at a terminal, on standard error; it is no part of an answer.
 """
 
-import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import IO, Final, Protocol
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
 from cli.failures import CliError, refused
 from cli.files import Signer
+from cli.progress import watched
 from clients.ca import FeedProgress, ImportedBatch
 from messages.batch import BatchList
 from messages.batch_feed import (
@@ -80,7 +76,8 @@ def send_feed(path: Path, *, desk: FeedDesk) -> ImportedBatch:
         except UnicodeDecodeError:
             raise _unusable(path, "its first line is no signed token") from None
         began = desk.open_feed(head)
-        for number, chunk in _watched(enumerate(_chunks(file, path=path)), began):
+        chunks = enumerate(_chunks(file, path=path))
+        for number, chunk in watched(chunks, total=began.chunks, named="chunks"):
             if number >= began.chunks:
                 raise _unusable(path, "has more lines than its head signs")
             if number in began.missing:
@@ -94,15 +91,6 @@ def _chunks(file: IO[bytes], *, path: Path) -> Iterator[bytes]:
         if any(len(line) > LINE_BYTES_MAX + 1 for line in chunk):
             raise _unusable(path, f"has a line of more than {LINE_BYTES_MAX} bytes")
         yield b"".join(chunk)
-
-
-def _watched(chunks: Iterable[tuple[int, bytes]], began: FeedProgress) -> Iterator[tuple[int, bytes]]:
-    if not sys.stderr.isatty():
-        yield from chunks
-        return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        yield from progress.track(chunks, total=began.chunks, description="chunks")
 
 
 def _unusable(path: Path, reason: str) -> CliError:

@@ -18,6 +18,7 @@ from cli.failures import refused
 from cli.settings import CONFIG_VARIABLE, CliSettings, is_operator_listener, read_cli_settings
 from clients.audit_log import AuditLogClient
 from clients.ca import CaOperatorClient
+from clients.ca_stations import CaStationClient
 from clients.ca_suspensions import CaSuspensionClient
 from clients.pva import PvaOperatorClient
 from clients.pva_suppliers import PvaSupplierClient
@@ -70,6 +71,11 @@ class Invocation:
         """The PVA; raises CliError or SettingsError."""
         settings = self.settings()
         return PvaOperatorClient(self.connect(self._url(settings.pva_url, "pva_url"), settings))
+
+    def ca_stations(self) -> CaStationClient:
+        """The CA, for a supplier's station; raises CliError or SettingsError."""
+        settings = self.settings()
+        return CaStationClient(self.connect(self._url(settings.ca_url, "ca_url"), settings))
 
     def ca_suspensions(self) -> CaSuspensionClient:
         """The CA, for suspensions; raises CliError or SettingsError."""

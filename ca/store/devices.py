@@ -100,13 +100,13 @@ class SessionRows(Rows):
         return None if row is None else _session(row)
 
     def drop_surplus_sessions(self, device_id: str, *, keep: int, at: datetime) -> None:
-        """Leave at most `keep` sessions of a device that led to nothing: those open at `at`, then the newest.
+        """Leave at most `keep` sessions that a device opened itself and that led to nothing: open at `at`, then the newest.
 
-        Whoever has a device's EK certificate can open sessions and burn them; he fills no store with that,
+        What a station opened is not among them. Whoever has a device's EK certificate can open sessions and burn them; he fills no store with that,
         and what he burns or lets expire pushes no session out that is open.
         """
         table = tables.sessions
-        idle = sa.and_(table.c.device_id == device_id, table.c.state != str(SessionState.USED))
+        idle = sa.and_(_idle(device_id), table.c.station.is_(None))
         alive = sa.and_(table.c.state == str(SessionState.OPEN), table.c.expires_at > at)
         worth_most = (
             sa.select(table.c.session_id)
@@ -116,6 +116,11 @@ class SessionRows(Rows):
         )
         kept = list(self._connection.execute(worth_most).scalars())
         self._connection.execute(sa.delete(table).where(idle, table.c.session_id.not_in(kept)))
+
+    def drop_station_session(self, device_id: str) -> None:
+        """Forget the session that a station opened for a device, unless it led to a PfC."""
+        table = tables.sessions
+        self._connection.execute(sa.delete(table).where(_idle(device_id), table.c.station.is_not(None)))
 
     def redeem_session(self, session_id: bytes, *, activation_sha256: bytes, at: datetime) -> bool:
         """Use an open session up, in one statement; False when it is used, burned, expired or unknown."""
@@ -163,6 +168,12 @@ def chunks_of(values: Iterable[Any]) -> Iterator[list[Any]]:
     rest = iter(values)
     while chunk := list(islice(rest, _CHUNK)):
         yield chunk
+
+
+def _idle(device_id: str) -> sa.ColumnElement[bool]:
+    """Sessions of a device that led to nothing."""
+    table = tables.sessions
+    return sa.and_(table.c.device_id == device_id, table.c.state != str(SessionState.USED))
 
 
 def _device(row: Any) -> Device:

@@ -121,7 +121,18 @@ sessions = sa.Table(
     sa.Column("activation_sha256", sa.LargeBinary(32), nullable=True),
     sa.Column("ca_id", _CA_ID, nullable=True),
     sa.Column("serial", _SERIAL, nullable=True),
+    # the supplier whose station opened it; NULL for one that a device opened itself
+    sa.Column("station", _NAME, nullable=True),
 )
+_OF_A_STATION = sa.and_(sessions.c.station.is_not(None), sessions.c.state != "used")
+sa.Index(
+    "uq_enrollment_sessions_station",
+    sessions.c.device_id,
+    unique=True,
+    sqlite_where=_OF_A_STATION,
+    postgresql_where=_OF_A_STATION,
+)
+"""A device has one session of a station that led to nothing."""
 
 noted_refusals = sa.Table(
     "noted_refusals",

@@ -163,6 +163,30 @@ class ReissueAnswer(AnswerModel):
     next: str | None
 
 
+class StationRefusalAnswer(AnswerModel):
+    """Why a message was refused, for whoever stands at the device."""
+
+    code: str
+    subject: str
+    reason: str
+    remedy: str
+
+
+class CarriedAnswer(AnswerModel):
+    """What a message of a device was answered, one of the three: challenge or result in base64, or a refusal."""
+
+    device_id: Sha256
+    challenge: str | None
+    result: str | None
+    refused: StationRefusalAnswer | None
+
+
+class StationPageAnswer(AnswerModel):
+    """An answer to each message of the page, in their order."""
+
+    answers: list[CarriedAnswer]
+
+
 class IssuedAnswer(AnswerModel):
     """A certificate with its present status."""
 

@@ -16,6 +16,7 @@ from ca.records import Authority, HoldRecord, Issued, Model, StatusChange, seria
 from ca.suspensions import InForce, Suspension
 from edge.dual_control import Approval
 from edge.operations import QueryModel, WholeNumber
+from messages.station import BASE64_BYTES_MAX, MESSAGES_MAX
 from standards.pki.oids import POLICY_TRE_LEVELS
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=64)]
@@ -208,6 +209,42 @@ class NewReissue(Body):
     manifest: Annotated[str, StringConstraints(min_length=1, max_length=128)]
     after: Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{64})?$")] = ""
     limit: Annotated[int, Field(ge=1, le=PAGE_MAX)] = PAGE_MAX
+
+
+_Octets = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{4}|[A-Za-z0-9+/]{3}=|[A-Za-z0-9+/]{2}==)$",
+        max_length=BASE64_BYTES_MAX,
+    ),
+]
+"""Octets in base64 (RFC 4648, section 4)."""
+
+
+class CarriedMessage(Body):
+    """An enrolment message of a device, of section 3 of docs/PROTOCOL.md: its request, or its activation."""
+
+    device_id: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+    request: _Octets | None = None
+    activation: _Octets | None = None
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> Self:
+        if (self.request is None) == (self.activation is None):
+            raise ValueError("give either request or activation, in base64")
+        return self
+
+
+class StationPage(Body):
+    """Messages that a station's folder holds; each device once."""
+
+    messages: Annotated[list[CarriedMessage], Field(min_length=1, max_length=MESSAGES_MAX)]
+
+    @model_validator(mode="after")
+    def _each_once(self) -> Self:
+        if len({each.device_id for each in self.messages}) != len(self.messages):
+            raise ValueError("give each device once")
+        return self
 
 
 def pem(der: bytes | None) -> str | None:

@@ -19,6 +19,7 @@ from ca.revocation import Revocation
 from ca.revocation_lists import RevocationLists
 from ca.rollover import Rollover
 from ca.signing import Signing
+from ca.stations import Stations
 from ca.suspensions import Suspensions
 from ca.web.certificate_routes import certificate_routes
 from ca.web.descriptions import OPERATOR_API
@@ -26,6 +27,7 @@ from ca.web.est_routes import est_routes
 from ca.web.hierarchy_routes import CatalogueStore, issuing_ca_routes, root_routes
 from ca.web.problems import PROBLEMS, AuditStore, refusal_recorder
 from ca.web.reissue_routes import reissue_routes
+from ca.web.station_routes import station_routes
 from ca.web.status_routes import lifting_routes, status_routes, suspension_routes
 from ca.web.supply_routes import feed_routes, supply_routes
 from edge.audit_log import AuditLog
@@ -49,6 +51,7 @@ class OperatorDesk:
     batches: Batches
     feeds: BatchFeeds
     bulk: BulkIssuance
+    stations: Stations
     manifests: Manifests
     revocation: Revocation
     renewals: Renewals
@@ -80,6 +83,7 @@ def operator_app(desk: OperatorDesk, *, principals: PrincipalTable) -> Flask:
     app.register_blueprint(supply_routes(desk.manifests, desk.batches, desk.revocation))
     app.register_blueprint(feed_routes(desk.feeds))
     app.register_blueprint(reissue_routes(desk.bulk))
+    app.register_blueprint(station_routes(desk.stations))
     app.register_blueprint(
         status_routes(desk.revocation, desk.holds, desk.renewals, suspensions=desk.suspensions)
     )

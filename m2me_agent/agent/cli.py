@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -48,11 +49,16 @@ def main() -> None:
 
 
 @main.command(help="Enrol this device at its supplier's CA; the TRE installs the platform credential.")
+@click.option(
+    "--station",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    help="Folder of a station without a network: do what is next by its files, and reach nobody.",
+)
 @_options
-def enroll(config: Path, user: tuple[int, int] | None, output: str) -> None:
-    """Carry one enrolment."""
+def enroll(station: Path | None, config: Path, user: tuple[int, int] | None, output: str) -> None:
+    """Carry one enrolment, or one step of it where the station has no network."""
 
-    def prepare(session: Session) -> Work:
+    def over_network(session: Session) -> Work:
         from clients.ca import CaDeviceClient  # noqa: PLC0415 - see above
         from m2me_agent.agent.ca_service import CaService  # noqa: PLC0415
         from m2me_agent.agent.enrollment import enroll as carry  # noqa: PLC0415
@@ -65,7 +71,19 @@ def enroll(config: Path, user: tuple[int, int] | None, output: str) -> None:
 
         return work
 
+    prepare = over_network if station is None else partial(_prepare_step, station=station)
     _run(prepare, config=config, user=user, output=output)
+
+
+def _prepare_step(session: Session, *, station: Path) -> Work:
+    from edge.exchange_folder import ExchangeFolder  # noqa: PLC0415 - see above
+    from m2me_agent.agent.enrollment import enroll_at_station as carry  # noqa: PLC0415
+
+    def work() -> int:
+        session.answer(carry(session.tre, ExchangeFolder(station)))
+        return 0
+
+    return work
 
 
 @main.command(help="Hand the TRE the connectivity token of the CCIF: its PCID, and the key for it, sealed.")

@@ -226,14 +226,36 @@ class Reader:
         if answer["batch"] != "2031-07":
             return  # the device that is here is in the first list
         self.power_on(self.scene.release())
-        enrolled = self.scene.devices[DEVICE].agent("enroll")
-        assert enrolled.status == 0, enrolled
-        self.words["SERIAL"] = enrolled.said["serial"]
+
+    def _before_station_exchange(self) -> None:
+        self.at_station()
+
+    def _after_station_exchange(self, answer: dict[str, Any]) -> None:
+        assert answer["outcome"] == "exchanged"
+        if answer["results"]:
+            self._enrolled(self.at_station())
+
+    def at_station(self) -> dict[str, Any]:
+        """The device does what is next by the files of the station, a folder that both sides reach."""
+        device = self.scene.devices[DEVICE]
+        folder, here = device.run / "station", self.folder / "station"
+        if not here.exists():
+            folder.mkdir()
+            folder.chmod(0o777)
+            here.symlink_to(folder)
+        done = device.agent("enroll", "--station", folder.name)
+        assert done.status == 0, done
+        return done.said
+
+    def _enrolled(self, said: dict[str, Any]) -> None:
+        """The responder knows the device's new credential."""
+        assert said["outcome"] == "enrolled"
+        self.words["SERIAL"] = said["serial"]
         shown = self.run(f"credential show {self.words['SERIAL']} --issuer gateways.pem", exit_code=0)
         leaf = x509.load_pem_x509_certificate(shown["certificate"].encode())
         issuer = self._read_pem("gateways.pem")
-        said = wait_for_status(self.scene, leaf, issuer=issuer, kind=StatusKind.GOOD)
-        assert said is StatusKind.GOOD
+        status = wait_for_status(self.scene, leaf, issuer=issuer, kind=StatusKind.GOOD)
+        assert status is StatusKind.GOOD
 
     def _after_validation_request(self, answer: dict[str, Any]) -> None:
         self.words |= {"REQUEST_ID": answer["request_id"], "NONCE": answer["nonce"]}

@@ -79,6 +79,7 @@ TABLES: dict[tuple[str, str], Routes] = {
         ("POST", "/v1/platform-credentials/<serial>/recovery"): ("pva",),
         ("POST", "/v1/platform-credentials/<serial>/release"): ("es",),
         ("POST", "/v1/reissues"): ("admin", "es", "pva"),
+        ("POST", "/v1/station-exchanges"): ("es",),
         ("POST", "/v1/platform-credentials/<serial>/renewal"): ("pva",),
         ("POST", "/v1/platform-credentials/<serial>/revocation"): ("admin", "es"),
         ("POST", "/v1/supplier-certificates"): ("admin", "es"),

@@ -104,6 +104,10 @@ CA_RULES: Final[Rules] = {
         "a supplier releases its own", "unit/ca/test_holds.py::test_another_supplier_releases_nothing"
     ),
     ("POST", "/v1/reissues"): own("a supplier reissues its own; a PVA acts for the whole service", _CA),
+    ("POST", "/v1/station-exchanges"): own(
+        "another supplier's device is answered like one that nobody listed",
+        "unit/ca/test_stations.py::test_another_suppliers_device_is_answered_like_an_unlisted_one",
+    ),
     ("POST", "/v1/platform-credentials/<serial>/renewal"): WHOLE,
     ("POST", "/v1/platform-credentials/<serial>/revocation"): own(
         "a supplier revokes its own", "unit/ca/test_web.py::test_another_supplier_sees_and_moves_nothing"

@@ -38,6 +38,7 @@ from ca.revocation import Revocation
 from ca.revocation_lists import RevocationLists
 from ca.rollover import Rollover
 from ca.signing import Signing
+from ca.stations import Stations
 from ca.store import Store, tables
 from ca.suspensions import Suspensions
 from ca.tpm_makers import TpmMakers
@@ -317,7 +318,13 @@ class CaHouse:
             clock=self.clock,
             random_bytes=os.urandom,
             session_life=timedelta(minutes=5),
+            station_life=timedelta(hours=48),
         )
+
+    @property
+    def stations(self) -> Stations:
+        """The use case that answers what a supplier's station carries."""
+        return Stations(enrollment=self.enrollment)
 
     def signer(self, purpose: str, name: str = "acme") -> SupplierSigner:
         """A key of the supplier with a certificate for a purpose."""

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from ca.web.est import est_app
 from edge.principals import ROLES, routes_of
 from edge.refused import AnonymousRefusals
 from pva.web.dashboard.application import DashboardSurroundings, dashboard_app
@@ -36,7 +37,12 @@ def dashboard() -> Any:
 
 @pytest.mark.requirement("R102")
 def test_every_route_is_in_the_table_of_its_listener() -> None:
-    apps = {**{door(name): app for name, app in applications().items()}, ("pva", "dashboard"): dashboard()}
+    desk: Any = Nobody()
+    apps = {
+        **{door(name): app for name, app in applications().items()},
+        ("pva", "dashboard"): dashboard(),
+        ("ca", "est"): est_app(desk),
+    }
     found = {
         each: {(method, rule): tuple(sorted(roles)) for method, rule, roles in routes_of(app)}
         for each, app in apps.items()

@@ -22,6 +22,7 @@ from messages.errors import MessageError
 from messages.evidence import decode_evidence, encode_evidence
 from messages.runtime_policy import decode_runtime_policy
 from messages.sealed_result import SealedResult, open_sealed_result, seal_result
+from messages.station import StationRefusal
 from standards.rats.fields import encode_base64url
 from tests.unit.messages import samples
 from tests.unit.messages.test_evidence import IMA
@@ -145,3 +146,21 @@ def test_an_altered_envelope_opens_for_nobody(header: Any, place: int, character
         if token != SEALED:
             with pytest.raises(MessageError):
                 open_sealed_result(token, key=SEALING_KEY)
+
+
+@given(st.binary(max_size=300) | JSON.map(lambda value: json.dumps(value).encode()))
+def test_any_bytes_are_a_refusal_of_a_station_or_refused(data: bytes) -> None:
+    try:
+        refusal = StationRefusal.decode(data)
+    except MessageError:
+        return
+    assert StationRefusal.decode(refusal.encode()) == refusal
+
+
+@given(st.tuples(st.text(), st.text(), st.text(), st.text()))
+def test_a_refusal_of_a_station_is_readable_whatever_its_words(texts: tuple[str, str, str, str]) -> None:
+    code, subject, reason, remedy = texts
+    written = StationRefusal(code=code, subject=subject, reason=reason, remedy=remedy).encode()
+    read = StationRefusal.decode(written)
+    assert read.encode() == written
+    assert read.reason.isprintable()

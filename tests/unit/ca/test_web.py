@@ -1,30 +1,25 @@
 """The three applications: routes, roles, schemas, problem documents, the record of refusals."""
 
-import json
-from dataclasses import dataclass
-from pathlib import Path
+from base64 import b64decode, b64encode
 from typing import Any
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding
-from flask import Flask
-from flask.testing import FlaskClient
 
 from ca.callers import Caller
 from ca.profiles import Kind
 from ca.records import serial_text
-from ca.web import OperatorDesk, device_app, operator_app, public_app
+from ca.web import device_app, public_app
 from edge.client_revocation import ClientRevocation, CrlSource
-from edge.http_protocol import PEER_CERTIFICATE
-from edge.principals import ROLES, PrincipalTable, certificate_digests, routes_of
+from edge.principals import ROLES, routes_of
 from messages.enrollment import ENROLLMENT_MEDIA_TYPE, EnrollmentChallenge, EnrollmentResult
+from messages.station import BASE64_BYTES_MAX, MESSAGES_MAX, PAGE_BYTES_MAX
 from standards.pki.fingerprints import ca_id, spki_sha256
-from tests.fakes.ca import ADMIN, CaHouse, batch_of, csr_for, manifest_of
+from tests.fakes.ca import CaHouse, batch_of, csr_for, manifest_of
+from tests.fakes.ca_desk import Clients, Desk, clients_of
 from tests.fakes.enrolling_device import EnrollingDevice
 
-TENANTS = {"es": "acme"}
 ACCESS = {
     "GET /docs": " ".join(sorted(ROLES)),
     "GET /openapi.json": " ".join(sorted(ROLES)),
@@ -51,6 +46,7 @@ ACCESS = {
     "POST /v1/batch-feeds/<feed>/chunks/<number>": "es",
     "POST /v1/batch-feeds/<feed>/import": "es",
     "POST /v1/reissues": "admin es pva",
+    "POST /v1/station-exchanges": "es",
     "POST /v1/devices/<device_id>/reopening": "es",
     "POST /v1/platform-credentials/<serial>/revocation": "admin es",
     "GET /v1/platform-credentials/<ca_id>/<serial>": "admin es",
@@ -67,85 +63,6 @@ ACCESS = {
     "POST /v1/platform-credentials/<serial>/renewal": "pva",
 }
 """The whole table: a route that is not in it fails the test."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Clients:
-    """One client certificate of every role, and the table that registers them."""
-
-    certificates: dict[str, bytes]
-    table: Path
-    anchors: Path
-
-
-def clients_of(house: CaHouse, folder: Path) -> Clients:
-    """Certify and register one client of every role, and a stranger that is not registered."""
-    root = house.hierarchy.make_root(Kind.TLS_ROOT).x509()
-    anchors, table = folder / "tls-root.pem", folder / "principals.json"
-    anchors.write_bytes(root.public_bytes(Encoding.PEM))
-    certificates: dict[str, bytes] = {}
-    rows = []
-    for role in sorted({*ROLES, "stranger", "es-other"}):
-        key = ec.generate_private_key(ec.SECP256R1())
-        made = house.certification.certify_tls("client", caller=ADMIN, holder=role, csr=csr_for(key))
-        certificates[role] = made.public_bytes(Encoding.DER)
-        issuer, spki = certificate_digests(made, root)
-        tenant = "other" if role == "es-other" else TENANTS.get(role, "")
-        row = {"role": role.split("-other")[0], "tenant": tenant, "name": role}
-        if role != "stranger":
-            rows.append({**row, "issuer_sha256": issuer, "spki_sha256": spki})
-    table.write_text(json.dumps({"principals": rows}))
-    return Clients(certificates=certificates, table=table, anchors=anchors)
-
-
-class Desk:
-    """The operator listener with one registered client of every role."""
-
-    def __init__(self, house: CaHouse, clients: Clients) -> None:
-        self.certificates = clients.certificates
-        self.app: Flask = operator_app(
-            OperatorDesk(
-                catalogue=house.store,
-                ledger=house.store,
-                clock=house.clock,
-                signing=house.signing,
-                hierarchy=house.hierarchy,
-                certification=house.certification,
-                batches=house.batches,
-                feeds=house.feeds,
-                bulk=house.bulk,
-                manifests=house.manifests,
-                revocation=house.revocation,
-                holds=house.holds,
-                hold_liftings=house.hold_liftings,
-                suspensions=house.suspensions,
-                accreditations=house.accreditations,
-                lists=house.lists,
-                rollover=house.rollover,
-                est=house.est,
-                renewals=house.renewals,
-            ),
-            principals=PrincipalTable.load(
-                clients.table, anchors=clients.anchors, is_revoked=house.revocation.is_revoked
-            ),
-        )
-
-    def call(
-        self, role: str | None, method: str, path: str, body: object = None, *, media_type: str | None = None
-    ) -> tuple[int, dict[str, Any]]:
-        """Status and JSON answer."""
-        client: FlaskClient = self.app.test_client()
-        environ = {} if role is None else {PEER_CERTIFICATE: self.certificates[role]}
-        data = body if isinstance(body, bytes) else json.dumps(body).encode()
-        answer = client.open(
-            path,
-            method=method,
-            data=None if body is None else data,
-            content_type=None if body is None else media_type or "application/json",
-            environ_overrides=environ,
-        )
-        # the page of the description is the one answer that is no JSON
-        return answer.status_code, json.loads(answer.data) if "json" in answer.content_type else {}
 
 
 @pytest.fixture(scope="module")
@@ -478,3 +395,62 @@ def test_a_line_is_issued_anew_by_pages_of_a_thousand_at_most(desk: Desk) -> Non
     assert desk.call("es-other", "POST", "/v1/reissues", body)[0] == 403
     status, page = desk.call("pva", "POST", "/v1/reissues", body)
     assert (status, page["reason"]) == (404, "no-such-model")
+
+
+def carried(device: EnrollingDevice, **message: bytes) -> dict[str, str]:
+    """A message of a station's page."""
+    return {
+        "device_id": device.device_id,
+        **{name: b64encode(data).decode() for name, data in message.items()},
+    }
+
+
+@pytest.mark.requirement("R80")
+def test_a_stations_messages_are_answered_one_by_one(desk: Desk, house: CaHouse) -> None:
+    house.product_line()
+    house.publish_manifest()
+    device, stranger = (EnrollingDevice(maker=house.maker) for _ in range(2))
+    house.list_devices(device)
+    page = {
+        "messages": [
+            carried(stranger, request=stranger.request().encode()),
+            carried(device, request=device.request().encode()),
+        ]
+    }
+    status, answer = desk.call("es", "POST", "/v1/station-exchanges", page)
+    assert status == 200
+    refused, begun = answer["answers"]
+    assert (refused["device_id"], refused["challenge"], refused["result"]) == (stranger.device_id, None, None)
+    assert refused["refused"]["code"] == "ek-not-listed"
+    assert refused["refused"]["remedy"]
+    activation = device.activation(EnrollmentChallenge.decode(b64decode(begun["challenge"]))).encode()
+    ended = {"messages": [carried(device, activation=activation)]}
+    results = [desk.call("es", "POST", "/v1/station-exchanges", ended)[1]["answers"][0] for _ in range(2)]
+    assert results[0] == results[1]
+    assert EnrollmentResult.decode(b64decode(results[0]["result"])).pfc_chain
+    _, other = desk.call("es-other", "POST", "/v1/station-exchanges", page)
+    assert {each["refused"]["code"] for each in other["answers"]} == {"ek-not-listed"}
+
+
+@pytest.mark.negative
+def test_a_page_of_a_station_is_bounded_before_it_is_read(desk: Desk, house: CaHouse) -> None:
+    device = EnrollingDevice(maker=house.maker)
+    good = carried(device, request=b"request")
+    ids = [f"{number:064x}" for number in range(MESSAGES_MAX + 1)]
+    wrong: list[list[dict[str, str]]] = [
+        [],
+        [good, good],
+        [carried(device)],
+        [carried(device, request=b"a", activation=b"b")],
+        [{**good, "device_id": "x"}],
+        [{**good, "request": "not base64!"}],
+        [{**good, "request": ""}],
+        [{**good, "request": "A" * (BASE64_BYTES_MAX + 4)}],
+        [{**good, "note": "more"}],
+        [{**good, "device_id": each} for each in ids],
+    ]
+    for messages in wrong:
+        status, answer = desk.call("es", "POST", "/v1/station-exchanges", {"messages": messages})
+        assert (status, answer["reason"]) == (422, "schema"), messages
+    oversize = b'{"messages": [' + b" " * PAGE_BYTES_MAX + b"]}"
+    assert desk.call("es", "POST", "/v1/station-exchanges", oversize)[0] == 413
