@@ -1,15 +1,15 @@
 """CBOR as the RATS formats use it: one value, one encoding, bounded before anything is built.
 
-Rule: the library builds a value only after a walk over the headers has shown that it is well-formed, of
-definite lengths, within the bounds, and free of every tag that the caller did not name. Without that walk a
-stranger's bytes could ask for regular expressions, huge decimals or shared references.
-Deterministic means RFC 8949 section 4.2.1: preferred serialization and sorted keys. A decoder that accepts
-only the deterministic encoding sees in the same walk that each header is the shortest and that map keys ascend; where
-tags are allowed it encodes the value again and compares bytes.
+Rule: a value is built only of what was walked: of definite lengths, within the bounds, and free of every tag that the
+caller did not name. A stranger's bytes could ask a general decoder for regular expressions, huge decimals or shared
+references.
+Deterministic means RFC 8949 section 4.2.1: preferred serialization and sorted keys. One walk sees that each header is the
+shortest and that map keys ascend, and builds the value.
 """
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any, Final
 
 import cbor2
@@ -20,11 +20,17 @@ DEPTH_MAX: Final = 16
 ITEMS_MAX: Final = 200_000
 
 _UNSIGNED, _NEGATIVE, _BYTES, _TEXT, _ARRAY, _MAP, _TAG = range(7)
-_SIMPLE_VALUES: Final = frozenset({20, 21, 22})  # false, true, null
+_SIMPLE_VALUES: Final = MappingProxyType({20: False, 21: True, 22: None})
+_EPOCH_TIME: Final = 1
 _PLAIN: Final = frozenset({bytes, str, bool, type(None)})
 _ONE_BYTE_ARGUMENT: Final = 24
+_TWO_BYTE_ARGUMENT: Final = 25
 _EIGHT_BYTE_ARGUMENT: Final = 27
+_SIMPLE: Final = 0xE0
 _BYTES_OF_ONE_BYTE_LENGTH: Final = _BYTES << 5 | _ONE_BYTE_ARGUMENT
+_BYTES_OF_TWO_BYTE_LENGTH: Final = _BYTES << 5 | _TWO_BYTE_ARGUMENT
+_OCTETS_OF_LENGTH: Final = MappingProxyType({_BYTES_OF_TWO_BYTE_LENGTH: 2, _BYTES_OF_TWO_BYTE_LENGTH + 1: 4})
+_SHORT_MAPS: Final = range(_MAP << 5, (_MAP << 5) + _ONE_BYTE_ARGUMENT)
 _LEAST_ARGUMENT: Final = {24: 24, 25: 1 << 8, 26: 1 << 16, 27: 1 << 32}
 """Smallest argument that needs a header of this kind."""
 
@@ -45,84 +51,66 @@ def encode_deterministic(value: Any) -> bytes:
 
 
 def decode_deterministic(data: bytes, *, bytes_max: int, tags: frozenset[int] = frozenset()) -> Any:
-    """Decode one value that is encoded deterministically; trailing bytes and duplicate keys are refused.
+    """Decode one value that is encoded deterministically; trailing bytes, duplicate keys and tags outside `tags` are refused.
 
     Raises:
-        CborError: anything else.
+        CborError: anything else; also too big, too deep, or with floats.
     """
-    _check_size(data, bytes_max=bytes_max)
-    if not tags:
-        _Walk(data, tags, strict=True).check()
-        return _load(data)
-    # what a tag stands for can have several encodings: only the encoder knows which one is its own
-    value = decode_well_formed(data, bytes_max=bytes_max, tags=tags)
-    if encode_deterministic(value) != data:
-        raise CborError(
-            what="CBOR encoding",
-            expected="the deterministic encoding of RFC 8949 section 4.2.1 without duplicate keys",
-            got="another encoding of the same value",
-        )
-    return value
-
-
-def decode_well_formed(data: bytes, *, bytes_max: int, tags: frozenset[int] = frozenset()) -> Any:
-    """Decode one value of definite lengths; tags outside `tags` and floats are refused.
-
-    Key order and shortest integers are NOT checked here, for formats that others encode; duplicate keys are.
-
-    Raises:
-        CborError: malformed, too big, too deep, or of an unwanted type.
-    """
-    _check_size(data, bytes_max=bytes_max)
-    _Walk(data, tags, strict=False).check()
-    return _load(data)
-
-
-def _check_size(data: bytes, *, bytes_max: int) -> None:
     if len(data) > bytes_max:
         raise CborError(what="CBOR message", expected=f"at most {bytes_max} bytes", got=f"{len(data)} bytes")
+    return _Decoder(data, tags).decode()
 
 
-def _load(data: bytes) -> Any:
-    """Build a value whose headers were walked."""
-    try:
-        return cbor2.loads(data)
-    except (cbor2.CBORDecodeError, ValueError, TypeError, ArithmeticError, LookupError, OSError) as error:
-        raise CborError(what="CBOR message", expected="a well-formed value", got=str(error)) from error
+def decode_byte_string(data: bytes, position: int) -> bytes | None:
+    """The byte string of at least 256 bytes that begins at `position` and ends `data`; None where there is something else."""
+    octets = _OCTETS_OF_LENGTH.get(data[position]) if position < len(data) else None
+    if octets is None:
+        return None
+    start = position + 1 + octets
+    length = int.from_bytes(data[position + 1 : start], "big")
+    shortest = length >= _LEAST_ARGUMENT[data[position] & 0x1F]
+    return data[start:] if shortest and start + length == len(data) else None
 
 
-class _Walk:
-    """A raising walk over the headers of one CBOR value (RFC 8949 appendix C).
+class _Decoder:
+    """A raising walk over one CBOR value in its deterministic encoding, which builds the value as it goes (RFC 8949 appendix C).
 
-    `strict` refuses everything but the deterministic encoding: a longer header than the value needs, and map keys that
-    do not ascend. Evidence is walked with every quote, so a step is a position in and a position out, without a cursor.
+    Evidence is read with every quote, so a step is a position in, a value and a position out, without a cursor; the maps and
+    byte strings that messages consist of are read in place.
     """
 
-    def __init__(self, data: bytes, tags: frozenset[int], *, strict: bool) -> None:
+    __slots__ = ("_data", "_items", "_size", "_tags")
+
+    def __init__(self, data: bytes, tags: frozenset[int]) -> None:
         self._data = data
         self._size = len(data)
         self._tags = tags
-        self._strict = strict
         self._items = 0
 
-    def check(self) -> None:
-        """Walk one value; refuse what follows it."""
-        end = self._value(0, depth=0)
+    def decode(self) -> Any:
+        """The one value; refuse what follows it."""
+        value, end = self._value(0, depth=0)
         if end != self._size:
             surplus = self._size - end
             raise CborError(what="CBOR message", expected="one value", got=f"{surplus} bytes after it")
+        return value
 
-    def _value(self, position: int, *, depth: int) -> int:
-        """Where the value at `position` ends."""
+    def _value(self, position: int, *, depth: int) -> tuple[Any, int]:
+        """The value at `position`, and where it ends."""
         self._items += 1
         if depth > DEPTH_MAX or self._items > ITEMS_MAX:
             raise self._refusal(position, f"at most {DEPTH_MAX} levels and {ITEMS_MAX} items", "more")
-        major, argument, position = self._header(position)
+        start = position
+        initial = self._data[start] if start < self._size else _TWO_BYTE_ARGUMENT
+        if initial & 0x1F < _ONE_BYTE_ARGUMENT and initial < _SIMPLE:
+            major, argument, position = initial >> 5, initial & 0x1F, start + 1
+        else:
+            major, argument, position = self._header(start)
         if major == _BYTES:
             end = position + argument
-            return end if end <= self._size else self._after(position, argument)
-        if major <= _NEGATIVE or major > _TAG:
-            return position
+            return self._data[position:end], end if end <= self._size else self._after(position, argument)
+        if major == _UNSIGNED:
+            return argument, position
         if major == _TEXT:
             return self._text(position, argument)
         if major == _MAP:
@@ -130,52 +118,87 @@ class _Walk:
             return self._map(position, argument, depth=depth)
         if major == _ARRAY:
             self._room_for(position, argument)
+            items = []
             for _ in range(argument):
-                position = self._value(position, depth=depth + 1)
-            return position
-        if argument not in self._tags:
-            raise self._refusal(position, "a known tag" if self._tags else "no tag", f"tag {argument}")
-        return self._value(position, depth=depth + 1)
+                item, position = self._value(position, depth=depth + 1)
+                items.append(item)
+            return items, position
+        return self._rare(start, position, depth=depth)
 
-    def _map(self, position: int, pairs: int, *, depth: int) -> int:
-        keys: list[bytes] = []
-        texts = 0
+    def _rare(self, start: int, position: int, *, depth: int) -> tuple[Any, int]:
+        """A negative number, a simple value, or a tag whose value begins at `position`."""
+        major, argument, _ = self._header(start)
+        if major == _NEGATIVE:
+            return -1 - argument, position
+        if major == _TAG:
+            return self._tagged(start, position, argument, depth=depth)
+        return _SIMPLE_VALUES[argument], position
+
+    def _map(self, position: int, pairs: int, *, depth: int) -> tuple[dict[Any, Any], int]:
+        """Keys are small numbers and values byte strings of 24 to 255 bytes, mostly; what is not goes the long way."""
+        if self._items > ITEMS_MAX:
+            raise self._refusal(position, f"at most {ITEMS_MAX} items", "more")
+        built: dict[Any, Any] = {}
         data, size = self._data, self._size
+        last = -1
+        for read in range(pairs):
+            key = data[position] if position < size else _ONE_BYTE_ARGUMENT
+            if not last < key < _ONE_BYTE_ARGUMENT:
+                return self._any_map(position, pairs - read, built, depth=depth)
+            last = key
+            position += 1
+            start = position + 2
+            if start <= size and data[position] == _BYTES_OF_ONE_BYTE_LENGTH:
+                length = data[position + 1]
+                end = start + length
+                self._items += 1
+                if length < _ONE_BYTE_ARGUMENT:
+                    raise self._refusal(position, "the shortest header", f"2 bytes for {length}")
+                if end > size:
+                    raise self._refusal(start, f"{length} bytes", f"{size - start} left")
+                built[key] = data[start:end]
+                position = end
+            elif start <= size and data[position] in _SHORT_MAPS and depth < DEPTH_MAX:
+                self._items += 1
+                built[key], position = self._map(position + 1, data[position] & 0x1F, depth=depth + 1)
+            else:
+                built[key], position = self._value(position, depth=depth + 1)
+        return built, position
+
+    def _any_map(
+        self, position: int, pairs: int, built: dict[Any, Any], *, depth: int
+    ) -> tuple[dict[Any, Any], int]:
+        """The last `pairs` of a map, after small numbers as keys: keys of one type, in ascending order, none twice."""
+        before = (1, bytes([max(built)])) if built else (0, b"")
+        kind: type | None = int if built else None
         for _ in range(pairs):
             start = position
-            if start < size and data[start] < _ONE_BYTE_ARGUMENT:  # a small number, as nearly every key is
-                position += 1
-            else:
-                major, argument, position = self._header(start)
-                if major == _TEXT:
-                    texts += 1
-                    position = self._text(position, argument)
-                elif major > _NEGATIVE:
-                    raise self._refusal(start, "an integer or text as map key", f"major type {major}")
-            keys.append(data[start:position])
-            end = position + 2
-            if end <= size and data[position] == _BYTES_OF_ONE_BYTE_LENGTH:  # a digest, as most values are
-                length = data[position + 1]
-                position = end + length
-                self._items += 1
-                if position > size or (self._strict and length < _ONE_BYTE_ARGUMENT):
-                    raise self._refusal(
-                        end, f"{length} bytes under the shortest header", f"{size - end} left"
-                    )
-            else:
-                position = self._value(position, depth=depth + 1)
-        self._check_keys(position, keys, texts=texts)
-        return position
+            major, argument, position = self._header(start)
+            if major > _NEGATIVE and major != _TEXT:
+                raise self._refusal(start, "an integer or text as map key", f"major type {major}")
+            key: int | str = argument if major == _UNSIGNED else -1 - argument
+            if major == _TEXT:
+                key, position = self._text(position, argument)
+            encoded = position - start, self._data[start:position]
+            if encoded <= before or kind not in (None, type(key)):
+                raise self._refusal(start, "ascending map keys of one type, each once", "others")
+            before, kind = encoded, type(key)
+            built[key], position = self._value(position, depth=depth + 1)
+        return built, position
 
-    def _check_keys(self, position: int, keys: list[bytes], *, texts: int) -> None:
-        """Refuse a key that is there twice; strictly, also another order (shorter first) and keys of two types."""
-        joined = b"".join(keys)
-        if not texts and len(joined) == len(keys) and bytes(sorted(set(joined))) == joined:
-            return  # small numbers, ascending: nearly every map
-        if len(set(keys)) != len(keys):
-            raise self._refusal(position, "each map key once", "one of them twice")
-        if self._strict and (sorted(keys, key=_shorter_first) != keys or texts not in (0, len(keys))):
-            raise self._refusal(position, "ascending map keys of one type", "others")
+    def _tagged(self, start: int, position: int, tag: int, *, depth: int) -> tuple[Any, int]:
+        """A tag that the caller named; whole seconds since 1970 as a datetime (RFC 8949 section 3.4.2)."""
+        if tag not in self._tags:
+            raise self._refusal(start, "a known tag" if self._tags else "no tag", f"tag {tag}")
+        value, end = self._value(position, depth=depth + 1)
+        if tag != _EPOCH_TIME:
+            return cbor2.CBORTag(tag, value), end
+        try:
+            if type(value) is int:
+                return datetime.fromtimestamp(value, tz=UTC), end
+        except (ValueError, OverflowError, OSError):
+            pass
+        raise self._refusal(position, "a time in whole seconds", "another value")
 
     def _header(self, position: int) -> tuple[int, int, int]:
         """Major type, argument, position after both; a simple value is answered as major type 7."""
@@ -194,17 +217,16 @@ class _Walk:
         start = position + 1
         end = self._after(start, 1 << (additional - _ONE_BYTE_ARGUMENT))
         argument = int.from_bytes(self._data[start:end], "big")
-        if self._strict and argument < _LEAST_ARGUMENT[additional]:
+        if argument < _LEAST_ARGUMENT[additional]:
             raise self._refusal(position, "the shortest header", f"{end - position} bytes for {argument}")
         return major, argument, end
 
-    def _text(self, position: int, length: int) -> int:
+    def _text(self, position: int, length: int) -> tuple[str, int]:
         end = self._after(position, length)
         try:
-            self._data[position:end].decode("utf-8", "strict")
+            return self._data[position:end].decode("utf-8", "strict"), end
         except UnicodeDecodeError as error:
             raise self._refusal(position, "UTF-8", "other bytes") from error
-        return end
 
     def _after(self, position: int, length: int) -> int:
         end = position + length
@@ -219,11 +241,6 @@ class _Walk:
 
     def _refusal(self, position: int, expected: str, got: str) -> CborError:
         return CborError(what=f"CBOR at byte {position}", expected=expected, got=got)
-
-
-def _shorter_first(key: bytes) -> tuple[int, bytes]:
-    """How the library sorts encoded keys."""
-    return len(key), key
 
 
 def _check_encodable(value: Any, *, depth: int) -> None:

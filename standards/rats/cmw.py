@@ -5,9 +5,10 @@ deterministic encoding. The value is not looked into here.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
-from standards.rats.cbor import decode_deterministic, encode_deterministic
+from standards.rats.cbor import decode_byte_string, decode_deterministic, encode_deterministic
 from standards.rats.errors import RatsError
 
 _MEDIA_TYPE_MAX: Final = 255
@@ -25,6 +26,27 @@ class Record:
 def encode_record(media_type: str, value: bytes) -> bytes:
     """Wrap the bytes of a message of this media type."""
     return encode_deterministic([media_type, value])
+
+
+def record_value(data: bytes, *, media_type: str, bytes_max: int) -> bytes | None:
+    """The value of a record of this media type; None of one of another type.
+
+    Raises:
+        RatsError: as `decode_record`.
+    """
+    head = _head(media_type)
+    if data.startswith(head) and len(data) <= bytes_max:
+        value = decode_byte_string(data, len(head))
+        if value is not None:
+            return value
+    record = decode_record(data, bytes_max=bytes_max)
+    return record.value if record.media_type == media_type else None
+
+
+@lru_cache(maxsize=8)
+def _head(media_type: str) -> bytes:
+    """The octets that every record of a media type begins with: it has one encoding."""
+    return encode_record(media_type, b"")[:-1]
 
 
 def decode_record(data: bytes, *, bytes_max: int) -> Record:
