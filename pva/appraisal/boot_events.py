@@ -69,7 +69,8 @@ class BootEvents:
         facts = self.read_secure_boot.get(bank)
         if facts is None:
             facts = self.read_secure_boot[bank] = secure_boot_facts(self.log, bank=bank)
-        return replace(facts, mok=tuple(each for each in facts.mok if each.pcr in quoted))
+        mok = tuple([each for each in facts.mok if each.pcr in quoted])
+        return facts if len(mok) == len(facts.mok) else replace(facts, mok=mok)
 
     def tre_images(self, *, bank: int) -> tuple[str, ...]:
         """Every TRE image that the measured kernel command line names, as written; none where PCR 8 is not quoted.

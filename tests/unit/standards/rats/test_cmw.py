@@ -2,7 +2,7 @@
 
 import pytest
 
-from standards.rats.cmw import Record, decode_record, encode_record
+from standards.rats.cmw import Record, decode_record, encode_record, record_value
 from standards.rats.errors import RatsError
 
 
@@ -29,3 +29,31 @@ def test_a_record_is_type_and_value() -> None:
 def test_other_forms_are_refused(data: bytes) -> None:
     with pytest.raises(RatsError):
         decode_record(data, bytes_max=100)
+
+
+@pytest.mark.parametrize("size", [0, 1, 23, 24, 255, 256, 1 << 16])
+def test_the_value_of_a_record_of_one_type(size: int) -> None:
+    value = bytes(size)
+    record = encode_record("application/eat+cwt", value)
+    assert record_value(record, media_type="application/eat+cwt", bytes_max=1 << 17) == value
+    assert record_value(record, media_type="application/eat+jwt", bytes_max=1 << 17) is None
+
+
+@pytest.mark.negative
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\x82\x61a",
+        b"\x82\x61a\x59",
+        b"\x82\x61a\x59\x01\x00" + bytes(255),
+        b"\x82\x61a\x59\x01\x00" + bytes(257),
+        b"\x82\x61a\x59\x00\xff" + bytes(255),  # not the shortest length
+        b"\x82\x61a\x5a\x00\x00\x01\x00" + bytes(256),
+        b"\x82\x61a\x61a",
+        b"\x82\x61a\x59\x03\xe5" + bytes(997),  # longer than is allowed
+    ],
+)
+def test_other_forms_have_no_value(data: bytes) -> None:
+    with pytest.raises(RatsError):
+        record_value(data, media_type="a", bytes_max=1000)
