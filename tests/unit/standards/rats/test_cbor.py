@@ -65,7 +65,9 @@ def test_depth_and_items_are_bounded_along_every_way() -> None:
     for nested in (b"\xa1\x01", b"\x81", b"\xa1\x18\x18"):
         with pytest.raises(CborError, match=f"{DEPTH_MAX} levels"):
             decode_deterministic(nested * (DEPTH_MAX + 1) + b"\xa0", bytes_max=100)
-    small: dict[int, dict[int, dict[int, int]]] = {key: {inner: {} for inner in range(23)} for key in range(23)}
+    small: dict[int, dict[int, dict[int, int]]] = {
+        key: {inner: {} for inner in range(23)} for key in range(23)
+    }
     many = [small] * (ITEMS_MAX // (23 * 24) + 1)
     with pytest.raises(CborError, match="items"):
         decode_deterministic(cbor2.dumps(many, canonical=True), bytes_max=SIZE_MAX)
