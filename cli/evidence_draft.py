@@ -8,7 +8,7 @@ Left out are registers that running software resets or extends, and those that a
 of one piece of evidence what the table below says, of several from different devices what differs between them.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
@@ -126,7 +126,7 @@ def draft(sources: Sequence[Source], *, keep: Collection[int] = ()) -> Draft:
         log=first.log,
         left_out=left_out,
         components=tuple(
-            (link.pcr, link.component.value, link.name, link.digest.hex())
+            (link.pcr, link.component.value, link.text or link.name, link.digest.hex())
             for link in boot_chain(first.log, bank=bank).links
             if link.pcr in kept
         ),
@@ -228,6 +228,7 @@ def _decisions(
         said.append(
             f"Secure Boot was {state}, with {len(facts.violations)} deviations: approve PCR 7 only if so meant"
         )
+    said += _of_one_installation(log, bank=bank, kept=kept)
     if tre_image is None:
         said.append("the command line names no TRE image: the scope tre will be a warning at best")
     unproven = sum(
@@ -240,3 +241,19 @@ def _decisions(
             f"{unproven} events are named by text that no digest covers: compare their digests with your build"
         )
     return said
+
+
+def _of_one_installation(log: EventLog, *, bank: int, kept: Collection[int]) -> Iterator[str]:
+    """What GRUB measures that is rarely the same on two machines, or at two boots of one."""
+    links = [link for link in boot_chain(log, bank=bank).links if link.pcr in kept]
+    by_uuid = sorted({link.pcr for link in links if "UUID=" in (link.text or "")})
+    if by_uuid:
+        yield (
+            f"PCR {', '.join(map(str, by_uuid))} holds UUIDs of file systems: other machines measure others, unless one image is "
+            "installed on all of them"
+        )
+    environment = sorted({link.pcr for link in links if link.name.endswith("/grubenv")})
+    if environment:
+        yield (
+            f"PCR {', '.join(map(str, environment))} holds grubenv, which GRUB and the system write: compare several boots"
+        )

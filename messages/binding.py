@@ -6,6 +6,7 @@ purpose, device or order can stand for no other. A TRE never signs qualifying da
 """
 
 import hashlib
+from types import MappingProxyType
 from typing import Final
 
 from messages.encoding import encode_deterministic
@@ -29,4 +30,15 @@ def extra_data(label: str, *, nonce: bytes, body: bytes) -> bytes:
         raise MessageError(what="label", expected=" or ".join(sorted(LABELS)), got="another text")
     if len(nonce) != NONCE_SIZE:
         raise MessageError(what="nonce", expected=f"{NONCE_SIZE} bytes", got=f"{len(nonce)} bytes")
-    return hashlib.sha256(encode_deterministic([label, nonce, hashlib.sha256(body).digest()])).digest()
+    return hashlib.sha256(_HEADS[label] + nonce + _DIGEST + hashlib.sha256(body).digest()).digest()
+
+
+_DIGEST: Final = encode_deterministic(bytes(NONCE_SIZE))[:-NONCE_SIZE]
+"""What stands before 32 bytes."""
+_HEADS: Final = MappingProxyType(
+    {
+        label: encode_deterministic([label, bytes(NONCE_SIZE), b""])[: -NONCE_SIZE - len(b"\x40")]
+        for label in LABELS
+    }
+)
+"""What stands before the nonce: the one encoding of an array of three, and of its first item."""

@@ -6,6 +6,7 @@ Wire form: a CMW record whose value is a CBOR map with the integer keys 1 to 11.
 """
 
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Final
 
 from messages.challenge import IMA_COUNT_MAX
@@ -25,12 +26,31 @@ SIGNATURE_SIZE_MAX: Final = 1_024
 PUBLIC_SIZE_MAX: Final = 1_024
 NV_PUBLIC_SIZE_MAX: Final = 256
 CERTIFICATE_SIZE_MAX: Final = 8_192
+CERTIFICATE_SIZES: Final = range(1, CERTIFICATE_SIZE_MAX + 1)
 CHAIN_LENGTH_MAX: Final = 6
 BOOT_LOG_SIZE_MAX: Final = 1 << 22
 IMA_LOG_SIZE_MAX: Final = 1 << 22
 IMA_PCR_VALUE_SIZE: Final = 32
 _IMA: Final = 8
 _FIRST: Final = 5
+_ATTEST_SIZES: Final = (1, ATTEST_SIZE_MAX)
+_SIGNATURE_SIZES: Final = (1, SIGNATURE_SIZE_MAX)
+_SIZES: Final = MappingProxyType(
+    {
+        2: (1, BODY_SIZE_MAX),
+        3: _ATTEST_SIZES,
+        4: _SIGNATURE_SIZES,
+        7: (0, BOOT_LOG_SIZE_MAX),
+        11: (1, PUBLIC_SIZE_MAX),
+    }
+)
+"""Of the byte strings of the message: key -> least and largest size."""
+_CERTIFIED_SIZES: Final = MappingProxyType(
+    {
+        size_max: MappingProxyType({1: (1, size_max), 2: _ATTEST_SIZES, 3: _SIGNATURE_SIZES})
+        for size_max in (PUBLIC_SIZE_MAX, NV_PUBLIC_SIZE_MAX)
+    }
+)
 EVIDENCE_BYTES_MAX: Final = BOOT_LOG_SIZE_MAX + IMA_LOG_SIZE_MAX + (1 << 17)
 
 
@@ -114,18 +134,19 @@ def decode_evidence(data: bytes) -> EvidenceMessage:
         MessageError: for any bytes that are not one well-formed evidence message.
     """
     fields = decode_fields(_unwrap(data), what="evidence", bytes_max=EVIDENCE_BYTES_MAX)
+    body, attest, signature, boot_log, ak_public = fields.byte_strings(_SIZES)
     message = EvidenceMessage(
         challenge_token=fields.text(1, size_max=TOKEN_SIZE_MAX),
-        body=fields.octets(2, size_min=1, size_max=BODY_SIZE_MAX),
-        attest=fields.octets(3, size_min=1, size_max=ATTEST_SIZE_MAX),
-        signature=fields.octets(4, size_min=1, size_max=SIGNATURE_SIZE_MAX),
+        body=body,
+        attest=attest,
+        signature=signature,
         pfc_chain=read_chain(fields, 5),
         pcr_values=decode_values(fields.raw(6), what="evidence.6"),
-        boot_log=fields.octets(7, size_max=BOOT_LOG_SIZE_MAX),
+        boot_log=boot_log,
         ima=_read_ima(fields.nested(_IMA)) if _IMA in fields else None,
         storage_key=read_certified(fields.nested(9), public_size_max=PUBLIC_SIZE_MAX),
         generation_counter=read_certified(fields.nested(10), public_size_max=NV_PUBLIC_SIZE_MAX),
-        ak_public=fields.octets(11, size_min=1, size_max=PUBLIC_SIZE_MAX),
+        ak_public=ak_public,
     )
     fields.close()
     return message
@@ -150,20 +171,18 @@ def encode_certified(certified: CertifiedStructure) -> dict[int, bytes]:
 
 def read_certified(fields: Fields, *, public_size_max: int) -> CertifiedStructure:
     """Read the CBOR form."""
-    certified = CertifiedStructure(
-        public=fields.octets(1, size_min=1, size_max=public_size_max),
-        attest=fields.octets(2, size_min=1, size_max=ATTEST_SIZE_MAX),
-        signature=fields.octets(3, size_min=1, size_max=SIGNATURE_SIZE_MAX),
-    )
+    public, attest, signature = fields.byte_strings(_CERTIFIED_SIZES[public_size_max])
     fields.close()
-    return certified
+    return CertifiedStructure(public=public, attest=attest, signature=signature)
 
 
 def read_chain(fields: Fields, key: int) -> tuple[bytes, ...]:
     """Read a certificate chain: 1 to 6 DER certificates, leaf first."""
     items = fields.items(key, size_min=1, size_max=CHAIN_LENGTH_MAX)
+    if set(map(type, items)) == {bytes} and all(map(CERTIFICATE_SIZES.__contains__, map(len, items))):
+        return tuple(items)
     chain = Fields(dict(enumerate(items)), what=f"certificate chain in key {key}", refusal=refusal)
-    return tuple(chain.octets(i, size_min=1, size_max=CERTIFICATE_SIZE_MAX) for i in range(len(items)))
+    return tuple([chain.octets(i, size_min=1, size_max=CERTIFICATE_SIZE_MAX) for i in range(len(items))])
 
 
 def _unwrap(data: bytes) -> bytes:

@@ -20,8 +20,10 @@ from cli.manifest_description import event_of
 from cli.release_draft import Release, draft_release
 from messages.evidence import EVIDENCE_BYTES_MAX
 from standards.boot_log.algorithms import BANKS, SHA1
+from standards.boot_log.decode import LOG_BYTES_MAX
 from standards.boot_log.errors import BootLogError
 from standards.boot_log.events import PCR_INDEX_MAX
+from standards.boot_log.grub_prediction import GrubChange
 
 IMAGE_BYTES_MAX: Final = 1 << 29
 BANK_NAMES: Final = tuple(bank.name for bank in BANKS.values() if bank.id not in {SHA1, 0x0012})
@@ -70,6 +72,28 @@ def learn(invocation: Invocation, *, paths: Sequence[Path], keep: Sequence[int],
 @click.option("--initrd", type=file_in, help="An initrd that GRUB reads; its digest is listed.")
 @click.option("--command-line", help="The kernel's command line as GRUB gives it; its digest is listed.")
 @click.option(
+    "--grub-boot",
+    type=file_in,
+    metavar="LOG",
+    help="Boot log of a good boot by GRUB of the release before: PCR 8 and 9 are predicted from it and what is new.",
+)
+@click.option(
+    "--grub-text",
+    "grub_texts",
+    type=(str, str),
+    multiple=True,
+    metavar="OLD NEW",
+    help="A text in GRUB's commands and names that is another one now: a version, a parameter, the TRE's digest.",
+)
+@click.option(
+    "--grub-file",
+    "grub_files",
+    type=(str, file_in),
+    multiple=True,
+    metavar="PATH FILE",
+    help="What a path that GRUB reads has in it now: kernel, initrd, grub.cfg.",
+)
+@click.option(
     "--bank", "banks", type=click.Choice(BANK_NAMES), multiple=True, default=("sha256",), show_default=True
 )
 @out_option("Write the draft (TOML) to this file.", required=True)
@@ -77,13 +101,15 @@ def learn(invocation: Invocation, *, paths: Sequence[Path], keep: Sequence[int],
 def build(invocation: Invocation, /, *, banks: Sequence[str], out: Path, **files: Any) -> None:
     """Draft a manifest's description from a release's files, without a device; nothing is signed or sent.
 
-    The draft has the registers that the files determine: PCR 4 of --image, PCR 11 to 13 of a unified one. What cannot be
-    predicted is said.
+    The draft has the registers that the files determine: PCR 4 of --image, PCR 11 to 13 of a unified one, and with the log of
+    a good boot PCR 8 and 9 of GRUB. What cannot be predicted is said.
     """
     if not files["images"]:
         raise click.UsageError("expected at least one --image")
     if files["inner_kernel"] and not files["unified"]:
         raise click.UsageError("--inner-kernel is of a unified kernel image: give --unified, too")
+    if (files["grub_texts"] or files["grub_files"]) and files["grub_boot"] is None:
+        raise click.UsageError("--grub-text and --grub-file change a boot: give its log as --grub-boot, too")
     release = Release(
         images=tuple(_named(path) for path in files["images"]),
         unified=files["unified"],
@@ -91,12 +117,17 @@ def build(invocation: Invocation, /, *, banks: Sequence[str], out: Path, **files
         kernel=None if files["kernel"] is None else _named(files["kernel"]),
         initrd=None if files["initrd"] is None else _named(files["initrd"]),
         command_line=files["command_line"],
+        grub_boot=None if files["grub_boot"] is None else _log(files["grub_boot"]),
+        grub_change=GrubChange(
+            texts=tuple(files["grub_texts"]),
+            files={path: _named(file)[1] for path, file in files["grub_files"]},
+        ),
     )
     try:
         made = draft_release(release, bank_names=list(dict.fromkeys(banks)))
     except BootLogError as error:
         names = ", ".join(name for name, _ in release.images)
-        remedy = "give the images as they are deployed; nothing was written"
+        remedy = "give images, log and files as they are deployed; nothing was written"
         raise refused("release", subject=names, reason=str(error), remedy=remedy) from None
     _answer(invocation, made, out=out)
 
@@ -106,6 +137,10 @@ COMMANDS: Final = (learn, build)
 
 def _named(path: Path) -> tuple[str, bytes]:
     return path.name, read_file(path, bytes_max=IMAGE_BYTES_MAX)
+
+
+def _log(path: Path) -> bytes:
+    return read_file(path, bytes_max=LOG_BYTES_MAX)
 
 
 def _answer(invocation: Invocation, made: Draft, *, out: Path) -> None:

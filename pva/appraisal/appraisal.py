@@ -9,6 +9,7 @@ by the platform, so it is not affirmed while the platform is not.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from types import MappingProxyType
 
 from messages.runtime_policy import VerifiedRuntimePolicy
 from pva.appraisal.boot_events import BootEvents
@@ -166,8 +167,11 @@ def for_recovery(appraisal: Appraisal) -> Appraisal:
 def _manifest_findings(reference: ReferenceManifest, *, seen: Sighting) -> Iterator[Finding]:
     """Whether the manifest may be used, for this model of device, and now (A25)."""
     manifest, at = reference.manifest, seen.at
-    forbidden = sorted(set(manifest.models) - set(reference.permitted_models))
-    described = {reference.permitted_models.get(model) for model in manifest.models}
+    permitted = reference.permitted_models
+    forbidden = sorted(model for model in manifest.models if model not in permitted)
+    described = {permitted.get(model) for model in manifest.models}
+    if not forbidden and seen.hw_type in described and reference.validity.window(at) is Window.OPEN:
+        return
     for scope in Scope:
         if forbidden:
             yield find(
@@ -220,6 +224,8 @@ def _register_findings(quote: PlatformQuote, *, boot: BootEvents, manifest: Mani
     """Every quoted PCR against its register; indices and values come from the signed structures only."""
     for bank, values in sorted(quote.pcr_values.items()):
         references = manifest.platform.registers.get(bank, {})
+        if values.items() <= references.items():
+            continue  # all as expected
         deviating = {}
         for pcr, measured in sorted(values.items()):
             expected = references.get(pcr)
@@ -315,19 +321,11 @@ class _Against:
 
 def _verdict(quote: PlatformQuote, *, findings: list[Finding], against: _Against) -> Appraisal:
     reference, at = against.reference, against.at
-    affirmed = dict(_AFFIRMED[Scope.PLATFORM])
-    if against.runtime and not any(each.code in _OF_FILES for each in findings):
-        affirmed |= _RUNNING
-    platform = vector(affirmed, tuple(findings), Scope.PLATFORM)
-    if tier_of(platform) is not Tier.AFFIRMING:
-        findings.append(
-            find(FindingCode.PLATFORM_NOT_AFFIRMED, scope=Scope.TRE, subject="platform below the TRE")
-        )
-    vectors = {
-        Scope.TRE: vector(_AFFIRMED[Scope.TRE], tuple(findings), Scope.TRE),
-        Scope.PLATFORM: platform,
-    }
-    tiers = {scope: tier_of(values) for scope, values in vectors.items()}
+    # without findings, as nearly every verdict of a fleet is
+    vectors, tiers = _NOTHING_FOUND[against.runtime]
+    if findings:
+        vectors = _vectors(findings, runtime=against.runtime)
+        tiers = {scope: tier_of(values) for scope, values in vectors.items()}
     accepted = (
         reference is not None
         and max(tiers.values()) is not Tier.CONTRAINDICATED
@@ -346,9 +344,33 @@ def _verdict(quote: PlatformQuote, *, findings: list[Finding], against: _Against
     )
 
 
+def _vectors(findings: list[Finding], *, runtime: bool) -> dict[Scope, Mapping[str, int]]:
+    """A vector a scope; where the platform is not affirmed, one finding more says so of the TRE."""
+    affirmed = dict(_AFFIRMED[Scope.PLATFORM])
+    if runtime and not any(each.code in _OF_FILES for each in findings):
+        affirmed |= _RUNNING
+    platform = vector(affirmed, tuple(findings), Scope.PLATFORM)
+    if tier_of(platform) is not Tier.AFFIRMING:
+        findings.append(
+            find(FindingCode.PLATFORM_NOT_AFFIRMED, scope=Scope.TRE, subject="platform below the TRE")
+        )
+    return {
+        Scope.TRE: vector(_AFFIRMED[Scope.TRE], tuple(findings), Scope.TRE),
+        Scope.PLATFORM: platform,
+    }
+
+
+def _without_findings(*, runtime: bool) -> tuple[Mapping[Scope, Mapping[str, int]], Mapping[Scope, Tier]]:
+    vectors = {scope: MappingProxyType(of) for scope, of in _vectors([], runtime=runtime).items()}
+    return MappingProxyType(vectors), MappingProxyType({s: tier_of(of) for s, of in vectors.items()})
+
+
+_NOTHING_FOUND = MappingProxyType({runtime: _without_findings(runtime=runtime) for runtime in (False, True)})
+
+
 def _strongest(quote: PlatformQuote) -> int:
     """The quoted bank with the longest digests, for what is read out of events."""
-    return max(quote.pcr_values, key=lambda bank: len(next(iter(quote.pcr_values[bank].values()))))
+    return max(quote.pcr_values, key=lambda bank: BANKS[bank].size)
 
 
 def _moment(at: datetime | None) -> str:

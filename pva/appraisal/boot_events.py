@@ -15,7 +15,7 @@ from pva.appraisal.quote import PlatformQuote
 from pva.refusals import RefusalCode, RefusalError
 from standards.boot_log.algorithms import BANKS, SHA1
 from standards.boot_log.boot_chain import boot_chain
-from standards.boot_log.boot_chain_facts import ChainLink, Component
+from standards.boot_log.boot_chain_facts import BootChain, ChainLink, Component
 from standards.boot_log.describe import describe
 from standards.boot_log.errors import BootLogError
 from standards.boot_log.events import Event, EventLog, LogFormat
@@ -37,7 +37,8 @@ class BootEvents:
     """A log that reaches every quoted PCR in every quoted bank (bank -> index -> value).
 
     `command_lines` is the text, by bank, that the log calls the kernel's command line. `logged` is False where no log came: the values are then all that is known of the boot. `ima` is what the kernel has measured since, where its list came with a quote over PCR 10.
-    `read_secure_boot` is what the log says about Secure Boot, by bank, read when it is first asked for; a known log brings its own.
+    `read_secure_boot` is what the log says about Secure Boot, `read_boot_chain` about the boot chain, by bank, read when it is
+    first asked for; a known log brings its own.
     """
 
     log: EventLog
@@ -46,6 +47,7 @@ class BootEvents:
     logged: bool = True
     command_lines: Mapping[int, str | None] = field(default_factory=dict)
     read_secure_boot: dict[int, SecureBootFacts] = field(default_factory=dict, compare=False, repr=False)
+    read_boot_chain: dict[int, BootChain] = field(default_factory=dict, compare=False, repr=False)
 
     def of_pcr(self, pcr: int, *, bank: int) -> tuple[Event, ...]:
         """The events that led to a quoted PCR, in their order; none for a PCR that was not quoted."""
@@ -54,7 +56,10 @@ class BootEvents:
     def boot_chain(self, *, bank: int) -> tuple[ChainLink, ...]:
         """What ran between firmware and kernel, as far as its registers were quoted; names are hints."""
         quoted = self.quoted.get(bank, {})
-        return tuple(link for link in boot_chain(self.log, bank=bank).links if link.pcr in quoted)
+        chain = self.read_boot_chain.get(bank)
+        if chain is None:
+            chain = self.read_boot_chain[bank] = boot_chain(self.log, bank=bank)
+        return tuple([link for link in chain.links if link.pcr in quoted])
 
     def secure_boot(self, *, bank: int) -> SecureBootFacts | None:
         """What PCR 7 says about Secure Boot; None where it was not quoted, or no log came. PCR 14 counts only where it was quoted."""
@@ -64,7 +69,8 @@ class BootEvents:
         facts = self.read_secure_boot.get(bank)
         if facts is None:
             facts = self.read_secure_boot[bank] = secure_boot_facts(self.log, bank=bank)
-        return replace(facts, mok=tuple(each for each in facts.mok if each.pcr in quoted))
+        mok = tuple([each for each in facts.mok if each.pcr in quoted])
+        return facts if len(mok) == len(facts.mok) else replace(facts, mok=mok)
 
     def tre_images(self, *, bank: int) -> tuple[str, ...]:
         """Every TRE image that the measured kernel command line names, as written; none where PCR 8 is not quoted.
@@ -83,6 +89,8 @@ class BootEvents:
 
     def has_unified_command_line(self, *, bank: int) -> bool:
         """Whether the log says that the kernel's command line is a section of a unified image, and PCR 11 was quoted."""
+        if SECTION_PCR not in self.quoted.get(bank, {}) or not self.log.extended_into(SECTION_PCR):
+            return False
         return any(
             link.pcr == SECTION_PCR and link.component is Component.COMMAND_LINE
             for link in self.boot_chain(bank=bank)
@@ -159,6 +167,7 @@ def replay_boot_log(
         quoted=quoted,
         command_lines=found.command_lines,
         read_secure_boot=found.secure_boot,
+        read_boot_chain=found.boot_chain,
     )
 
 

@@ -19,7 +19,7 @@ from standards.pki import oids
 from standards.pki.crl import Revocation, RevocationReason
 from standards.pki.errors import DecodeError, PathError, PathFault
 from standards.pki.extensions import ExpectedSystemState, HardwareModuleName, tre_level
-from standards.pki.fingerprints import certificate_sha256, decode_certificate, spki_der
+from standards.pki.fingerprints import ca_id, certificate_sha256, decode_certificate, spki_der
 from standards.pki.ocsp_answer import CertStatus, StatusKind
 from standards.pki.paths import validate_path
 
@@ -58,8 +58,9 @@ class PlatformCredential:
     """A Platform Credential whose path is proven; its status is not part of it.
 
     `path` is leaf first, anchor last; `device_id` 64 hex digits; `hw_type` the model's dotted OID; `tre_level` the
-    asserted security level. `spki` is the certified key (DER), `sha256` and `issuer_sha256` are the digests of the PfC and of
-    its issuer's certificate; all three are made from the path.
+    asserted security level. Made from the path, once for as many validations as it is held: `spki` the certified key (DER),
+    `sha256` and `issuer_sha256` the digests of the PfC and of its issuer's certificate, `issuer_id` the name of its issuer's key,
+    `valid_to` when the first certificate of the path ends.
     """
 
     path: tuple[x509.Certificate, ...]
@@ -71,11 +72,15 @@ class PlatformCredential:
     spki: bytes = field(init=False)
     sha256: bytes = field(init=False)
     issuer_sha256: bytes = field(init=False)
+    issuer_id: str = field(init=False)
+    valid_to: datetime = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "spki", spki_der(self.path[0]))
         object.__setattr__(self, "sha256", bytes.fromhex(certificate_sha256(self.path[0])))
         object.__setattr__(self, "issuer_sha256", bytes.fromhex(certificate_sha256(self.path[1])))
+        object.__setattr__(self, "issuer_id", ca_id(self.path[1]))
+        object.__setattr__(self, "valid_to", min(each.not_valid_after_utc for each in self.path))
 
     @property
     def certificate(self) -> x509.Certificate:

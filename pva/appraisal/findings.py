@@ -407,11 +407,12 @@ def find(
 
 def vector(affirmed: Mapping[Claim, int], findings: tuple[Finding, ...], scope: Scope) -> dict[str, int]:
     """Trustworthiness vector of a scope: what was affirmed, made worse by each of its findings."""
-    values = {claim.value: value for claim, value in affirmed.items()}
+    values: dict[str, int] = {str(claim): value for claim, value in affirmed.items()}
     for finding in findings:
-        if finding.scope == scope.value:
+        if finding.scope == scope:
             rule = FINDINGS[FindingCode(finding.code)]
-            values[rule.claim.value] = max(values.get(rule.claim.value, 0), rule.value)
+            claim = str(rule.claim)
+            values[claim] = max(values.get(claim, 0), rule.value)
     return values
 
 

@@ -12,12 +12,11 @@ from pva.refusals import RefusalCode, RefusalError
 from standards.ima.decode import decode_binary_list
 from standards.ima.entries import IMA_PCR, VIOLATION, ImaList
 from standards.ima.errors import ImaError
-from standards.ima.measured import Measured, is_file_data, read_measured
+from standards.ima.measured import Measured, other_data, read_measured
 from standards.ima.replay import Replayed, replayed_prefix, verify_template_digests
 from standards.ima.templates import BUILT_IN
 
 IMA_BANK = "sha256"
-_FILE_TEMPLATE = BUILT_IN[b"ima-ng"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +54,8 @@ class ImaMeasurements:
     def violations(self) -> tuple[ImaMeasurement, ...]:
         """Files that could be changed while they were measured."""
         digests = self.entries.template_digests
+        if VIOLATION not in digests:
+            return ()
         return tuple(self._at(place) for place in self.places if digests[place] == VIOLATION)
 
     def unlike(self, usual: frozenset[bytes]) -> Iterator[ImaMeasurement]:
@@ -102,14 +103,19 @@ def _read(entries: ImaList, *, reached: Replayed) -> ImaMeasurements:
     count = reached.count - entries.first
     try:
         _refuse_custom_templates(entries, count=count)
-        places = [place for place, pcr in enumerate(entries.pcrs[:count]) if pcr == IMA_PCR]
-        templates, data = entries.templates, entries.data
-        for place in places:
-            if templates[place] is not _FILE_TEMPLATE or not is_file_data(data[place]):
-                read_measured(entries.entry(place))
+        places = _places(entries.pcrs[:count])
+        for place in other_data(entries, places):
+            read_measured(entries.entry(place))
     except ImaError as error:
         raise _malformed(error) from None
     return ImaMeasurements(entries=entries, reached=reached, places=places)
+
+
+def _places(pcrs: Sequence[int]) -> Sequence[int]:
+    """Where PCR 10 is: mostly everywhere."""
+    if pcrs.count(IMA_PCR) == len(pcrs):
+        return range(len(pcrs))
+    return [place for place, pcr in enumerate(pcrs) if pcr == IMA_PCR]
 
 
 def _refuse_custom_templates(entries: ImaList, *, count: int) -> None:
@@ -117,9 +123,8 @@ def _refuse_custom_templates(entries: ImaList, *, count: int) -> None:
 
     A template's name is not hashed: whoever carries the list could have a measured buffer read as a digest.
     """
-    own = set(BUILT_IN.values())
-    used = set(entries.templates[:count])
-    for template in used - own:
+    used = {id(each): each for each in entries.templates[:count]}  # thousands of entries share a few objects
+    for template in set(used.values()) - set(BUILT_IN.values()):
         number = entries.first + entries.templates.index(template)
         raise ImaError(what="template", expected="one of the kernel's own", got=template.name, entry=number)
 

@@ -17,6 +17,7 @@ from cryptography import x509
 
 from messages.challenge import Challenge
 from pva.appraisal.credential import PlatformCredential, Supplier, validate_credential
+from standards.boot_log.boot_chain_facts import BootChain
 from standards.boot_log.decode import decode_event_log
 from standards.boot_log.events import EventLog
 from standards.boot_log.measured import kernel_command_line
@@ -87,13 +88,14 @@ class ReplayedLog:
     """A decoded boot log and the PCR values that it leads to (bank -> index -> value); no word on any quote.
 
     `command_lines`, by bank, is the text that the log calls the kernel's command line, where a digest covers it.
-    `secure_boot`, by bank, is filled when it is first asked for.
+    `secure_boot` and `boot_chain`, by bank, are filled when they are first asked for.
     """
 
     log: EventLog
     values: Mapping[int, Mapping[int, bytes]]
     command_lines: Mapping[int, str | None]
     secure_boot: dict[int, SecureBootFacts] = field(default_factory=dict, compare=False, repr=False)
+    boot_chain: dict[int, BootChain] = field(default_factory=dict, compare=False, repr=False)
 
 
 def replay_log(data: bytes, *, banks: Sequence[int]) -> ReplayedLog:

@@ -20,7 +20,6 @@ from pva.appraisal.known import KnownKeys
 from pva.refusals import RefusalCode, RefusalError
 from standards.boot_log.algorithms import SHA256
 from standards.ima.entries import IMA_PCR
-from standards.pki.fingerprints import spki_der
 from standards.tpm2.attestation import (
     VerifiedQuote,
     check_qualified_signer,
@@ -114,7 +113,7 @@ def _enrolled_ak(ak_public: bytes, *, credential: PlatformCredential, keys: Know
     """The AK whose key the Platform Credential certifies, with the attributes of an AK (A10, A11)."""
     with _refused("AK", RefusalCode.AK_UNACCEPTABLE):
         ak = keys.accepted(ak_public)
-        certified = credential.certifies(spki_der(ak.key))
+        certified = credential.certifies(ak.spki)
     if not certified:
         raise RefusalError(
             RefusalCode.AK_MISMATCH,

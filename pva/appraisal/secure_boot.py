@@ -46,6 +46,11 @@ def _open_bank(
     quoted: Mapping[int, Mapping[int, bytes]], *, registers: Mapping[int, Mapping[int, bytes]]
 ) -> int | None:
     """The bank to read, or None where one bank is confirmed and none contradicted, or PCR 7 was not quoted."""
+    if all(
+        registers.get(bank, {}).get(SECURE_BOOT_PCR) == of_bank.get(SECURE_BOOT_PCR)
+        for bank, of_bank in quoted.items()
+    ):
+        return None  # confirmed in every bank, or not quoted
     values = {bank: each[SECURE_BOOT_PCR] for bank, each in quoted.items() if SECURE_BOOT_PCR in each}
     expected = {bank: registers.get(bank, {}).get(SECURE_BOOT_PCR) for bank in values}
     contradicted = [bank for bank in values if expected[bank] not in (None, values[bank])]

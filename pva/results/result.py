@@ -23,7 +23,6 @@ from pva.appraisal.findings import Scope
 from pva.appraisal.quote import PlatformQuote
 from pva.refusals import RefusalCode, RefusalError
 from pva.watching.holding import shows_recovery, speaks_against
-from standards.pki.fingerprints import ca_id
 from standards.pki.jws import sign_jws
 from standards.rats.ear import (
     RESULT_TYPE,
@@ -130,7 +129,7 @@ def sign_result(
     the result's life would be left.
     """
     issued_at = appraisal.at.replace(microsecond=0)
-    ends = [each.not_valid_after_utc for each in (*credential.path, *signer.chain)]
+    ends = [credential.valid_to, *(each.not_valid_after_utc for each in signer.chain)]
     if appraisal.window_ends_at is not None:
         ends.append(appraisal.window_ends_at)
     expires_at = min(appraisal.at + appraisal.policy.result_life, good_until, *ends).replace(microsecond=0)
@@ -158,7 +157,7 @@ def sign_result(
         quote=appraisal.quote,
         credential=NamedCredential(
             supplier=credential.supplier.name,
-            issuer=ca_id(credential.issuer),
+            issuer=credential.issuer_id,
             manifest_digest=credential.expected_state.manifest_digest,
         ),
         accepted=permits_release(result),

@@ -4,29 +4,36 @@ Rule: a bank is named by its TPM_ALG_ID everywhere in the code; its name appears
 """
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 from cryptography.hazmat.primitives import hashes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BankAlgorithm:
-    """One hash algorithm that a PCR bank may use; `size` in bytes."""
+    """One hash algorithm that a PCR bank may use; `size` in bytes, `digest` hashes data."""
 
     id: int
     name: str
     size: int
-    factory: type[hashes.HashAlgorithm]
+    digest: Callable[[bytes], bytes] = field(compare=False)
 
-    def digest(self, data: bytes) -> bytes:
-        """Hash of data."""
-        if self.id == SHA256:
-            return hashlib.sha256(data).digest()  # the bank of every quote: without the detour of an object
-        digest = hashes.Hash(self.factory())
-        digest.update(data)
-        return digest.finalize()
+
+def _of_hashlib(factory: Callable[[bytes], Any]) -> Callable[[bytes], bytes]:
+    return lambda data: factory(data).digest()
+
+
+def _sm3(data: bytes) -> bytes:
+    digest = hashes.Hash(hashes.SM3())
+    digest.update(data)
+    return digest.finalize()
+
+
+def _sha1(data: bytes) -> bytes:
+    return hashlib.sha1(data, usedforsecurity=False).digest()
 
 
 SHA1: Final = 0x0004
@@ -38,14 +45,14 @@ BANKS: Final = MappingProxyType(
     {
         algorithm.id: algorithm
         for algorithm in (
-            BankAlgorithm(id=SHA1, name="sha1", size=20, factory=hashes.SHA1),
-            BankAlgorithm(id=SHA256, name="sha256", size=32, factory=hashes.SHA256),
-            BankAlgorithm(id=SHA384, name="sha384", size=48, factory=hashes.SHA384),
-            BankAlgorithm(id=SHA512, name="sha512", size=64, factory=hashes.SHA512),
-            BankAlgorithm(id=0x0012, name="sm3_256", size=32, factory=hashes.SM3),
-            BankAlgorithm(id=0x0027, name="sha3_256", size=32, factory=hashes.SHA3_256),
-            BankAlgorithm(id=0x0028, name="sha3_384", size=48, factory=hashes.SHA3_384),
-            BankAlgorithm(id=0x0029, name="sha3_512", size=64, factory=hashes.SHA3_512),
+            BankAlgorithm(id=SHA1, name="sha1", size=20, digest=_sha1),
+            BankAlgorithm(id=SHA256, name="sha256", size=32, digest=_of_hashlib(hashlib.sha256)),
+            BankAlgorithm(id=SHA384, name="sha384", size=48, digest=_of_hashlib(hashlib.sha384)),
+            BankAlgorithm(id=SHA512, name="sha512", size=64, digest=_of_hashlib(hashlib.sha512)),
+            BankAlgorithm(id=0x0012, name="sm3_256", size=32, digest=_sm3),
+            BankAlgorithm(id=0x0027, name="sha3_256", size=32, digest=_of_hashlib(hashlib.sha3_256)),
+            BankAlgorithm(id=0x0028, name="sha3_384", size=48, digest=_of_hashlib(hashlib.sha3_384)),
+            BankAlgorithm(id=0x0029, name="sha3_512", size=64, digest=_of_hashlib(hashlib.sha3_512)),
         )
     }
 )

@@ -27,7 +27,7 @@ from standards.boot_log.uefi import read_disk_guid, read_loaded_image, read_utf1
 BOOT_CHAIN_PCRS: Final = (4, 5, 8, 9, 11, 12, 13)
 
 _TAG_SIZE, _TAG_HEADER_SIZE = 4, 8
-_TAGS: Final = MappingProxyType(
+TAGGED_COMPONENTS: Final = MappingProxyType(
     {
         0xF5BC582A: Component.BOOT_LOADER_CONFIGURATION,
         0x8F3B22EC: Component.INITRD,
@@ -72,13 +72,18 @@ _ADDITIONS: Final = frozenset(
         "Global configuration extension initrd",
     }
 )
-_FILES_OF_RED_HAT: Final = MappingProxyType(
+FILES_OF_RED_HAT: Final = MappingProxyType(
     {"grub_linuxefi Kernel": Component.KERNEL, "grub_linuxefi Initrd": Component.INITRD}
 )
 _COMMANDS: Final = MappingProxyType(
-    dict.fromkeys(("linux", "linuxefi", "linux16"), Component.KERNEL)
-    | dict.fromkeys(("initrd", "initrdefi", "initrd16"), Component.INITRD)
+    dict.fromkeys(
+        ("linux", "linuxefi", "linux16", "multiboot", "multiboot2", "xen_hypervisor", "xen_linux"),
+        Component.KERNEL,
+    )
+    | dict.fromkeys(("initrd", "initrdefi", "initrd16", "xen_initrd"), Component.INITRD)
 )
+LOAD_OPTIONS_START: Final = "BOOT_IMAGE="
+"""What GRUB puts before the command line that it measured, in the load options of the kernel's EFI stub."""
 _DEVICE: Final = re.compile(r"^\([^)]*\)")
 _KERNEL_FILE: Final = re.compile(r"(?:vmlinu[xz]|bzimage|kernel-)", re.IGNORECASE)
 _INITRD_FILE: Final = re.compile(r"(?:initrd|initramfs|.*ucode.*\.(?:img|cpio)$)", re.IGNORECASE)
@@ -104,12 +109,29 @@ def boot_chain(log: EventLog, *, bank: int) -> BootChain:
     return BootChain(links=tuple(reading.links))
 
 
+def named_files(command: str) -> tuple[Component | None, tuple[str, ...]]:
+    """What a command of GRUB loads: a kernel or initrds, and their paths without devices; None where it loads neither."""
+    words = command.split()
+    component = _COMMANDS.get(words[0]) if words else None
+    if component is None:
+        return None, ()
+    paths = [word for word in words[1:] if not word.startswith("--")]
+    return component, tuple(
+        without_device(path) for path in (paths[:1] if component is Component.KERNEL else paths)
+    )
+
+
+def without_device(path: str) -> str:
+    """A path of GRUB without the device in brackets before it."""
+    return _DEVICE.sub("", path)
+
+
 @dataclass(slots=True, kw_only=True)
 class _Reading:
     """A chain, read event by event.
 
     `files` are the paths that measured GRUB commands named, `kernel_named` whether a kernel is about to be started,
-    `section` the section whose name was measured last.
+    `section` the section whose name was measured last, `line` the command line that GRUB measured.
     """
 
     bank: int
@@ -117,6 +139,7 @@ class _Reading:
     files: dict[str, Component] = field(default_factory=dict)
     kernel_named: bool = False
     section: str | None = None
+    line: str | None = None
 
     def image(self, event: Event) -> ChainLink | None:
         """PCR 4: an image that ran; shim and GRUB start the kernel from memory, without a path."""
@@ -145,6 +168,7 @@ class _Reading:
         label, _ = labelled
         text = self._covered_text(event)
         if label in COMMAND_LINE_LABELS:
+            self.line = text
             return self._link(event, Component.COMMAND_LINE, label, text=text)
         self._note_files(text or "")
         return self._link(event, Component.BOOT_LOADER_COMMAND, label, text=text)
@@ -154,7 +178,7 @@ class _Reading:
         if event.type != ev.EV_IPL:
             return self._tagged(event)
         name = event.data.rstrip(b"\x00").decode("utf-8", "backslashreplace")
-        component = _FILES_OF_RED_HAT.get(name) or self.files.get(_DEVICE.sub("", name)) or _by_name(name)
+        component = FILES_OF_RED_HAT.get(name) or self.files.get(without_device(name)) or _by_name(name)
         self.kernel_named = self.kernel_named or component is Component.KERNEL
         return self._link(event, component, name)
 
@@ -185,13 +209,22 @@ class _Reading:
     def _tagged(self, event: Event) -> ChainLink | None:
         if event.type != ev.EV_EVENT_TAG:
             return None
-        component = _TAGS.get(int.from_bytes(event.data[:_TAG_SIZE], "little"))
+        component = TAGGED_COMPONENTS.get(int.from_bytes(event.data[:_TAG_SIZE], "little"))
         if component is None:
             return self._text_as_command_line(event) if event.pcr == _PARAMETERS else None
         body = event.data[_TAG_HEADER_SIZE:]
         plain = body.rstrip(b"\x00")
         name = plain.decode("ascii") if plain.isascii() and b"\x00" not in plain else read_utf16(body)
-        return self._link(event, component, name or "without a name")
+        text = self._load_options(event) if component is Component.COMMAND_LINE else None
+        return self._link(event, component, name or "without a name", text=text)
+
+    def _load_options(self, event: Event) -> str | None:
+        """What GRUB gave to the kernel's EFI stub, where this digest covers the command line that GRUB measured."""
+        if self.line is None:
+            return None
+        options = f"{LOAD_OPTIONS_START}{self.line}"
+        covered = event.digests[self.bank] == BANKS[self.bank].digest(options.encode("utf-16-le"))
+        return options if covered else None
 
     def _text_as_command_line(self, event: Event) -> ChainLink | None:
         """UTF-16 text that its digest covers; text that it does not cover is a command line by hint only."""
@@ -204,13 +237,10 @@ class _Reading:
         return self._link(event, Component.COMMAND_LINE, "load options", text=text)
 
     def _note_files(self, command: str) -> None:
-        words = command.split()
-        component = _COMMANDS.get(words[0]) if words else None
-        if component is Component.KERNEL:
-            self.kernel_named = True
-            words = words[:2]
+        component, paths = named_files(command)
+        self.kernel_named = self.kernel_named or component is Component.KERNEL
         if component is not None:
-            self.files |= dict.fromkeys((_DEVICE.sub("", word) for word in words[1:]), component)
+            self.files |= dict.fromkeys(paths, component)
 
     def _covered_text(self, event: Event) -> str | None:
         covered = measured_payload(event, bank=self.bank)

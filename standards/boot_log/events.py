@@ -154,7 +154,7 @@ class EventLog:
 
     def extended_into(self, pcr: int) -> tuple[Event, ...]:
         """The events that went into one PCR, in order."""
-        return tuple(event for event in self.events if event.pcr == pcr and event.extended)
+        return tuple([event for event in self.events if event.pcr == pcr and event.extended])
 
 
 def startup_locality_data(locality: int) -> bytes:

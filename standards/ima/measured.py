@@ -5,13 +5,14 @@ whatever else they are; a digest has the size of its algorithm.
 Source: Linux, Documentation/security/IMA-templates.rst; ima_template_lib.c; crypto/hash_info.c (names and sizes).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-from standards.ima.entries import SHA1_SIZE, ImaEntry
+from standards.ima.entries import SHA1_SIZE, ImaEntry, ImaList
 from standards.ima.errors import ImaError
+from standards.ima.templates import BUILT_IN
 
 BOOT_AGGREGATE: Final = b"boot_aggregate"
 
@@ -28,6 +29,7 @@ _SEPARATOR: Final = b":\x00"
 _LENGTH: Final = 4
 _SHOWN_MAX: Final = 32
 _PLAIN_START: Final = (len("sha256") + 2 + 32).to_bytes(_LENGTH, "little") + b"sha256" + _SEPARATOR
+_FILE_TEMPLATE: Final = BUILT_IN[b"ima-ng"]
 _PLAIN_NAME: Final = len(_PLAIN_START) + 32 + _LENGTH
 _ALGORITHMS: Final[Mapping[str, Mapping[bytes, tuple[str | None, int]]]] = MappingProxyType(
     {
@@ -81,13 +83,24 @@ def file_data(name: bytes, *, digest: bytes) -> bytes:
     return _PLAIN_START + digest + (len(name) + 1).to_bytes(_LENGTH, "little") + name + b"\x00"
 
 
-def is_file_data(data: bytes) -> bool:
-    """Whether template data of `ima-ng` are those of a file with a SHA-256, well-formed to the last byte."""
-    return (
-        data.startswith(_PLAIN_START)
-        and int.from_bytes(data[_PLAIN_NAME - _LENGTH : _PLAIN_NAME], "little") == len(data) - _PLAIN_NAME
-        and data.find(b"\x00", _PLAIN_NAME) == len(data) - 1
-    )
+def other_data(entries: ImaList, places: Iterable[int]) -> list[int]:
+    """Those of the places whose entry is not, well-formed to the last byte, `ima-ng` of a file with a SHA-256.
+
+    One loop without a call of its own: ten thousand entries come with a quote, and nearly all of them are such.
+    """
+    templates, of_entries = entries.templates, entries.data
+    others, to_number, begins, name = [], int.from_bytes, len(_PLAIN_START), _PLAIN_NAME
+    for place in places:
+        data = of_entries[place]
+        end = len(data) - 1
+        if (
+            templates[place] is not _FILE_TEMPLATE
+            or data[:begins] != _PLAIN_START
+            or data.find(b"\x00", name) != end
+            or to_number(data[name - _LENGTH : name], "little") != end + 1 - name
+        ):
+            others.append(place)
+    return others
 
 
 def shown_name(name: bytes) -> str:

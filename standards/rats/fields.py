@@ -37,19 +37,34 @@ class Fields:
 
     def raw(self, key: int | str) -> Any:
         """The value of a key that must be there."""
-        self._read.add(key)
         try:
-            return self._value[key]
+            value = self._value[key]
         except KeyError:
             raise self._refusal(self._name(key), "a value", "none") from None
+        self._read.add(key)
+        return value
 
     def octets(self, key: int | str, *, size_min: int = 0, size_max: int) -> bytes:
         """A byte string of a size within the bounds."""
-        value = self.raw(key)
-        if not isinstance(value, bytes) or not size_min <= len(value) <= size_max:
-            size = str(size_max) if size_min == size_max else f"{size_min} to {size_max}"
-            raise self._refusal(self._name(key), f"a byte string of {size} bytes", _kind(value))
-        return value
+        value = self._value.get(key)
+        if (
+            type(value) is bytes and size_min <= len(value) <= size_max
+        ):  # one call for most of what a message has
+            self._read.add(key)
+            return value
+        size = str(size_max) if size_min == size_max else f"{size_min} to {size_max}"
+        raise self._refusal(self._name(key), f"a byte string of {size} bytes", _kind(self.raw(key)))
+
+    def byte_strings(self, sizes: Mapping[int, tuple[int, int]]) -> list[bytes]:
+        """The byte strings of these keys, in their order; `sizes` has the least and the largest size of each."""
+        values, held = [], self._value
+        for key, (low, high) in sizes.items():
+            value = held.get(key)
+            if type(value) is not bytes or not low <= len(value) <= high:
+                value = self.octets(key, size_min=low, size_max=high)  # says what it is instead
+            values.append(value)
+        self._read.update(sizes)
+        return values
 
     def optional_octets(self, key: int | str, *, size_min: int = 0, size_max: int) -> bytes | None:
         """A byte string, or None where the key is absent."""
@@ -122,6 +137,8 @@ class Fields:
 
     def close(self) -> None:
         """Refuse every key that nothing has read."""
+        if len(self._read) == len(self._value):
+            return  # what was read was there
         surplus = sorted(str(key) for key in self._value if key not in self._read)
         if surplus:
             known = ", ".join(sorted(str(key) for key in self._read))

@@ -12,10 +12,15 @@ extraData says "for this exchange"; pcrDigest says "in this state".
 import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+from struct import Struct
 from types import MappingProxyType
+from typing import cast
 
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric import ec, padding
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.asymmetric.padding import AsymmetricPadding
+from cryptography.hazmat.primitives.hashes import HashAlgorithm
 
 from standards.tpm2.constants import TPM_GENERATED_VALUE, Algorithm, Handle, StructureTag
 from standards.tpm2.errors import DecodeError, VerificationError
@@ -47,6 +52,8 @@ from standards.tpm2.structures.public import PublicKey
 
 ATTEST_BYTES_MAX = 2048
 SIGNATURE_BYTES_MAX = 1024
+_HEAD = Struct(">IH")
+_ECDSA = int(Algorithm.ECDSA)
 
 PcrValues = Mapping[int, Mapping[int, bytes]]
 """Bank (TPM_ALG_ID) -> PCR index -> digest."""
@@ -230,26 +237,45 @@ def _verify_signature(data: bytes, signature: Signature, *, key: PublicKey, sche
             expected=f"0x{scheme.algorithm:04x} with 0x{scheme.hash_algorithm:04x}",
             got=f"0x{signature.algorithm:04x} with 0x{signature.hash_algorithm:04x}",
         )
-    hash_algorithm = hash_object(scheme.hash_algorithm)
+    how = _verification(scheme.algorithm, scheme.hash_algorithm)
     try:
-        if isinstance(key, ec.EllipticCurvePublicKey):
-            key.verify(signature.der(), data, ec.ECDSA(hash_algorithm))
-        elif scheme.algorithm == Algorithm.RSAPSS:
-            # B.7: the TPM salts with as much as fits, or with a digest's length in FIPS mode
-            pss = padding.PSS(mgf=padding.MGF1(hash_algorithm), salt_length=padding.PSS.AUTO)
-            key.verify(signature.rsa, data, pss, hash_algorithm)
+        if scheme.algorithm == _ECDSA:
+            cast("ec.EllipticCurvePublicKey", key).verify(signature.der(), data, how.ecdsa)
         else:
-            key.verify(signature.rsa, data, padding.PKCS1v15(), hash_algorithm)
+            cast("rsa.RSAPublicKey", key).verify(signature.rsa, data, how.padding, how.hash_algorithm)
     except InvalidSignature:
         raise VerificationError(
             "A4", "the signature does not verify", expected="a signature by this key", got="another"
         ) from None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Verification:
+    """What tells `cryptography` to verify by a scheme: `ecdsa`, or `padding` with `hash_algorithm`."""
+
+    ecdsa: ec.ECDSA
+    padding: AsymmetricPadding
+    hash_algorithm: HashAlgorithm
+
+
+@lru_cache(maxsize=16)
+def _verification(algorithm: int, hash_algorithm: int) -> _Verification:
+    """Made once for each of the few schemes that a key may have."""
+    hashed = hash_object(hash_algorithm)
+    # B.7: the TPM salts with as much as fits, or with a digest's length in FIPS mode
+    pss = padding.PSS(mgf=padding.MGF1(hashed), salt_length=padding.PSS.AUTO)
+    return _Verification(
+        ecdsa=ec.ECDSA(hashed),
+        padding=pss if algorithm == Algorithm.RSAPSS else padding.PKCS1v15(),
+        hash_algorithm=hashed,
+    )
+
+
 def _check_magic_and_type(attest: bytes, expected_type: int) -> None:
-    reader = Reader(attest)
+    if attest[: _HEAD.size] == _HEAD.pack(TPM_GENERATED_VALUE, expected_type):
+        return
     try:
-        magic, kind = reader.u32("magic"), reader.u16("type of TPMS_ATTEST")
+        magic, kind = Reader(attest).fixed(_HEAD, "magic and type of TPMS_ATTEST")
     except DecodeError as error:
         raise _malformed(error) from error
     if magic != TPM_GENERATED_VALUE:
@@ -278,10 +304,10 @@ def _check_equal(check: str, reason: str, got: bytes, expected: bytes) -> None:
 
 
 def _check_selection(signed: tuple[PcrSelection, ...], asked: tuple[PcrSelection, ...]) -> None:
-    banks = [selection.bank for selection in signed]
+    banks = {selection.bank for selection in signed}
     if not signed or not all(selection.indices for selection in signed):
         raise VerificationError("A6", "no PCR is selected", expected="PCRs in every bank", got=_words(signed))
-    if len(set(banks)) != len(banks):
+    if len(banks) != len(signed):
         raise VerificationError("A6", "a bank is selected twice", expected="each once", got=_words(signed))
     if any(selection.select_bytes < SELECT_BYTES for selection in signed):
         sizes = str([selection.select_bytes for selection in signed])
@@ -298,20 +324,20 @@ def _words(selections: tuple[PcrSelection, ...]) -> str:
 
 def _selected_values(selections: tuple[PcrSelection, ...], pcr_values: PcrValues) -> list[bytes]:
     """The values in the order of the signed selection, if there are exactly those, each of its bank's size."""
-    signed = {one.bank: set(one.indices) for one in selections}
-    sent = {bank: set(values) for bank, values in pcr_values.items()}
+    signed = {one.bank: one.indices for one in selections}
+    sent = {bank: tuple(sorted(values)) for bank, values in pcr_values.items()}
     if sent != signed:
         raise VerificationError(
             "A8",
             "the PCR values are not those that were quoted",
             expected=_words(selections),
-            got=str({f"0x{bank:04x}": sorted(indices) for bank, indices in sent.items()}),
+            got=str({f"0x{bank:04x}": list(indices) for bank, indices in sent.items()}),
         )
     ordered = []
     for one in selections:
-        size = _bank_digest_size(one.bank)
+        size, of_bank = _bank_digest_size(one.bank), pcr_values[one.bank]
         for index in one.indices:
-            value = pcr_values[one.bank][index]
+            value = of_bank[index]
             if len(value) != size:
                 raise VerificationError(
                     "A8", f"size of PCR {index}", expected=f"{size} bytes", got=str(len(value))

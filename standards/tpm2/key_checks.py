@@ -8,6 +8,7 @@ attribute is only a claim. Each raises VerificationError with the number of the 
 from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from standards.tpm2.constants import Algorithm, Handle, ObjectAttributes
 from standards.tpm2.errors import DecodeError, VerificationError
@@ -37,12 +38,13 @@ _CURVES = ("secp256r1", "secp384r1")
 class AttestationKey:
     """An AK that passed `check_ak`, with its key made once: an exchange has several statements under one AK.
 
-    `name` is its Name, `qualified_name` that of a primary object of ENDORSEMENT with this Name. Only `accept_ak` makes it.
+    `name` is its Name, `spki` the key as a DER SubjectPublicKeyInfo, `qualified_name` that of a primary object of ENDORSEMENT with this Name. Only `accept_ak` makes it.
     """
 
     public: Public
     name: bytes
     key: PublicKey
+    spki: bytes
     qualified_name: bytes
 
 
@@ -73,7 +75,11 @@ def accept_ak(public: Public) -> AttestationKey:
     check_signing_scheme("A11", public)
     key = check_key_strength("A11", public)
     return AttestationKey(
-        public=public, name=name, key=key, qualified_name=qualified_name(Handle.ENDORSEMENT, name)
+        public=public,
+        name=name,
+        key=key,
+        spki=key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo),
+        qualified_name=qualified_name(Handle.ENDORSEMENT, name),
     )
 
 

@@ -4,6 +4,8 @@ One rule: no slice of received bytes is taken anywhere else in this package, so 
 (Part 1, 5.3; Part 2, 4).
 """
 
+from struct import Struct
+
 from standards.tpm2.errors import DecodeError
 
 from_bytes = int.from_bytes
@@ -30,6 +32,14 @@ class Reader:
             raise DecodeError(what, expected=f"{size} bytes", got=f"{self.remaining}")
         self._position += size
         return taken
+
+    def fixed(self, layout: Struct, what: str) -> tuple[int, ...]:
+        """Integers of fixed sizes that follow each other."""
+        position = self._position
+        if position + layout.size > len(self._data):
+            raise DecodeError(what, expected=f"{layout.size} bytes", got=f"{self.remaining}")
+        self._position = position + layout.size
+        return layout.unpack_from(self._data, position)
 
     def u8(self, what: str) -> int:
         """One byte."""
@@ -71,7 +81,7 @@ class Reader:
 
     def end(self, what: str) -> None:
         """Refuse trailing bytes."""
-        if self.remaining:
+        if len(self._data) != self._position:
             raise DecodeError(what, expected="no trailing bytes", got=f"{self.remaining}")
 
 

@@ -14,12 +14,13 @@ from pathlib import Path
 import pytest
 
 from standards.boot_log.algorithms import BANKS, BANKS_BY_NAME, SHA1, SHA256
-from standards.boot_log.boot_chain import boot_chain
+from standards.boot_log.boot_chain import boot_chain, named_files, without_device
 from standards.boot_log.boot_chain_facts import Component
 from standards.boot_log.decode import decode_event_log
 from standards.boot_log.describe import describe
 from standards.boot_log.encode import encode_event_log
-from standards.boot_log.events import PCR_INDEX_MAX, LogFormat
+from standards.boot_log.events import PCR_INDEX_MAX, EventLog, LogFormat
+from standards.boot_log.grub_prediction import FILE_PCR, GrubChange, predict_grub
 from standards.boot_log.measured import kernel_command_line
 from standards.boot_log.replay import replay, reset_value
 from standards.boot_log.secure_boot import secure_boot_facts
@@ -64,6 +65,17 @@ BOOT_CHAINS = {
     "ubuntu-1804-amd-sev.bin": (2, 1, 1),
     "ubuntu-2104-no-secure-boot.bin": (2, 1, 0),
 }
+
+
+GRUB_KERNELS = {
+    "charra-bios.bin": "6.8.0-41-generic",
+    "keylime-mb.bin": "6.11.5-300.fc41.x86_64",
+    "rhel8-uefi.bin": "4.18.0-240.22.1.el8_3.x86_64",
+    "tools-moklisttrusted.bin": "5.14.0-130.el9.x86_64",
+    "tss-hcrtm.bin": "5.4.18-csv",
+    "ubuntu-1804-amd-sev.bin": "5.4.0-1046-gcp",
+}
+"""Version of the kernel that GRUB started, where it loaded an initrd, too."""
 
 
 def real_logs() -> list[Path]:
@@ -256,3 +268,41 @@ def test_command_lines_of_real_logs_are_the_measured_ones() -> None:
     lines = [line for line in found.values() if line is not None]
     assert len(lines) >= len(found) // 2
     assert all("vmlinuz" in line for line in lines)
+
+
+def is_read_as(name: str, version: str, *, log: EventLog) -> dict[str, bytes]:
+    """New content by its new path, for every file of a version that GRUB read or a measured command named."""
+    links = boot_chain(log, bank=SHA256).links
+    named = [path for link in links for path in named_files(link.text or "")[1]]
+    read = [without_device(link.name) for link in links if link.pcr == FILE_PCR]
+    assert named, name
+    return {path.replace(version, "9.9"): path.encode() for path in (*named, *read) if version in path}
+
+
+@pytest.mark.check("A21")
+@pytest.mark.parametrize("path", real_logs(), ids=lambda path: path.name)
+def test_a_real_boot_by_grub_is_predicted_as_it_was(path: Path) -> None:
+    log = decode_event_log(path.read_bytes())
+    bank = SHA256 if SHA256 in log.algorithms else SHA1
+    made = predict_grub(log, banks=(bank,), change=GrubChange())
+    values, again = replay(log, bank=bank), replay(replace(log, events=made.events), bank=bank)
+    assert {pcr: again.get(pcr) for pcr in (8, 9)} == {pcr: values.get(pcr) for pcr in (8, 9)}
+
+
+@pytest.mark.check("A21")
+@pytest.mark.parametrize("name", GRUB_KERNELS)
+def test_the_next_kernel_of_a_real_boot_by_grub_is_predicted(name: str) -> None:
+    log = decode_event_log((shared_vectors() / "eventlogs" / name).read_bytes())
+    version = GRUB_KERNELS[name]
+    files = is_read_as(name, version, log=log)
+    change = GrubChange(texts=((version, "9.9"),), files=files)
+    after = replace(log, events=predict_grub(log, banks=(SHA256,), change=change).events)
+    loaded = [
+        link
+        for component in (Component.KERNEL, Component.INITRD)
+        for link in boot_chain(after, bank=SHA256).of(component)
+    ]
+    assert {link.digest for link in loaded} <= {BANKS[SHA256].digest(each) for each in files.values()}
+    assert {link.component for link in loaded} == {Component.KERNEL, Component.INITRD}
+    assert "vmlinuz-9.9" in (kernel_command_line(after, bank=SHA256) or "")
+    assert not any(version.encode() in event.data for event in after.events)

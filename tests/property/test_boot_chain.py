@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 from standards.boot_log.algorithms import BANKS, SHA256
 from standards.boot_log.boot_chain import BOOT_CHAIN_PCRS, boot_chain
 from standards.boot_log.encode import Measurement, build_event_log
+from standards.boot_log.errors import BootLogError
 from standards.boot_log.events import EV_EVENT_TAG, EV_IPL, EV_NO_ACTION, EVENT_TYPES, Event, EventLog
+from standards.boot_log.grub_prediction import GrubChange, predict_grub
 from tests.unit.standards.boot_log.boot_chains import GRUB, STUB, file, log_of
 from tests.unit.standards.boot_log.boot_chains import command as grub_command
 
@@ -81,3 +83,32 @@ def test_many_commands_and_files_take_bounded_time() -> None:
     commands = [grub_command("initrd " + " ".join(f"/{n}/{m}" for m in range(20))) for n in range(300)]
     files = [file(f"/{n % 300}/{n % 20}", b"") for n in range(3000)]
     assert len(boot_chain(log_of([*commands, *files]), bank=SHA256).links) == 3300
+
+
+CHANGES = st.builds(
+    GrubChange,
+    texts=st.lists(
+        st.tuples(st.sampled_from(["6.1", "boot", "o", "vda", "grub_cmd: "]), TEXT), max_size=2
+    ).map(tuple),
+    files=st.dictionaries(
+        st.sampled_from(["/boot/os-6.1", "/boot/grub/grub.cfg", ""]), st.binary(max_size=4)
+    ),
+)
+
+
+@given(st.lists(MEASUREMENT | st.sampled_from(GRUB), max_size=8), CHANGES)
+def test_any_boot_is_made_again_or_refused(measurements: list[Measurement], change: GrubChange) -> None:
+    log = build_event_log(measurements, algorithms=(SHA256,))
+    try:
+        made = predict_grub(log, banks=(SHA256,), change=change)
+    except BootLogError:
+        return
+    texts_are_measured(replace(log, events=made.events))
+
+
+@given(st.lists(MEASUREMENT, max_size=8))
+def test_without_a_change_digests_stay(measurements: list[Measurement]) -> None:
+    log = build_event_log(measurements, algorithms=(SHA256,))
+    made = predict_grub(log, banks=(SHA256,), change=GrubChange())
+    before = [each.digests for each in log.events if each.extended and each.pcr in (8, 9)]
+    assert [each.digests for each in made.events] == before

@@ -1,6 +1,7 @@
 """TPMS_ATTEST: what a TPM says and signs (Part 2, 10.12)."""
 
 from dataclasses import dataclass
+from struct import Struct
 
 from standards.tpm2.constants import (
     DIGEST_BYTES_MAX,
@@ -14,6 +15,9 @@ from standards.tpm2.marshal import Reader, Writer
 from standards.tpm2.structures.pcr import PcrSelection, encode_pcr_selections, read_pcr_selections
 
 _NV_CONTENTS_BYTES_MAX = 2048
+_HEAD = Struct(">IH")
+_CLOCK_INFO = Struct(">QIIB")
+_FIRMWARE_VERSION = Struct(">Q")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,8 +32,7 @@ class ClockInfo:
     @classmethod
     def read(cls, reader: Reader) -> "ClockInfo":
         """The structure at the cursor."""
-        clock, resets, restarts = reader.u64("clock"), reader.u32("resetCount"), reader.u32("restartCount")
-        safe = reader.u8("safe")
+        clock, resets, restarts, safe = reader.fixed(_CLOCK_INFO, "clockInfo")
         if safe > 1:
             raise DecodeError("safe", expected="0 or 1", got=str(safe))
         return cls(clock=clock, reset_count=resets, restart_count=restarts, safe=bool(safe))
@@ -121,10 +124,9 @@ class Attest:
     def decode(cls, data: bytes) -> "Attest":
         """TPMS_ATTEST and nothing after it; DecodeError unless a TPM could have made it."""
         reader = Reader(data)
-        magic = reader.u32("magic")
+        magic, tag = reader.fixed(_HEAD, "magic and type of TPMS_ATTEST")
         if magic != TPM_GENERATED_VALUE:
             raise DecodeError("magic", expected=f"0x{TPM_GENERATED_VALUE:08x}", got=f"0x{magic:08x}")
-        tag = reader.u16("type of TPMS_ATTEST")
         attested = _ATTESTED.get(tag)
         if attested is None:
             raise DecodeError("type of TPMS_ATTEST", expected="quote, certify or NV", got=f"0x{tag:04x}")
@@ -133,7 +135,7 @@ class Attest:
             qualified_signer=reader.tpm2b(NAME_BYTES_MAX, "qualifiedSigner"),
             extra_data=reader.tpm2b(NONCE_BYTES_MAX, "extraData"),
             clock_info=ClockInfo.read(reader),
-            firmware_version=reader.u64("firmwareVersion"),
+            firmware_version=reader.fixed(_FIRMWARE_VERSION, "firmwareVersion")[0],
             attested=attested.read(reader),
         )
         reader.end("TPMS_ATTEST")

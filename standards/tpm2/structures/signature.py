@@ -1,6 +1,7 @@
 """TPMT_SIGNATURE: RSASSA, RSAPSS and ECDSA (Part 2, 11.3.4)."""
 
 from dataclasses import dataclass
+from struct import Struct
 
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 
@@ -10,6 +11,9 @@ from standards.tpm2.marshal import Reader, Writer
 
 _RSA_BYTES_MAX = 512
 _COORDINATE_BYTES_MAX = 66
+_HEAD = Struct(">HH")
+_RSA = frozenset({int(Algorithm.RSASSA), int(Algorithm.RSAPSS)})
+_ECDSA = int(Algorithm.ECDSA)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,15 +29,14 @@ class Signature:
     @classmethod
     def read(cls, reader: Reader) -> "Signature":
         """The signature at the cursor."""
-        algorithm = reader.u16("sigAlg")
-        if algorithm in (Algorithm.RSASSA, Algorithm.RSAPSS):
-            hash_algorithm = reader.u16("hash of the signature")
+        algorithm, hash_algorithm = reader.fixed(_HEAD, "sigAlg and hash of the signature")
+        if algorithm in _RSA:
             rsa = reader.tpm2b(_RSA_BYTES_MAX, "RSA signature")
             return cls(algorithm=algorithm, hash_algorithm=hash_algorithm, rsa=rsa)
-        if algorithm == Algorithm.ECDSA:
+        if algorithm == _ECDSA:
             return cls(
                 algorithm=algorithm,
-                hash_algorithm=reader.u16("hash of the signature"),
+                hash_algorithm=hash_algorithm,
                 r=reader.tpm2b(_COORDINATE_BYTES_MAX, "signatureR"),
                 s=reader.tpm2b(_COORDINATE_BYTES_MAX, "signatureS"),
             )
@@ -66,6 +69,6 @@ class Signature:
 
     def der(self) -> bytes:
         """An ECDSA signature as DER, an RSA one as it is: what `cryptography` verifies."""
-        if self.algorithm != Algorithm.ECDSA:
+        if self.algorithm != _ECDSA:
             return self.rsa
         return encode_dss_signature(int.from_bytes(self.r, "big"), int.from_bytes(self.s, "big"))

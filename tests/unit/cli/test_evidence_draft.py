@@ -16,6 +16,7 @@ from standards.boot_log.events import EV_EFI_ACTION
 from tests.fakes.attesting_device import SHA256, TRE_IMAGE, AttestingDevice, measurements
 from tests.fakes.pva_world import World, reference_manifest
 from tests.unit.cli.person import Person
+from tests.unit.standards.boot_log.boot_chains import command, file
 
 HEAD = """id = "gateway-1-1.0"
 supplier = "Acme"
@@ -64,6 +65,18 @@ def test_of_several_devices_what_differs_is_left_out_and_nothing_else(world: Wor
 def test_one_machines_registers_stay_where_somebody_wants_them(world: World) -> None:
     source = read_source(encode_evidence(evidence_of(world)))
     assert set(draft([source], keep=[1, 14]).left_out) == {5, 6}
+
+
+def test_what_grub_measures_of_one_installation_is_said(world: World) -> None:
+    device = another(
+        world, command("search --fs-uuid --set=root UUID=1"), file("(hd0)/boot/grub/grubenv", b"x")
+    )
+    said = draft([read_source(encode_evidence(evidence_of(world, device)))]).decisions
+    assert any(each.startswith("PCR 8 holds UUIDs") for each in said)
+    assert any(each.startswith("PCR 9 holds grubenv") for each in said)
+    plain = draft([read_source(encode_evidence(evidence_of(world)))])
+    assert not any("grubenv" in each for each in plain.decisions)
+    assert any(TRE_IMAGE.hex() in name for _, part, name, _ in plain.components if part == "command line")
 
 
 @pytest.mark.negative

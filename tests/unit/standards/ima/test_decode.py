@@ -6,6 +6,7 @@ from standards.ima.decode import decode_binary_list, entries_begin_at
 from standards.ima.decode_text import decode_text_list
 from standards.ima.entries import ImaList
 from standards.ima.errors import ImaError
+from standards.ima.measured import read_measured
 from standards.ima.replay import verify_template_digests
 from tests.unit.standards.ima.lists import ENTRIES, FILE_DIGEST, SIGNATURE, Made, encoded, field, legacy, ng
 
@@ -149,3 +150,43 @@ def test_both_decoders_are_bounded() -> None:
             decode(data * 2, bytes_max=2 * len(data) - 1)
         with pytest.raises(ImaError, match="length"):
             decode(data * 2, entries_max=1)
+
+
+SHA256_HEX = FILE_DIGEST.hex()
+IN_BOTH_FORMS = {
+    "ima-ng": (ng(b"/a"), f"sha256:{SHA256_HEX} /a"),
+    "ima-sig": (ng(b"/a") + field(SIGNATURE), f"sha256:{SHA256_HEX} /a {SIGNATURE.hex()}"),
+    "ima-buf": (ng(b"keys") + field(b"\x01\x02"), f"sha256:{SHA256_HEX} keys 0102"),
+    "ima-ngv2": (ng(b"/a", algorithm=b"verity:sha256"), f"verity:sha256:{SHA256_HEX} /a"),
+    "ima-sigv2": (
+        ng(b"/a", algorithm=b"ima:sha256") + field(SIGNATURE),
+        f"ima:sha256:{SHA256_HEX} /a {SIGNATURE.hex()}",
+    ),
+    "ima-modsig": (
+        ng(b"/a") + field(b"") + field(b"sha256:\x00" + FILE_DIGEST) + field(b"\x30\x00"),
+        f"sha256:{SHA256_HEX} /a  sha256:{SHA256_HEX} 3000",
+    ),
+    "evm-sig": (
+        ng(b"/a")
+        + field(b"\x05\x02")
+        + field(b"security.selinux|security.ima\x00")
+        + field(bytes([2, 0, 0, 0, 1, 0, 0, 0]))
+        + field(b"\x0a\x0b\x0c")
+        + field((0).to_bytes(4, "little"))
+        + field((1000).to_bytes(4, "little"))
+        + field((0o100755).to_bytes(2, "little")),
+        f"sha256:{SHA256_HEX} /a 0502 security.selinux|security.ima 0200000001000000 0a0b0c 0 1000 33261",
+    ),
+}
+
+
+@pytest.mark.check("A22")
+@pytest.mark.parametrize("template", IN_BOTH_FORMS)
+def test_the_kernels_templates_are_the_same_in_both_forms(template: str) -> None:
+    data, text = IN_BOTH_FORMS[template]
+    made = Made(data=data, template=template.encode())
+    binary = decode_binary_list(encoded([made]))
+    assert binary == decode_text_list(f"10 {made.digest.hex()} {template} {text}\n".encode())
+    verify_template_digests(binary)
+    measured = read_measured(binary.entry(0))
+    assert (measured.digest, measured.name) == (FILE_DIGEST, b"keys" if template == "ima-buf" else b"/a")

@@ -39,6 +39,23 @@ def test_a_good_signature(data: bytes) -> None:
 
 
 @pytest.mark.check("A22")
+def test_a_signature_of_an_fs_verity_digest_is_of_nothing_else() -> None:
+    signed = ECC.sign(b"\x06\x04" + DIGEST, ec.ECDSA(hashes.SHA256()))
+    data = header(ECC_ID, len(signed), kind=6, version=3) + signed
+    verify_file_signature(data, algorithm="verity:sha256", digest=DIGEST, keyring=KEYRING)
+    with pytest.raises(ImaError, match="hash algorithm"):
+        verify_file_signature(data, algorithm="sha256", digest=DIGEST, keyring=KEYRING)
+    with pytest.raises(ImaError, match="value"):
+        verify_file_signature(data, algorithm="verity:sha256", digest=bytes(32), keyring=KEYRING)
+    relabelled = header(ECC_ID, len(ECC_SIGNED), kind=6, version=3) + ECC_SIGNED
+    with pytest.raises(ImaError, match="value"):
+        verify_file_signature(relabelled, algorithm="verity:sha256", digest=DIGEST, keyring=KEYRING)
+    back = header(ECC_ID, len(signed)) + signed
+    with pytest.raises(ImaError, match="value"):
+        verify_file_signature(back, algorithm="sha256", digest=DIGEST, keyring=KEYRING)
+
+
+@pytest.mark.check("A22")
 def test_keys_may_share_an_id() -> None:
     shared: Keyring = {ECC_ID: (STRANGER.public_key(), ECC.public_key())}
     verify_file_signature(BY_ECC, algorithm="sha256", digest=DIGEST, keyring=shared)
@@ -56,6 +73,8 @@ def test_keys_may_share_an_id() -> None:
         (header(ECC_ID, 1025) + bytes(1025), "size"),
         (header(ECC_ID, len(ECC_SIGNED), kind=5) + ECC_SIGNED, "kind"),
         (header(ECC_ID, len(ECC_SIGNED), version=3) + ECC_SIGNED, "kind"),
+        (header(ECC_ID, len(ECC_SIGNED), kind=6) + ECC_SIGNED, "kind"),
+        (header(ECC_ID, len(ECC_SIGNED), kind=6, version=3) + ECC_SIGNED, "hash algorithm"),
         (header(ECC_ID, len(ECC_SIGNED), algorithm=2) + ECC_SIGNED, "hash algorithm"),
         (header(ECC_ID, len(ECC_SIGNED), algorithm=5) + ECC_SIGNED, "hash algorithm"),
         (header(b"\x00\x00\x00\x00", len(ECC_SIGNED)) + ECC_SIGNED, "key"),
