@@ -140,7 +140,7 @@ class Vault:
                 )
         for unread in self.unreadable.values():
             logger("tre").warning("compartment closed", refused=unread.code, subject=unread.subject)
-        self.finish_generation(keys)
+        self.finish_generation(keys, generation=generation)
 
     def permits(
         self, visible: Compartment, approvals: Sequence[ApprovedUse], *, access: KeyAccess, use: Use
@@ -176,6 +176,7 @@ class Vault:
             RollbackError: the file is older than its counter says. VaultError: it is not what was written.
         """
         visible = found.unverified
+        keys.recall_tickets(permit.approval.use, visible.tickets)
         key = keys.open_vault_key(visible.slot, permit=permit)
         if key is None:
             raise KeyGoneError(
@@ -198,6 +199,9 @@ class Vault:
 
         True where the counter went up. Raises TpmDeviceError, ApprovalError: the next start goes on with it.
         """
+        nexts = (found.unverified.next_state for found in self.compartments(access))
+        if all(each is None or each.manifest_digest != accepted_manifest for each in nexts):
+            return False
         generation = keys.read_generation_counter()
         target = self._end_of_old_state(
             generation, access=access, device_id=device_id, accepted_manifest=accepted_manifest
@@ -279,7 +283,7 @@ class Vault:
             StateError, StateRefusedError: the old version stands. TpmDeviceError: the next opening finishes it.
         """
         permit = self.permit_of_now(changed, keys, access=access)
-        newest = replace(changed, visible=replace(changed.visible, version=changed.visible.version + 1))
+        newest = self._next_version(changed, keys)
         sho, slot = newest.visible.sho, newest.visible.slot
         fresh = self.random_bytes(VAULT_KEY_BYTES)
         sealed = newest.seal_anew(
@@ -309,12 +313,16 @@ class Vault:
         self._opened_by.pop(found.sho, None)
         self.closed.pop(found.sho, None)
 
-    def finish_generation(self, keys: UnlockedKeys) -> None:
-        """Raise the generation counter if an installed package could still be opened: a crash came in between."""
+    def finish_generation(self, keys: UnlockedKeys, *, generation: int | None = None) -> None:
+        """Raise the generation counter if an installed package could still be opened: a crash came in between.
+
+        `generation` is its value, where that is known.
+        """
         rows = [row for opened in self._open.values() for row in opened.visible.journal]
         if not rows:
             return
-        generation = keys.read_generation_counter()
+        if generation is None:
+            generation = keys.read_generation_counter()
         if any(row.generation == generation for row in rows):
             keys.raise_generation_counter()
 
@@ -359,7 +367,7 @@ class Vault:
                 slot=slot,
                 storage_key_name=access.keys.storage.name,
                 policy_root=permit.policy_root.encode(),
-                version=keys.read_vault_counter(slot),
+                version=keys.read_vault_counter(slot, is_new=True),
             )
             self._opened_by[sho] = permit
             return OpenCompartment(visible=visible, key=key, contents={})
@@ -375,7 +383,7 @@ class Vault:
         Raises:
             StateError: the old version stands. TpmDeviceError: the next opening of the compartment finishes it.
         """
-        newest = replace(changed, visible=replace(changed.visible, version=changed.visible.version + 1))
+        newest = self._next_version(changed, keys)
         sho, slot = newest.visible.sho, newest.visible.slot
         sealed = newest.seal(self.random_bytes(NONCE_BYTES))
         # Until both are done, what this process holds is not known to be what is stored.
@@ -388,6 +396,12 @@ class Vault:
                 self._read_again(slot, keys, key=changed.key)
             raise
         self._open[sho] = newest
+
+    def _next_version(self, changed: OpenCompartment, keys: UnlockedKeys) -> OpenCompartment:
+        """With what the TPM has verified meanwhile for this vault."""
+        visible, by = changed.visible, self._opened_by.get(changed.visible.sho)
+        tickets = visible.tickets if by is None else keys.tickets(by.approval.use)
+        return replace(changed, visible=replace(visible, version=visible.version + 1, tickets=tickets))
 
     def check(self, sho: str, keys: UnlockedKeys) -> None:
         """See that an open compartment is stored as it is held here, and that nothing older was put in its place (R33).

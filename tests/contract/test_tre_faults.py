@@ -142,11 +142,11 @@ def started(world: FaultyDevice, _brought: Brought) -> None:
 
 
 OPERATIONS: dict[str, Operation] = {
-    "enrol": Operation(bring=nothing, do=lambda w, _: w.operations.enrollment.begin(), calls_min=24),
+    "enrol": Operation(bring=nothing, do=lambda w, _: w.operations.enrollment.begin(), calls_min=27),
     "activate keys": Operation(
         bring=lambda w: {"challenge": w.enrollment_challenge()},
         do=lambda w, b: w.operations.enrollment.activate(b["challenge"]),
-        calls_min=14,
+        calls_min=12,
     ),
     "credential": Operation(
         bring=lambda w: {"result": w.credential()},
@@ -156,41 +156,41 @@ OPERATIONS: dict[str, Operation] = {
     "attest": Operation(
         bring=lambda w: {"token": w.challenge()},
         do=lambda w, b: w.operations.attestation.attest(b["token"]),
-        calls_min=14,
+        calls_min=13,
     ),
     "connectivity": Operation(
         bring=lambda w: {"token": w.network.connectivity_token(w.network.connectivity(w.target))},
         do=lambda w, b: w.operations.connectivity.install(b["token"]),
-        calls_min=12,
+        calls_min=8,
     ),
     "consent": Operation(bring=order_of, do=consent, calls_min=12),
     "install": Operation(
         bring=lambda w: {"parcel": w.network.good_parcel(w.target)},
         do=installed,
-        calls_min=36,
+        calls_min=43,
     ),
-    "activate MID": Operation(bring=lambda w: {"instruction": w.instruction()}, do=activate, calls_min=14),
-    "authenticate": Operation(bring=nothing, do=authenticated, calls_min=8),
-    "start": Operation(bring=nothing, do=started, calls_min=12),
+    "activate MID": Operation(bring=lambda w: {"instruction": w.instruction()}, do=activate, calls_min=12),
+    "authenticate": Operation(bring=nothing, do=authenticated, calls_min=12),
+    "start": Operation(bring=nothing, do=started, calls_min=14),
     "install another": Operation(
         bring=lambda w: {"parcel": w.network.good_parcel(w.target)},
         do=installed,
-        calls_min=30,
+        calls_min=31,
     ),
     "prepare update": Operation(
-        bring=lambda w: {"following": w.following()}, do=prepare_update, calls_min=14
+        bring=lambda w: {"following": w.following()}, do=prepare_update, calls_min=10
     ),
     "retire": Operation(
-        bring=lambda w: {"result": w.credential(of_next=True)}, do=take_next_credential, calls_min=12
+        bring=lambda w: {"result": w.credential(of_next=True)}, do=take_next_credential, calls_min=11
     ),
-    "block": Operation(bring=as_it_is, do=instructed(BLOCK, leads_to="BLOCKED"), calls_min=30),
-    "unblock": Operation(bring=as_it_is, do=instructed(UNBLOCK, leads_to="INACTIVE"), calls_min=40),
+    "block": Operation(bring=as_it_is, do=instructed(BLOCK, leads_to="BLOCKED"), calls_min=15),
+    "unblock": Operation(bring=as_it_is, do=instructed(UNBLOCK, leads_to="INACTIVE"), calls_min=22),
     "erase": Operation(
         bring=lambda w: {"erasure": w.network.erasure(w.target, w.row("mid-2").tre_nonce)},
         do=erase_second,
-        calls_min=36,
+        calls_min=27,
     ),
-    "erase the last": Operation(bring=as_it_is, do=erase_last, calls_min=48),
+    "erase the last": Operation(bring=as_it_is, do=erase_last, calls_min=39),
 }
 """In the order in which a device meets them; each begins where the one before has ended."""
 
