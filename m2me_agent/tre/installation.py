@@ -251,7 +251,9 @@ class Installation:
     def _vault_permits(self, seal: CheckedSeal, permit: Permit) -> list[Permit]:
         """Those that open the vault now, where it is closed, and at the next start: the TPM verifies them while it has the keys."""
         generation = permit.approval.state.counter
-        values = (generation, generation + 1) if self.vault.opened(seal.vault.sho) is None else (generation + 1,)
+        values = (
+            (generation, generation + 1) if self.vault.opened(seal.vault.sho) is None else (generation + 1,)
+        )
         found = (permit_at(seal.permits, seal.vault, counter=value) for value in values)
         return [each for each in found if each is not None]
 
@@ -317,9 +319,7 @@ def _row_of(delivered: Delivered, stored: Sequence[Compartment]) -> Installed | 
     return None
 
 
-def _checked_seal(
-    header: PackageHeader, stored: Sequence[Compartment], *, access: KeyAccess
-) -> CheckedSeal:
+def _checked_seal(header: PackageHeader, stored: Sequence[Compartment], *, access: KeyAccess) -> CheckedSeal:
     use = Use(
         use=USE_PACKAGE,
         device_id=header.device_id,
@@ -346,9 +346,7 @@ def _checked_seal(
         encrypted_seed=header.sealed_key.encrypted_seed,
     )
     lasting = tuple(
-        each
-        for each, permit in zip(header.approvals, permits, strict=True)
-        if permit.approval.use == vault
+        each for each, permit in zip(header.approvals, permits, strict=True) if permit.approval.use == vault
     )
     return CheckedSeal(blob=blob, use=use, vault=vault, permits=permits, lasting=lasting)
 

@@ -19,7 +19,7 @@ from m2me_agent.tre.tickets import Claim, Tickets
 from m2me_agent.tre.tpm_device import KeyAccess, Permit
 from m2me_agent.tre.tpm_failures import flushed, occupied, reported
 from m2me_agent.tre.tpm_sessions import KeptSessions
-from messages.approval import Use
+from messages.approval import USE_VAULT, Use, approved_policy
 from standards.tpm2 import templates
 from standards.tpm2.commands.objects import StoredObject, TpmObject
 from standards.tpm2.connection import TpmConnection
@@ -35,6 +35,8 @@ POLICY_TRIES = 5
 
 _STATE_SAYS_NO = (ReturnCode.VALUE, ReturnCode.POLICY, ReturnCode.POLICY_FAIL)
 """PolicyPCR and PolicyAuthorize; PolicyNV; the use of the secret."""
+
+_COUNTER_LABEL, _KEY_LABEL = b"pva/vault-counter/1", b"pva/vault-key/1"
 
 _NO_TICKET = parameter(ReturnCode.VALUE, 4)
 """PolicyAuthorize about its checkTicket."""
@@ -133,7 +135,7 @@ class SealedSecrets:
         policy = permit.approval.use.sealed_policy(permit.policy_root)
         index = templates.vault_key(slot, auth_policy=policy)
         with self._told("vault key"):
-            if fresh is not None and self._make_vault_key(index, fresh, permit=permit):
+            if fresh is not None and self._make_vault_key(slot, index, fresh, permit=permit):
                 return fresh
             try:
                 return self._permitted(
@@ -141,6 +143,7 @@ class SealedSecrets:
                     lambda use: self._tpm.nv_read(
                         index.written(), size=index.data_size, auth=use, protect=self._first
                     ),
+                    auth_value=self._auth_value(_KEY_LABEL, slot),
                 )
             except (ResponseError, StateRefusedError):
                 standing = self._standing(index)
@@ -159,6 +162,7 @@ class SealedSecrets:
                     lambda use: self._tpm.nv_write(
                         index.written(), data=fresh, auth=use, protect=self._first
                     ),
+                    auth_value=self._auth_value(_KEY_LABEL, slot),
                 )
             except (ResponseError, StateRefusedError) as error:
                 standing = self._standing(index)
@@ -180,7 +184,7 @@ class SealedSecrets:
 
     def read_vault_counter(self, slot: int, *, is_new: bool = False) -> int:
         """TPM2_NV_Read under the salted session; the index is defined on first use, which `is_new` expects."""
-        index, auth_value = templates.vault_counter(slot), self._vault_counter_auth(slot)
+        index, auth_value = templates.vault_counter(slot), self._auth_value(_COUNTER_LABEL, slot)
         with self._told("vault counter"):
             try:
                 if is_new:
@@ -200,27 +204,26 @@ class SealedSecrets:
         """TPM2_NV_Increment."""
         index = templates.vault_counter(slot).written()
         with self._told("vault counter"):
-            self._tpm.nv_increment(index, auth=self._first.authorize(self._vault_counter_auth(slot)))
+            self._tpm.nv_increment(index, auth=self._first.authorize(self._auth_value(_COUNTER_LABEL, slot)))
 
     def _make_vault_counter(self, index: NvPublic, auth_value: bytes) -> None:
         """Define, and count once; one that stands there already is left as it is."""
         try:
-            self._tpm.nv_define_space(
-                Handle.OWNER, public=index, auth_value=auth_value, protect=self._first
-            )
+            self._tpm.nv_define_space(Handle.OWNER, public=index, auth_value=auth_value, protect=self._first)
         except ResponseError as error:
             if base(error.rc) != ReturnCode.NV_DEFINED:
                 raise
             return
         self._tpm.nv_increment(index, auth=self._first.authorize(auth_value))
 
-    def _make_vault_key(self, index: NvPublic, key: bytes, *, permit: Permit) -> bool:
+    def _make_vault_key(self, slot: int, index: NvPublic, key: bytes, *, permit: Permit) -> bool:
         """Define and write, or False where a written one stands.
 
         What cannot be written is taken away again, or it would keep the place from others.
         """
+        auth_value = self._auth_value(_KEY_LABEL, slot)
         try:
-            self._tpm.nv_define_space(Handle.OWNER, public=index, protect=self._first)
+            self._tpm.nv_define_space(Handle.OWNER, public=index, auth_value=auth_value, protect=self._first)
         except ResponseError as error:
             if base(error.rc) != ReturnCode.NV_DEFINED:
                 raise
@@ -229,21 +232,25 @@ class SealedSecrets:
                 return False
         try:
             self._permitted(
-                permit, lambda use: self._tpm.nv_write(index, data=key, auth=use, protect=self._first)
+                permit,
+                lambda use: self._tpm.nv_write(index, data=key, auth=use, protect=self._first),
+                auth_value=auth_value,
             )
         except StateRefusedError:
             self._tpm.nv_undefine_space(Handle.OWNER, index=index)
             raise
         return True
 
-    def _permitted(self, permit: Permit, use: Callable[[SessionUse], Opened]) -> Opened:
-        """What `use` gives under a policy session in which the permit's state was shown."""
+    def _permitted(
+        self, permit: Permit, use: Callable[[SessionUse], Opened], *, auth_value: bytes = b""
+    ) -> Opened:
+        """What `use` gives under a policy session in which the permit's state was shown; `auth_value` is the secret's."""
         self.verify_permits([permit])
         for _ in range(POLICY_TRIES):
             try:
                 with self._sessions.policy() as policy:
                     self._show(policy, permit)
-                    return use(policy.authorize())
+                    return use(policy.authorize(auth_value))
             except ResponseError as error:
                 if error.rc == _NO_TICKET:  # one that was stored: of before TPM2_Clear, or not what it was
                     self._tickets.forget(permit.approval.use.ref)
@@ -277,6 +284,8 @@ class SealedSecrets:
             comparison=Comparison.EQ,
             auth=self._counter_use(),
         )
+        if permit.approval.use.use == USE_VAULT:
+            self._tpm.policy_auth_value(policy)
         for claim in _claims(permit):
             ticket = self._tickets.find(claim)
             if ticket is None:
@@ -311,17 +320,21 @@ class SealedSecrets:
     def _storage_use(self) -> SessionUse:
         return self._first.authorize(self._access.authorization.storage)
 
-    def _vault_counter_auth(self, slot: int) -> bytes:
-        """AuthValue of a vault counter: derived, so that nothing more has to be kept."""
-        label = b"pva/vault-counter/1" + bytes([slot])
-        return hmac.digest(self._access.authorization.counter, label, hashlib.sha256)
+    def _auth_value(self, label: bytes, slot: int) -> bytes:
+        """AuthValue of a vault's counter or key: derived, so that nothing more has to be kept."""
+        return hmac.digest(self._access.authorization.counter, label + bytes([slot]), hashlib.sha256)
 
 
 def _claims(permit: Permit) -> tuple[Claim, Claim]:
     """Day key for the state, policy root for the day key."""
     use, state = permit.approval.use, permit.approval.state
     return (
-        Claim(key=permit.day_key, policy=state.policy, ref=use.ref, signature=permit.signature),
+        Claim(
+            key=permit.day_key,
+            policy=approved_policy(use, state),
+            ref=use.ref,
+            signature=permit.signature,
+        ),
         Claim(
             key=permit.policy_root,
             policy=use.delegated_policy(permit.day_key),

@@ -1,4 +1,4 @@
-"""Tickets: what the TPM gives for a signature that it has verified, kept so that it need not verify it again (SEALING.md, 8).
+"""Tickets: what the TPM gives for a signature that it has verified, kept so that it need not verify it again.
 
 The rule: a ticket is no secret and grants nothing by itself; it is an HMAC by the TPM over digest and key, of worth in that TPM alone and
 until TPM2_Clear (Part 2, 10.7.4). So it may be read from a file that nobody has authenticated: the TPM judges it, and one that it

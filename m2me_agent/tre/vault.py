@@ -34,6 +34,7 @@ from m2me_agent.tre.errors import (
 )
 from m2me_agent.tre.state import Storage
 from m2me_agent.tre.tpm_device import KeyAccess, Permit, UnlockedKeys
+from m2me_agent.tre.vault_failures import altered, older, without_approval
 from m2me_agent.tre.vault_record import (
     NONCE_BYTES,
     Compartment,
@@ -124,15 +125,17 @@ class Vault:
         A compartment that stays closed is reported, with its reason in `closed` or `unreadable`; TpmDeviceError and
         StateError of the device as a whole are raised.
         """
-        generation = keys.read_generation_counter()
-        for found in tuple(self.readable_compartments(access)):
+        stored = tuple(self.readable_compartments(access))
+        rows = (row.generation for each in stored for row in each.unverified.journal)
+        generation, expected = None, 1 + max(rows, default=-1)
+        for found in stored:
             visible = found.unverified
             if visible.sho in self._open:
                 continue
             try:
                 use = vault_use(device_id, visible.sho)
                 permits = self.permits(visible, visible.all_approvals, access=access, use=use)
-                self.open_with(found, keys, permits=permits_at(permits, use, counter=generation))
+                generation = expected = self._open_at(found, keys, permits=permits, expected=expected)
             except TreError as error:
                 self.closed[visible.sho] = error
                 logger("tre").warning(
@@ -141,6 +144,23 @@ class Vault:
         for unread in self.unreadable.values():
             logger("tre").warning("compartment closed", refused=unread.code, subject=unread.subject)
         self.finish_generation(keys, generation=generation)
+
+    def _open_at(
+        self, found: SealedCompartment, keys: UnlockedKeys, *, permits: Sequence[Permit], expected: int
+    ) -> int:
+        """Open one compartment with the permits of this generation, or of the one of now; which it was, the TPM has judged.
+
+        The newest installation has left the counter one higher, so that it need not be read. Raises as `open_with`.
+        """
+        try:
+            self.open_with(found, keys, permits=_at(permits, expected))
+        except StateRefusedError:
+            generation = keys.read_generation_counter()
+            if generation == expected:
+                raise
+            self.open_with(found, keys, permits=_at(permits, generation))
+            return generation
+        return expected
 
     def permits(
         self, visible: Compartment, approvals: Sequence[ApprovedUse], *, access: KeyAccess, use: Use
@@ -160,7 +180,7 @@ class Vault:
 
         Raises as `open`; of several refusals the last one, and StateRefusedError where there is no permit.
         """
-        refusal = _without_approval(found.unverified.sho)
+        refusal = without_approval(found.unverified.sho)
         for permit in permits:
             try:
                 return self.open(found, keys, permit=permit)
@@ -251,7 +271,7 @@ class Vault:
         for permit in permits_at(permits, use, counter=keys.read_generation_counter()):
             if is_same_boot(by, permit):
                 return permit
-        raise _without_approval(visible.sho)
+        raise without_approval(visible.sho)
 
     def look_again(self, sho: str, keys: UnlockedKeys, *, access: KeyAccess) -> OpenCompartment:
         """Read an open compartment anew: its key from the TPM, its file from the disk, its version from the counter.
@@ -260,7 +280,7 @@ class Vault:
         """
         opened = self._open.get(sho)
         if opened is None:
-            raise self.closed.get(sho, _without_approval(sho))
+            raise self.closed.get(sho, without_approval(sho))
         permit = self.permit_of_now(opened, keys, access=access)
         del self._open[sho]
         try:
@@ -412,17 +432,17 @@ class Vault:
         opened = self._open[sho]
         visible, counter = opened.visible, keys.read_vault_counter(opened.visible.slot)
         if visible.version != counter:
-            self.closed[sho] = error = _old(visible, counter=counter)
+            self.closed[sho] = error = older(visible, counter=counter)
             del self._open[sho]
             raise error
         content = self.storage.read(_name(visible.slot))
         if content is None:
-            raise _altered(sho, "its file is gone")
+            raise altered(sho, "its file is gone")
         found = decode_compartment(content, name=_name(visible.slot))
         if found.unverified.version != counter:
-            raise _old(found.unverified, counter=counter)
+            raise older(found.unverified, counter=counter)
         if found.open(opened.key) != opened:
-            raise _altered(sho, "its file is not the one that is open")
+            raise altered(sho, "its file is not the one that is open")
 
     def _read_again(self, slot: int, keys: UnlockedKeys, *, key: bytes, permit: Permit | None = None) -> None:
         content = self.storage.read(_name(slot))
@@ -446,7 +466,7 @@ class Vault:
             keys.raise_vault_counter(visible.slot)
         if opened.key != key:
             if permit is None:
-                raise _without_approval(visible.sho)
+                raise without_approval(visible.sho)
             keys.change_vault_key(visible.slot, permit=permit, fresh=opened.key)
         self._open[visible.sho] = opened
         self.closed.pop(visible.sho, None)
@@ -461,30 +481,10 @@ def _name(slot: int) -> str:
     return f"vault-{slot}"
 
 
+def _at(permits: Sequence[Permit], generation: int) -> tuple[Permit, ...]:
+    return tuple(each for each in permits if each.approval.state.counter == generation)
+
+
 def _counters(permits: Sequence[Permit], *, like: Permit) -> set[int]:
     """At which values of the counter there are permits for the registers of one."""
     return {each.approval.state.counter for each in permits if is_same_boot(like, each)}
-
-
-def _old(visible: Compartment, *, counter: int) -> RollbackError:
-    return RollbackError(
-        subject=f"compartment of {visible.sho}",
-        reason=f"expected version {counter}, got {visible.version}",
-        remedy="restore the newest file; an older one is never taken",
-    )
-
-
-def _altered(sho: str, reason: str) -> VaultError:
-    return VaultError(
-        subject=f"compartment of {sho}",
-        reason=reason,
-        remedy="restore the newest file; else have the operator order the subscription anew",
-    )
-
-
-def _without_approval(sho: str) -> StateRefusedError:
-    return StateRefusedError(
-        subject=f"compartment of {sho}",
-        reason="no approval is for the present generation of this device",
-        remedy="have the operator send approvals for it, or validate this device again",
-    )

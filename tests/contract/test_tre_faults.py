@@ -146,7 +146,7 @@ OPERATIONS: dict[str, Operation] = {
     "activate keys": Operation(
         bring=lambda w: {"challenge": w.enrollment_challenge()},
         do=lambda w, b: w.operations.enrollment.activate(b["challenge"]),
-        calls_min=12,
+        calls_min=13,
     ),
     "credential": Operation(
         bring=lambda w: {"result": w.credential()},
@@ -156,18 +156,18 @@ OPERATIONS: dict[str, Operation] = {
     "attest": Operation(
         bring=lambda w: {"token": w.challenge()},
         do=lambda w, b: w.operations.attestation.attest(b["token"]),
-        calls_min=13,
+        calls_min=14,
     ),
     "connectivity": Operation(
         bring=lambda w: {"token": w.network.connectivity_token(w.network.connectivity(w.target))},
         do=lambda w, b: w.operations.connectivity.install(b["token"]),
-        calls_min=8,
+        calls_min=9,
     ),
     "consent": Operation(bring=order_of, do=consent, calls_min=12),
     "install": Operation(
         bring=lambda w: {"parcel": w.network.good_parcel(w.target)},
         do=installed,
-        calls_min=43,
+        calls_min=45,
     ),
     "activate MID": Operation(bring=lambda w: {"instruction": w.instruction()}, do=activate, calls_min=12),
     "authenticate": Operation(bring=nothing, do=authenticated, calls_min=12),
@@ -184,13 +184,13 @@ OPERATIONS: dict[str, Operation] = {
         bring=lambda w: {"result": w.credential(of_next=True)}, do=take_next_credential, calls_min=11
     ),
     "block": Operation(bring=as_it_is, do=instructed(BLOCK, leads_to="BLOCKED"), calls_min=15),
-    "unblock": Operation(bring=as_it_is, do=instructed(UNBLOCK, leads_to="INACTIVE"), calls_min=22),
+    "unblock": Operation(bring=as_it_is, do=instructed(UNBLOCK, leads_to="INACTIVE"), calls_min=23),
     "erase": Operation(
         bring=lambda w: {"erasure": w.network.erasure(w.target, w.row("mid-2").tre_nonce)},
         do=erase_second,
-        calls_min=27,
+        calls_min=28,
     ),
-    "erase the last": Operation(bring=as_it_is, do=erase_last, calls_min=39),
+    "erase the last": Operation(bring=as_it_is, do=erase_last, calls_min=40),
 }
 """In the order in which a device meets them; each begins where the one before has ended."""
 

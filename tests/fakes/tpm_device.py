@@ -67,6 +67,7 @@ class FakeTpmDevice:
     vault_keys: dict[int, tuple[bytes, bytes]] = field(default_factory=dict)
     vault_counters: dict[int, int] = field(default_factory=dict)
     imported: dict[bytes, bytes] = field(default_factory=dict)
+    recalled: dict[bytes, tuple[bytes, ...]] = field(default_factory=dict)
 
     @property
     def keys(self) -> DeviceKeys:
@@ -124,11 +125,12 @@ class FakeTpmDevice:
         return content.tpm2b(256, "content")
 
     def recall_tickets(self, use: Use, rows: Sequence[bytes]) -> None:
-        """It verifies everything each time."""
+        """Kept and given back; it verifies everything each time."""
+        self.recalled[use.ref] = tuple(rows)
 
     def tickets(self, use: Use) -> tuple[bytes, ...]:
-        """None."""
-        return ()
+        """What was recalled."""
+        return self.recalled.get(use.ref, ())
 
     def verify_permits(self, permits: Sequence[Permit]) -> None:
         """Both signatures of each."""
@@ -220,6 +222,8 @@ class FakeTpmDevice:
 
     def read_vault_counter(self, slot: int, *, is_new: bool = False) -> int:
         """What the slot counts."""
+        if is_new:
+            self.vault_counters.setdefault(slot, 40)
         return self.vault_counters.setdefault(slot, 40)
 
     def raise_vault_counter(self, slot: int) -> None:
