@@ -63,23 +63,13 @@ class Exchanges:
 
 
 class TreState:
-    """The four records. Every method raises StateError.
-
-    AuthValues and pinned keys are read once: they are made once, by this process or one before it.
-    """
+    """The four records. Every method raises StateError."""
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
-        self._authorization: Authorization | None = None
-        self._keys: DeviceKeys | None = None
 
     def authorization(self) -> Authorization | None:
         """The authValues, None before they were made."""
-        if self._authorization is None:
-            self._authorization = self._read_authorization()
-        return self._authorization
-
-    def _read_authorization(self) -> Authorization | None:
         content = self._storage.read(_AUTHORIZATION)
         if content is None:
             return None
@@ -94,17 +84,11 @@ class TreState:
 
     def remember_authorization(self, authorization: Authorization) -> None:
         """Keep the authValues."""
-        self._authorization = None
         record = {1: authorization.ak, 2: authorization.storage, 3: authorization.counter}
         self._storage.write(_AUTHORIZATION, encode_deterministic(record))
 
     def keys(self) -> DeviceKeys | None:
         """The pinned public areas, None before enrolment."""
-        if self._keys is None:
-            self._keys = self._read_keys()
-        return self._keys
-
-    def _read_keys(self) -> DeviceKeys | None:
         content = self._storage.read(_KEYS)
         if content is None:
             return None
@@ -123,7 +107,6 @@ class TreState:
 
     def remember_keys(self, keys: DeviceKeys) -> None:
         """Pin the public areas."""
-        self._keys = None
         record = {
             1: keys.ek.encode(),
             2: keys.ak.encode(),

@@ -206,7 +206,6 @@ def test_after_a_clear_the_old_pfc_is_forgotten_with_the_old_keys(device: Device
 def test_a_record_that_cannot_be_understood_is_told_by_name(device: Device, record: str) -> None:
     device.enroll()
     device.storage.records[record] = b"\xa1\x09\x00"
-    device.start()
     with pytest.raises(StateError, match=record):
         device.attestation.attest(device.pva.sign(device.challenge()))
 
