@@ -124,11 +124,13 @@ class SealedSecrets:
             return self._tpm.unseal(sealed, auth=policy.authorize(), protect=self._first)
 
     def unseal_package(self, public: Public, private: bytes, *, permit: Permit) -> bytes:
-        """The policy of the permit, TPM2_Unseal."""
+        """The policy of the permit, TPM2_Unseal; a package is opened once, and its tickets are of no use any more."""
         with self._told("package"), self._loaded(public, private) as sealed:
-            return self._permitted(
+            secret = self._permitted(
                 permit, lambda use: self._tpm.unseal(sealed, auth=use, protect=self._first)
             )
+        self._tickets.forget(permit.approval.use.ref)
+        return secret
 
     def open_vault_key(self, slot: int, *, permit: Permit, fresh: bytes | None = None) -> bytes | None:
         """TPM2_NV_Read under the policy of the permit; where there may be none yet, the index is defined and written."""
@@ -246,6 +248,7 @@ class SealedSecrets:
     ) -> Opened:
         """What `use` gives under a policy session in which the permit's state was shown; `auth_value` is the secret's."""
         self.verify_permits([permit])
+        self._sessions.salted(self._storage)  # started before PolicyPCR, if it is not yet
         for _ in range(POLICY_TRIES):
             try:
                 with self._sessions.policy() as policy:

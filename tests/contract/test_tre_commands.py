@@ -83,7 +83,7 @@ def test_an_installation_sends_what_it_must(world: TreWorld) -> None:
 def test_a_start_sends_nine_commands_a_compartment_and_an_activation_two(world: TreWorld) -> None:
     receipt = world.installed()
     assert starting(world) == [
-        *("START_AUTH_SESSION", VAULT_SHOWN[0], "START_AUTH_SESSION", *VAULT_SHOWN[1:]),
+        *("START_AUTH_SESSION", "START_AUTH_SESSION", *VAULT_SHOWN),
         *("NV_READ", "NV_READ"),
     ]
     token = world.network.instruction(world.target, receipt.tre_nonce)
