@@ -29,7 +29,7 @@ from tests.fakes.network import MID_KEY, Network, Parcel, operator
 
 MIDS, FIRST_PART = 50, 31
 """So many MIDs, in two compartments: one operator's cannot hold them all."""
-STARTS = 5
+STARTS = OWN_RUNS = 5
 INSTALL_COMMANDS, START_COMMANDS = 13, 9
 START_S, MEMORY_MIB, OWN_SHARE = 0.5, 120.0, 0.2
 KIB = 1024
@@ -63,6 +63,13 @@ class Counted(TreWorld):
         self.tpm_s += time.perf_counter() - begun
         self.commands += 1
         return response
+
+    def activation(self) -> str:
+        """The owner's instruction for the newest MID."""
+        access = key_access(self.state, self.device)
+        rows = (row for _, row in self.operations.mids.vault.journal(access))
+        newest = max(rows, key=lambda row: row.generation)
+        return self.network.instruction(self.target, newest.tre_nonce, mid_id=newest.mid_id)
 
     def counting(self, work: Callable[[], object]) -> int:
         """How many commands some work takes."""
@@ -98,12 +105,22 @@ def measure(kind: str) -> list[Row]:
 
 
 def _commands(world: Counted) -> Iterator[Row]:
-    """Commands of an installation into a new and into an open compartment, and of a start."""
+    """Commands of an installation into a new and into an open compartment, and of a start.
+
+    An installation is counted from its package to the active MID.
+    """
     for what in ("first of its operator", "another of its operator"):
         world.agree()
         parcel = world.network.good_parcel(world.target)
-        count = world.counting(partial(world.install, parcel))
-        yield Row(name=f"TPM commands to install, {what}", measured=count, target=INSTALL_COMMANDS, unit="")
+        install = partial(
+            world.operations.installation.install,
+            package=parcel.package,
+            delivery=parcel.delivery,
+            content=parcel.content,
+        )
+        count = world.counting(install)
+        count += world.counting(partial(world.operations.mids.instruct, world.activation()))
+        yield Row(name=f"TPM commands to ACTIVE, {what}", measured=count, target=INSTALL_COMMANDS, unit="")
         world.network.number += 1
     world.close()
     world.power_on()
@@ -112,7 +129,22 @@ def _commands(world: Counted) -> Iterator[Row]:
 
 
 def _own_share(world: Counted) -> Row:
-    """Of the time from an order to an active MID at the device, what is not the TPM's."""
+    """Of the time from an order to an active MID at the device, what is not the TPM's; the median of some."""
+    runs = []
+    for _ in range(OWN_RUNS):
+        runs.append(_order_to_active(world))
+        world.network.number += 1
+    share, took_s = sorted(runs)[OWN_RUNS // 2]
+    return Row(
+        name=f"own code in order to ACTIVE ({took_s * 1000:.0f} ms)",
+        measured=share,
+        target=OWN_SHARE,
+        unit="",
+    )
+
+
+def _order_to_active(world: Counted) -> tuple[float, float]:
+    """Share of the TRE's own code, and seconds in all."""
     network, target = world.network, world.target
     accepting, parcel = network.accepting(target), network.good_parcel(target)
     tpm_s, begun = world.tpm_s, time.perf_counter()
@@ -122,21 +154,11 @@ def _own_share(world: Counted) -> Row:
         package=parcel.package, delivery=parcel.delivery, content=parcel.content
     )
     took_s, in_tpm_s = time.perf_counter() - begun, world.tpm_s - tpm_s
-    access = key_access(world.state, world.device)
-    nonce = max(
-        (row for _, row in world.operations.mids.vault.journal(access)), key=lambda row: row.generation
-    ).tre_nonce
-    token = network.instruction(target, nonce)
+    token = world.activation()
     tpm_s, begun = world.tpm_s, time.perf_counter()
     world.operations.mids.instruct(token)
     took_s, in_tpm_s = took_s + time.perf_counter() - begun, in_tpm_s + world.tpm_s - tpm_s
-    share = (took_s - in_tpm_s) / took_s
-    return Row(
-        name=f"own code in order to ACTIVE ({took_s * 1000:.0f} ms)",
-        measured=share,
-        target=OWN_SHARE,
-        unit="",
-    )
+    return (took_s - in_tpm_s) / took_s, took_s
 
 
 def _start_of_many(world: Counted) -> Row:

@@ -25,6 +25,7 @@ from standards.tpm2.errors import Tpm2Error
 from standards.tpm2.policy import (
     EMPTY_POLICY,
     approval_digest,
+    policy_auth_value,
     policy_authorize,
     policy_nv,
     policy_pcr,
@@ -140,7 +141,15 @@ class StateApproval:
 
 def signed_digest(use: Use, state: ApprovedState) -> bytes:
     """Digest that a day key signs to approve a state for a use."""
-    return approval_digest(state.policy, policy_ref=use.ref)
+    return approval_digest(approved_policy(use, state), policy_ref=use.ref)
+
+
+def approved_policy(use: Use, state: ApprovedState) -> bytes:
+    """PolicyDigest that a day key approves: of the state, and for the vault of the authValue of its key, too.
+
+    So the vault opens for the TRE alone, whoever else reaches the TPM in the approved state (D9).
+    """
+    return policy_auth_value(state.policy) if use.use == USE_VAULT else state.policy
 
 
 def decode_approval(data: bytes) -> StateApproval:

@@ -52,6 +52,7 @@ _ALGORITHMS = {
     Algorithm.ECC: _ASYMMETRIC | _OBJECT,
     Algorithm.CFB: _SYMMETRIC | _ENCRYPTING,
 }
+_HANDLE_NUMBER = 0x00FFFFFF
 _HANDLE_COUNT_SHIFT = 25
 _HANDLE_TYPES = (
     PCR_TYPE,
@@ -126,8 +127,11 @@ def _handles(machine: Machine, first: int) -> list[bytes]:
         TRANSIENT_TYPE: volatile.objects,
         PERSISTENT_TYPE: state.persistent,
     }
-    found = sorted(at for at in placed.get(handle_type(first), ()) if at >= first)
-    return [at.to_bytes(4, "big") for at in found]
+    # loaded sessions are of two types in one numbering (Part 3, 30.2)
+    numbered = {at & _HANDLE_NUMBER: at for at in placed.get(handle_type(first), ())}
+    return [
+        at.to_bytes(4, "big") for number, at in sorted(numbered.items()) if number >= first & _HANDLE_NUMBER
+    ]
 
 
 def _properties(machine: Machine, first: int) -> list[bytes]:

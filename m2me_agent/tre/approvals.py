@@ -7,6 +7,7 @@ verifies them again when the secret is opened, and it alone judges the state.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
@@ -45,8 +46,9 @@ def read_permits(
         ApprovalError: one of them is for something else, or a signature is not that of its key.
     """
     permits = []
+    checked = _Checked()
     for each in approvals:
-        permit = _read(each, policy_root)
+        permit = _read(each, policy_root, checked)
         if permit.approval.use not in uses:
             raise _refused("approval", "is for another use, device, operator or order")
         if permit.approval.state.counter_name != counter_name:
@@ -75,16 +77,29 @@ def permit_at(permits: Sequence[Permit], use: Use, *, counter: int) -> Permit | 
     return next(iter(permits_at(permits, use, counter=counter)), None)
 
 
-def _read(used: ApprovedUse, policy_root: Public) -> Permit:
+@dataclass(slots=True)
+class _Checked:
+    """What was found good in one reading: approvals of one day key come with the same key and the same delegation."""
+
+    day_keys: dict[bytes, Public] = field(default_factory=dict)
+    delegations: set[tuple[bytes, bytes]] = field(default_factory=set)
+
+
+def _read(used: ApprovedUse, policy_root: Public, checked: _Checked) -> Permit:
     try:
         approval = decode_approval(used.approval)
         delegation = Signature.decode(used.delegation)
         signature = Signature.decode(approval.signature)
     except (MessageError, Tpm2Error) as error:
         raise _refused("approval", str(error)) from error
-    day_key = read_policy_key(approval.day_key, what="day key")
+    day_key = checked.day_keys.get(approval.day_key)
+    if day_key is None:
+        day_key = checked.day_keys[approval.day_key] = read_policy_key(approval.day_key, what="day key")
     _verify("approval", day_key, signature, digest=approval.digest)
-    _verify("delegation", policy_root, delegation, digest=approval.use.delegation_digest(day_key))
+    delegated = approval.use.delegation_digest(day_key)
+    if (delegated, used.delegation) not in checked.delegations:
+        _verify("delegation", policy_root, delegation, digest=delegated)
+        checked.delegations.add((delegated, used.delegation))
     return Permit(
         approval=approval,
         day_key=day_key,

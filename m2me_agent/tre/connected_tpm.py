@@ -8,10 +8,11 @@ has just named.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
-from m2me_agent.tre.errors import TpmDeviceError
+from m2me_agent.tre.errors import StateRefusedError, TpmDeviceError, keys_changed
+from m2me_agent.tre.tickets import Tickets
 from m2me_agent.tre.tpm_device import (
     Authorization,
     DeviceKeys,
@@ -19,7 +20,8 @@ from m2me_agent.tre.tpm_device import (
     KeyAccess,
 )
 from m2me_agent.tre.tpm_failures import flushed, occupied, reported
-from m2me_agent.tre.unlocked_keys import SessionKeys
+from m2me_agent.tre.tpm_sessions import KeptSessions
+from m2me_agent.tre.unlocked_keys import KeyPlaces, SessionKeys
 from standards.pki.errors import DecodeError
 from standards.pki.lenient_certificate import decode_lenient
 from standards.tpm2 import templates
@@ -71,6 +73,8 @@ class ConnectedTpm:
     def __init__(self, tpm: TpmConnection, *, profile: EkProfile) -> None:
         self._tpm = tpm
         self._profile = profile
+        self._sessions = KeptSessions(tpm)
+        self._tickets = Tickets()
 
     def take_over(self) -> None:
         """Flush what a TRE that was killed left open: nobody else uses this TPM, and slots are few.
@@ -126,24 +130,45 @@ class ConnectedTpm:
     def read_clock(self) -> ClockInfo:
         """The TPM's clock."""
         with reported("TPM clock"):
-            return self._tpm.read_clock().clock_info
+            clock = self._tpm.read_clock().clock_info
+        self._sessions.see(clock)
+        return clock
+
+    def holds(self, keys: DeviceKeys) -> bool:
+        """TPM2_ReadPublic of the storage key, which goes with TPM2_Clear and is in no other TPM."""
+        with reported("keys of this device"):
+            return self._read_public(STORAGE_HANDLE) == keys.storage
 
     @contextmanager
     def unlock(self, access: KeyAccess) -> Iterator[SessionKeys]:
-        """Two sessions salted to the pinned storage key: Certify and NV_Certify authorise two objects."""
-        storage = TpmObject(handle=STORAGE_HANDLE, public=access.keys.storage)
-        with (
-            self._salted(storage.handle, storage.public) as first,
-            self._salted(storage.handle, storage.public) as second,
-        ):
-            yield SessionKeys(
-                self._tpm,
-                access=access,
-                ak=TpmObject(handle=AK_HANDLE, public=access.keys.ak),
-                storage=storage,
-                ek=TpmObject(handle=self._profile.handle, public=access.keys.ek),
-                sessions=(first, second),
-            )
+        """Under sessions that are kept; where the TPM has refused, what stands in it is looked at, to say why."""
+        places = KeyPlaces(
+            ak=TpmObject(handle=AK_HANDLE, public=access.keys.ak),
+            storage=TpmObject(handle=STORAGE_HANDLE, public=access.keys.storage),
+            ek=TpmObject(handle=self._profile.handle, public=access.keys.ek),
+        )
+        try:
+            with ExitStack() as until_end:
+                yield SessionKeys(
+                    self._tpm,
+                    access=access,
+                    places=places,
+                    sessions=self._sessions,
+                    tickets=self._tickets,
+                    until_end=until_end,
+                )
+        except StateRefusedError:  # an answer, and the sessions are as they were
+            raise
+        except TpmDeviceError as error:
+            if self._has_other_keys(access.keys):
+                raise keys_changed() from error
+            raise
+
+    def _has_other_keys(self, keys: DeviceKeys) -> bool:
+        try:
+            return self.read_keys(keys.ek) != keys
+        except TpmDeviceError:
+            return False  # nothing is known; the first refusal is the one to tell
 
     @contextmanager
     def _salted(self, handle: int, public: Public) -> Iterator[Session]:

@@ -11,7 +11,13 @@ from dataclasses import dataclass
 from cryptography import x509
 
 from m2me_agent.tre.anchors import Anchors, verify_platform_credential
-from m2me_agent.tre.errors import KeysChangedError, MalformedError, NotEnrolledError, TpmDeviceError
+from m2me_agent.tre.errors import (
+    KeysChangedError,
+    MalformedError,
+    NotEnrolledError,
+    TpmDeviceError,
+    keys_changed,
+)
 from m2me_agent.tre.exchanges import ExchangeGuard
 from m2me_agent.tre.state import TreState
 from m2me_agent.tre.tpm_device import (
@@ -152,23 +158,28 @@ def identity(ek: Public) -> bytes:
     return device_id(spki_der(ek.public_key()))
 
 
+def pinned_access(state: TreState) -> KeyAccess:
+    """The pinned keys with their authValues; for what is done under `unlock`, where a TPM with other keys refuses.
+
+    Raises NotEnrolledError: there are none.
+    """
+    keys, authorization = state.keys(), state.authorization()
+    if keys is None or authorization is None:
+        raise _not_begun()
+    return KeyAccess(keys=keys, authorization=authorization)
+
+
 def key_access(state: TreState, device: TpmDevice) -> KeyAccess:
-    """The pinned keys with their authValues, after the TPM was seen to hold these very keys.
+    """The pinned keys with their authValues, after the TPM was seen to be the one that holds them.
 
     Raises:
         NotEnrolledError: there are none.
         KeysChangedError: the TPM holds others (TPM2_Clear, another TPM).
     """
-    keys, authorization = state.keys(), state.authorization()
-    if keys is None or authorization is None:
-        raise _not_begun()
-    if device.read_keys(keys.ek) != keys:
-        raise KeysChangedError(
-            subject="keys of this device",
-            reason="the TPM no longer holds the keys that were pinned at enrolment: it was cleared or replaced",
-            remedy="enrol the device again; its supplier must release it first",
-        )
-    return KeyAccess(keys=keys, authorization=authorization)
+    access = pinned_access(state)
+    if not device.holds(access.keys):
+        raise keys_changed()
+    return access
 
 
 def _check_endorsement(endorsement: Endorsement) -> None:

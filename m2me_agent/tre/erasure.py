@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from edge.process import logger
 from m2me_agent.tre.anchors import Anchors
-from m2me_agent.tre.enrollment import identity, key_access
+from m2me_agent.tre.enrollment import identity, key_access, pinned_access
 from m2me_agent.tre.errors import InstructionError, KeyGoneError, MidError, TreError
 from m2me_agent.tre.exchanges import ExchangeGuard
 from m2me_agent.tre.lifecycle import MidEvent, MidState, after
@@ -106,7 +106,7 @@ class Erasures:
         What keeps it back is logged, never raised: the next start tries again.
         """
         try:
-            access = key_access(self.state, self.device)
+            access = pinned_access(self.state)
             with self.device.unlock(access) as keys:
                 self._give_back(access, keys)
         except TreError as error:

@@ -164,3 +164,12 @@ class MidError(TreError):
     """A MID that is not there, not active, or must not do what was asked."""
 
     code = "mid-refused"
+
+
+def keys_changed() -> KeysChangedError:
+    """TPM2_Clear, or another TPM."""
+    return KeysChangedError(
+        subject="keys of this device",
+        reason="the TPM no longer holds the keys that were pinned at enrolment: it was cleared or replaced",
+        remedy="enrol the device again; its supplier must release it first",
+    )

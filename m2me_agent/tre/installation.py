@@ -7,14 +7,14 @@ package once more. A package whose sender is not proven gets a refusal and no si
 
 import hashlib
 import hmac
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Final
 
 from m2me_agent.tre.anchors import Anchors
 from m2me_agent.tre.approvals import permit_at, read_permits, read_policy_key
-from m2me_agent.tre.enrollment import identity, key_access
+from m2me_agent.tre.enrollment import identity, pinned_access
 from m2me_agent.tre.errors import (
     AnchorError,
     ApprovalError,
@@ -39,7 +39,7 @@ from m2me_agent.tre.state import TreState
 from m2me_agent.tre.tombstones import Graves, Tombstone
 from m2me_agent.tre.tpm_device import KeyAccess, Permit, TpmDevice, UnlockedKeys
 from m2me_agent.tre.vault import Vault, vault_use
-from m2me_agent.tre.vault_record import Installed, OpenCompartment, transition
+from m2me_agent.tre.vault_record import Compartment, Installed, OpenCompartment, transition
 from messages.approval import USE_PACKAGE, Use
 from messages.errors import MessageError
 from messages.instruction import TRE_NONCE_SIZE
@@ -124,14 +124,14 @@ class Installation:
             unverified_delivery=delivery,
             unverified_content=content,
         )
-        access = key_access(self.state, self.device)
+        access = pinned_access(self.state)
         selections = self.state.exchanges().pcr_selections
         if selections is None:
             raise not_validated()
         self.guard.spend(clock=clock)
         with self.device.unlock(access) as keys:
             try:
-                row = self._take_steps(delivered, tokens, keys, access=access)
+                row = self._take_steps(delivered, tokens, keys, access=access, clock=clock)
                 outcome, detail, nonce = INSTALLED, "", row.tre_nonce
             except InstallationError as error:
                 outcome, detail, nonce = error.code, error.detail, self.random_bytes(TRE_NONCE_SIZE)
@@ -147,12 +147,20 @@ class Installation:
             )
             return sign_receipt(receipt, keys, header=delivered.header, access=access, selections=selections)
 
-    def _take_steps(
-        self, delivered: Delivered, tokens: OperatorTokens, keys: UnlockedKeys, *, access: KeyAccess
+    def _take_steps(  # what was brought, who vouches, and the device as it is
+        self,
+        delivered: Delivered,
+        tokens: OperatorTokens,
+        keys: UnlockedKeys,
+        *,
+        access: KeyAccess,
+        clock: ClockInfo,
     ) -> Installed:
         """Steps 1 to 9: the journal's row of this package."""
         header = delivered.header
-        installed = self._row_of(delivered, access)
+        with _failing(STORAGE, StateError):
+            stored = tuple(each.unverified for each in self.vault.compartments(access))
+        installed = _row_of(delivered, stored)
         # 1 for this device, AK and storage key; of an accepted, consented order of that SHO
         dpf = self._check_addressed(header, access, is_repeated=installed is not None)
         # 2 delivered by the DPF that the order names, for this package and order
@@ -164,30 +172,22 @@ class Installation:
             with _failing(STORAGE, StateError, TpmDeviceError):
                 self.vault.open_all(keys, access=access, device_id=header.device_id)
             return installed
-        self._check_is_new(header, access)
+        self._check_is_new(header, stored)
         # 5 A31: the blob opens under the policy that this TRE computes, and in no other way
-        seal = self._checked_seal(header, access)
+        seal = _checked_seal(header, stored, access=access)
         # 6 import, and open it in the approved state
-        generation = _generation(keys)
-        content_key = _open_seal(seal, keys, generation=generation)
+        generation, content_key = self._open_seal(seal, keys)
         # 7 decrypt and decode
         content = _decrypted(delivered, content_key, rules=self.rules)
         # 8 the compartment: vault key, file, counter
         row = self._new_row(delivered, generation=generation)
-        self._keep(row, content, seal, keys, access=access)
+        before = self._compartment(seal, keys, generation=generation, access=access)
+        with _failing(STORAGE, StateError, VaultError, TpmDeviceError):
+            self.vault.replace(_grown(before, row, content, seal, clock=clock), keys)
         # 9 from now on the package's approval opens nothing
         with _failing(STORAGE, TpmDeviceError):
-            self.vault.finish_generation(keys)
+            self.vault.finish_generation(keys, generation=generation)
         return row
-
-    def _row_of(self, delivered: Delivered, access: KeyAccess) -> Installed | None:
-        with _failing(STORAGE, StateError):
-            rows = tuple(self.vault.journal(access))
-        header = delivered.header
-        for sho, row in rows:
-            if sho == header.sho and hmac.compare_digest(row.package_digest, delivered.digest):
-                return row
-        return None
 
     def _check_addressed(self, header: PackageHeader, access: KeyAccess, *, is_repeated: bool) -> str:
         """The DPF that may deliver it."""
@@ -208,59 +208,67 @@ class Installation:
             raise InstallationError(PACKAGE_REFUSED, f"the order names the DPF {order.dpf}")
         return order.dpf
 
-    def _check_is_new(self, header: PackageHeader, access: KeyAccess) -> None:
-        for sho, row in self.vault.journal(access):
+    def _check_is_new(self, header: PackageHeader, stored: Sequence[Compartment]) -> None:
+        for sho, row in ((each.sho, row) for each in stored for row in each.journal):
             is_same_package = sho == header.sho and row.package_id == header.package_id
             if is_same_package or row.order_digest == header.order_digest:
                 raise InstallationError(REPLAYED, "this order or package was installed before")
             if row.mid_id == header.mid_id:
                 raise InstallationError(CONTENT_REFUSED, "a MID of this id is here already")
-        for tombstone in self._tombstones(access):
+        for tombstone in self._tombstones(stored):
             if tombstone.order_digest == header.order_digest or tombstone.mid_id == header.mid_id:
                 raise InstallationError(REPLAYED, "the MID of this order or id was erased here")
-        owners = frozenset(each.unverified.sho for each in self.vault.compartments(access))
         with _failing(POLICY_REFUSED, PolicyError):
-            check_operators(owners | {header.sho}, self.rules)
+            check_operators(frozenset(each.sho for each in stored) | {header.sho}, self.rules)
 
-    def _tombstones(self, access: KeyAccess) -> Iterator[Tombstone]:
-        for found in self.vault.compartments(access):
-            yield from found.unverified.tombstones
+    def _tombstones(self, stored: Sequence[Compartment]) -> Iterator[Tombstone]:
+        for each in stored:
+            yield from each.tombstones
         with _failing(STORAGE, StateError):
             yield from (grave.tombstone for grave in self.graves.all())
 
-    def _checked_seal(self, header: PackageHeader, access: KeyAccess) -> CheckedSeal:
-        use = Use(
-            use=USE_PACKAGE,
-            device_id=header.device_id,
-            sho=header.sho,
-            order_digest=header.order_digest,
+    def _open_seal(self, seal: CheckedSeal, keys: UnlockedKeys) -> tuple[int, bytes]:
+        """Value of the generation counter, and the content key.
+
+        A package that is approved at one value needs no look at the counter: the TPM opens it at that value alone. Why it does not
+        is found out afterwards.
+        """
+        permits = [permit for permit in seal.permits if permit.approval.use == seal.use]
+        if len(permits) != 1:
+            permits = [_permit_of_now(permits, seal, generation=_generation(keys))]
+        permit = permits[0]
+        with _failing(STORAGE, TpmDeviceError), _failing(PACKAGE_REFUSED, SealedObjectError):
+            private = keys.import_sealed(seal.blob)
+            keys.verify_permits([permit, *self._vault_permits(seal, permit)])
+            try:
+                key = keys.unseal_package(seal.blob.public, private, permit=permit)
+            except StateRefusedError as refused:
+                _permit_of_now(permits, seal, generation=keys.read_generation_counter())
+                with _failing(STATE_REFUSED, StateRefusedError):
+                    raise refused from None
+        return permit.approval.state.counter, key
+
+    def _vault_permits(self, seal: CheckedSeal, permit: Permit) -> list[Permit]:
+        """Those that open the vault now, where it is closed, and at the next start: the TPM verifies them while it has the keys."""
+        generation = permit.approval.state.counter
+        values = (
+            (generation, generation + 1) if self.vault.opened(seal.vault.sho) is None else (generation + 1,)
         )
-        vault = vault_use(header.device_id, header.sho)
-        with _failing(PACKAGE_REFUSED, ApprovalError, Tpm2Error):
-            policy_root = read_policy_key(header.policy_root, what="policy root")
-            public = Public.decode(header.sealed_key.public)
-            check_import_public(public, auth_policy=use.sealed_policy(policy_root))
-            permits = read_permits(
-                header.approvals,
-                policy_root=policy_root,
-                uses=(use, vault),
-                counter_name=access.keys.counter.name,
-            )
-        for found in self.vault.compartments(access):
-            pinned = found.unverified
-            if pinned.sho == header.sho and pinned.policy_root != header.policy_root:
-                raise InstallationError(PACKAGE_REFUSED, "the operator's policy root is not the pinned one")
-        blob = ImportBlob(
-            public=public,
-            duplicate=header.sealed_key.duplicate,
-            encrypted_seed=header.sealed_key.encrypted_seed,
-        )
-        lasting = tuple(
-            each
-            for each, permit in zip(header.approvals, permits, strict=True)
-            if permit.approval.use == vault
-        )
-        return CheckedSeal(blob=blob, use=use, vault=vault, permits=permits, lasting=lasting)
+        found = (permit_at(seal.permits, seal.vault, counter=value) for value in values)
+        return [each for each in found if each is not None]
+
+    def _compartment(
+        self, seal: CheckedSeal, keys: UnlockedKeys, *, generation: int, access: KeyAccess
+    ) -> OpenCompartment:
+        now = permit_at(seal.permits, seal.vault, counter=generation)
+        if now is None or permit_at(seal.permits, seal.vault, counter=generation + 1) is None:
+            raise InstallationError(PACKAGE_REFUSED, "brings no approval for the vault, now and afterwards")
+        with (
+            _failing(STORAGE, StateError, VaultError, TpmDeviceError),
+            _failing(PACKAGE_REFUSED, SealedObjectError),
+            _failing(STATE_REFUSED, StateRefusedError),
+        ):
+            return self.vault.compartment_for(seal.vault.sho, keys, permit=now, access=access)
 
     def _new_row(self, delivered: Delivered, *, generation: int) -> Installed:
         return Installed(
@@ -273,21 +281,6 @@ class Installation:
             tre_nonce=self.random_bytes(TRE_NONCE_SIZE),
             version=delivered.header.version,
         )
-
-    def _keep(
-        self, row: Installed, content: MidContent, seal: CheckedSeal, keys: UnlockedKeys, *, access: KeyAccess
-    ) -> None:
-        now = permit_at(seal.permits, seal.vault, counter=row.generation)
-        if now is None or permit_at(seal.permits, seal.vault, counter=row.generation + 1) is None:
-            raise InstallationError(PACKAGE_REFUSED, "brings no approval for the vault, now and afterwards")
-        with (
-            _failing(STORAGE, StateError, VaultError, TpmDeviceError),
-            _failing(PACKAGE_REFUSED, SealedObjectError),
-            _failing(STATE_REFUSED, StateRefusedError),
-        ):
-            before = self.vault.compartment_for(seal.vault.sho, keys, permit=now, access=access)
-            clock = self.device.read_clock()
-            self.vault.replace(_grown(before, row, content, seal, clock=clock), keys)
 
 
 @contextmanager
@@ -318,6 +311,46 @@ def _check_delivery(tokens: OperatorTokens, delivered: Delivered, *, dpf: str) -
         raise InstallationError(PACKAGE_REFUSED, "the delivery is for another device, order or package")
 
 
+def _row_of(delivered: Delivered, stored: Sequence[Compartment]) -> Installed | None:
+    header = delivered.header
+    for row in (row for each in stored if each.sho == header.sho for row in each.journal):
+        if hmac.compare_digest(row.package_digest, delivered.digest):
+            return row
+    return None
+
+
+def _checked_seal(header: PackageHeader, stored: Sequence[Compartment], *, access: KeyAccess) -> CheckedSeal:
+    use = Use(
+        use=USE_PACKAGE,
+        device_id=header.device_id,
+        sho=header.sho,
+        order_digest=header.order_digest,
+    )
+    vault = vault_use(header.device_id, header.sho)
+    with _failing(PACKAGE_REFUSED, ApprovalError, Tpm2Error):
+        policy_root = read_policy_key(header.policy_root, what="policy root")
+        public = Public.decode(header.sealed_key.public)
+        check_import_public(public, auth_policy=use.sealed_policy(policy_root))
+        permits = read_permits(
+            header.approvals,
+            policy_root=policy_root,
+            uses=(use, vault),
+            counter_name=access.keys.counter.name,
+        )
+    for pinned in stored:
+        if pinned.sho == header.sho and pinned.policy_root != header.policy_root:
+            raise InstallationError(PACKAGE_REFUSED, "the operator's policy root is not the pinned one")
+    blob = ImportBlob(
+        public=public,
+        duplicate=header.sealed_key.duplicate,
+        encrypted_seed=header.sealed_key.encrypted_seed,
+    )
+    lasting = tuple(
+        each for each, permit in zip(header.approvals, permits, strict=True) if permit.approval.use == vault
+    )
+    return CheckedSeal(blob=blob, use=use, vault=vault, permits=permits, lasting=lasting)
+
+
 def _check_content(delivered: Delivered) -> None:
     header, content = delivered.header, delivered.unverified_content
     if len(content) != header.content_size:
@@ -332,22 +365,14 @@ def _generation(keys: UnlockedKeys) -> int:
         return keys.read_generation_counter()
 
 
-def _open_seal(seal: CheckedSeal, keys: UnlockedKeys, *, generation: int) -> bytes:
-    counters = [permit.approval.state.counter for permit in seal.permits if permit.approval.use == seal.use]
-    permit = permit_at(seal.permits, seal.use, counter=generation)
-    if permit is None:
-        if counters and max(counters) < generation:
-            raise InstallationError(
-                REPLAYED, "its approvals are for generations of this device that are over"
-            )
-        raise InstallationError(STATE_REFUSED, "no approval is for the present generation of this device")
-    with (
-        _failing(STORAGE, TpmDeviceError),
-        _failing(PACKAGE_REFUSED, SealedObjectError),
-        _failing(STATE_REFUSED, StateRefusedError),
-    ):
-        private = keys.import_sealed(seal.blob)
-        return keys.unseal_package(seal.blob.public, private, permit=permit)
+def _permit_of_now(permits: Sequence[Permit], seal: CheckedSeal, *, generation: int) -> Permit:
+    """The package's, at the generation of now. Raises InstallationError: there is none, and why."""
+    permit = permit_at(permits, seal.use, counter=generation)
+    if permit is not None:
+        return permit
+    if permits and max(each.approval.state.counter for each in permits) < generation:
+        raise InstallationError(REPLAYED, "its approvals are for generations of this device that are over")
+    raise InstallationError(STATE_REFUSED, "no approval is for the present generation of this device")
 
 
 def _decrypted(delivered: Delivered, key: bytes, *, rules: Rules) -> MidContent:

@@ -12,7 +12,7 @@ from typing import Any
 
 from edge.process import logger
 from m2me_agent.tre.anchors import Anchors
-from m2me_agent.tre.enrollment import identity, key_access
+from m2me_agent.tre.enrollment import identity, key_access, pinned_access
 from m2me_agent.tre.errors import InstructionError, MidError, StateError, VaultError
 from m2me_agent.tre.exchanges import ExchangeGuard
 from m2me_agent.tre.lifecycle import MidEvent, MidState, after
@@ -67,7 +67,7 @@ class Mids:
         Raises:
             NotEnrolledError, TpmDeviceError, StateError: none was opened.
         """
-        access = key_access(self.state, self.device)
+        access = pinned_access(self.state)
         with self.device.unlock(access) as keys:
             self.vault.open_all(keys, access=access, device_id=identity(access.keys.ek).hex())
 
@@ -84,7 +84,7 @@ class Mids:
         tokens = OperatorTokens(anchors=self.anchors, known_time=self.guard.known_time(clock=clock))
         instruction = tokens.instruction(token)
         # 2 for this device
-        access = key_access(self.state, self.device)
+        access = pinned_access(self.state)
         if instruction.device_id != identity(access.keys.ek).hex():
             raise _refused("is for another device")
         # 3 by the owner of the compartment that the MID is in
@@ -157,6 +157,7 @@ class Mids:
 
     def usims(self) -> list[dict[str, Any]]:
         """The USIMs of active MIDs, each with its access and whether it serves that; no key. Raises as `rows`."""
+        key_access(self.state, self.device)
         change = self.changes.settle()
         chosen = self.selection.all()
         return [
@@ -194,12 +195,12 @@ class Mids:
 
     def _open_rows(self) -> Iterator[tuple[OpenCompartment, Installed]]:
         """What is inside the encryption's seal, and counts; whatever became of the files meanwhile."""
-        for opened in self.vault.open_compartments(key_access(self.state, self.device)):
+        for opened in self.vault.open_compartments(pinned_access(self.state)):
             yield from ((opened, row) for row in opened.visible.journal)
 
     def _is_active(self, mid_id: str) -> bool:
         """Whether a MID is active, or was when its compartment closed: it keeps its place."""
-        access = key_access(self.state, self.device)
+        access = pinned_access(self.state)
         rows = chain(
             (row for _, row in self._open_rows()), (row for _, row in self.vault.readable_journal(access))
         )
@@ -212,7 +213,7 @@ class Mids:
         report, and no MID comes back without its word. Raises VaultError, StateError: it was blocked. TpmDeviceError.
         """
         clock = self.device.read_clock()
-        with self.device.unlock(key_access(self.state, self.device)) as keys:
+        with self.device.unlock(pinned_access(self.state)) as keys:
             try:
                 self.vault.check(sho, keys)
             except (VaultError, StateError) as error:
@@ -232,6 +233,7 @@ class Mids:
 
     def _find_active(self, mid_id: str, *, remedy: str) -> OpenCompartment:
         """The compartment of a MID that may be used now. Raises MidError, StateError, TpmDeviceError."""
+        key_access(self.state, self.device)  # an open compartment does not outlive TPM2_Clear
         change = self.changes.settle()
         opened, row = self._find(mid_id)
         state, _ = self.changes.shown(row, change)
@@ -245,7 +247,7 @@ class Mids:
         for opened, row in self._open_rows():
             if row.mid_id == mid_id:
                 return opened, row
-        for sho, row in self.vault.readable_journal(key_access(self.state, self.device)):
+        for sho, row in self.vault.readable_journal(pinned_access(self.state)):
             if row.mid_id == mid_id:
                 closed = self.vault.closed.get(sho)
                 reason = "its compartment is closed" if closed is None else closed.reason

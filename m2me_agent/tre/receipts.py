@@ -31,7 +31,7 @@ def sign_statement(
     body: bytes, keys: UnlockedKeys, *, nonce: bytes, access: KeyAccess, selections: PcrSelections
 ) -> bytes:
     """An encoded SignedStatement over a body of this TRE's. Raises TpmDeviceError."""
-    quote = keys.quote(
+    quoted = keys.sign(
         extra_data=extra_data(PVA_STATEMENT, nonce=nonce, body=body),
         selections=tuple(
             PcrSelection(bank=bank, indices=indices) for bank, indices in sorted(selections.items())
@@ -39,8 +39,8 @@ def sign_statement(
     )
     return SignedStatement(
         body=body,
-        attest=quote.statement.attest,
-        signature=quote.statement.signature,
+        attest=quoted.attest,
+        signature=quoted.signature,
         ak_public=access.keys.ak.encode(),
     ).encode()
 

@@ -11,12 +11,12 @@ OWNER. Each has an authValue that only the TRE knows (:class:`Authorization`); e
 areas that were pinned at enrolment (:class:`DeviceKeys`), so a TPM that answers with other keys is refused.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from messages.approval import StateApproval
+from messages.approval import StateApproval, Use
 from standards.tpm2.import_blob import ImportBlob
 from standards.tpm2.structures import ClockInfo, NvPublic, PcrSelection, Public, Signature
 
@@ -104,6 +104,18 @@ class UnlockedKeys(Protocol):
     def raise_generation_counter(self) -> None:
         """Count: every approval for the value before opens nothing from now on."""
 
+    def recall_tickets(self, use: Use, rows: Sequence[bytes]) -> None:
+        """Take back what `tickets` gave, from wherever it was kept: the TPM judges it when it is shown."""
+
+    def tickets(self, use: Use) -> tuple[bytes, ...]:
+        """What the TPM has given for signatures that it verified for this use; no secret, of worth in this TPM alone."""
+
+    def verify_permits(self, permits: Sequence[Permit]) -> None:
+        """Have the TPM verify the signatures that it has not verified yet, each key loaded once.
+
+        SealedObjectError for a permit that nobody signed. What is opened with a permit does this by itself.
+        """
+
     def import_sealed(self, blob: ImportBlob) -> bytes:
         """Take an import blob below the storage key: the private part, encrypted for this TPM.
 
@@ -138,14 +150,20 @@ class UnlockedKeys(Protocol):
         `auth_policy` is that of the key. PlaceTakenError where something else stands there.
         """
 
-    def read_vault_counter(self, slot: int) -> int:
-        """Value of a compartment's counter; made, and counted once, where there is none yet."""
+    def read_vault_counter(self, slot: int, *, is_new: bool = False) -> int:
+        """Value of a compartment's counter; made, and counted once, where there is none yet.
+
+        `is_new` expects that there is none, which spares a look; it changes nothing else.
+        """
 
     def raise_vault_counter(self, slot: int) -> None:
         """Count: what was written before is old from now on."""
 
     def activate(self, *, id_object: bytes, encrypted_secret: bytes) -> bytes:
         """The secret of a credential made for this EK and AK (TPM2_ActivateCredential)."""
+
+    def sign(self, *, extra_data: bytes, selections: tuple[PcrSelection, ...]) -> SignedStatement:
+        """Quote by the AK of the registers as they are, for a reader who knows their values."""
 
     def quote(self, *, extra_data: bytes, selections: tuple[PcrSelection, ...]) -> Quote:
         """Quote by the AK, with PCR values that reproduce its pcrDigest."""
@@ -177,8 +195,14 @@ class TpmDevice(Protocol):
     def read_keys(self, ek: Public) -> DeviceKeys | None:
         """Public areas that stand in the TPM now, beside the pinned EK; None when one of them is absent."""
 
+    def holds(self, keys: DeviceKeys) -> bool:
+        """Whether this is the TPM with the pinned storage key, not cleared since."""
+
     def read_clock(self) -> ClockInfo:
         """The TPM's clock; not signed."""
 
     def unlock(self, access: KeyAccess) -> AbstractContextManager[UnlockedKeys]:
-        """The keys under sessions that are salted to a pinned key, closed at the end of the block."""
+        """The keys under sessions that are salted to a pinned key, started when one is needed.
+
+        KeysChangedError, where something was refused because the TPM holds other keys (TPM2_Clear, another TPM).
+        """

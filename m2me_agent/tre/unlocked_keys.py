@@ -1,16 +1,19 @@
-"""The device's keys during one exchange: sessions are open, and everything they sign is ours.
+"""The device's keys during one exchange: everything that they sign is ours.
 
-Two HMAC sessions serve the whole exchange, because each of Certify and NV_Certify authorises two objects
-and a session can authorise one a command (Part 1, 19). A third, a policy session, is opened for the EK.
+Each of Certify and NV_Certify authorises two objects, and a session can authorise one a command (Part 1, 19): a second HMAC
+session is started for them, and a policy session for the EK. Both end with the exchange.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 
 from m2me_agent.tre.errors import TpmDeviceError
 from m2me_agent.tre.sealed_secrets import SealedSecrets
+from m2me_agent.tre.tickets import Tickets
 from m2me_agent.tre.tpm_device import KeyAccess, Quote, SignedStatement
-from m2me_agent.tre.tpm_failures import flushed, reported
+from m2me_agent.tre.tpm_failures import flushed
+from m2me_agent.tre.tpm_sessions import KeptSessions
 from standards.tpm2.commands.attestations import Attestation
 from standards.tpm2.commands.objects import TpmObject
 from standards.tpm2.connection import TpmConnection
@@ -25,28 +28,44 @@ QUOTE_TRIES = 5
 """Other software may extend a PCR between reading and quoting."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyPlaces:
+    """Where the keys stand, and the public areas that they are known by."""
+
+    ak: TpmObject
+    storage: TpmObject
+    ek: TpmObject
+
+
 class SessionKeys(SealedSecrets):
     """UnlockedKeys over open sessions; see the Protocol for what each method promises."""
 
-    def __init__(  # the connection, what is known of the keys, where they stand, and the sessions
+    def __init__(  # the connection, what is known of the keys and where they stand, what outlives the exchange and what not
         self,
         tpm: TpmConnection,
         *,
         access: KeyAccess,
-        ak: TpmObject,
-        storage: TpmObject,
-        ek: TpmObject,
-        sessions: tuple[Session, Session],
+        places: KeyPlaces,
+        sessions: KeptSessions,
+        tickets: Tickets,
+        until_end: ExitStack,
     ) -> None:
-        super().__init__(tpm, access=access, storage=storage, session=sessions[0])
-        self._ak = ak
-        self._ek = ek
-        self._second = sessions[1]
+        super().__init__(tpm, access=access, storage=places.storage, sessions=sessions, tickets=tickets)
+        self._ak = places.ak
+        self._ek = places.ek
+        self._until_end = until_end
+        self._started_second: Session | None = None
+
+    @property
+    def _second(self) -> Session:
+        if self._started_second is None:
+            self._started_second = self._until_end.enter_context(self._sessions.another(self._storage))
+        return self._started_second
 
     def activate(self, *, id_object: bytes, encrypted_secret: bytes) -> bytes:
         """TPM2_ActivateCredential; the secret comes back encrypted under the salted session."""
         credential = Credential(id_object=id_object, encrypted_secret=encrypted_secret)
-        with reported("activation"), self._ek_authorization() as ek_authorization:
+        with self._told("activation"), self._ek_authorization() as ek_authorization:
             return self._tpm.activate_credential(
                 self._ak,
                 ek=self._ek,
@@ -55,17 +74,17 @@ class SessionKeys(SealedSecrets):
                 protect=self._first,
             )
 
+    def sign(self, *, extra_data: bytes, selections: tuple[PcrSelection, ...]) -> SignedStatement:
+        """TPM2_Quote."""
+        with self._told("quote"):
+            return _statement(self._quote(extra_data, selections))
+
     def quote(self, *, extra_data: bytes, selections: tuple[PcrSelection, ...]) -> Quote:
         """TPM2_Quote, repeated until the PCR values read before it are those that it signed."""
-        with reported("quote"):
+        with self._told("quote"):
             for _ in range(QUOTE_TRIES):
                 values = self._tpm.pcr_read_all(selections)
-                signed = self._tpm.quote(
-                    self._ak,
-                    extra_data=extra_data,
-                    selection=selections,
-                    auth=self._first.authorize(self._access.authorization.ak),
-                )
+                signed = self._quote(extra_data, selections)
                 joined = b"".join(values[one.bank][index] for one in selections for index in one.indices)
                 expected = digest(self._ak.public.scheme.hash_algorithm, joined)
                 if _pcr_digest(signed.attest) == expected:
@@ -79,7 +98,7 @@ class SessionKeys(SealedSecrets):
     def certify_storage_key(self, *, extra_data: bytes) -> SignedStatement:
         """TPM2_Certify."""
         authorization = self._access.authorization
-        with reported("certification of the storage key"):
+        with self._told("certification of the storage key"):
             return _statement(
                 self._tpm.certify(
                     self._storage,
@@ -95,7 +114,7 @@ class SessionKeys(SealedSecrets):
     def certify_generation_counter(self, *, extra_data: bytes) -> SignedStatement:
         """TPM2_NV_Certify."""
         authorization = self._access.authorization
-        with reported("certification of the generation counter"):
+        with self._told("certification of the generation counter"):
             return _statement(
                 self._tpm.nv_certify(
                     self._access.keys.counter,
@@ -107,6 +126,14 @@ class SessionKeys(SealedSecrets):
                     ),
                 )
             )
+
+    def _quote(self, extra_data: bytes, selections: tuple[PcrSelection, ...]) -> Attestation:
+        return self._tpm.quote(
+            self._ak,
+            extra_data=extra_data,
+            selection=selections,
+            auth=self._first.authorize(self._access.authorization.ak),
+        )
 
     @contextmanager
     def _ek_authorization(self) -> Iterator[Authorization]:

@@ -23,7 +23,7 @@ from dataclasses import dataclass, field, replace
 from edge.process import logger
 from m2me_agent.tre.anchors import Anchors
 from m2me_agent.tre.approvals import is_same_boot, permits_at
-from m2me_agent.tre.enrollment import identity, key_access
+from m2me_agent.tre.enrollment import identity, key_access, pinned_access
 from m2me_agent.tre.errors import MidError, NotEnrolledError, StateError, TreError, UpdateError
 from m2me_agent.tre.exchanges import ExchangeGuard
 from m2me_agent.tre.operator_tokens import OperatorTokens
@@ -129,7 +129,7 @@ class Updates:
             accepted = self._accepted_manifest()
             if accepted is None:
                 return False
-            access = key_access(self.state, self.device)
+            access = pinned_access(self.state)
             with self.device.unlock(access) as keys:
                 retired = self._retire(keys, access, accepted=accepted)
         except NotEnrolledError:

@@ -34,6 +34,7 @@ from m2me_agent.tre.errors import (
 )
 from m2me_agent.tre.state import Storage
 from m2me_agent.tre.tpm_device import KeyAccess, Permit, UnlockedKeys
+from m2me_agent.tre.vault_failures import altered, older, without_approval
 from m2me_agent.tre.vault_record import (
     NONCE_BYTES,
     Compartment,
@@ -124,15 +125,17 @@ class Vault:
         A compartment that stays closed is reported, with its reason in `closed` or `unreadable`; TpmDeviceError and
         StateError of the device as a whole are raised.
         """
-        generation = keys.read_generation_counter()
-        for found in tuple(self.readable_compartments(access)):
+        stored = tuple(self.readable_compartments(access))
+        rows = (row.generation for each in stored for row in each.unverified.journal)
+        generation, expected = None, 1 + max(rows, default=-1)
+        for found in stored:
             visible = found.unverified
             if visible.sho in self._open:
                 continue
             try:
                 use = vault_use(device_id, visible.sho)
                 permits = self.permits(visible, visible.all_approvals, access=access, use=use)
-                self.open_with(found, keys, permits=permits_at(permits, use, counter=generation))
+                generation = expected = self._open_at(found, keys, permits=permits, expected=expected)
             except TreError as error:
                 self.closed[visible.sho] = error
                 logger("tre").warning(
@@ -140,7 +143,24 @@ class Vault:
                 )
         for unread in self.unreadable.values():
             logger("tre").warning("compartment closed", refused=unread.code, subject=unread.subject)
-        self.finish_generation(keys)
+        self.finish_generation(keys, generation=generation)
+
+    def _open_at(
+        self, found: SealedCompartment, keys: UnlockedKeys, *, permits: Sequence[Permit], expected: int
+    ) -> int:
+        """Open one compartment with the permits of this generation, or of the one of now; which it was, the TPM has judged.
+
+        The newest installation has left the counter one higher, so that it need not be read. Raises as `open_with`.
+        """
+        try:
+            self.open_with(found, keys, permits=_at(permits, expected))
+        except StateRefusedError:
+            generation = keys.read_generation_counter()
+            if generation == expected:
+                raise
+            self.open_with(found, keys, permits=_at(permits, generation))
+            return generation
+        return expected
 
     def permits(
         self, visible: Compartment, approvals: Sequence[ApprovedUse], *, access: KeyAccess, use: Use
@@ -160,7 +180,7 @@ class Vault:
 
         Raises as `open`; of several refusals the last one, and StateRefusedError where there is no permit.
         """
-        refusal = _without_approval(found.unverified.sho)
+        refusal = without_approval(found.unverified.sho)
         for permit in permits:
             try:
                 return self.open(found, keys, permit=permit)
@@ -176,6 +196,7 @@ class Vault:
             RollbackError: the file is older than its counter says. VaultError: it is not what was written.
         """
         visible = found.unverified
+        keys.recall_tickets(permit.approval.use, visible.tickets)
         key = keys.open_vault_key(visible.slot, permit=permit)
         if key is None:
             raise KeyGoneError(
@@ -198,6 +219,9 @@ class Vault:
 
         True where the counter went up. Raises TpmDeviceError, ApprovalError: the next start goes on with it.
         """
+        nexts = (found.unverified.next_state for found in self.compartments(access))
+        if all(each is None or each.manifest_digest != accepted_manifest for each in nexts):
+            return False
         generation = keys.read_generation_counter()
         target = self._end_of_old_state(
             generation, access=access, device_id=device_id, accepted_manifest=accepted_manifest
@@ -247,7 +271,7 @@ class Vault:
         for permit in permits_at(permits, use, counter=keys.read_generation_counter()):
             if is_same_boot(by, permit):
                 return permit
-        raise _without_approval(visible.sho)
+        raise without_approval(visible.sho)
 
     def look_again(self, sho: str, keys: UnlockedKeys, *, access: KeyAccess) -> OpenCompartment:
         """Read an open compartment anew: its key from the TPM, its file from the disk, its version from the counter.
@@ -256,7 +280,7 @@ class Vault:
         """
         opened = self._open.get(sho)
         if opened is None:
-            raise self.closed.get(sho, _without_approval(sho))
+            raise self.closed.get(sho, without_approval(sho))
         permit = self.permit_of_now(opened, keys, access=access)
         del self._open[sho]
         try:
@@ -279,7 +303,7 @@ class Vault:
             StateError, StateRefusedError: the old version stands. TpmDeviceError: the next opening finishes it.
         """
         permit = self.permit_of_now(changed, keys, access=access)
-        newest = replace(changed, visible=replace(changed.visible, version=changed.visible.version + 1))
+        newest = self._next_version(changed, keys)
         sho, slot = newest.visible.sho, newest.visible.slot
         fresh = self.random_bytes(VAULT_KEY_BYTES)
         sealed = newest.seal_anew(
@@ -309,12 +333,16 @@ class Vault:
         self._opened_by.pop(found.sho, None)
         self.closed.pop(found.sho, None)
 
-    def finish_generation(self, keys: UnlockedKeys) -> None:
-        """Raise the generation counter if an installed package could still be opened: a crash came in between."""
+    def finish_generation(self, keys: UnlockedKeys, *, generation: int | None = None) -> None:
+        """Raise the generation counter if an installed package could still be opened: a crash came in between.
+
+        `generation` is its value, where that is known.
+        """
         rows = [row for opened in self._open.values() for row in opened.visible.journal]
         if not rows:
             return
-        generation = keys.read_generation_counter()
+        if generation is None:
+            generation = keys.read_generation_counter()
         if any(row.generation == generation for row in rows):
             keys.raise_generation_counter()
 
@@ -359,7 +387,7 @@ class Vault:
                 slot=slot,
                 storage_key_name=access.keys.storage.name,
                 policy_root=permit.policy_root.encode(),
-                version=keys.read_vault_counter(slot),
+                version=keys.read_vault_counter(slot, is_new=True),
             )
             self._opened_by[sho] = permit
             return OpenCompartment(visible=visible, key=key, contents={})
@@ -375,7 +403,7 @@ class Vault:
         Raises:
             StateError: the old version stands. TpmDeviceError: the next opening of the compartment finishes it.
         """
-        newest = replace(changed, visible=replace(changed.visible, version=changed.visible.version + 1))
+        newest = self._next_version(changed, keys)
         sho, slot = newest.visible.sho, newest.visible.slot
         sealed = newest.seal(self.random_bytes(NONCE_BYTES))
         # Until both are done, what this process holds is not known to be what is stored.
@@ -389,6 +417,12 @@ class Vault:
             raise
         self._open[sho] = newest
 
+    def _next_version(self, changed: OpenCompartment, keys: UnlockedKeys) -> OpenCompartment:
+        """With what the TPM has verified meanwhile for this vault."""
+        visible, by = changed.visible, self._opened_by.get(changed.visible.sho)
+        tickets = visible.tickets if by is None else keys.tickets(by.approval.use)
+        return replace(changed, visible=replace(visible, version=visible.version + 1, tickets=tickets))
+
     def check(self, sho: str, keys: UnlockedKeys) -> None:
         """See that an open compartment is stored as it is held here, and that nothing older was put in its place (R33).
 
@@ -398,17 +432,17 @@ class Vault:
         opened = self._open[sho]
         visible, counter = opened.visible, keys.read_vault_counter(opened.visible.slot)
         if visible.version != counter:
-            self.closed[sho] = error = _old(visible, counter=counter)
+            self.closed[sho] = error = older(visible, counter=counter)
             del self._open[sho]
             raise error
         content = self.storage.read(_name(visible.slot))
         if content is None:
-            raise _altered(sho, "its file is gone")
+            raise altered(sho, "its file is gone")
         found = decode_compartment(content, name=_name(visible.slot))
         if found.unverified.version != counter:
-            raise _old(found.unverified, counter=counter)
+            raise older(found.unverified, counter=counter)
         if found.open(opened.key) != opened:
-            raise _altered(sho, "its file is not the one that is open")
+            raise altered(sho, "its file is not the one that is open")
 
     def _read_again(self, slot: int, keys: UnlockedKeys, *, key: bytes, permit: Permit | None = None) -> None:
         content = self.storage.read(_name(slot))
@@ -432,7 +466,7 @@ class Vault:
             keys.raise_vault_counter(visible.slot)
         if opened.key != key:
             if permit is None:
-                raise _without_approval(visible.sho)
+                raise without_approval(visible.sho)
             keys.change_vault_key(visible.slot, permit=permit, fresh=opened.key)
         self._open[visible.sho] = opened
         self.closed.pop(visible.sho, None)
@@ -447,30 +481,10 @@ def _name(slot: int) -> str:
     return f"vault-{slot}"
 
 
+def _at(permits: Sequence[Permit], generation: int) -> tuple[Permit, ...]:
+    return tuple(each for each in permits if each.approval.state.counter == generation)
+
+
 def _counters(permits: Sequence[Permit], *, like: Permit) -> set[int]:
     """At which values of the counter there are permits for the registers of one."""
     return {each.approval.state.counter for each in permits if is_same_boot(like, each)}
-
-
-def _old(visible: Compartment, *, counter: int) -> RollbackError:
-    return RollbackError(
-        subject=f"compartment of {visible.sho}",
-        reason=f"expected version {counter}, got {visible.version}",
-        remedy="restore the newest file; an older one is never taken",
-    )
-
-
-def _altered(sho: str, reason: str) -> VaultError:
-    return VaultError(
-        subject=f"compartment of {sho}",
-        reason=reason,
-        remedy="restore the newest file; else have the operator order the subscription anew",
-    )
-
-
-def _without_approval(sho: str) -> StateRefusedError:
-    return StateRefusedError(
-        subject=f"compartment of {sho}",
-        reason="no approval is for the present generation of this device",
-        remedy="have the operator send approvals for it, or validate this device again",
-    )

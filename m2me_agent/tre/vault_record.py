@@ -27,6 +27,7 @@ from m2me_agent.tre.errors import StateError, VaultError
 from m2me_agent.tre.lifecycle import MidState
 from m2me_agent.tre.store import CONTENT_BYTES_MAX
 from m2me_agent.tre.stored_rows import not_understood
+from m2me_agent.tre.tickets import TICKET_BYTES_MAX, TICKETS_MAX
 from m2me_agent.tre.tombstones import TOMBSTONES_MAX, Tombstone, read_tombstone
 from messages.encoding import decode_fields, encode_deterministic
 from messages.errors import MessageError, refusal
@@ -46,7 +47,7 @@ _STORED_STATES = (MidState.INACTIVE, MidState.ACTIVE, MidState.BLOCKED)
 _LABEL = "pva/vault/1"
 _NEXT_KEY_LABEL = "pva/vault-next-key/1"
 _NEXT_KEY_BYTES = NONCE_BYTES + 32 + 16
-_NEXT_STATE, _TRANSITIONS, _TOMBSTONES, _NEXT_KEY = 10, 11, 12, 13  # that older files lack
+_NEXT_STATE, _TRANSITIONS, _TOMBSTONES, _NEXT_KEY, _TICKETS = 10, 11, 12, 13, 14  # that older files lack
 _VERSION, _ANSWERED, _REASON = 8, 9, 10  # and their rows
 
 
@@ -85,6 +86,7 @@ class Compartment:
     """What is visible of an operator's compartment; `storage_key_name` says under which storage key it was made.
 
     `transitions` are the newest changes of its MIDs, oldest first; each has the version that it made as its number.
+    `tickets` are this TPM's for its approvals (`m2me_agent.tre.tickets`).
     """
 
     sho: str
@@ -97,6 +99,7 @@ class Compartment:
     next_state: NextState | None = None
     transitions: tuple[Transition, ...] = ()
     tombstones: tuple[Tombstone, ...] = ()
+    tickets: tuple[bytes, ...] = ()
 
     @property
     def all_approvals(self) -> tuple[ApprovedUse, ...]:
@@ -121,6 +124,8 @@ class Compartment:
             shown[_TRANSITIONS] = [encode_transition(each) for each in self.transitions]
         if self.tombstones:
             shown[_TOMBSTONES] = [each.row() for each in self.tombstones]
+        if self.tickets:
+            shown[_TICKETS] = list(self.tickets)
         return shown
 
     def with_row(self, changed: Installed) -> "Compartment":
@@ -255,6 +260,9 @@ def decode_compartment(data: bytes, *, name: str) -> SealedCompartment:
                     read_tombstone(row, what=name)
                     for row in _optional(fields, _TOMBSTONES, size_max=TOMBSTONES_MAX)
                 ),
+                tickets=tuple(
+                    _ticket(row, name) for row in _optional(fields, _TICKETS, size_max=TICKETS_MAX)
+                ),
             ),
             nonce=fields.octets(8, size_min=NONCE_BYTES, size_max=NONCE_BYTES),
             sealed=fields.octets(9, size_min=16, size_max=CONTENT_BYTES_MAX),
@@ -340,6 +348,10 @@ def _read_approval(row: object, name: str) -> ApprovedUse:
     )
     fields.close()
     return used
+
+
+def _ticket(row: object, name: str) -> bytes:
+    return Fields({0: row}, what=name, refusal=refusal).octets(0, size_min=1, size_max=TICKET_BYTES_MAX)
 
 
 def _content(fields: Fields, mid_id: object) -> bytes:

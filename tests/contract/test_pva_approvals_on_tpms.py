@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from messages.approval import Use, decode_approval
+from messages.approval import USE_VAULT, Use, approved_policy, decode_approval
 from standards.tpm2.commands.objects import TpmObject
 from standards.tpm2.commands.policies import Approval
 from standards.tpm2.connection import TpmConnection
@@ -73,9 +73,11 @@ class SealedDevice:
                 operand=approval.state.counter.to_bytes(8, "big"),
                 comparison=Comparison.EQ,
             )
+            if approval.use.use == USE_VAULT:
+                self.tpm.policy_auth_value(session)
             day = self._ticket(
                 day_key,
-                policy=approval.state.policy,
+                policy=approved_policy(approval.use, approval.state),
                 use=approval.use,
                 digest=approval.digest,
                 signature=Signature.decode(approval.signature),

@@ -332,3 +332,14 @@ def test_a_session_does_not_authenticate_an_object_without_a_name(tpm: TpmConnec
         tpm.create(
             STORAGE_HANDLE, template=sealed_template(bytes(32)), sealed=SECRET, auth=session.authorize()
         )
+
+
+def test_loaded_sessions_are_listed_in_one_numbering_whatever_their_types(tpm: TpmConnection) -> None:
+    policy = tpm.start_auth_session(SessionType.POLICY)
+    plain = tpm.start_auth_session()
+    listed = tpm.handles(0x02000000)
+    assert listed == (policy.handle, plain.handle)
+    assert tpm.handles((policy.handle & 0x00FFFFFF) + 1 | 0x02000000) == (plain.handle,)
+    for handle in listed:
+        tpm.flush_context(handle)
+    assert tpm.handles(0x02000000) == ()

@@ -9,7 +9,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from m2me_agent.tre.connected_tpm import AK_HANDLE, EK_PROFILES, STORAGE_HANDLE, ConnectedTpm
-from m2me_agent.tre.errors import TpmDeviceError
+from m2me_agent.tre.errors import KeysChangedError, TpmDeviceError
 from m2me_agent.tre.tpm_device import Authorization, KeyAccess, TpmDevice
 from m2me_agent.tre.transports import SocketTpm
 from standards.pki.fingerprints import spki_der
@@ -145,13 +145,55 @@ def use(device: TpmDevice, access: KeyAccess) -> int:
 
 
 @pytest.mark.requirement("R71")
-def test_an_exchange_verifies_and_leaves_no_session_and_no_object_behind(bus: Bus) -> None:
+def test_exchanges_verify_share_one_session_and_leave_no_object_behind(bus: Bus) -> None:
     device = bus.device()
     access = made(device)
     for _ in range(4):
         assert use(device, access) >= 1
-    for first in (0x02000000, 0x03000000, 0x80000000):
-        assert bus.connection.handles(first) == ()
+    assert len(bus.connection.handles(0x02000000)) == 1
+    assert bus.connection.handles(0x80000000) == ()
+
+
+@pytest.mark.requirement("R71")
+def test_a_reset_that_was_seen_costs_a_session_and_no_exchange(bus: Bus) -> None:
+    device = bus.device()
+    access = made(device)
+    device.read_clock()
+    use(device, access)
+    bus.reset()
+    device.read_clock()
+    use(device, access)
+
+
+@pytest.mark.negative
+@pytest.mark.requirement("R71")
+def test_after_a_reset_that_was_not_seen_the_second_exchange_succeeds(bus: Bus) -> None:
+    device = bus.device()
+    access = made(device)
+    use(device, access)
+    bus.reset()
+    with pytest.raises(TpmDeviceError):
+        use(device, access)
+    use(device, access)
+
+
+@pytest.mark.negative
+@pytest.mark.requirement("R71")
+def test_a_tpm_that_was_cleared_holds_no_keys_and_answers_no_exchange(bus: Bus) -> None:
+    device = bus.device()
+    access = made(device)
+    assert device.holds(access.keys)
+    use(device, access)
+    bus.connection.clear(Handle.LOCKOUT)
+    assert not device.holds(access.keys)
+    with pytest.raises(KeysChangedError, match="cleared"):
+        use(device, access)
+    others = made(device, AUTHORIZATION)
+    assert others.keys.storage != access.keys.storage
+    assert not device.holds(access.keys)
+    with pytest.raises(KeysChangedError, match="cleared"):
+        use(device, access)
+    use(device, others)
 
 
 @pytest.mark.check("A13")
@@ -369,7 +411,7 @@ def test_the_clock_goes_on_and_a_reset_is_counted(bus: Bus) -> None:
 def test_what_a_killed_tre_left_open_is_flushed_at_the_next_start(bus: Bus) -> None:
     device = bus.device()
     access = made(device)
-    device.unlock(access).__enter__()  # killed here: nothing flushes the two sessions
+    use(device, access)  # killed here: nothing flushes the session that is kept
     bus.connection.create_primary(Handle.OWNER, template=templates.STORAGE_ECC_P256)
     later = bus.device()
     later.take_over()

@@ -1,6 +1,6 @@
 """A TpmDevice in memory: real structures, real signatures, real activation; everything may be made wrong."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, encode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from m2me_agent.tre.errors import SealedObjectError, StateRefusedError, TpmDeviceError
+from m2me_agent.tre.errors import SealedObjectError, StateRefusedError, TpmDeviceError, keys_changed
 from m2me_agent.tre.tpm_device import (
     Authorization,
     DeviceKeys,
@@ -22,6 +22,7 @@ from m2me_agent.tre.tpm_device import (
     Quote,
     SignedStatement,
 )
+from messages.approval import Use
 from messages.pcr import PcrSelections
 from standards.tpm2 import templates
 from standards.tpm2.constants import Algorithm, CommandCode, Handle, StructureTag
@@ -66,6 +67,7 @@ class FakeTpmDevice:
     vault_keys: dict[int, tuple[bytes, bytes]] = field(default_factory=dict)
     vault_counters: dict[int, int] = field(default_factory=dict)
     imported: dict[bytes, bytes] = field(default_factory=dict)
+    recalled: dict[bytes, tuple[bytes, ...]] = field(default_factory=dict)
 
     @property
     def keys(self) -> DeviceKeys:
@@ -94,6 +96,10 @@ class FakeTpmDevice:
         """None before make_keys."""
         return None if self.authorization is None else replace(self.keys, ek=ek)
 
+    def holds(self, keys: DeviceKeys) -> bool:
+        """Whether they are its own, once they were made."""
+        return self.authorization is not None and keys == self.keys
+
     def read_clock(self) -> ClockInfo:
         """What a test set."""
         return self.clock
@@ -117,6 +123,25 @@ class FakeTpmDevice:
         key = kdfa(Algorithm.SHA256, key=seed, label=b"STORAGE", context_u=name, bits=128)
         content = Reader(aes_cfb(key, iv=bytes(16)).decryptor().update(encrypted))
         return content.tpm2b(256, "content")
+
+    def recall_tickets(self, use: Use, rows: Sequence[bytes]) -> None:
+        """Kept and given back; it verifies everything each time."""
+        self.recalled[use.ref] = tuple(rows)
+
+    def tickets(self, use: Use) -> tuple[bytes, ...]:
+        """What was recalled."""
+        return self.recalled.get(use.ref, ())
+
+    def verify_permits(self, permits: Sequence[Permit]) -> None:
+        """Both signatures of each."""
+        for permit in permits:
+            _verify(permit.day_key, permit.signature, permit.approval.digest)
+            delegation = permit.approval.use.delegation_digest(permit.day_key)
+            _verify(permit.policy_root, permit.delegation, delegation)
+
+    def sign(self, *, extra_data: bytes, selections: tuple[PcrSelection, ...]) -> SignedStatement:
+        """A quote without the values."""
+        return self.quote(extra_data=extra_data, selections=selections).statement
 
     def quote(self, *, extra_data: bytes, selections: tuple[PcrSelection, ...]) -> Quote:
         """A quote over made-up PCR values, which follow from `registers`."""
@@ -195,8 +220,10 @@ class FakeTpmDevice:
         held = self.vault_keys.pop(slot, None)
         assert held is None or held[0] == auth_policy
 
-    def read_vault_counter(self, slot: int) -> int:
+    def read_vault_counter(self, slot: int, *, is_new: bool = False) -> int:
         """What the slot counts."""
+        if is_new:
+            self.vault_counters.setdefault(slot, 40)
         return self.vault_counters.setdefault(slot, 40)
 
     def raise_vault_counter(self, slot: int) -> None:
@@ -241,8 +268,10 @@ class FakeTpmDevice:
     @contextmanager
     def unlock(self, access: KeyAccess) -> Iterator["FakeTpmDevice"]:
         """Itself, for whoever knows keys and authValues."""
-        if access.authorization != self.authorization or access.keys != self.keys:
-            raise refusal("wrong authValue or key")
+        if access.keys != self.keys:
+            raise keys_changed()
+        if access.authorization != self.authorization:
+            raise refusal("wrong authValue")
         yield self
 
     def _shared_seed(self, encrypted: bytes, *, of: ec.EllipticCurvePrivateKey, label: bytes) -> bytes:

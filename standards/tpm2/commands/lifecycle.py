@@ -11,7 +11,9 @@ from standards.tpm2.structures import ClockInfo
 
 _RANDOM_BYTES_MAX = 64
 _HANDLES_AT_ONCE = 64
-_HANDLE_MAX = 0xFFFFFFFF
+_HANDLE_NUMBER = 0x00FFFFFF
+_HMAC_SESSION, _POLICY_SESSION = 0x02, 0x03
+"""Types of handles (Part 2, 7.2)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,20 +73,23 @@ class LifecycleCommands(CommandChannel):
         return CapabilityAnswer(more=bool(more), data=reader.rest())
 
     def handles(self, first: int) -> tuple[int, ...]:
-        """Handles that exist, from `first` on and of its type (TPM_CAP_HANDLES)."""
+        """Handles that exist, from `first` on and of its type (TPM_CAP_HANDLES).
+
+        Loaded sessions are of one type for the question and of two in the answer, HMAC and policy, in one numbering (Part 3, 30.2).
+        """
         found: list[int] = []
         while True:
             answer = self.get_capability(Capability.HANDLES, first=first, count=_HANDLES_AT_ONCE)
             reader = Reader(answer.data)
             handles = [reader.u32("handle") for _ in range(reader.u32("count of handles"))]
             reader.end("TPML_HANDLE")
-            ascending = [first - 1, *handles] == sorted({first - 1, *handles})
-            if not ascending:
+            numbers = [(first & _HANDLE_NUMBER) - 1, *(handle & _HANDLE_NUMBER for handle in handles)]
+            if numbers != sorted(set(numbers)) or not all(_is_of_type(first, handle) for handle in handles):
                 raise DecodeError("TPML_HANDLE", expected=f"ascending from 0x{first:08x}", got="others")
             found += handles
-            if not (answer.more and handles) or handles[-1] == _HANDLE_MAX:
+            if not (answer.more and handles) or numbers[-1] == _HANDLE_NUMBER:
                 return tuple(found)
-            first = handles[-1] + 1
+            first = (first & ~_HANDLE_NUMBER) | (numbers[-1] + 1)
 
     def tpm_property(self, tag: int) -> int | None:
         """One TPM_PT value, or None where this TPM does not have it (TPM_CAP_TPM_PROPERTIES)."""
@@ -130,3 +135,9 @@ class LifecycleCommands(CommandChannel):
     def dictionary_attack_lock_reset(self, lockout: int, *, auth: Authorization = EMPTY_PASSWORD) -> None:
         """TPM2_DictionaryAttackLockReset."""
         self.run(Command(code=CommandCode.DICTIONARY_ATTACK_LOCK_RESET, subjects=[lockout], auths=[auth]))
+
+
+def _is_of_type(first: int, handle: int) -> bool:
+    """Whether a handle may answer a question from `first` on."""
+    asked, found = first >> 24, handle >> 24
+    return found == asked or (asked, found) == (_HMAC_SESSION, _POLICY_SESSION)

@@ -17,6 +17,7 @@ TPM_CALLS = (
     "read_generation_counter",
     "raise_generation_counter",
     "import_sealed",
+    "verify_permits",
     "unseal_package",
     "open_vault_key",
     "read_vault_counter",
@@ -108,7 +109,7 @@ def is_whole(world: World, receipt: Receipt, *, generation: int) -> None:
 def test_a_kill_before_any_call_is_made_up_for_by_the_same_package(tmp_path: Path) -> None:
     agreed = Agreed(tmp_path)
     calls = calls_of_an_installation(agreed)
-    assert calls > 10
+    assert calls >= 10
     for blows_at in range(1, calls + 1):
         world = agreed.world()
         generation = world.tpm.counter_value
