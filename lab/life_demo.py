@@ -1,4 +1,4 @@
-"""The demo of a MID's life: blocked, opened again, instructed, and erased so that no file that was kept opens.
+"""The demo of a MID's life: blocked, opened again, instructed, updated, and erased so that no file that was kept opens.
 
 Rule: as for all stories: what happened is read from the parties' answers. What the operator wants its staff says at the SHO; what
 became of it the SHO believes by the TRE's signature alone.
@@ -43,6 +43,8 @@ class Life:
     scene: Scene
     placed: PlacedOrder
     order_digest: bytes = b""
+    subscription_of: str = ""
+    """The order that has the subscription now: the one that was placed, or the newest update."""
 
     @property
     def staff(self) -> ShoOperatorClient:
@@ -109,6 +111,7 @@ def play_life_demo(state: Path, *, image: Path, console: Console, software_tpm: 
             ("The operator blocks a MID", _block),
             ("And opens it again", _open_again),
             ("What was recorded is good for nothing", _replay),
+            ("The operator brings the MID's next version", _update),
             ("The MID is erased", _erase),
             ("A thief puts every file back", _put_back),
         )
@@ -175,30 +178,73 @@ def _replay(life: Life) -> None:
     ended(scene, "h", "the MID afterwards", expected="ACTIVE", happened=life.states())
 
 
+def _update(life: Life) -> None:
+    scene, device = life.scene, life.scene.devices[GOOD_DEVICE]
+    records, recorded = ShoRecords(scene.services), life.placed.order_id
+    before, old = records.authorized(recorded), records.subscriber_key(recorded)
+    with scene.narrator.line(
+        "26", "staff", "SHO", "orders the next version of the MID, with fresh keys"
+    ) as line:
+        update = life.staff.update_mid(recorded, idempotency_key="the-next-version-of-a-mid", fresh_keys=True)
+        line.outcome = update.state
+    life.follow(step="27")
+    life.subscription_of = update.order_id
+    stands = life.staff.mid_updates(recorded)[-1]
+    other = "another key" if records.subscriber_key(update.order_id).k != old.k else "the same key"
+    ended(
+        scene,
+        "i",
+        "the update, by the receipt of the TRE",
+        expected=f"active, another key, ACTIVE, {WITH_IMSI}",
+        happened=f"{stands.state}, {other}, {life.states()}, {attach_with_subscription(scene, GOOD_DEVICE)}",
+    )
+    (row,) = asked(device, Operation.MIDS)["mids"]
+    digest_of_update = row["order_digest"]
+    refused(
+        scene,
+        "j",
+        "the order of version 1 as an update",
+        device.ask_tre(Operation.ACCEPT_UPDATE, {"order": before.order}),
+        expected="order-refused",
+    )
+    with scene.narrator.line("28", "power", GOOD_DEVICE, "off and on"):
+        scene.power_on(GOOD_DEVICE)
+    (row,) = asked(device, Operation.MIDS)["mids"]
+    same = "version 2" if row["order_digest"] == digest_of_update != life.order_digest else "version 1"
+    used = attach_with_subscription(scene, GOOD_DEVICE)
+    ended(
+        scene,
+        "k",
+        "the MID after a power cut",
+        expected=f"version 2, ACTIVE, {WITH_IMSI}",
+        happened=f"{same}, {life.states()}, {used}",
+    )
+
+
 def _erase(life: Life) -> None:
     scene = life.scene
     shutil.copytree(life.files, scene.site.state / "thief")
-    life.want("erase", reason="end of contract", step="26")
-    life.follow(step="27")
-    ended(scene, "i", "the MIDs in the TRE", expected="none", happened=life.states())
+    life.want("erase", reason="end of contract", step="29")
+    life.follow(step="30")
+    ended(scene, "l", "the MIDs in the TRE", expected="none", happened=life.states())
     stands = state_of(scene, life.placed)
     ended(
         scene,
-        "j",
+        "m",
         "order and user, by the verified proof",
         expected="erased, the user was told that it has ended",
         happened=f"{stands.state}, the user was told "
         + ("that it has ended" if "has ended" in stands.informed[-1] else "something else"),
     )
-    key = ShoRecords(scene.services).subscriber_key(life.placed.order_id)
+    key = ShoRecords(scene.services).subscriber_key(life.subscription_of)
     kept = b"".join(path.read_bytes() for path in sorted(life.files.iterdir()))
     found = "not found" if key.k not in kept and key.opc not in kept else "found"
-    ended(scene, "k", "K and OPc in the TRE's files", expected="not found", happened=found)
+    ended(scene, "n", "K and OPc in the TRE's files", expected="not found", happened=found)
 
 
 def _put_back(life: Life) -> None:
     scene, device = life.scene, life.scene.devices[GOOD_DEVICE]
-    with scene.narrator.line("28", "thief", GOOD_DEVICE, "every file as it was before the erasure"):
+    with scene.narrator.line("31", "thief", GOOD_DEVICE, "every file as it was before the erasure"):
         device.power_off()
         for path in (scene.site.state / "thief").iterdir():
             there = life.files / path.name
@@ -207,12 +253,12 @@ def _put_back(life: Life) -> None:
             there.chmod(0o600)
             os.chown(there, owner.st_uid, owner.st_gid)
         scene.power_on(GOOD_DEVICE)
-    ended(scene, "l", "the MID in the TRE", expected="BLOCKED", happened=life.states())
+    ended(scene, "o", "the MID in the TRE", expected="BLOCKED", happened=life.states())
     (row,) = asked(device, Operation.MIDS)["mids"]
     answer = device.ask_tre(
         Operation.AUTHENTICATE,
         {"mid_id": row["mid_id"], "application": "1", "rand": bytes(16), "autn": bytes(16)},
     )
     refused(
-        scene, "m", "authenticating with it: the key is no longer in the TPM", answer, expected="mid-refused"
+        scene, "p", "authenticating with it: the key is no longer in the TPM", answer, expected="mid-refused"
     )

@@ -19,6 +19,7 @@ from m2me_agent.tre.errors import (
     AnchorError,
     ApprovalError,
     MalformedError,
+    MidError,
     PackageError,
     PolicyError,
     SealedObjectError,
@@ -32,6 +33,8 @@ from m2me_agent.tre.exchanges import ExchangeGuard
 from m2me_agent.tre.lifecycle import MidEvent, MidState, after
 from m2me_agent.tre.mid_content import known_content
 from m2me_agent.tre.mid_rules import Rules, check_operators
+from m2me_agent.tre.mid_versions import REPLAYED, UPDATE_REFUSED, VersionError, check_version, with_content
+from m2me_agent.tre.operator_change import OperatorChanges
 from m2me_agent.tre.operator_tokens import OperatorTokens
 from m2me_agent.tre.orders import Consent, OrderBook
 from m2me_agent.tre.receipts import not_validated, shown, sign_receipt
@@ -39,7 +42,7 @@ from m2me_agent.tre.state import TreState
 from m2me_agent.tre.tombstones import Graves, Tombstone
 from m2me_agent.tre.tpm_device import KeyAccess, Permit, TpmDevice, UnlockedKeys
 from m2me_agent.tre.vault import Vault, vault_use
-from m2me_agent.tre.vault_record import Installed, OpenCompartment, transition
+from m2me_agent.tre.vault_record import Installed
 from messages.approval import USE_PACKAGE, Use
 from messages.errors import MessageError
 from messages.instruction import TRE_NONCE_SIZE
@@ -53,19 +56,18 @@ from messages.mid_package import (
 from messages.statement import INSTALLED, Receipt
 from standards.tpm2.errors import Tpm2Error
 from standards.tpm2.import_blob import ImportBlob, check_import_public
-from standards.tpm2.structures import ClockInfo, Public
+from standards.tpm2.structures import Public
 
 PACKAGE_REFUSED: Final = "package-refused"
 ORDER_REFUSED: Final = "order-refused"
 STATE_REFUSED: Final = "state-refused"
 STORAGE: Final = "storage"
-REPLAYED: Final = "replayed"
 CONTENT_REFUSED: Final = "content-refused"
 POLICY_REFUSED: Final = "policy-refused"
 
 
 class InstallationError(Exception):
-    """A step ended the installation; `code` is one of the seven above, `detail` is for people and holds no secret."""
+    """A step ended the installation; `code` is one of those above or of `mid_versions`, `detail` is for people and holds no secret."""
 
     def __init__(self, code: str, detail: str) -> None:
         super().__init__(f"{code}: {detail}")
@@ -106,6 +108,7 @@ class Installation:
     vault: Vault
     rules: Rules
     graves: Graves
+    changes: OperatorChanges
     random_bytes: Callable[[int], bytes]
 
     def install(self, *, package: str, delivery: str, content: bytes) -> bytes:
@@ -144,6 +147,7 @@ class Installation:
                 outcome=outcome,
                 detail=shown(detail),
                 tre_nonce=nonce,
+                version=delivered.header.version,
             )
             return sign_receipt(receipt, keys, header=delivered.header, access=access, selections=selections)
 
@@ -159,7 +163,7 @@ class Installation:
         _check_delivery(tokens, delivered, dpf=dpf)
         # 3 the content, as signed
         _check_content(delivered)
-        # 4 not installed before; the same package once more changes nothing, but ends what a crash left open
+        # 4 a new MID, or the next version of one; the same package once more changes nothing, but ends what a crash left open
         if installed is not None:
             with _failing(STORAGE, StateError, TpmDeviceError):
                 self.vault.open_all(keys, access=access, device_id=header.device_id)
@@ -209,15 +213,16 @@ class Installation:
         return order.dpf
 
     def _check_is_new(self, header: PackageHeader, access: KeyAccess) -> None:
-        for sho, row in self.vault.journal(access):
-            is_same_package = sho == header.sho and row.package_id == header.package_id
-            if is_same_package or row.order_digest == header.order_digest:
-                raise InstallationError(REPLAYED, "this order or package was installed before")
-            if row.mid_id == header.mid_id:
-                raise InstallationError(CONTENT_REFUSED, "a MID of this id is here already")
-        for tombstone in self._tombstones(access):
-            if tombstone.order_digest == header.order_digest or tombstone.mid_id == header.mid_id:
-                raise InstallationError(REPLAYED, "the MID of this order or id was erased here")
+        with _failing(STORAGE, StateError):
+            order, rows = self.orders.find(header.order_digest), tuple(self.vault.journal(access))
+        updates = None if order is None else order.updates
+        try:
+            check_version(header, updates=updates, rows=rows, tombstones=self._tombstones(access))
+        except VersionError as error:
+            raise InstallationError(error.outcome, error.detail) from error
+        if updates is not None:
+            with _failing(UPDATE_REFUSED, MidError), _failing(STORAGE, StateError, TpmDeviceError):
+                self.changes.check_free(updates)
         owners = frozenset(each.unverified.sho for each in self.vault.compartments(access))
         with _failing(POLICY_REFUSED, PolicyError):
             check_operators(owners | {header.sho}, self.rules)
@@ -284,10 +289,12 @@ class Installation:
             _failing(STORAGE, StateError, VaultError, TpmDeviceError),
             _failing(PACKAGE_REFUSED, SealedObjectError),
             _failing(STATE_REFUSED, StateRefusedError),
+            _failing(UPDATE_REFUSED, MidError),
         ):
             before = self.vault.compartment_for(seal.vault.sho, keys, permit=now, access=access)
             clock = self.device.read_clock()
-            self.vault.replace(_grown(before, row, content, seal, clock=clock), keys)
+            renewed = replace(before, visible=replace(before.visible, approvals=seal.lasting))
+            self.vault.replace(with_content(renewed, row, content.encode(), clock=clock), keys)
 
 
 @contextmanager
@@ -355,16 +362,3 @@ def _decrypted(delivered: Delivered, key: bytes, *, rules: Rules) -> MidContent:
     with _failing(CONTENT_REFUSED, MessageError), _failing(POLICY_REFUSED, PolicyError):
         clear = decrypt_content(delivered.unverified_content, key=key, header=header)
         return known_content(clear, mid_id=header.mid_id, rules=rules)
-
-
-def _grown(
-    before: OpenCompartment, row: Installed, content: MidContent, seal: CheckedSeal, *, clock: ClockInfo
-) -> OpenCompartment:
-    """The compartment with one more MID; the approvals that came with it take the place of the older ones."""
-    journal = (*before.visible.journal, row)
-    made = transition(row.mid_id, event=MidEvent.SEALED, state=row.state, clock=clock)
-    return replace(
-        before,
-        visible=replace(before.visible, journal=journal, approvals=seal.lasting).recorded(made),
-        contents={**before.contents, row.mid_id: content.encode()},
-    )

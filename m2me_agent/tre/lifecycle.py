@@ -11,6 +11,7 @@ BLOCKED is also what is shown of a MID whose compartment does not open, because 
 the file is not the newest: that is the compartment's state and not the MID's, is never stored, and ends when the
 compartment opens again. What is stored as BLOCKED ends by its owner's word alone, after the TRE has looked again.
 
+An `update` replaces what a MID holds and leaves its state; a BLOCKED one wants its owner's word first.
 In a change of operator the new owner's MID takes `switch` and, where it is undone, `roll-back`; the prior one's takes `hand-over`.
 """
 
@@ -40,6 +41,7 @@ class MidEvent(StrEnum):
     UNBLOCK = "unblock"
     ERASE = "erase"
     INTEGRITY_FAILED = "integrity-failed"
+    UPDATE = "update"
     SWITCH = "switch"
     ROLL_BACK = "roll-back"
     HAND_OVER = registry.HAND_OVER
@@ -48,10 +50,12 @@ class MidEvent(StrEnum):
 TRANSITIONS = {
     (MidState.RECEIVED, MidEvent.SEALED): MidState.INACTIVE,
     (MidState.INACTIVE, MidEvent.ACTIVATE): MidState.ACTIVE,
+    (MidState.INACTIVE, MidEvent.UPDATE): MidState.INACTIVE,
     (MidState.INACTIVE, MidEvent.SWITCH): MidState.ACTIVE,
     (MidState.INACTIVE, MidEvent.BLOCK): MidState.BLOCKED,
     (MidState.INACTIVE, MidEvent.INTEGRITY_FAILED): MidState.BLOCKED,
     (MidState.INACTIVE, MidEvent.ERASE): MidState.ERASED,
+    (MidState.ACTIVE, MidEvent.UPDATE): MidState.ACTIVE,
     (MidState.ACTIVE, MidEvent.DEACTIVATE): MidState.INACTIVE,
     (MidState.ACTIVE, MidEvent.ROLL_BACK): MidState.INACTIVE,
     (MidState.ACTIVE, MidEvent.HAND_OVER): MidState.INACTIVE,

@@ -277,7 +277,10 @@ def _shown(
 
 def _changed(row: Installed, instruction: Instruction, *, is_first: bool) -> Installed:
     """The row afterwards. Raises MidError, InstructionError."""
-    state = after(row.state, _EVENTS[instruction.action])
+    is_open = is_first and not row.is_answered
+    # the receipt of an update is answered like any: the MID that was ACTIVE is as its owner wants it
+    is_so = is_open and instruction.action == ACTIVATE and row.state is MidState.ACTIVE
+    state = row.state if is_so else after(row.state, _EVENTS[instruction.action])
     if is_first and row.is_answered:
         raise _refused("answers a receipt that was answered before")
     reason = (instruction.reason or BLOCKED_BY_OWNER) if state is MidState.BLOCKED else ""

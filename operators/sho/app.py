@@ -40,6 +40,7 @@ from operators.sho.bundles import Bundle
 from operators.sho.changes import ChangeDesk
 from operators.sho.device_states import StateDesk
 from operators.sho.lives import LifeDesk
+from operators.sho.mid_updates import MidUpdateDesk
 from operators.sho.provisioning import Provisioning
 from operators.sho.receipts import ReceiptDesk
 from operators.sho.registration import Operator, Registrar
@@ -197,6 +198,19 @@ def _registrar(parts: Parts) -> Registrar:
     )
 
 
+def _mid_updates(parts: Parts, registrar: Registrar) -> MidUpdateDesk:
+    return MidUpdateDesk(
+        store=parts.store,
+        operator=registrar.operator,
+        signer=parts.signer,
+        secrets=parts.maker.secrets,
+        maker=parts.maker,
+        random_bytes=system_random,
+        wait=registrar.wait,
+        life=registrar.life,
+    )
+
+
 def _changes(parts: Parts) -> ChangeDesk:
     settings = parts.settings
     listeners = {each.id: ShoOperatorClient(each.operator.client()) for each in settings.priors}
@@ -287,6 +301,7 @@ def _desks(
     releases: ReleaseDesk,
 ) -> Desks:
     settings, subscribers = parts.settings, parts.settings.subscribers
+    mid_updates = _mid_updates(parts, registrar)
     return Desks(
         dpf=settings.dpf_id,
         registrar=registrar,
@@ -311,10 +326,12 @@ def _desks(
         lives=LifeDesk(
             store=parts.store,
             changes=changes,
+            updates=mid_updates,
             signer=parts.signer,
             anchors=parts.anchors,
             random_bytes=system_random,
         ),
+        mid_updates=mid_updates,
         changes=ChangeDesks(releases=releases, attachments=parts.store),
         authentication=AuthenticationCentre(
             store=parts.store,

@@ -8,7 +8,8 @@ report alone. The AuC closes for good with a verified erase proof, and at once w
     2 with nothing in hand: a signed question, whose nonce is good for one report
     3 a report: by this AK, for that nonce, in the state of this order's result; its journal has not gone back
     4 what is wanted and is not so yet: an instruction for the nonce in the report; of a MID that has not served yet, what its
-      change of operator needs (`changes`); a MID that was released and handed over is to be erased
+      change of operator needs (`changes`); a MID that was released and handed over is to be erased; with nothing wanted of an
+      active one, the update that stands for it (`mid_updates`), as for one whose receipt was lost
     5 an erase proof: by this AK, for the nonce of the instruction, about this MID; AuC and order end with it, or with a
       report that says ERASED where no instruction waits for its proof
 """
@@ -81,6 +82,7 @@ class StepKind(StrEnum):
     REPORT = "report"
     INSTRUCT = "instruct"
     ERASE = "erase"
+    UPDATE = "update"
     DONE = "done"
 
 
@@ -134,8 +136,18 @@ class OperatorChanges(Protocol):
         """What answers a verified report about the MID of an installed order, if anything. Raises RefusalError."""
 
 
+class MidUpdates(Protocol):
+    """Next versions of MIDs (`operators.sho.mid_updates`)."""
+
+    def offer(self, order: OrderRecord, *, at: datetime) -> str | None:
+        """The token of the update that stands for the MID of an order, if there is one. Raises RefusalError."""
+
+
 class LifeStore(Protocol):
     """What this use case needs of a store; each call is one transaction with its audit leaf."""
+
+    def current(self, order_id: str) -> str:
+        """The order that has the subscription of this one now: itself, unless it was superseded."""
 
     def order(self, order_id: str) -> OrderRecord | None:
         """One order."""
@@ -174,13 +186,14 @@ class LifeDesk:
 
     store: LifeStore
     changes: OperatorChanges
+    updates: MidUpdates
     signer: OperatorSigner
     anchors: Sequence[x509.Certificate]
     random_bytes: RandomBytes = field(repr=False)
 
     def want(self, order_id: str, action: str, *, reason: str, at: datetime) -> MidLife:
         """Keep what this operator wants of a MID; its device hears of it when it asks next. Raises RefusalError."""
-        order = self.store.order(order_id)
+        order = self.store.order(self.store.current(order_id))
         if order is None or action not in WANTED:
             raise RefusalError(
                 RefusalCode.ORDER_UNKNOWN,
@@ -203,7 +216,7 @@ class LifeDesk:
             raise RefusalError(
                 RefusalCode.ORDER_UNKNOWN, subject="order", reason="there is none with this id"
             )
-        return self.store.life(order_id)
+        return self.store.life(self.store.current(order_id))
 
     def next_step(self, order_digest: bytes, statement: bytes | None, *, at: datetime) -> Step:
         """What the device is to do, after what its TRE has said, if anything. Raises RefusalError."""
@@ -214,6 +227,10 @@ class LifeDesk:
             )
         if order.state is OrderState.ERASED:
             return Step(kind=StepKind.DONE)
+        if order.state not in IN_DEVICE:
+            token = self.updates.offer(order, at=at)
+            if token is not None:
+                return Step(kind=StepKind.UPDATE, token=token)
         _check_active(order)  # 1
         if statement is None:
             return self._question(order, at=at)  # 2
@@ -266,6 +283,9 @@ class LifeDesk:
         elif step.kind is StepKind.DONE and order.state is OrderState.INSTALLED:
             word = self.changes.next_word(order, entry, nonce=report.tre_nonce, at=at)
             return step if word is None else Step(kind=StepKind.INSTRUCT, token=word)
+        elif step.kind is StepKind.DONE and entry.state == WANTED[ACTIVATE]:
+            token = self.updates.offer(order, at=at)
+            return step if token is None else Step(kind=StepKind.UPDATE, token=token)
         return step
 
     def _wanted(

@@ -2,7 +2,7 @@
 
 Rule: a change that is not in the table does not happen. The network knows the subscription in `active` alone, and in a
 change of operator in `installed`; the only way there leads through a receipt that this operator has verified itself (R62,
-R99). The only way out leads through an erase proof (R59).
+R99). The only ways out lead through an erase proof (R59), or the receipt of an update (R46).
 
     ordered     the user has ordered; a device with this code may register
     registered  bound to one device and AK; K, OPc and IMSI exist, and the AuC refuses them
@@ -12,6 +12,7 @@ R99). The only way out leads through an erase proof (R59).
     authorized  the DPF has it, and may deliver once it has had the platform validated again
     installed   the TRE has signed that the MID is in it; a change of operator waits here until it is confirmed
     active      the AuC accepts the subscriber; the user has been told
+    superseded  an update of its MID is in the TRE: subscription and MID are the update's now
     erased      the TRE has signed that the MID is gone; the AuC refuses the subscriber for good
     failed      the TRE has signed a failure that a new try cannot mend
     expired     the order or its token has lapsed, or a newer order for the same device took its place
@@ -35,6 +36,7 @@ class OrderState(StrEnum):
     AUTHORIZED = "authorized"
     INSTALLED = "installed"
     ACTIVE = "active"
+    SUPERSEDED = "superseded"
     ERASED = "erased"
     FAILED = "failed"
     EXPIRED = "expired"
@@ -57,7 +59,8 @@ TRANSITIONS: Mapping[OrderState, frozenset[OrderState]] = {
     ),
     # to erased where a change of operator is given up
     OrderState.INSTALLED: frozenset({OrderState.ACTIVE, OrderState.ERASED}),
-    OrderState.ACTIVE: frozenset({OrderState.ERASED}),
+    OrderState.ACTIVE: frozenset({OrderState.ERASED, OrderState.SUPERSEDED}),
+    OrderState.SUPERSEDED: frozenset(),
     OrderState.ERASED: frozenset(),
     OrderState.FAILED: frozenset(),
     OrderState.EXPIRED: frozenset(),
@@ -69,6 +72,8 @@ REPLACEABLE = frozenset(
 """Nothing has been released: a newer order for the same device takes the place of an order in these states."""
 UNDER_WAY = frozenset({OrderState.PACKAGED, OrderState.AUTHORIZED, OrderState.INSTALLED})
 """A package may be at the device: these orders are finished before a newer one begins."""
+STANDING = REPLACEABLE | UNDER_WAY
+"""An order in these states can still come to its end."""
 IN_DEVICE = frozenset({OrderState.INSTALLED, OrderState.ACTIVE})
 """The TRE has signed that the MID of the order is in it, and not that it is gone."""
 
@@ -169,3 +174,12 @@ class Change:
     switches: int = 0
     attached: bool = False
     proof: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MidUpdate:
+    """What an order updates: the MID, and the order that has its subscription until the receipt."""
+
+    order_id: str
+    prior_id: str
+    mid_id: str

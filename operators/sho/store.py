@@ -15,9 +15,9 @@ from sqlalchemy.exc import IntegrityError
 from edge.database import transaction
 from edge.serialization import repeated
 from operators.sho import schema
-from operators.sho.change_store import Changes
 from operators.sho.device_state_store import is_suspended
 from operators.sho.life_store import is_barred
+from operators.sho.mid_update_store import MidUpdates
 from operators.sho.order_book import Move
 from operators.sho.order_states import REPLACEABLE, OrderRecord, OrderState
 from operators.sho.packages import Package
@@ -40,7 +40,7 @@ from standards.aka.sequence import HomeSequence
 from standards.rats.ear import AttestationResult
 
 
-class Store(Changes):
+class Store(MidUpdates):
     """Orders, subscriptions, validation requests, packages, receipts."""
 
     # orders
@@ -307,6 +307,7 @@ class Store(Changes):
             installed = Move(order_id=order_id, before=OrderState.AUTHORIZED, after=OrderState.INSTALLED)
             if self.move(connection, installed, at=at):
                 self._open(connection, order_id)
+                self.take_over(connection, order_id, at=at)
                 active = Move(order_id=order_id, before=OrderState.INSTALLED, after=OrderState.ACTIVE)
                 self.move(connection, active, at=at)
                 self.tell_user(connection, order_id, informed, at=at)
@@ -349,9 +350,16 @@ class Store(Changes):
     # subscriptions
 
     def subscriptions_of(self, order_id: str) -> tuple[StoredSubscription, ...]:
-        """See `operators.sho.provisioning.ProvisioningStore`."""
-        table = schema.subscriptions
-        query = _subscriptions().where(table.c.order_id == order_id).order_by(table.c.number)
+        """See `operators.sho.provisioning.ProvisioningStore`; of an update under way those that it is to have, with their keys."""
+        table, updates = schema.subscriptions, schema.mid_updates
+        prior = sa.select(updates.c.prior_order_id).where(updates.c.order_id == order_id)
+        key = sa.func.coalesce(table.c.next_sealed, table.c.sealed)
+        own, of_prior = table.c.order_id == order_id, table.c.order_id.in_(prior)
+        query = (
+            _subscriptions(sa.case((own, table.c.sealed), else_=key))
+            .where(sa.or_(own, of_prior))
+            .order_by(table.c.number)
+        )
         with transaction(self.engine, write=False) as connection:
             return tuple(subscription_of(row) for row in connection.execute(query).mappings())
 
@@ -362,7 +370,8 @@ class Store(Changes):
         """See `operators.sho.subscriptions.SubscriptionStore`."""
         table = schema.subscriptions
         with transaction(self.engine) as connection:
-            row = connection.execute(_subscriptions().where(table.c.imsi == imsi)).mappings().first()
+            query = _subscriptions(table.c.sealed).where(table.c.imsi == imsi)
+            row = connection.execute(query).mappings().first()
             if row is None:
                 return None
             before = subscription_of(row)
@@ -422,8 +431,9 @@ class Store(Changes):
         return None if row is None else request_of(row)
 
 
-def _subscriptions() -> sa.Select[Any]:
-    """Subscriptions, with whether the state of their device, or a block of this operator's, suspends them."""
+def _subscriptions(key: sa.ColumnElement[bytes]) -> sa.Select[Any]:
+    """Subscriptions with this key, and whether the state of their device, or a block of this operator's, suspends them."""
     table = schema.subscriptions
     suspended = sa.or_(is_suspended(table.c.order_id), is_barred(table.c.order_id))
-    return sa.select(table, suspended.label("suspended"))
+    kept = [each for each in table.c if each is not table.c.sealed]
+    return sa.select(*kept, key.label("sealed"), suspended.label("suspended"))

@@ -73,6 +73,16 @@ def order_of(world: FaultyDevice) -> Brought:
     return {"order": world.network.accepting(world.target)}
 
 
+def new_version(world: FaultyDevice) -> Brought:
+    """The first MID's next version, under an order for it that this TRE has taken."""
+    network, number = world.network, world.network.number
+    network.number = 4
+    world.operations.orders.accept_update(network.updating(world.target))
+    parcel = network.parcel(*network.package(world.target, version=2))
+    network.number, network.updates = number, None
+    return {"parcel": parcel}
+
+
 def installed(world: FaultyDevice, brought: Brought) -> None:
     """A package, to its receipt."""
     receipt = world.install(brought["parcel"])
@@ -126,6 +136,7 @@ OPERATIONS: dict[str, Operation] = {
         do=installed,
         calls_min=30,
     ),
+    "update MID": Operation(bring=new_version, do=installed, calls_min=30),
     "prepare update": Operation(
         bring=lambda w: {"following": w.following()}, do=prepare_update, calls_min=14
     ),
@@ -289,6 +300,6 @@ def told_or_done(chapter: Chapter, world: FaultyDevice) -> Iterator[None]:
         return
     except AssertionError:
         # an installation tells it in its receipt, and an authentication by no answer
-        if chapter.name not in {"install", "install another", "authenticate"}:
+        if chapter.name not in {"install", "install another", "update MID", "authenticate"}:
             raise
         world.fuse.arm(0)

@@ -186,6 +186,8 @@ TABLES: dict[tuple[str, str], Routes] = {
         ("POST", "/v1/authentication-vectors"): ("vno",),
         ("GET", "/v1/orders/<order_id>/mid"): ("admin",),
         ("POST", "/v1/orders/<order_id>/mid"): ("admin",),
+        ("GET", "/v1/orders/<order_id>/updates"): ("admin",),
+        ("POST", "/v1/orders/<order_id>/updates"): ("admin",),
         ("POST", "/v1/mid-steps"): ("dpf",),
         ("POST", "/v1/receipts"): ("dpf",),
         ("POST", "/v1/registrations"): ("drf",),

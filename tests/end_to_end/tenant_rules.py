@@ -281,6 +281,8 @@ TENANT_RULES: Final[dict[tuple[str, str], Rules]] = {
         ),
         ("GET", "/v1/orders/<order_id>/mid"): WHOLE,
         ("POST", "/v1/orders/<order_id>/mid"): WHOLE,
+        ("GET", "/v1/orders/<order_id>/updates"): WHOLE,
+        ("POST", "/v1/orders/<order_id>/updates"): WHOLE,
         ("GET", "/v1/orders/<order_id>/releases"): WHOLE,
         ("POST", "/v1/orders/<order_id>/releases"): WHOLE,
         ("POST", "/v1/mid-steps"): _DPF_OF_SHO,

@@ -46,6 +46,21 @@ class MidAnswer(AnswerModel):
     reason: str | None = None
 
 
+class MidUpdateAnswer(AnswerModel):
+    """An update of a MID, as an order of its own; `reason` where it was refused, failed or lapsed."""
+
+    order_id: str
+    product: str
+    state: State
+    reason: str | None = None
+
+
+class MidUpdatesAnswer(AnswerModel):
+    """Every update of a MID, oldest first."""
+
+    updates: list[MidUpdateAnswer]
+
+
 class ReleaseAnswer(AnswerModel):
     """What became of a successor's question; `release` (JWS) once it was given, and once the MID is erased what shows that.
 

@@ -116,6 +116,13 @@ class WishBody(Body):
     ) = None
 
 
+class MidUpdateBody(Body):
+    """The next version of a MID: another product or the same one, fresh keys or those that there are."""
+
+    product: Product | None = None
+    fresh_keys: bool = False
+
+
 class ReleaseBody(Body):
     """A successor asks for the release of one MID in one device."""
 

@@ -10,7 +10,7 @@ _ORDER = PathParameter(description="id of the order", pattern=r"^[0-9a-f]{1,64}$
 OPERATOR_API = Api(
     title="SHO, operator listener",
     description="""
-    For the other roles of the network: registrations of devices, results and state events of PVAs, receipts of DPFs, lives of MIDs,
+    For the other roles of the network: registrations of devices, results and state events of PVAs, receipts of DPFs, lives and updates of MIDs,
     authentication vectors for VNOs, the audit log. What is signed is believed for its signature (docs/FOURTEEN-STEPS.md).
     """,
     path_parameters={**LOG_PARAMETERS, "order_id": _ORDER},
