@@ -2,8 +2,9 @@
 
 Everything is relative to one directory descriptor that was opened before privileges were dropped, so the
 path to it may be closed to the TRE's own uid. A file is written beside its place, synchronised, renamed,
-and the directory synchronised: after a crash there is the old content or the new one. A record carries its
-name and digest, so that a torn, mixed up or foreign file is told from an absent one.
+and the directory synchronised: after a crash there is the old content or the new one. Where that last step failed, or a process
+before this one was killed in front of it, it is made up for before anything is read: whatever was seen of a file stays. A record
+carries its name and digest, so that a torn, mixed up or foreign file is told from an absent one.
 
 What is NOT protected here: an older, whole record put back by someone with the TRE's uid.
 """
@@ -38,6 +39,7 @@ class StateDirectory:
     def __init__(self, descriptor: int, *, owner_uid: int) -> None:
         self._descriptor = descriptor
         self._owner_uid = owner_uid
+        self._is_synchronised = False
         self._check_owner(os.fstat(descriptor), name=".", mode_forbidden=0o077)
 
     @classmethod
@@ -69,9 +71,11 @@ class StateDirectory:
         """The content of a file; None when there is none.
 
         Raises:
-            StateError: the file is torn, no record of this name, or open to others.
+            StateError: the file is torn, no record of this name, or open to others; or it would not survive a loss of power.
         """
         try:
+            if not self._is_synchronised:
+                self._synchronise()
             descriptor = os.open(name, os.O_RDONLY | os.O_NONBLOCK | _OPEN_FLAGS, dir_fd=self._descriptor)
         except FileNotFoundError:
             return None
@@ -92,7 +96,7 @@ class StateDirectory:
         """Replace a file's content; on return it has survived a loss of power.
 
         Raises:
-            StateError: it cannot be written; the old content stands.
+            StateError: it cannot be written; the old content stands, or (where only the end failed) the new one.
         """
         if len(content) > CONTENT_BYTES_MAX:
             raise StateError(
@@ -112,10 +116,11 @@ class StateDirectory:
         Raises:
             StateError: it cannot be removed.
         """
+        self._is_synchronised = False
         try:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(name, dir_fd=self._descriptor)
-            os.fsync(self._descriptor)
+            self._synchronise()
         except OSError as error:
             raise self._failed(name, "cannot be removed", error) from error
 
@@ -133,8 +138,14 @@ class StateDirectory:
             file.write(record)
             file.flush()
             os.fsync(descriptor)
+        self._is_synchronised = False
         os.rename(beside, name, src_dir_fd=self._descriptor, dst_dir_fd=self._descriptor)
+        self._synchronise()
+
+    def _synchronise(self) -> None:
+        """What names there are survives a loss of power from now on."""
         os.fsync(self._descriptor)
+        self._is_synchronised = True
 
     def _check_owner(self, status: os.stat_result, *, name: str, mode_forbidden: int) -> None:
         kind_expected = stat.S_ISDIR if name == "." else stat.S_ISREG

@@ -2,30 +2,38 @@
 
 A cut is before a call, or (for a TPM) after it, and what was not synchronised is gone or, by luck, there. After each: the
 registry is that of before or that of after; exactly its active MIDs answer their operator; the operation goes on to its end; and
-another loss of power changes nothing. The number of calls must not fall below what is recorded here: a lost hook cuts nothing.
+another loss of power changes nothing. What was erased has its proof, and old files bring nothing of it back. The number of calls
+must not fall below what is recorded here: a lost hook cuts nothing.
 """
 
 import errno
 import random
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 from hypothesis import settings
 
-from m2me_agent.tre.errors import MidError, TreError
+from m2me_agent.tre.errors import InstructionError, MidError, TreError
+from messages.erasure import decode_erasure
+from messages.instruction import BLOCK, UNBLOCK
+from messages.registry import decode_report
+from messages.statement import decode_statement, verify_statement
 from tests.contract.tpm_devices import manufactured
-from tests.fakes.faulty_device import FaultyDevice, Moment, faulty_device
+from tests.fakes.faulty_device import SELECTIONS, FaultyDevice, Moment, faulty_device
 from tests.fakes.faulty_disk import PowerCutError
+from tests.fakes.network import PROOF_NONCE, Target
 
 SEED = 20260601
 EXAMPLES = 100
 """Of hypothesis in a normal run, at most."""
 IS_DEEP = settings().max_examples > EXAMPLES
-SAMPLE = 6
+SAMPLE = 4
 """Cuts of one operation in a normal run; `--deep` makes them all."""
+SAID = "said"
+"""What an owner has said in the course of an operation, to be said again."""
 Brought = dict[str, Any]
 
 
@@ -36,6 +44,11 @@ class Operation:
     bring: Callable[[FaultyDevice], Brought]
     do: Callable[[FaultyDevice, Brought], object]
     calls_min: int
+
+
+def as_it_is(world: FaultyDevice) -> Brought:
+    """What the operators know of the device."""
+    return {"target": world.target}
 
 
 def nothing(_world: FaultyDevice) -> Brought:
@@ -49,6 +62,44 @@ def activate(world: FaultyDevice, brought: Brought) -> None:
         world.operations.mids.instruct(brought["instruction"])
     except MidError:
         assert ("mid-1", "ACTIVE") in world.registry()
+
+
+def fresh_nonce(world: FaultyDevice, target: Target) -> bytes:
+    """Of a report to the owner; it is this process's, and gone with it."""
+    report = world.operations.registry.report(world.network.query(target))
+    return decode_report(decode_statement(report).body).tre_nonce
+
+
+def instructed(action: str, *, leads_to: str) -> Callable[[FaultyDevice, Brought], None]:
+    """The owner's word about the first MID; where it was followed before a cut, there is nothing left to do."""
+
+    def instruct(world: FaultyDevice, brought: Brought) -> None:
+        target = brought["target"]
+        nonce = fresh_nonce(world, target)
+        try:
+            world.operations.mids.instruct(
+                world.network.instruction(target, nonce, mid_id="mid-1", action=action)
+            )
+        except MidError:
+            assert ("mid-1", leads_to) in world.registry()
+
+    return instruct
+
+
+def erase_second(world: FaultyDevice, brought: Brought) -> None:
+    """An erasure that answers the receipt; another MID stays beside it."""
+    world.operations.erasures.erase(brought["erasure"])
+
+
+def erase_last(world: FaultyDevice, brought: Brought) -> None:
+    """An erasure that answers a report, said again as it was; a new one where its nonce went with the process."""
+    if SAID in brought:
+        with suppress(InstructionError):
+            world.operations.erasures.erase(brought[SAID])
+            return
+    target = brought["target"]
+    brought[SAID] = world.network.erasure(target, fresh_nonce(world, target), mid_id="mid-1")
+    world.operations.erasures.erase(brought[SAID])
 
 
 def prepare_update(world: FaultyDevice, brought: Brought) -> None:
@@ -143,6 +194,14 @@ OPERATIONS: dict[str, Operation] = {
     "retire": Operation(
         bring=lambda w: {"result": w.credential(of_next=True)}, do=take_next_credential, calls_min=12
     ),
+    "block": Operation(bring=as_it_is, do=instructed(BLOCK, leads_to="BLOCKED"), calls_min=30),
+    "unblock": Operation(bring=as_it_is, do=instructed(UNBLOCK, leads_to="INACTIVE"), calls_min=40),
+    "erase": Operation(
+        bring=lambda w: {"erasure": w.network.erasure(w.target, w.row("mid-2").tre_nonce)},
+        do=erase_second,
+        calls_min=36,
+    ),
+    "erase the last": Operation(bring=as_it_is, do=erase_last, calls_min=48),
 }
 """In the order in which a device meets them; each begins where the one before has ended."""
 
@@ -157,6 +216,11 @@ class Chapter:
     before: list[tuple[str, str]]
     after: list[tuple[str, str]]
     calls: tuple[str, ...]
+
+    def begin(self, world: FaultyDevice) -> None:
+        """As it was before the operation, of which nothing was said yet."""
+        world.back_to(self.moment)
+        self.brought.pop(SAID, None)
 
     def do(self, world: FaultyDevice) -> object:
         """The operation."""
@@ -216,6 +280,27 @@ def made_whole(world: FaultyDevice, chapter: Chapter) -> None:
     check_registry(world, chapter.after)
     world.cut(keeps_unsynced=False)
     check_registry(world, chapter.after)
+    check_erased(world, chapter)
+
+
+def check_erased(world: FaultyDevice, chapter: Chapter) -> None:
+    """What the operation took away has a proof that stays, and the files of before bring nothing of it back."""
+    gone = {mid_id for mid_id, _ in chapter.before} - {mid_id for mid_id, _ in chapter.after}
+    for mid_id in gone:
+        grave = world.operations.erasures.graves.find(world.network.sho.issuer, mid_id)
+        assert grave is not None
+        body = verify_statement(
+            decode_statement(grave.proof),
+            nonce=PROOF_NONCE,
+            ak_name=world.target.ak_name,
+            pcr_selections=SELECTIONS,
+            pcr_digest=world.pcr_digest,
+        )
+        assert decode_erasure(body).mid_id == mid_id
+    if gone:
+        world.disk.restore(chapter.moment.files)
+        world.cut(keeps_unsynced=True)
+        assert not gone & set(world.usable())
 
 
 @pytest.mark.requirement("R37")
@@ -239,7 +324,7 @@ def test_power_may_go_at_any_call(
     chapter = chapters[name]
     done = 0
     for number in cuts(len(chapter.calls), name=f"{name}/{is_after}"):
-        world.back_to(chapter.moment)
+        chapter.begin(world)
         world.fuse.arm(number, is_after=is_after)
         with pytest.raises(PowerCutError):
             chapter.do(world)
@@ -260,9 +345,9 @@ def test_a_disk_may_be_full_at_any_write(
 ) -> None:
     chapter = chapters[name]
     writes = [number for number, call in enumerate(chapter.calls, 1) if not call.startswith("TPM")]
-    for number in [each for each in writes if IS_DEEP or each % 2]:
-        world.back_to(chapter.moment)
-        world.fuse.arm(number, error=OSError(errno.ENOSPC, "No space left on device"))
+    for number in cuts(len(writes), name=f"{name}/full"):
+        chapter.begin(world)
+        world.fuse.arm(writes[number - 1], error=OSError(errno.ENOSPC, "No space left on device"))
         with told_or_done(chapter, world):
             chapter.do(world)
         world.fuse.arm(0)
@@ -280,7 +365,7 @@ def test_a_tpm_may_be_reset_at_any_command(
     chapter = chapters[name]
     commands = [number for number, call in enumerate(chapter.calls, 1) if call.startswith("TPM")]
     for number in cuts(len(commands), name=f"{name}/reset"):
-        world.back_to(chapter.moment)
+        chapter.begin(world)
         world.fuse.arm(commands[number - 1], action=world.reset_tpm)
         with told_or_done(chapter, world):
             chapter.do(world)

@@ -29,6 +29,7 @@ from m2me_agent.tre.rate_limit import RatePolicy
 from m2me_agent.tre.state import TreState
 from m2me_agent.tre.store import StateDirectory
 from m2me_agent.tre.usim import NetworkChallenge
+from m2me_agent.tre.vault_record import Installed
 from m2me_agent.tre.wiring import Parts, wire
 from messages.enrollment import EnrollmentChallenge
 from messages.statement import Receipt, decode_receipt, decode_statement, verify_statement
@@ -238,9 +239,12 @@ class FaultyDevice:
 
     def instruction(self) -> str:
         """The owner's, for the first MID."""
+        return self.network.instruction(self.target, self.row("mid-1").tre_nonce, mid_id="mid-1")
+
+    def row(self, mid_id: str) -> Installed:
+        """What the journal has about a MID."""
         access = key_access(self.state, self.device)
-        row = next(row for _, row in self.operations.mids.vault.journal(access) if row.mid_id == "mid-1")
-        return self.network.instruction(self.target, row.tre_nonce, mid_id=row.mid_id)
+        return next(row for _, row in self.operations.mids.vault.journal(access) if row.mid_id == mid_id)
 
     def following(self) -> Target:
         """This device as it will be after the update, at the counter of now."""

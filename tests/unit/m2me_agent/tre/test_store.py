@@ -1,13 +1,16 @@
 """The TRE's files: whole or told to be torn, 0600, through a directory that is already open."""
 
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from m2me_agent.tre import store as tre_store
 from m2me_agent.tre.errors import StateError
 from m2me_agent.tre.store import CONTENT_BYTES_MAX, StateDirectory
+from tests.fakes.faulty_disk import DIRECTORY, OWNER, FaultyDisk, PowerCutError
 
 
 @pytest.fixture
@@ -143,3 +146,47 @@ def test_a_failed_write_leaves_the_old_content(store: StateDirectory, folder: Pa
     with pytest.raises(StateError):
         store.write("keys", b"new")
     assert store.read("keys") == b"old"
+
+
+@pytest.fixture
+def disk(monkeypatch: pytest.MonkeyPatch) -> FaultyDisk:
+    """In place of the module that the store writes with."""
+    made = FaultyDisk()
+    monkeypatch.setattr(tre_store, "os", made)
+    return made
+
+
+@pytest.mark.negative
+@pytest.mark.requirement("R37")
+def test_what_is_read_after_a_failed_end_of_a_write_survives_a_loss_of_power(disk: FaultyDisk) -> None:
+    store = StateDirectory(DIRECTORY, owner_uid=OWNER)
+    store.write("keys", b"old")
+
+    def is_full(call: str) -> None:
+        if call == "fsync of the directory":
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    disk.before = is_full
+    with pytest.raises(StateError):
+        store.write("keys", b"new")
+    with pytest.raises(StateError):
+        store.read("keys")
+    disk.before = lambda _call: None
+    seen = store.read("keys")
+    disk.lose_power(keeps_unsynced=False)
+    assert StateDirectory(DIRECTORY, owner_uid=OWNER).read("keys") == seen == b"new"
+
+
+@pytest.mark.requirement("R37")
+def test_what_a_killed_process_has_renamed_survives_once_the_next_one_has_read_it(disk: FaultyDisk) -> None:
+    def is_killed(call: str) -> None:
+        if call == "fsync of the directory":
+            raise PowerCutError(call)
+
+    disk.before = is_killed
+    with pytest.raises(PowerCutError):
+        StateDirectory(DIRECTORY, owner_uid=OWNER).write("keys", b"new")
+    disk.before = lambda _call: None
+    seen = StateDirectory(DIRECTORY, owner_uid=OWNER).read("keys")
+    disk.lose_power(keeps_unsynced=False)
+    assert StateDirectory(DIRECTORY, owner_uid=OWNER).read("keys") == seen == b"new"
