@@ -11,7 +11,7 @@ An order stays after its package was installed: the same registration once more 
 order that was refused is remembered too, so that the agent cannot have it shown again and again.
 
 Few orders wait at a time: where there are too many, the oldest that nobody agreed to goes. One order of an operator
-is agreed to at a time; agreeing to another takes its place.
+is agreed to at a time; agreeing to another takes its place. Of the updates of a MID the newest stays.
 """
 
 from collections.abc import Sequence
@@ -209,17 +209,21 @@ def _accepted(order: Order, consent: Consent) -> AcceptedOrder:
 
 def _with(orders: Sequence[AcceptedOrder], newest: AcceptedOrder) -> list[AcceptedOrder]:
     """The orders and the newest one, within the bounds."""
-    kept = [
-        each
-        for each in orders
-        if not (newest.consent == each.consent == Consent.GIVEN and each.sho == newest.sho)
-    ]
+    kept = [each for each in orders if not _takes_the_place(newest, each)]
     while len(kept) >= ORDERS_MAX:
-        oldest = next((each for each in kept if each.consent != Consent.GIVEN), None)
+        # what nobody agreed to, and then what asks nobody: an update is accepted again whenever it comes
+        waiting = (each for each in kept if each.consent != Consent.GIVEN)
+        oldest = next(waiting, next((each for each in kept if each.updates is not None), None))
         if oldest is None:
             raise _refused("order", f"{ORDERS_MAX} orders that were agreed to wait already")
         kept.remove(oldest)
     return [*kept, newest]
+
+
+def _takes_the_place(newest: AcceptedOrder, other: AcceptedOrder) -> bool:
+    """Whether an order is over since another one is agreed to: of one operator, and of one kind (of one MID, for updates)."""
+    same_kind = (newest.sho, newest.updates) == (other.sho, other.updates)
+    return same_kind and newest.consent == other.consent == Consent.GIVEN
 
 
 def _row(order: AcceptedOrder) -> dict[int, object]:

@@ -39,8 +39,11 @@ class StateDirectory:
     def __init__(self, descriptor: int, *, owner_uid: int) -> None:
         self._descriptor = descriptor
         self._owner_uid = owner_uid
-        self._is_synchronised = False
         self._check_owner(os.fstat(descriptor), name=".", mode_forbidden=0o077)
+        try:
+            self._synchronise()
+        except OSError as error:
+            raise self._failed("state directory", "cannot be synchronised", error) from error
 
     @classmethod
     def open(cls, path: Path, *, owner_uid: int) -> Self:

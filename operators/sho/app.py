@@ -40,6 +40,7 @@ from operators.sho.bundles import Bundle
 from operators.sho.changes import ChangeDesk
 from operators.sho.device_states import StateDesk
 from operators.sho.lives import LifeDesk
+from operators.sho.mid_migrations import MigrationDesk
 from operators.sho.mid_updates import MidUpdateDesk
 from operators.sho.provisioning import Provisioning
 from operators.sho.receipts import ReceiptDesk
@@ -127,10 +128,12 @@ def build(settings: ShoSettings) -> tuple[tuple[Listener, ...], tuple[Periodic, 
     parts = _parts(settings, engine)
     changes = _changes(parts)
     registrar, validation = _registrar(parts), _validation(parts)
+    migrations = _migrations(parts, registrar)
     engine_of_orders = Engine(
         store=parts.store,
         registrar=registrar,
         changes=changes,
+        migrations=migrations,
         validation=validation,
         provisioning=_provisioning(parts, validation),
         clock=system_clock,
@@ -208,6 +211,16 @@ def _mid_updates(parts: Parts, registrar: Registrar) -> MidUpdateDesk:
         random_bytes=system_random,
         wait=registrar.wait,
         life=registrar.life,
+    )
+
+
+def _migrations(parts: Parts, registrar: Registrar) -> MigrationDesk:
+    return MigrationDesk(
+        store=parts.store,
+        registrar=registrar,
+        maker=parts.maker,
+        random_bytes=system_random,
+        wait=registrar.wait,
     )
 
 
@@ -332,6 +345,7 @@ def _desks(
             random_bytes=system_random,
         ),
         mid_updates=mid_updates,
+        migrations=_migrations(parts, registrar),
         changes=ChangeDesks(releases=releases, attachments=parts.store),
         authentication=AuthenticationCentre(
             store=parts.store,

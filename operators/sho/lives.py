@@ -33,8 +33,10 @@ from messages.instruction import (
     DEACTIVATE,
     ERASE,
     INSTRUCTION_KIND,
+    LOCK,
     PROOF_NONCE_SIZE,
     UNBLOCK,
+    UNLOCK,
     Instruction,
 )
 from messages.operator_token import OperatorSigner
@@ -51,7 +53,15 @@ from messages.registry import (
     decode_report,
 )
 from messages.statement import SignedStatement, decode_statement, kind_of
-from operators.sho.order_states import IN_DEVICE, BoundOrder, OrderRecord, OrderState, bound
+from operators.sho.order_states import (
+    ERASABLE,
+    IN_DEVICE,
+    BoundOrder,
+    MidMigration,
+    OrderRecord,
+    OrderState,
+    bound,
+)
 from operators.sho.packages import Package
 from operators.sho.refusals import RefusalCode, RefusalError
 from operators.sho.rested_results import rested_result, verified_in_state
@@ -64,15 +74,20 @@ WANTED: Final[Mapping[str, str]] = MappingProxyType(
         BLOCK: "BLOCKED",
         UNBLOCK: "INACTIVE",
         ERASE: "ERASED",
+        LOCK: "MIGRATING",
+        UNLOCK: "ACTIVE",
     }
 )
 """What an operator can want of a MID, and the state that a TRE reports when it is so."""
+OF_STAFF: Final = frozenset(WANTED) - {LOCK, UNLOCK}
+"""What its staff can want: locks belong to a migration (`operators.sho.mid_migrations`)."""
 NO_REASON: Final = "owner"
 OF_A_CHANGE: Final = frozenset({ERASE})
 """What an operator can want of a MID that is installed in a change of operator and has not served yet."""
 CHANGE: Final = "change of operator"
 """Reason of an erasure that nobody had to ask for: another operator's MID serves in place of this one."""
 ENDED: Final = "The subscription has been erased from your device and has ended."
+LEFT: Final = "What a migration of your subscription has left in a device has been erased from it."
 
 
 @unique
@@ -149,6 +164,9 @@ class LifeStore(Protocol):
     def current(self, order_id: str) -> str:
         """The order that has the subscription of this one now: itself, unless it was superseded."""
 
+    def standing_migration(self, order_id: str) -> MidMigration | None:
+        """The migration of the MID of this order, while it can still be given up."""
+
     def order(self, order_id: str) -> OrderRecord | None:
         """One order."""
 
@@ -194,11 +212,13 @@ class LifeDesk:
     def want(self, order_id: str, action: str, *, reason: str, at: datetime) -> MidLife:
         """Keep what this operator wants of a MID; its device hears of it when it asks next. Raises RefusalError."""
         order = self.store.order(self.store.current(order_id))
-        if order is None or action not in WANTED:
+        if order is None or action not in OF_STAFF:
             raise RefusalError(
                 RefusalCode.ORDER_UNKNOWN,
                 subject="order" if order is None else "action",
-                reason="there is none with this id" if order is None else f"expected {', '.join(WANTED)}",
+                reason="there is none with this id"
+                if order is None
+                else f"expected {', '.join(sorted(OF_STAFF))}",
             )
         _check_active(order)
         if order.state is OrderState.INSTALLED and action not in OF_A_CHANGE:
@@ -206,6 +226,12 @@ class LifeDesk:
                 RefusalCode.ORDER_NOT_AUTHORIZED,
                 subject=f"order {order.id}",
                 reason=f"its change of operator is under way: expected {', '.join(OF_A_CHANGE)}, got {action}",
+            )
+        if self.store.standing_migration(order.id) is not None:
+            raise RefusalError(
+                RefusalCode.MIGRATION_UNDER_WAY,
+                subject=f"order {order.id}",
+                reason="its MID is on its way to another device",
             )
         self.store.wish(order.id, action, reason=reason, at=at)
         return self.store.life(order.id)
@@ -231,7 +257,8 @@ class LifeDesk:
             token = self.updates.offer(order, at=at)
             if token is not None:
                 return Step(kind=StepKind.UPDATE, token=token)
-        _check_active(order)  # 1
+        if order.state not in ERASABLE or self.store.life(order.id).wish != ERASE:
+            _check_active(order)  # 1
         if statement is None:
             return self._question(order, at=at)  # 2
         try:
@@ -279,7 +306,7 @@ class LifeDesk:
             )
         if entry.state == WANTED[ERASE] and step.kind is StepKind.DONE:
             # nothing waits for a proof any more; what the TRE says of its tombstone is signed too
-            self.store.erased(order.id, encoded, informed=ENDED, at=at)
+            self.store.erased(order.id, encoded, informed=_last_word(order), at=at)
         elif step.kind is StepKind.DONE and order.state is OrderState.INSTALLED:
             word = self.changes.next_word(order, entry, nonce=report.tre_nonce, at=at)
             return step if word is None else Step(kind=StepKind.INSTRUCT, token=word)
@@ -351,7 +378,7 @@ class LifeDesk:
             raise RefusalError(
                 RefusalCode.RECEIPT_MISMATCH, subject="erase proof", reason="it speaks of another MID"
             )
-        self.store.erased(order.id, encoded, informed=ENDED, at=at)
+        self.store.erased(order.id, encoded, informed=_last_word(order), at=at)
         return Step(kind=StepKind.DONE)
 
     def _report(self, said: SignedStatement, *, order: BoundOrder, nonce: bytes) -> RegistryReport:
@@ -405,6 +432,11 @@ def _is_handed_over(report: RegistryReport, entry: RegistryEntry) -> bool:
     )
     is_over = entry.state == WANTED[DEACTIVATE] and entry.reason not in PASSING
     return is_over and last is not None and last.event == HAND_OVER
+
+
+def _last_word(order: OrderRecord) -> str:
+    """What the user is told when the MID of an order is gone."""
+    return ENDED if order.state in IN_DEVICE else LEFT
 
 
 def _check_active(order: OrderRecord) -> None:

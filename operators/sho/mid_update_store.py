@@ -13,39 +13,39 @@ from edge.database import transaction
 from edge.serialization import repeated
 from operators.sho import schema
 from operators.sho.change_store import Changes
-from operators.sho.mid_updates import NewMidUpdate
 from operators.sho.order_book import Move
-from operators.sho.order_states import REPLACEABLE, STANDING, MidUpdate, OrderRecord, OrderState
+from operators.sho.order_states import (
+    REPLACEABLE,
+    STANDING,
+    MidUpdate,
+    MigrationState,
+    OrderRecord,
+    OrderState,
+)
 from operators.sho.refusals import RefusalCode, RefusalError
+from operators.sho.registration import NewOrder
 from operators.sho.store_rows import order_of, row_of_order
+from operators.sho.successions import NewSuccession
 
 
 class MidUpdates(Changes):
     """Orders that bring the next version of a MID, and how one takes the place of another."""
 
     @repeated
-    def place_update(self, new: NewMidUpdate) -> OrderRecord:
+    def place_update(self, new: NewSuccession) -> OrderRecord:
         """See `operators.sho.mid_updates.MidUpdateStore`."""
-        orders, record = schema.orders, new.order.record
-        query = sa.select(orders).where(orders.c.idempotency_key == new.order.idempotency_key)
+        record = new.order.record
         with transaction(self.engine) as connection:
-            known = connection.execute(query).mappings().first()
+            known = self.placed_before(connection, new.order)
             if known is not None:
-                if known["request_digest"] != new.order.request_digest:
-                    raise RefusalError(
-                        RefusalCode.IDEMPOTENCY_CONFLICT,
-                        subject="Idempotency-Key",
-                        reason="another order was placed with it",
-                    )
-                return order_of(known)
+                return known
             self._replace_standing(connection, new, at=record.created_at)
-            connection.execute(sa.insert(orders).values(**row_of_order(new.order)))
+            self.add_succession(connection, new)
             connection.execute(
                 sa.insert(schema.mid_updates).values(
                     order_id=record.id, prior_order_id=new.prior_id, mid_id=new.mid_id
                 )
             )
-            self._stage_keys(connection, new)
             told = {"mid_id": new.mid_id, "supersedes": new.prior_id, "fresh_keys": len(new.sealed_keys)}
             self.audit(
                 connection,
@@ -55,6 +55,31 @@ class MidUpdates(Changes):
                 at=record.created_at,
             )
             return record
+
+    def placed_before(self, connection: sa.Connection, order: NewOrder) -> OrderRecord | None:
+        """The order that the same request made before, if it did. Raises RefusalError: another request came under this key."""
+        table = schema.orders
+        query = sa.select(table).where(table.c.idempotency_key == order.idempotency_key)
+        known = connection.execute(query).mappings().first()
+        if known is None:
+            return None
+        if known["request_digest"] != order.request_digest:
+            raise RefusalError(
+                RefusalCode.IDEMPOTENCY_CONFLICT,
+                subject="Idempotency-Key",
+                reason="another order was placed with it",
+            )
+        return order_of(known)
+
+    def add_succession(self, connection: sa.Connection, new: NewSuccession) -> None:
+        """Store the order, and the keys that the AuC takes with its receipt; none where they stay, whatever was made before."""
+        table = schema.subscriptions
+        connection.execute(sa.insert(schema.orders).values(**row_of_order(new.order)))
+        own = table.c.order_id == new.prior_id
+        connection.execute(sa.update(table).where(own).values(next_sealed=None))
+        for imsi, sealed in new.sealed_keys.items():
+            changed = sa.update(table).where(own, table.c.imsi == imsi)
+            connection.execute(changed.values(next_sealed=sealed))
 
     def current(self, order_id: str) -> str:
         """See `operators.sho.mid_updates.MidUpdateStore`."""
@@ -94,7 +119,7 @@ class MidUpdates(Changes):
 
     def standing_update(self, order_id: str) -> OrderRecord | None:
         """See `operators.sho.mid_updates.MidUpdateStore`."""
-        found = self.orders(_standing(order_id))
+        found = self.orders(self.standing_updates(order_id))
         return found[0] if found else None
 
     def newest_version(self, order_id: str) -> int:
@@ -112,7 +137,7 @@ class MidUpdates(Changes):
 
         Raises RefusalError: the order before is not active any more.
         """
-        updates, subscriptions = schema.mid_updates, schema.subscriptions
+        updates = schema.mid_updates
         prior_id = connection.scalar(
             sa.select(updates.c.prior_order_id).where(updates.c.order_id == order_id)
         )
@@ -121,21 +146,48 @@ class MidUpdates(Changes):
         move = Move(order_id=prior_id, before=OrderState.ACTIVE, after=OrderState.SUPERSEDED)
         if not self.move(connection, move, at=at):
             self.check_state(connection, prior_id, OrderState.ACTIVE)
-        connection.execute(
-            sa.update(subscriptions)
-            .where(subscriptions.c.order_id == prior_id)
-            .values(
-                order_id=order_id,
-                sealed=sa.func.coalesce(subscriptions.c.next_sealed, subscriptions.c.sealed),
-                next_sealed=None,
-            )
-        )
+        self.move_subscriptions(connection, prior_id, to=order_id)
         for table in (schema.mid_lives, schema.releases):
             connection.execute(sa.update(table).where(table.c.order_id == prior_id).values(order_id=order_id))
         self.audit(connection, "subscription-taken-over", order_id, {"from": prior_id}, at=at)
 
-    def _replace_standing(self, connection: sa.Connection, new: NewMidUpdate, *, at: datetime) -> None:
-        for row in connection.execute(_standing(new.prior_id)).mappings().all():
+    def move_subscriptions(self, connection: sa.Connection, order_id: str, *, to: str) -> None:
+        """The USIMs of an order are another one's, with the keys that were laid beside."""
+        table = schema.subscriptions
+        connection.execute(
+            sa.update(table)
+            .where(table.c.order_id == order_id)
+            .values(
+                order_id=to, sealed=sa.func.coalesce(table.c.next_sealed, table.c.sealed), next_sealed=None
+            )
+        )
+
+    @staticmethod
+    def standing_updates(order_id: str) -> "sa.Select[tuple[object, ...]]":
+        """The updates of an order that can still come to their end, newest first."""
+        orders, updates = schema.orders, schema.mid_updates
+        return (
+            sa.select(orders)
+            .join(updates, updates.c.order_id == orders.c.id)
+            .where(
+                updates.c.prior_order_id == order_id,
+                orders.c.state.in_([each.value for each in STANDING]),
+            )
+            .order_by(orders.c.number.desc())
+        )
+
+    def _replace_standing(self, connection: sa.Connection, new: NewSuccession, *, at: datetime) -> None:
+        table = schema.mid_migrations
+        is_moving = sa.exists().where(
+            table.c.source_order_id == new.prior_id, table.c.state == MigrationState.OPEN.value
+        )
+        if connection.scalar(sa.select(is_moving)):
+            raise RefusalError(
+                RefusalCode.UPDATE_UNDER_WAY,
+                subject=f"order {new.prior_id}",
+                reason="its MID is on its way to another device",
+            )
+        for row in connection.execute(self.standing_updates(new.prior_id)).mappings().all():
             state = OrderState(row["state"])
             if state not in REPLACEABLE:
                 raise RefusalError(
@@ -150,27 +202,8 @@ class MidUpdates(Changes):
                 at=at,
             )
 
-    def _stage_keys(self, connection: sa.Connection, new: NewMidUpdate) -> None:
-        """The keys that the AuC takes with the receipt; none where they stay, whatever an older update had made."""
-        table = schema.subscriptions
-        connection.execute(sa.update(table).where(table.c.order_id == new.prior_id).values(next_sealed=None))
-        for imsi, sealed in new.sealed_keys.items():
-            connection.execute(
-                sa.update(table)
-                .where(table.c.order_id == new.prior_id, table.c.imsi == imsi)
-                .values(next_sealed=sealed)
-            )
 
-
-_TAKEN_OVER = [each.value for each in (OrderState.ACTIVE, OrderState.SUPERSEDED, OrderState.ERASED)]
+_TAKEN_OVER = [
+    each.value for each in (OrderState.ACTIVE, OrderState.SUPERSEDED, OrderState.MOVED, OrderState.ERASED)
+]
 """States of an update that has what it was to take over."""
-
-
-def _standing(order_id: str) -> "sa.Select[tuple[object, ...]]":
-    orders, updates = schema.orders, schema.mid_updates
-    return (
-        sa.select(orders)
-        .join(updates, updates.c.order_id == orders.c.id)
-        .where(updates.c.prior_order_id == order_id, orders.c.state.in_([each.value for each in STANDING]))
-        .order_by(orders.c.number.desc())
-    )

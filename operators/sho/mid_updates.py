@@ -4,30 +4,34 @@ Rule: an update is an order like any other, for the same device, that names the 
 gate and receipt. Until the TRE has signed that the new version is in it, everything about the old one stands, the AuC's key
 included; with that receipt, key, subscription and MID go over to the new order in one transaction, and the order before is superseded.
 
-    place   1 the MID is in its device, and no change of operator is under way
+    place   1 the MID is in its device, and neither a change of operator nor a migration is under way
             2 the product is offered and has the USIMs that the MID has; an algorithm that changes wants fresh keys
             3 one update of a MID at a time: an older one that has released nothing expires, any other is finished first
     offer   4 the device asks what is wanted: the order token, for the device and AK that the MID is bound to
             5 one that was refused, or whose authorisation has lapsed, is validated anew
 """
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 
 from edge.process import RandomBytes
-from messages.encoding import encode_deterministic
 from messages.operator_token import OperatorSigner
 from messages.order import ORDER_KIND, Order
 from operators.sho.credential import ProvenDevice
-from operators.sho.order_states import Change, MidUpdate, OrderRecord, OrderState, bound
-from operators.sho.packages import Package
+from operators.sho.order_states import MidUpdate, OrderRecord, OrderState, bound
 from operators.sho.refusals import RefusalCode, RefusalError
-from operators.sho.registration import Binding, NewOrder, Operator
+from operators.sho.registration import Binding, Operator
 from operators.sho.subscriber_secrets import SubscriberSecrets
 from operators.sho.subscriptions import NewSubscription, StoredSubscription, SubscriptionMaker
+from operators.sho.successions import (
+    NewSuccession,
+    SuccessionStore,
+    not_to_be_succeeded,
+    succeeding,
+    to_be_succeeded,
+)
 
 UPDATED: Final = "The subscription in your device has been updated to version {version}."
 _ID_SIZE: Final = 16
@@ -42,41 +46,16 @@ class UpdateWish:
     idempotency_key: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewMidUpdate:
-    """An update to be stored; `sealed_keys` by IMSI, for those that are to change."""
-
-    order: NewOrder
-    prior_id: str
-    mid_id: str
-    sealed_keys: Mapping[str, bytes] = field(repr=False)
-
-
-class MidUpdateStore(Protocol):
+class MidUpdateStore(SuccessionStore, Protocol):
     """What this use case needs of a store; each call is one transaction with its audit leaf."""
-
-    def order(self, order_id: str) -> OrderRecord | None:
-        """One order."""
-
-    def current(self, order_id: str) -> str:
-        """The order that has the subscription of this one now: itself, unless it was superseded."""
-
-    def package(self, order_id: str) -> Package | None:
-        """The newest package of an order."""
-
-    def change(self, order_id: str) -> Change | None:
-        """The change of operator that an order makes, if it makes one."""
 
     def subscriptions_of(self, order_id: str) -> tuple[StoredSubscription, ...]:
         """The USIMs of an order."""
 
-    def sealed_subscriber(self, order_id: str) -> bytes:
-        """The subscriber's name, sealed for this order."""
-
-    def place_update(self, new: NewMidUpdate) -> OrderRecord:
+    def place_update(self, new: NewSuccession) -> OrderRecord:
         """Store an update in place of one that has released nothing; the same request again gives the order that is there.
 
-        Raises RefusalError: another request came under this key before, or an update is on its way to the device.
+        Raises RefusalError: another request came under this key before, an update is on its way to the device, or the MID to another.
         """
 
     def update_of(self, order_id: str) -> MidUpdate | None:
@@ -113,14 +92,11 @@ class MidUpdateDesk:
 
     def place(self, order_id: str, wish: UpdateWish, *, at: datetime) -> OrderRecord:
         """Order the next version of the MID of an order. Raises RefusalError."""
-        order, package = self._in_device(order_id)  # 1
+        order, package = to_be_succeeded(self.store, order_id)  # 1
         product = wish.product or order.product
         keys = self._keys(order, product, is_fresh=wish.has_fresh_keys)  # 2
-        new_id = self.random_bytes(_ID_SIZE).hex()
-        name = self.secrets.open(self.store.sealed_subscriber(order.id), bound_to=order.id)
-        asked = encode_deterministic(["update", order_id, product, int(wish.has_fresh_keys)])
         record = OrderRecord(
-            id=new_id,
+            id=self.random_bytes(_ID_SIZE).hex(),
             device_code=order.device_code,
             product=product,
             subscriber=order.subscriber,
@@ -132,18 +108,16 @@ class MidUpdateDesk:
             due_at=at + self.wait,
             tries=0,
         )
+        new = succeeding(
+            record,
+            key=wish.idempotency_key,
+            asked=("update", order_id, product, int(wish.has_fresh_keys)),
+            store=self.store,
+            prior_id=order.id,
+            secrets=self.secrets,
+        )
         return self.store.place_update(
-            NewMidUpdate(
-                order=NewOrder(
-                    record=record,
-                    idempotency_key=wish.idempotency_key,
-                    request_digest=hashlib.sha256(asked).digest(),
-                    sealed_subscriber=self.secrets.seal(name, bound_to=new_id),
-                ),
-                prior_id=order.id,
-                mid_id=package.mid_id,
-                sealed_keys=keys,
-            )
+            NewSuccession(order=new, prior_id=order.id, mid_id=package.mid_id, sealed_keys=keys)
         )  # 3
 
     def about(self, order_id: str) -> Sequence[OrderRecord]:
@@ -173,20 +147,6 @@ class MidUpdateDesk:
             self.store.restart(standing.id, before=standing.state, at=at)  # 5
         return standing.token
 
-    def _in_device(self, order_id: str) -> tuple[OrderRecord, Package]:
-        order = self.store.order(self.store.current(order_id))
-        package = None if order is None else self.store.package(order.id)
-        if order is None:
-            raise RefusalError(
-                RefusalCode.ORDER_UNKNOWN, subject="order", reason="there is none with this id"
-            )
-        if order.state is not OrderState.ACTIVE or package is None:
-            raise _not_to_be_updated(order, f"it is {order.state.value}, so no MID of it serves in a device")
-        change = self.store.change(order.id)
-        if change is not None and change.proof is None:
-            raise _not_to_be_updated(order, "its change of operator has not come to its end")
-        return order, package
-
     def _keys(self, order: OrderRecord, product: str, *, is_fresh: bool) -> Mapping[str, bytes]:
         subscriptions, bundle = self.store.subscriptions_of(order.id), self.maker.bundle(product)
         if product not in self.operator.products:
@@ -212,7 +172,7 @@ class MidUpdateDesk:
         known = self.store.update_of(update.id)
         prior = None if known is None else self.store.order(known.prior_id)
         if known is None or prior is None:
-            raise _not_to_be_updated(update, "what it updates is not on record")
+            raise not_to_be_succeeded(update, "what it updates is not on record")
         before, issued_at = bound(prior), at.replace(microsecond=0)
         order = Order(
             order_id=update.id,
@@ -247,7 +207,3 @@ class MidUpdateDesk:
 def _no_more(_number: int) -> tuple[NewSubscription, ...]:
     """An update has the USIMs of the order before it."""
     return ()
-
-
-def _not_to_be_updated(order: OrderRecord, reason: str) -> RefusalError:
-    return RefusalError(RefusalCode.ORDER_NOT_AUTHORIZED, subject=f"order {order.id}", reason=reason)

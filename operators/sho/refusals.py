@@ -20,6 +20,8 @@ class RefusalCode(StrEnum):
     PRODUCT_UNKNOWN = "product-unknown"
     PRODUCT_UNFIT = "product-unfit"
     UPDATE_UNDER_WAY = "mid-update-under-way"
+    MIGRATION_COMMITTED = "migration-committed"
+    MIGRATION_UNDER_WAY = "migration-under-way"
     IDEMPOTENCY_KEY_INVALID = "idempotency-key-invalid"
     IDEMPOTENCY_CONFLICT = "idempotency-conflict"
     ORDER_UNKNOWN = "order-unknown"
@@ -108,7 +110,13 @@ REFUSALS: Mapping[RefusalCode, RefusalRule] = {
         HTTPStatus.UNPROCESSABLE_ENTITY, "choose a product with the USIMs that the MID has, or order it anew"
     ),
     RefusalCode.UPDATE_UNDER_WAY: _rule(
-        HTTPStatus.CONFLICT, "wait until the device has taken that update, or until it has lapsed"
+        HTTPStatus.CONFLICT, "wait until that update or migration has come to its end, or give it up"
+    ),
+    RefusalCode.MIGRATION_COMMITTED: _rule(
+        HTTPStatus.CONFLICT, "order another migration, back to the device that the MID was in"
+    ),
+    RefusalCode.MIGRATION_UNDER_WAY: _rule(
+        HTTPStatus.CONFLICT, "give the migration up first, or wait until it has come to its end"
     ),
     RefusalCode.IDEMPOTENCY_KEY_INVALID: _rule(
         HTTPStatus.BAD_REQUEST,

@@ -37,7 +37,9 @@ from operators.sho.subscriptions import NewSubscription
 
 _ID_SIZE: Final = 16
 _ORDER_CODE_DIGITS: Final = 8
-_CLOSED: Final = frozenset({OrderState.EXPIRED, OrderState.FAILED, OrderState.ERASED, OrderState.SUPERSEDED})
+_CLOSED: Final = frozenset(
+    {OrderState.EXPIRED, OrderState.FAILED, OrderState.ERASED, OrderState.SUPERSEDED, OrderState.MOVED}
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -179,3 +179,12 @@ mid_updates = sa.Table(
     sa.Column("prior_order_id", sa.String(64), sa.ForeignKey("orders.id"), nullable=False, index=True),
     sa.Column("mid_id", sa.String(64), nullable=False, index=True),
 )
+
+# orders that bring a subscription into another device, and the order of the device that it comes from
+mid_migrations = sa.Table(
+    "mid_migrations",
+    metadata,
+    sa.Column("order_id", sa.String(64), sa.ForeignKey("orders.id"), primary_key=True),
+    sa.Column("source_order_id", sa.String(64), sa.ForeignKey("orders.id"), nullable=False, index=True),
+    sa.Column("state", sa.String(16), nullable=False),
+)

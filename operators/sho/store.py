@@ -17,9 +17,9 @@ from edge.serialization import repeated
 from operators.sho import schema
 from operators.sho.device_state_store import is_suspended
 from operators.sho.life_store import is_barred
-from operators.sho.mid_update_store import MidUpdates
+from operators.sho.mid_migration_store import MidMigrations
 from operators.sho.order_book import Move
-from operators.sho.order_states import REPLACEABLE, OrderRecord, OrderState
+from operators.sho.order_states import REPLACEABLE, MigrationState, OrderRecord, OrderState
 from operators.sho.packages import Package
 from operators.sho.receipts import ReceiptAnswer, TakenReceipt
 from operators.sho.refusals import RefusalCode, RefusalError
@@ -40,7 +40,7 @@ from standards.aka.sequence import HomeSequence
 from standards.rats.ear import AttestationResult
 
 
-class Store(MidUpdates):
+class Store(MidMigrations):
     """Orders, subscriptions, validation requests, packages, receipts."""
 
     # orders
@@ -123,11 +123,9 @@ class Store(MidUpdates):
     def expire(self, order_id: str, *, before: OrderState, at: datetime) -> None:
         """See `operators.sho.advance.AdvanceStore`."""
         with transaction(self.engine) as connection:
-            self.move(
-                connection,
-                Move(order_id=order_id, before=before, after=OrderState.EXPIRED, reason="it has lapsed"),
-                at=at,
-            )
+            move = Move(order_id=order_id, before=before, after=OrderState.EXPIRED, reason="it has lapsed")
+            if self.move(connection, move, at=at):
+                self.give_up(connection, order_id, before=before, at=at)
 
     @repeated
     def restart(self, order_id: str, *, before: OrderState, at: datetime) -> None:
@@ -165,9 +163,12 @@ class Store(MidUpdates):
             )
             if not self.move(connection, move, at=at):
                 return False
-            table = schema.subscriptions
+            self.wish_lock(connection, order_id, at=at)
+            table, moved = schema.subscriptions, schema.mid_migrations
+            has_them = sa.select(sa.exists().where(moved.c.order_id == order_id))
             number = (connection.scalar(sa.select(sa.func.max(table.c.number))) or 0) + 1
-            for at_number, made in enumerate(binding.subscriptions(number), start=number):
+            subscriptions = () if connection.scalar(has_them) else binding.subscriptions(number)
+            for at_number, made in enumerate(subscriptions, start=number):
                 connection.execute(
                     sa.insert(table).values(
                         number=at_number,
@@ -338,6 +339,8 @@ class Store(MidUpdates):
             )
             if state is not OrderState.FAILED or not self.move(connection, move, at=at):
                 self.check_state(connection, taken.order_id, state)
+            else:
+                self.give_up(connection, taken.order_id, before=OrderState.FAILED, at=at)
             self._keep_receipt(connection, taken, at=at)
 
     @repeated
@@ -350,11 +353,15 @@ class Store(MidUpdates):
     # subscriptions
 
     def subscriptions_of(self, order_id: str) -> tuple[StoredSubscription, ...]:
-        """See `operators.sho.provisioning.ProvisioningStore`; of an update under way those that it is to have, with their keys."""
-        table, updates = schema.subscriptions, schema.mid_updates
+        """See `operators.sho.provisioning.ProvisioningStore`; of an update or a migration under way those that it is to have, with their keys."""
+        table, updates, moves = schema.subscriptions, schema.mid_updates, schema.mid_migrations
         prior = sa.select(updates.c.prior_order_id).where(updates.c.order_id == order_id)
+        source = sa.select(moves.c.source_order_id).where(
+            moves.c.order_id == order_id, moves.c.state == MigrationState.OPEN.value
+        )
         key = sa.func.coalesce(table.c.next_sealed, table.c.sealed)
-        own, of_prior = table.c.order_id == order_id, table.c.order_id.in_(prior)
+        own = table.c.order_id == order_id
+        of_prior = sa.or_(table.c.order_id.in_(prior), table.c.order_id.in_(source))
         query = (
             _subscriptions(sa.case((own, table.c.sealed), else_=key))
             .where(sa.or_(own, of_prior))

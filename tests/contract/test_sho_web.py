@@ -78,6 +78,7 @@ class Service:
                 updates=self.world.updates,
                 lives=self.world.lives,
                 mid_updates=self.world.mid_updates,
+                migrations=self.world.migrations,
                 changes=ChangeDesks(releases=self.world.releases, attachments=self.world.store),
                 authentication=self.world.authentication,
                 bearer=bearer,
@@ -167,12 +168,15 @@ def test_routes_of_the_two_listeners_are_disjoint_and_declared(service: Service)
     ]
     assert operator == [
         ("GET", "/v1/orders/<order_id>/mid", ("admin",)),
+        ("GET", "/v1/orders/<order_id>/migrations", ("admin",)),
         ("GET", "/v1/orders/<order_id>/releases", ("admin",)),
         ("GET", "/v1/orders/<order_id>/updates", ("admin",)),
         ("POST", "/v1/attachments", ("vno",)),
         ("POST", "/v1/authentication-vectors", ("vno",)),
         ("POST", "/v1/mid-steps", ("dpf",)),
+        ("POST", "/v1/migrations/<migration_id>/abort", ("admin",)),
         ("POST", "/v1/orders/<order_id>/mid", ("admin",)),
+        ("POST", "/v1/orders/<order_id>/migrations", ("admin",)),
         ("POST", "/v1/orders/<order_id>/releases", ("admin",)),
         ("POST", "/v1/orders/<order_id>/updates", ("admin",)),
         ("POST", "/v1/receipts", ("dpf",)),

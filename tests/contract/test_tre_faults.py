@@ -18,7 +18,7 @@ from hypothesis import settings
 
 from m2me_agent.tre.errors import InstructionError, MidError, TreError
 from messages.erasure import decode_erasure
-from messages.instruction import BLOCK, UNBLOCK
+from messages.instruction import ACTIVATE, BLOCK, LOCK, UNBLOCK, UNLOCK
 from messages.registry import decode_report
 from messages.statement import decode_statement, verify_statement
 from tests.contract.tpm_devices import manufactured
@@ -196,6 +196,9 @@ OPERATIONS: dict[str, Operation] = {
     ),
     "block": Operation(bring=as_it_is, do=instructed(BLOCK, leads_to="BLOCKED"), calls_min=30),
     "unblock": Operation(bring=as_it_is, do=instructed(UNBLOCK, leads_to="INACTIVE"), calls_min=40),
+    "activate again": Operation(bring=as_it_is, do=instructed(ACTIVATE, leads_to="ACTIVE"), calls_min=20),
+    "lock": Operation(bring=as_it_is, do=instructed(LOCK, leads_to="MIGRATING"), calls_min=20),
+    "unlock": Operation(bring=as_it_is, do=instructed(UNLOCK, leads_to="ACTIVE"), calls_min=20),
     "erase": Operation(
         bring=lambda w: {"erasure": w.network.erasure(w.target, w.row("mid-2").tre_nonce)},
         do=erase_second,

@@ -1,4 +1,4 @@
-"""`./dev demo life` as somebody runs it: blocked, opened, instructed, updated and erased, over the real processes."""
+"""`./dev demo life` as somebody runs it: blocked, opened, instructed, updated, moved and erased, over the real processes."""
 
 import io
 import re
@@ -11,7 +11,7 @@ from lab.life_demo import play_life_demo
 from tests.tools import only_deep
 
 ROOT = Path(__file__).parents[2]
-STORIES = "abcdefghijklmnop"
+STORIES = "abcdefghijklmnopqrst"
 
 
 @pytest.mark.requirement("R34", "R37", "R38", "R46", "R56", "R57", "R58", "R59")

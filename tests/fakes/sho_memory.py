@@ -6,8 +6,9 @@ from datetime import datetime
 
 from messages.instruction import BLOCK, UNBLOCK
 from messages.state_event import StateEvent
-from operators.sho.lives import MidLife, Told
+from operators.sho.lives import Told
 from operators.sho.order_states import (
+    ERASABLE,
     IN_DEVICE,
     REPLACEABLE,
     Change,
@@ -23,11 +24,11 @@ from operators.sho.subscriptions import StoredSubscription
 from operators.sho.validation import ValidationRequest
 from standards.aka.sequence import HomeSequence
 from standards.rats.ear import AttestationResult
-from tests.fakes.sho_memory_updates import MemoryUpdates
+from tests.fakes.sho_memory_migrations import MemoryMigrations
 
 
 @dataclass
-class MemoryStore(MemoryUpdates):
+class MemoryStore(MemoryMigrations):
     """Everything in dictionaries; a method changes all of its rows or none."""
 
     # orders
@@ -80,7 +81,8 @@ class MemoryStore(MemoryUpdates):
         self._leaf("peer-refused", order_id)
 
     def expire(self, order_id: str, *, before: OrderState, at: datetime) -> None:
-        self._move(order_id, before, OrderState.EXPIRED, at=at, reason="it has lapsed")
+        if self._move(order_id, before, OrderState.EXPIRED, at=at, reason="it has lapsed"):
+            self._give_up(order_id, before=before)
 
     def restart(self, order_id: str, *, before: OrderState, at: datetime) -> None:
         if self._move(order_id, before, OrderState.REGISTERED, at=at):
@@ -106,7 +108,9 @@ class MemoryStore(MemoryUpdates):
             expires_at=binding.expires_at,
             tries=0,
         )
-        for made in binding.subscriptions(len(self.subscriptions) + 1):
+        self._wish_lock(order_id)
+        made_now = () if order_id in self.moves else binding.subscriptions(len(self.subscriptions) + 1)
+        for made in made_now:
             self.subscriptions[made.imsi] = StoredSubscription(
                 imsi=made.imsi,
                 order_id=order_id,
@@ -213,6 +217,8 @@ class MemoryStore(MemoryUpdates):
             taken.order_id, before, state, at=at, reason=reason
         ):
             self._check_state(taken.order_id, state)
+        else:
+            self._give_up(taken.order_id, before=state)
         self._keep_receipt(taken)
 
     # states of devices
@@ -254,10 +260,6 @@ class MemoryStore(MemoryUpdates):
 
     # lives of MIDs
 
-    def life(self, order_id: str) -> MidLife:
-        """See `operators.sho.lives.LifeStore`."""
-        return self.lives.get(order_id, MidLife(order_id=order_id))
-
     def wish(self, order_id: str, action: str, *, reason: str, at: datetime) -> None:
         """See `operators.sho.lives.LifeStore`."""
         del at
@@ -294,7 +296,7 @@ class MemoryStore(MemoryUpdates):
 
     def erased(self, order_id: str, statement: bytes, *, informed: str, at: datetime) -> None:
         """See `operators.sho.lives.LifeStore`."""
-        if not any(self._move(order_id, each, OrderState.ERASED, at=at) for each in sorted(IN_DEVICE)):
+        if not any(self._move(order_id, each, OrderState.ERASED, at=at) for each in sorted(ERASABLE)):
             self._check_state(order_id, OrderState.ERASED)
             return
         for each in self.subscriptions_of(order_id):

@@ -5,7 +5,14 @@ from datetime import datetime
 from typing import Any
 
 from operators.sho.lives import MidLife
-from operators.sho.order_states import Change, MidUpdate, OrderRecord, OrderState, check_transition
+from operators.sho.order_states import (
+    Change,
+    MidMigration,
+    MidUpdate,
+    OrderRecord,
+    OrderState,
+    check_transition,
+)
 from operators.sho.packages import Package
 from operators.sho.receipts import ReceiptAnswer
 from operators.sho.refusals import RefusalCode, RefusalError
@@ -39,6 +46,7 @@ class MemoryRows:
     asked: dict[tuple[str, str], ReleaseRecord] = field(default_factory=dict)
     updates: dict[str, MidUpdate] = field(default_factory=dict)
     next_keys: dict[str, bytes] = field(default_factory=dict)
+    moves: dict[str, MidMigration] = field(default_factory=dict)
 
     def told_users(self, order_id: str, text: str) -> None:
         """One more text for the user of an order."""

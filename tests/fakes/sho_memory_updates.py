@@ -4,10 +4,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from operators.sho.mid_updates import NewMidUpdate
-from operators.sho.order_states import REPLACEABLE, STANDING, MidUpdate, OrderRecord, OrderState
+from operators.sho.order_states import (
+    REPLACEABLE,
+    STANDING,
+    MidMigration,
+    MidUpdate,
+    MigrationState,
+    OrderRecord,
+    OrderState,
+)
 from operators.sho.refusals import RefusalCode, RefusalError
+from operators.sho.registration import NewOrder
 from operators.sho.subscriptions import StoredSubscription
+from operators.sho.successions import NewSuccession
 from tests.fakes.sho_memory_rows import MemoryRows
 
 
@@ -16,8 +25,10 @@ class MemoryUpdates(MemoryRows):
     """Satisfies `operators.sho.mid_updates.MidUpdateStore`."""
 
     def subscriptions_of(self, order_id: str) -> tuple[StoredSubscription, ...]:
-        updated = self.updates.get(order_id)
+        updated, moved = self.updates.get(order_id), self.moves.get(order_id)
         of_prior = "" if updated is None else updated.prior_id
+        if moved is not None and moved.state is MigrationState.OPEN:
+            of_prior = moved.source_id
         return tuple(
             replace(each, sealed=self.next_keys.get(each.imsi, each.sealed))
             if each.order_id == of_prior
@@ -26,16 +37,14 @@ class MemoryUpdates(MemoryRows):
             if each.order_id in {order_id, of_prior}
         )
 
-    def place_update(self, new: NewMidUpdate) -> OrderRecord:
+    def place_update(self, new: NewSuccession) -> OrderRecord:
         """See `operators.sho.mid_updates.MidUpdateStore`."""
-        record, order = new.order.record, new.order
-        known = self.placed.get(order.idempotency_key)
+        record = new.order.record
+        known = self._placed_before(new.order)
         if known is not None:
-            if known.request_digest != order.request_digest:
-                raise RefusalError(
-                    RefusalCode.IDEMPOTENCY_CONFLICT, subject="Idempotency-Key", reason="another"
-                )
-            return self.records[known.record.id]
+            return known
+        if self.standing_migration(new.prior_id) is not None:
+            raise RefusalError(RefusalCode.UPDATE_UNDER_WAY, subject=new.prior_id, reason="on its way")
         standing = self.standing_update(new.prior_id)
         if standing is not None and standing.state not in REPLACEABLE:
             raise RefusalError(RefusalCode.UPDATE_UNDER_WAY, subject=standing.id, reason="under way")
@@ -43,17 +52,34 @@ class MemoryUpdates(MemoryRows):
             self._move(
                 standing.id, standing.state, OrderState.EXPIRED, at=record.created_at, reason="replaced"
             )
-        self.placed[order.idempotency_key], self.records[record.id] = order, record
+        self._add_succession(new)
         self.updates[record.id] = MidUpdate(order_id=record.id, prior_id=new.prior_id, mid_id=new.mid_id)
-        for each in self.subscriptions_of(new.prior_id):
-            self.next_keys.pop(each.imsi, None)
-        self.next_keys.update(new.sealed_keys)
         self._leaf("mid-update-ordered", record.id)
         return record
 
+    def _placed_before(self, order: NewOrder) -> OrderRecord | None:
+        known = self.placed.get(order.idempotency_key)
+        if known is None:
+            return None
+        if known.request_digest != order.request_digest:
+            raise RefusalError(RefusalCode.IDEMPOTENCY_CONFLICT, subject="Idempotency-Key", reason="another")
+        return self.records[known.record.id]
+
+    def _add_succession(self, new: NewSuccession) -> None:
+        order = new.order
+        self.placed[order.idempotency_key], self.records[order.record.id] = order, order.record
+        for each in self.subscriptions_of(new.prior_id):
+            self.next_keys.pop(each.imsi, None)
+        self.next_keys.update(new.sealed_keys)
+
+    def standing_migration(self, order_id: str) -> MidMigration | None:
+        """See `operators.sho.lives.LifeStore`."""
+        of_source = (each for each in self.moves.values() if each.source_id == order_id)
+        return next((each for each in of_source if each.state is MigrationState.OPEN), None)
+
     def current(self, order_id: str) -> str:
         """See `operators.sho.mid_updates.MidUpdateStore`."""
-        over = {OrderState.ACTIVE, OrderState.SUPERSEDED, OrderState.ERASED}
+        over = {OrderState.ACTIVE, OrderState.SUPERSEDED, OrderState.MOVED, OrderState.ERASED}
         for each in self.updates.values():
             if each.prior_id == order_id and self.records[each.order_id].state in over:
                 return self.current(each.order_id)
@@ -92,9 +118,7 @@ class MemoryUpdates(MemoryRows):
         before = updated.prior_id
         if not self._move(before, OrderState.ACTIVE, OrderState.SUPERSEDED, at=at):
             self._check_state(before, OrderState.ACTIVE)
-        for each in self.subscriptions_of(before):
-            sealed = self.next_keys.pop(each.imsi, each.sealed)
-            self.subscriptions[each.imsi] = replace(each, order_id=order_id, sealed=sealed)
+        self._move_subscriptions(before, to=order_id)
         if before in self.lives:
             self.lives[order_id] = replace(self.lives.pop(before), order_id=order_id)
         if before in self.barred:
@@ -102,3 +126,8 @@ class MemoryUpdates(MemoryRows):
         for key in [key for key in self.asked if key[0] == before]:
             self.asked[order_id, key[1]] = replace(self.asked.pop(key), order_id=order_id)
         self._leaf("subscription-taken-over", order_id)
+
+    def _move_subscriptions(self, order_id: str, *, to: str) -> None:
+        for each in self.subscriptions_of(order_id):
+            sealed = self.next_keys.pop(each.imsi, each.sealed)
+            self.subscriptions[each.imsi] = replace(each, order_id=to, sealed=sealed)

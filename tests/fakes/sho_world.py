@@ -16,6 +16,7 @@ from operators.sho.changes import ChangeDesk
 from operators.sho.credential import RecognisedSupplier
 from operators.sho.device_states import StateDesk
 from operators.sho.lives import LifeDesk
+from operators.sho.mid_migrations import MigrationDesk
 from operators.sho.mid_updates import MidUpdateDesk
 from operators.sho.order_states import OrderRecord, OrderState
 from operators.sho.packages import Package
@@ -160,6 +161,12 @@ class World:
             maker=self.maker,
             random_bytes=self.random_bytes,
         )
+        self.migrations = MigrationDesk(
+            store=self.store,
+            registrar=self.registrar,
+            maker=self.maker,
+            random_bytes=self.random_bytes,
+        )
         self.lives = LifeDesk(
             store=self.store,
             changes=self.changes,
@@ -178,6 +185,7 @@ class World:
             store=self.store,
             registrar=self.registrar,
             changes=self.changes,
+            migrations=self.migrations,
             validation=self.validation,
             provisioning=self.provisioning,
             clock=lambda: self.at,

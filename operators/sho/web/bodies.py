@@ -123,6 +123,12 @@ class MidUpdateBody(Body):
     fresh_keys: bool = False
 
 
+class MigrationBody(Body):
+    """The device that the subscription of a MID is to move to, by its code."""
+
+    device_code: DeviceCode
+
+
 class ReleaseBody(Body):
     """A successor asks for the release of one MID in one device."""
 

@@ -212,6 +212,24 @@ def test_an_update_asks_nobody_and_is_remembered_over_a_restart(world: World) ->
     assert world.install(parcel(world)).installed
 
 
+@pytest.mark.requirement("R07", "R46")
+def test_an_update_takes_the_place_of_no_order_but_an_older_update_of_its_mid(world: World) -> None:
+    def kept() -> list[tuple[str, str | None]]:
+        return [(each.order_code, each.updates) for each in world.device.operations.orders.pending()]
+
+    first = kept()
+    accept(world)
+    accept(world)
+    assert kept() == [*first, ("12345673", "mid-1")]
+    for number in range(4, 10):  # of MIDs that are not here any more
+        accepted = world.device.operations.orders.book
+        order = replace(accepted.all()[-1], digest=bytes([number]) * 32, updates=f"mid-{number}")
+        accepted.keep([*accepted.all(), order])
+    accept(world)
+    assert kept()[0] == first[0]
+    assert len(kept()) == len(first) + 7
+
+
 @pytest.mark.requirement("R37", "R46")
 def test_a_kill_at_any_call_leaves_the_one_version_or_the_other_and_the_same_package_goes_on(
     tmp_path: Path,

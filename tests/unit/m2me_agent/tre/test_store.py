@@ -183,9 +183,10 @@ def test_what_a_killed_process_has_renamed_survives_once_the_next_one_has_read_i
         if call == "fsync of the directory":
             raise PowerCutError(call)
 
+    store = StateDirectory(DIRECTORY, owner_uid=OWNER)
     disk.before = is_killed
     with pytest.raises(PowerCutError):
-        StateDirectory(DIRECTORY, owner_uid=OWNER).write("keys", b"new")
+        store.write("keys", b"new")
     disk.before = lambda _call: None
     seen = StateDirectory(DIRECTORY, owner_uid=OWNER).read("keys")
     disk.lose_power(keeps_unsynced=False)
