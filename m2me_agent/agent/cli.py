@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -272,7 +273,7 @@ def follow(every_s: float | None, config: Path, user: tuple[int, int] | None, ou
 
     def prepare(session: Session) -> Work:
         from m2me_agent.agent.attachment import attach as carry_attach  # noqa: PLC0415 - see above
-        from m2me_agent.agent.lives import Following, follow_all  # noqa: PLC0415
+        from m2me_agent.agent.lives import Following, follow_all, go_on  # noqa: PLC0415
         from m2me_agent.agent.mid_update import Updating  # noqa: PLC0415
         from m2me_agent.agent.ports import read_device  # noqa: PLC0415
 
@@ -306,12 +307,8 @@ def follow(every_s: float | None, config: Path, user: tuple[int, int] | None, ou
             return 0 if all_done else EXIT_ERROR
 
         def work() -> int:
-            while every_s is not None:
-                try:
-                    once()
-                except AgentError as error:
-                    _report(error.refusal, output=output)
-                time.sleep(every_s)
+            if every_s is not None:
+                go_on(once, every_s=every_s, sleep=time.sleep, tell=partial(_report, output=output))
             return once()
 
         return work

@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from m2me_agent.agent.errors import RefusedError
+from m2me_agent.agent.errors import AgentError, RefusedError
 from m2me_agent.agent.installation import INSTALLED
-from m2me_agent.agent.ports import Device, Pace, Tre, ask_for_signature, repeat
+from m2me_agent.agent.ports import Device, Pace, Sleep, Tre, ask_for_signature, repeat
 from m2me_agent.tre_protocol import Operation, Refusal
 
 REPORT, INSTRUCT, ERASE, UPDATE, DONE = "report", "instruct", "erase", "update", "done"
@@ -86,6 +86,18 @@ def follow(parties: Following, *, sho: str, order_digest: bytes) -> Followed:
     except RefusedError as refused:
         return Followed(sho=sho, order_digest=order_digest, outcome=refused.code, steps=tuple(steps))
     return Followed(sho=sho, order_digest=order_digest, outcome="not done", steps=tuple(steps))
+
+
+def go_on(
+    once: Callable[[], object], *, every_s: float, sleep: Sleep, tell: Callable[[Refusal], None]
+) -> None:
+    """Follow again and again, so that what an owner orders comes by itself; ends with what `sleep` raises, and with nothing else."""
+    while True:
+        try:
+            once()
+        except AgentError as error:
+            tell(error.refusal)
+        sleep(every_s)
 
 
 def _done(tre: Tre, answer: NextStep, *, pace: Pace) -> bytes | None:

@@ -75,7 +75,8 @@ class MidMigrations(MidUpdates):
             if state is None or OrderState(state) not in STANDING:
                 return False
             move = Move(order_id=order_id, before=OrderState(state), after=OrderState.EXPIRED, reason=reason)
-            self.move(connection, move, at=at)
+            if not self.move(connection, move, at=at):
+                return False
             return self.give_up(connection, order_id, before=OrderState(state), at=at)
 
     def give_up(self, connection: sa.Connection, order_id: str, *, before: OrderState, at: datetime) -> bool:

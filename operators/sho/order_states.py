@@ -66,8 +66,8 @@ TRANSITIONS: Mapping[OrderState, frozenset[OrderState]] = {
     OrderState.SUPERSEDED: frozenset(),
     OrderState.MOVED: frozenset({OrderState.ERASED}),
     OrderState.ERASED: frozenset(),
-    OrderState.FAILED: frozenset(),
     # to erased where a migration was given up, and its package had been installed all the same
+    OrderState.FAILED: frozenset({OrderState.ERASED}),
     OrderState.EXPIRED: frozenset({OrderState.ERASED}),
 }
 
@@ -81,7 +81,7 @@ STANDING = REPLACEABLE | UNDER_WAY
 """An order in these states can still come to its end."""
 IN_DEVICE = frozenset({OrderState.INSTALLED, OrderState.ACTIVE})
 """The TRE has signed that the MID of the order is in it, and not that it is gone."""
-ERASABLE = IN_DEVICE | {OrderState.MOVED, OrderState.EXPIRED}
+ERASABLE = IN_DEVICE | {OrderState.MOVED, OrderState.EXPIRED, OrderState.FAILED}
 """A TRE may have the MID of the order, so its proof that it is gone is one."""
 
 

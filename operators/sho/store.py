@@ -340,7 +340,7 @@ class Store(MidMigrations):
             if state is not OrderState.FAILED or not self.move(connection, move, at=at):
                 self.check_state(connection, taken.order_id, state)
             else:
-                self.give_up(connection, taken.order_id, before=OrderState.FAILED, at=at)
+                self.give_up(connection, taken.order_id, before=OrderState.AUTHORIZED, at=at)
             self._keep_receipt(connection, taken, at=at)
 
     @repeated

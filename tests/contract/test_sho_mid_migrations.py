@@ -257,6 +257,12 @@ def test_an_order_that_lapses_or_fails_there_calls_the_mid_back_by_itself(move: 
     assert move.there.state(again.id) is OrderState.FAILED
     move.follow()
     assert move.state == "ACTIVE"
+    other = TreVoice(
+        move.there, move.there.order(again.id)
+    )  # where a receipt of before was lost, its TRE has the MID
+    step = other.ask(other.report(other.ask(), entry=other.entry(state="INACTIVE")))
+    assert other.ask(other.proof(instruction_of(step))).kind is StepKind.DONE
+    assert move.there.state(again.id) is OrderState.ERASED
     assert [each.state for each, _ in move.here.migrations.about(move.source.id)] == [
         MigrationState.ABORTED,
         MigrationState.ABORTED,

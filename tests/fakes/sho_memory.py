@@ -218,7 +218,7 @@ class MemoryStore(MemoryMigrations):
         ):
             self._check_state(taken.order_id, state)
         else:
-            self._give_up(taken.order_id, before=state)
+            self._give_up(taken.order_id, before=before)
         self._keep_receipt(taken)
 
     # states of devices

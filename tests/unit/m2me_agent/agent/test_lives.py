@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from m2me_agent.agent.errors import NotReachedError, RefusedError
-from m2me_agent.agent.lives import STEPS_MAX, Followed, Following, NextStep
+from m2me_agent.agent.lives import STEPS_MAX, Followed, Following, NextStep, go_on
 from m2me_agent.agent.lives import follow_all as carry
 from m2me_agent.agent.ports import Device, Pace, Patience
 from m2me_agent.tre_protocol import Operation, Refusal
@@ -130,3 +130,25 @@ def test_an_update_that_the_tre_refused_is_told() -> None:
     script.outcome = "rollback"
     (followed,) = follow_all(script)
     assert followed.outcome == "rollback"
+
+
+@pytest.mark.requirement("R57")
+def test_what_an_owner_orders_comes_by_itself_to_a_device_that_goes_on_asking() -> None:
+    script = Script({"sho-1": ["done", "update", "done"]})
+    followed: list[str] = []
+    told: list[str] = []
+    slept: list[float] = []
+
+    def once() -> None:
+        if len(slept) == 1:
+            raise NotReachedError(Refusal(code="unreachable", subject="VNO", reason="cut", remedy="wait"))
+        followed.extend(step for each in follow_all(script) for step in each.steps)
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        if len(slept) == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        go_on(once, every_s=30.0, sleep=sleep, tell=lambda refusal: told.append(refusal.code))
+    assert (followed, told, slept) == (["update"], ["unreachable"], [30.0] * 4)

@@ -12,7 +12,7 @@ from operators.sho.order_states import (
 )
 from tests.fakes.sho_world import World
 
-CLOSED = {OrderState.ERASED, OrderState.FAILED, OrderState.SUPERSEDED}
+CLOSED = {OrderState.ERASED, OrderState.SUPERSEDED}
 
 
 @pytest.mark.requirement("R62")
