@@ -187,7 +187,7 @@ OPERATIONS: dict[str, Operation] = {
         do=installed,
         calls_min=30,
     ),
-    "update MID": Operation(bring=new_version, do=installed, calls_min=30),
+    "update MID": Operation(bring=new_version, do=installed, calls_min=20),
     "prepare update": Operation(
         bring=lambda w: {"following": w.following()}, do=prepare_update, calls_min=14
     ),
@@ -196,9 +196,9 @@ OPERATIONS: dict[str, Operation] = {
     ),
     "block": Operation(bring=as_it_is, do=instructed(BLOCK, leads_to="BLOCKED"), calls_min=30),
     "unblock": Operation(bring=as_it_is, do=instructed(UNBLOCK, leads_to="INACTIVE"), calls_min=40),
-    "activate again": Operation(bring=as_it_is, do=instructed(ACTIVATE, leads_to="ACTIVE"), calls_min=20),
-    "lock": Operation(bring=as_it_is, do=instructed(LOCK, leads_to="MIGRATING"), calls_min=20),
-    "unlock": Operation(bring=as_it_is, do=instructed(UNLOCK, leads_to="ACTIVE"), calls_min=20),
+    "activate again": Operation(bring=as_it_is, do=instructed(ACTIVATE, leads_to="ACTIVE"), calls_min=15),
+    "lock": Operation(bring=as_it_is, do=instructed(LOCK, leads_to="MIGRATING"), calls_min=15),
+    "unlock": Operation(bring=as_it_is, do=instructed(UNLOCK, leads_to="ACTIVE"), calls_min=15),
     "erase": Operation(
         bring=lambda w: {"erasure": w.network.erasure(w.target, w.row("mid-2").tre_nonce)},
         do=erase_second,
