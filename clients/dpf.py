@@ -81,7 +81,7 @@ class AuthorizationState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MidStep:
-    """What the TRE is to be asked next: `step` is "report", "instruct", "erase" or "done"; the token for it."""
+    """What the TRE is to be asked next: `step` is "report", "instruct", "erase", "update" or "done"; the token for it."""
 
     step: str
     token: str | None

@@ -64,7 +64,7 @@ class ReceiptAnswer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MidStep:
-    """What the TRE is to be asked next: `step` is "report", "instruct", "erase" or "done"; the token for it."""
+    """What the TRE is to be asked next: `step` is "report", "instruct", "erase", "update" or "done"; the token for it."""
 
     step: str
     token: str | None
@@ -78,6 +78,32 @@ class MidLife:
     state: str | None
     reason: str | None
     sequence: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MidUpdate:
+    """An update of a MID as it stands, an order of its own; `reason` where it was refused, failed or lapsed."""
+
+    order_id: str
+    product: str
+    state: str
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Migration:
+    """A migration of a MID: the order for the other device, and whether the AuC has switched.
+
+    `order_code` is what a person compares there; `migration` is "open", "committed" or "aborted"; `secret` comes with the order
+    alone, and reads the state of the order for the other device.
+    """
+
+    order_id: str
+    order_code: str
+    state: str
+    migration: str
+    reason: str | None
+    secret: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -263,6 +289,54 @@ class ShoOperatorClient:
         response = self._http.get(f"/v1/orders/{quote(order_id, safe='')}/mid", accept=_JSON)
         return _life(_decoded(response.body))
 
+    def update_mid(
+        self,
+        order_id: str,
+        *,
+        idempotency_key: str,
+        product: str | None = None,
+        fresh_keys: bool = False,
+    ) -> MidUpdate:
+        """Order the next version of the MID of an order: its device hears of it when it asks next (admin)."""
+        body: dict[str, Any] = {"fresh_keys": fresh_keys}
+        if product is not None:
+            body["product"] = product
+        response = self._http.post(
+            f"/v1/orders/{quote(order_id, safe='')}/updates",
+            json.dumps(body, ensure_ascii=False).encode(),
+            content_type=_JSON,
+            accept=_JSON,
+            headers=named(idempotency_key),
+        )
+        return _mid_update(_fields(_decoded(response.body), "update"))
+
+    def mid_updates(self, order_id: str) -> tuple[MidUpdate, ...]:
+        """Every update of the MID of an order, oldest first (admin)."""
+        response = self._http.get(f"/v1/orders/{quote(order_id, safe='')}/updates", accept=_JSON)
+        rows = _fields(_decoded(response.body), "updates").items("updates", size_max=_LIST_MAX)
+        return tuple(_mid_update(_fields(each, "update")) for each in rows)
+
+    def migrate_mid(self, order_id: str, *, device_code: str, idempotency_key: str) -> Migration:
+        """Order the migration of the MID of an order to the device with this code (admin)."""
+        response = self._http.post(
+            f"/v1/orders/{quote(order_id, safe='')}/migrations",
+            json.dumps({"device_code": device_code}).encode(),
+            content_type=_JSON,
+            accept=_JSON,
+            headers=named(idempotency_key),
+        )
+        return _migration(_fields(_decoded(response.body), "migration"))
+
+    def migrations(self, order_id: str) -> tuple[Migration, ...]:
+        """Every migration of the MID of an order, oldest first (admin)."""
+        response = self._http.get(f"/v1/orders/{quote(order_id, safe='')}/migrations", accept=_JSON)
+        rows = _fields(_decoded(response.body), "migrations").items("migrations", size_max=_LIST_MAX)
+        return tuple(_migration(_fields(each, "migration")) for each in rows)
+
+    def abort_migration(self, migration_id: str) -> None:
+        """Give a migration up, by the id of the order for the other device (admin)."""
+        self._http.post_json(f"/v1/migrations/{quote(migration_id, safe='')}/abort", {})
+
     def release(self, *, device_id: str, mid_id: str) -> Release:
         """Ask for the release of a MID to the caller, or what became of the question (sho)."""
         answer = self._http.post_json("/v1/releases", {"device_id": device_id, "mid_id": mid_id})
@@ -316,6 +390,26 @@ def _asked_release(fields: Fields) -> AskedRelease:
         successor=fields.text("successor", size_max=64),
         state=fields.text("state", size_max=16),
         decided_by=fields.text("decided_by", size_max=32) if "decided_by" in fields else None,
+    )
+
+
+def _mid_update(fields: Fields) -> MidUpdate:
+    return MidUpdate(
+        order_id=fields.text("order_id", size_max=64),
+        product=fields.text("product", size_max=64),
+        state=fields.text("state", size_max=32),
+        reason=fields.text("reason", size_max=1_000) if "reason" in fields else None,
+    )
+
+
+def _migration(fields: Fields) -> Migration:
+    return Migration(
+        order_id=fields.text("order_id", size_max=64),
+        order_code=fields.text("order_code", size_max=16),
+        state=fields.text("state", size_max=32),
+        migration=fields.text("migration", size_max=16),
+        secret=fields.text("secret", size_max=128) if "secret" in fields else None,
+        reason=fields.text("reason", size_max=1_000) if "reason" in fields else None,
     )
 
 

@@ -35,6 +35,7 @@ def play_hostile_agent(state: Path, *, image: Path, console: Console, software_t
                 ("A second MID in hostile hands", lambda: stages.at_subscription(victim, twin)),
                 ("A third MID, with every message lost once", lambda: stages.at_losses(victim)),
                 ("Answers to the visited network and to the PVA", lambda: stages.at_the_air(victim)),
+                ("A MID's next version in hostile hands", lambda: stages.at_the_next_version(victim)),
                 ("Approvals of the next state in hostile hands", lambda: stages.at_update(victim, twin)),
                 ("The owner's words in hostile hands", lambda: stages.at_the_owners_door(victim)),
                 ("Much later, after a restart of the TRE", lambda: stages.much_later(victim)),

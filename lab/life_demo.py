@@ -1,4 +1,4 @@
-"""The demo of a MID's life: blocked, opened again, instructed, and erased so that no file that was kept opens.
+"""The demo of a MID's life: blocked, opened again, instructed, updated, moved, and erased so that no file that was kept opens.
 
 Rule: as for all stories: what happened is read from the parties' answers. What the operator wants its staff says at the SHO; what
 became of it the SHO believes by the TRE's signature alone.
@@ -7,21 +7,16 @@ became of it the SHO believes by the TRE's signature alone.
 import os
 import shutil
 from collections.abc import Callable
-from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 
-from clients.dpf import DpfDeviceClient, MidStep
-from clients.sho import PlacedOrder, ShoOperatorClient
-from edge.http_client import ClientTls, HttpClient
 from lab.demo import open_scene, say_conditions
 from lab.device import OFTEN
 from lab.fourteen_steps import asked, attach_with_subscription, open_network, play_fourteen_steps, state_of
-from lab.identities import SHO, STAFF
+from lab.mid_life import WITH_IMSI, WITHOUT, Life
+from lab.migration_stories import OTHER_DEVICE, give_up, move
 from lab.outcomes import ended, refused
-from lab.scene import Scene
 from lab.sho_records import ShoRecords
 from lab.story import (
     GOOD_DEVICE,
@@ -33,61 +28,6 @@ from lab.story import (
 )
 from m2me_agent.tre_protocol import Operation
 
-WITH_IMSI, WITHOUT = "authenticated with the new IMSI", "not authenticated with the new IMSI"
-
-
-@dataclass(slots=True, kw_only=True)
-class Life:
-    """What the stories share: one device with one MID, and the order that it came with."""
-
-    scene: Scene
-    placed: PlacedOrder
-    order_digest: bytes = b""
-
-    @property
-    def staff(self) -> ShoOperatorClient:
-        """The SHO, as one of its own people reaches it."""
-        services = self.scene.services
-        return ShoOperatorClient(services.http(SHO, "operator", services.identity(STAFF)))
-
-    def want(self, action: str, *, reason: str, step: str) -> None:
-        """The staff says it; then the device asks."""
-        with self.scene.narrator.line(step, "staff", "SHO", f"wants it to {action}: {reason}") as line:
-            line.outcome = str(self.staff.want(self.placed.order_id, action, reason=reason).wish)
-
-    def follow(self, *, step: str) -> str:
-        """The device asks what its owners want, and does it; the agent's outcome."""
-        device = self.scene.devices[GOOD_DEVICE]
-        with self.scene.narrator.line(
-            step, "M2ME", "VNO, DPF, SHO, TRE", "question, report, instruction, report"
-        ) as line:
-            answer = device.agent("follow")
-            line.outcome = answer.outcome
-        return answer.outcome
-
-    def states(self) -> str:
-        """The MIDs of the device, as its TRE has them."""
-        rows = asked(self.scene.devices[GOOD_DEVICE], Operation.MIDS)["mids"]
-        return ", ".join(str(row["state"]) for row in rows) or "none"
-
-    def told(self) -> str:
-        """What the SHO has on record of it."""
-        life = self.staff.mid(self.placed.order_id)
-        return f"{life.state}, {'nothing' if life.wish is None else life.wish} wanted"
-
-    def step_by_hand(self, statement: bytes | None) -> MidStep:
-        """One step of the conversation, past the agent."""
-        url = f"https://{self.scene.services.address('recorder.device')}"
-        with closing(HttpClient(url, tls=ClientTls(anchors=self.scene.services.tls_root))) as http:
-            return DpfDeviceClient(http).mid_step(
-                device_id=self.scene.ids[GOOD_DEVICE], order_digest=self.order_digest, statement=statement
-            )
-
-    @property
-    def files(self) -> Path:
-        """What a thief of the disk has: everything that the TRE keeps."""
-        return self.scene.site.role(f"devices/{GOOD_DEVICE}") / "tre"
-
 
 def play_life_demo(state: Path, *, image: Path, console: Console, software_tpm: bool) -> bool:
     """Play everything; whether all ended as it must."""
@@ -95,8 +35,9 @@ def play_life_demo(state: Path, *, image: Path, console: Console, software_tpm: 
         tell = scene.narrator
         say_conditions(scene)
         tell.heading("The services, the supplier, a device and its MID")
-        make_devices(scene, [GOOD_DEVICE])
-        scene.devices[GOOD_DEVICE].rate = OFTEN
+        make_devices(scene, [GOOD_DEVICE, OTHER_DEVICE])
+        for name in (GOOD_DEVICE, OTHER_DEVICE):
+            scene.devices[name].rate = OFTEN
         open_services(scene)
         register_suppliers(scene)
         open_network(scene)
@@ -109,6 +50,9 @@ def play_life_demo(state: Path, *, image: Path, console: Console, software_tpm: 
             ("The operator blocks a MID", _block),
             ("And opens it again", _open_again),
             ("What was recorded is good for nothing", _replay),
+            ("The operator brings the MID's next version", _update),
+            ("A migration is given up", give_up),
+            ("The subscription moves to another device", move),
             ("The MID is erased", _erase),
             ("A thief puts every file back", _put_back),
         )
@@ -128,13 +72,13 @@ def _block(life: Life) -> None:
         "a",
         "the AuC, before the device has heard of it",
         expected=WITHOUT,
-        happened=attach_with_subscription(scene, GOOD_DEVICE),
+        happened=attach_with_subscription(scene, life.name),
     )
     life.follow(step="16")
     ended(scene, "b", "the MID in the TRE", expected="BLOCKED", happened=life.states())
     ended(scene, "c", "what the SHO believes", expected="BLOCKED, nothing wanted", happened=life.told())
-    with scene.narrator.line("17", "power", GOOD_DEVICE, "off and on"):
-        scene.power_on(GOOD_DEVICE)
+    with scene.narrator.line("17", "power", life.name, "off and on"):
+        scene.power_on(life.name)
     ended(scene, "d", "the MID after a power cut", expected="BLOCKED", happened=life.states())
 
 
@@ -145,7 +89,7 @@ def _open_again(life: Life) -> None:
     ended(scene, "e", "the MID after another look", expected="INACTIVE", happened=life.states())
     life.want("activate", reason="found", step="20")
     life.follow(step="21")
-    used = attach_with_subscription(scene, GOOD_DEVICE)
+    used = attach_with_subscription(scene, life.name)
     ended(
         scene,
         "f",
@@ -156,7 +100,7 @@ def _open_again(life: Life) -> None:
 
 
 def _replay(life: Life) -> None:
-    scene, device = life.scene, life.scene.devices[GOOD_DEVICE]
+    scene, device = life.scene, life.scene.devices[life.name]
     life.want("deactivate", reason="season", step="22")
     question = life.step_by_hand(None)
     report = asked(device, Operation.REPORT, query=question.token or "")["statement"]
@@ -175,30 +119,73 @@ def _replay(life: Life) -> None:
     ended(scene, "h", "the MID afterwards", expected="ACTIVE", happened=life.states())
 
 
+def _update(life: Life) -> None:
+    scene, device = life.scene, life.scene.devices[life.name]
+    records, recorded = ShoRecords(scene.services), life.placed.order_id
+    before, old = records.authorized(recorded), records.subscriber_key(recorded)
+    with scene.narrator.line(
+        "26", "staff", "SHO", "orders the next version of the MID, with fresh keys"
+    ) as line:
+        update = life.staff.update_mid(recorded, idempotency_key="the-next-version-of-a-mid", fresh_keys=True)
+        line.outcome = update.state
+    life.follow(step="27")
+    life.subscription_of = update.order_id
+    stands = life.staff.mid_updates(recorded)[-1]
+    other = "another key" if records.subscriber_key(update.order_id).k != old.k else "the same key"
+    ended(
+        scene,
+        "i",
+        "the update, by the receipt of the TRE",
+        expected=f"active, another key, ACTIVE, {WITH_IMSI}",
+        happened=f"{stands.state}, {other}, {life.states()}, {attach_with_subscription(scene, life.name)}",
+    )
+    (row,) = asked(device, Operation.MIDS)["mids"]
+    digest_of_update = row["order_digest"]
+    refused(
+        scene,
+        "j",
+        "the order of version 1 as an update",
+        device.ask_tre(Operation.ACCEPT_UPDATE, {"order": before.order}),
+        expected="order-refused",
+    )
+    with scene.narrator.line("28", "power", life.name, "off and on"):
+        scene.power_on(life.name)
+    (row,) = asked(device, Operation.MIDS)["mids"]
+    same = "version 2" if row["order_digest"] == digest_of_update != life.order_digest else "version 1"
+    used = attach_with_subscription(scene, life.name)
+    ended(
+        scene,
+        "k",
+        "the MID after a power cut",
+        expected=f"version 2, ACTIVE, {WITH_IMSI}",
+        happened=f"{same}, {life.states()}, {used}",
+    )
+
+
 def _erase(life: Life) -> None:
     scene = life.scene
     shutil.copytree(life.files, scene.site.state / "thief")
-    life.want("erase", reason="end of contract", step="26")
-    life.follow(step="27")
-    ended(scene, "i", "the MIDs in the TRE", expected="none", happened=life.states())
+    life.want("erase", reason="end of contract", step="36")
+    life.follow(step="37")
+    ended(scene, "p", "the MIDs in the TRE", expected="none", happened=life.states())
     stands = state_of(scene, life.placed)
     ended(
         scene,
-        "j",
+        "q",
         "order and user, by the verified proof",
         expected="erased, the user was told that it has ended",
         happened=f"{stands.state}, the user was told "
         + ("that it has ended" if "has ended" in stands.informed[-1] else "something else"),
     )
-    key = ShoRecords(scene.services).subscriber_key(life.placed.order_id)
+    key = ShoRecords(scene.services).subscriber_key(life.subscription_of)
     kept = b"".join(path.read_bytes() for path in sorted(life.files.iterdir()))
     found = "not found" if key.k not in kept and key.opc not in kept else "found"
-    ended(scene, "k", "K and OPc in the TRE's files", expected="not found", happened=found)
+    ended(scene, "r", "K and OPc in the TRE's files", expected="not found", happened=found)
 
 
 def _put_back(life: Life) -> None:
-    scene, device = life.scene, life.scene.devices[GOOD_DEVICE]
-    with scene.narrator.line("28", "thief", GOOD_DEVICE, "every file as it was before the erasure"):
+    scene, device = life.scene, life.scene.devices[life.name]
+    with scene.narrator.line("38", "thief", life.name, "every file as it was before the erasure"):
         device.power_off()
         for path in (scene.site.state / "thief").iterdir():
             there = life.files / path.name
@@ -206,13 +193,13 @@ def _put_back(life: Life) -> None:
             there.write_bytes(path.read_bytes())
             there.chmod(0o600)
             os.chown(there, owner.st_uid, owner.st_gid)
-        scene.power_on(GOOD_DEVICE)
-    ended(scene, "l", "the MID in the TRE", expected="BLOCKED", happened=life.states())
+        scene.power_on(life.name)
+    ended(scene, "s", "the MID in the TRE", expected="BLOCKED", happened=life.states())
     (row,) = asked(device, Operation.MIDS)["mids"]
     answer = device.ask_tre(
         Operation.AUTHENTICATE,
         {"mid_id": row["mid_id"], "application": "1", "rand": bytes(16), "autn": bytes(16)},
     )
     refused(
-        scene, "m", "authenticating with it: the key is no longer in the TPM", answer, expected="mid-refused"
+        scene, "t", "authenticating with it: the key is no longer in the TPM", answer, expected="mid-refused"
     )

@@ -40,6 +40,7 @@ class Operation(StrEnum):
     INSTALL_CONNECTIVITY = "install_connectivity"
     ATTACH = "attach"
     ACCEPT_ORDER = "accept_order"
+    ACCEPT_UPDATE = "accept_update"
     INSTALL = "install"
     INSTRUCT = "instruct"
     REPORT = "report"
@@ -72,6 +73,7 @@ PARAMETERS: Mapping[Operation, Mapping[str, type]] = {
     Operation.INSTALL_CONNECTIVITY: {"token": str},
     Operation.ATTACH: {"rand": bytes, "autn": bytes},
     Operation.ACCEPT_ORDER: {"order": str, "discovery": str, "nonce": bytes},
+    Operation.ACCEPT_UPDATE: {"order": str},
     Operation.INSTALL: {"package": str, "delivery": str, "content": bytes},
     Operation.INSTRUCT: {"instruction": str},
     Operation.REPORT: {"query": str},
@@ -97,6 +99,7 @@ RESULTS: Mapping[Operation, Mapping[str, type]] = {
     Operation.INSTALL_CONNECTIVITY: {"pcid": str, "identity": str},
     Operation.ATTACH: {"res": bytes, "attachment_key": bytes},
     Operation.ACCEPT_ORDER: {"order_digest": bytes, "consent": str, "sho_name": str, "order_code": str},
+    Operation.ACCEPT_UPDATE: {"order_digest": bytes},
     Operation.INSTALL: {"statement": bytes},
     Operation.INSTRUCT: {"mid_id": str, "state": str},
     Operation.REPORT: {"statement": bytes},

@@ -2,7 +2,7 @@
 
 Rule: an instruction answers one nonce that this TRE has given out, in a receipt or in a registry report, so it can be
 neither replayed nor prepared; the TRE judges no wall-clock time. `activate` is what the owner says after its AuC accepts
-the new identity (step 14). `erase` brings a nonce of the owner's: the proof of the erasure answers it.
+the new identity (step 14). `lock` and `unlock` belong to a migration to another device. `erase` brings a nonce of the owner's: the proof of the erasure answers it.
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,9 @@ DEACTIVATE: Final = "deactivate"
 BLOCK: Final = "block"
 UNBLOCK: Final = "unblock"
 ERASE: Final = "erase"
-ACTIONS: Final = frozenset({ACTIVATE, DEACTIVATE, BLOCK, UNBLOCK, ERASE})
+LOCK: Final = "lock"
+UNLOCK: Final = "unlock"
+ACTIONS: Final = frozenset({ACTIVATE, DEACTIVATE, BLOCK, UNBLOCK, ERASE, LOCK, UNLOCK})
 TRE_NONCE_SIZE: Final = 32
 PROOF_NONCE_SIZE: Final = 32
 REASON_MAX: Final = 64

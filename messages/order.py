@@ -3,6 +3,7 @@
 Rule: it is bound to the device id and the Name of the AK (`cnf`), not to a Platform Credential, which may be issued
 again meanwhile. Its digest stands in the evidence, the result, the authorisation, the package and the receipt, so that
 no phase of one order can be spliced into another. It names no person: `sub` is the subscriber's pseudonym at this SHO.
+An order that updates a MID names it, and brings nothing else: who agreed to the MID has agreed to what its owner makes of it.
 """
 
 import hashlib
@@ -28,7 +29,7 @@ class Order:
     """One order: `order_id` and `jti` opaque, `order_code` what the person compares at the device (8 digits).
 
     `sho` who took it; `sho_name` its name for people; `device_id` 64 hexadecimal digits; `ak_name` TPM Name;
-    `audience` the DPF that will deliver.
+    `audience` the DPF that will deliver; `updates` the MID whose content it brings anew, if it is such an order.
     """
 
     order_id: str
@@ -42,6 +43,7 @@ class Order:
     audience: str
     issued_at: datetime
     expires_at: datetime
+    updates: str | None = None
 
     @property
     def digest(self) -> bytes:
@@ -56,13 +58,14 @@ class Order:
                     self.subscriber,
                     bytes.fromhex(self.device_id),
                     self.ak_name,
+                    *([] if self.updates is None else [self.updates]),
                 ]
             )
         ).digest()
 
     def claims(self) -> dict[str, Any]:
         """JWT claims but `iss`, which the signer sets; `read_claims` takes them back."""
-        return {
+        claims: dict[str, Any] = {
             "aud": self.audience,
             "sub": self.subscriber,
             "jti": self.jti,
@@ -73,6 +76,9 @@ class Order:
             "pva_order_code": self.order_code,
             "pva_sho_name": self.sho_name,
         }
+        if self.updates is not None:
+            claims["pva_updates_mid"] = self.updates
+        return claims
 
 
 def read_claims(claims: object) -> Order:
@@ -91,6 +97,7 @@ def read_claims(claims: object) -> Order:
         audience=fields.text("aud", size_max=ID_MAX),
         issued_at=fields.time("iat"),
         expires_at=fields.time("exp"),
+        updates=fields.text("pva_updates_mid", size_max=ID_MAX) if "pva_updates_mid" in fields else None,
     )
     confirmed.close()
     fields.close()

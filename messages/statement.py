@@ -37,6 +37,7 @@ class StateChangedError(MessageError):
 class Receipt:
     """What came of a package. `outcome` is "installed" or a stable code of the failure; `detail` for people.
 
+    `version` is the package's, of the MID that it brings.
     `tre_nonce` is fresh: the owner's instruction about this MID answers it.
     """
 
@@ -47,6 +48,7 @@ class Receipt:
     outcome: str
     detail: str
     tre_nonce: bytes
+    version: int
 
     @property
     def installed(self) -> bool:
@@ -65,6 +67,7 @@ class Receipt:
                 6: self.outcome,
                 7: self.detail or "-",
                 8: self.tre_nonce,
+                9: self.version,
             }
         )
 
@@ -82,6 +85,7 @@ def decode_receipt(body: bytes) -> Receipt:
         outcome=fields.text(6, size_max=64),
         detail=fields.text(7, size_max=DETAIL_MAX),
         tre_nonce=fields.octets(8, size_min=TRE_NONCE_SIZE, size_max=TRE_NONCE_SIZE),
+        version=fields.integer(9, low=1),
     )
     fields.close()
     return receipt

@@ -29,8 +29,9 @@ from lab.story import APPROVED, UnexpectedEndError, wait_for_status
 from m2me_agent.agent.download import ProvisioningFunction
 from m2me_agent.agent.enrollment import enroll
 from m2me_agent.agent.errors import RefusedError
+from m2me_agent.agent.installation import INSTALLED
 from m2me_agent.agent.journey import Arrival
-from m2me_agent.agent.lives import ERASE, OwnersDoor
+from m2me_agent.agent.lives import ERASE, UPDATE, OwnersDoor
 from m2me_agent.agent.ports import read_device
 from m2me_agent.tre_protocol import Operation
 from messages.attachment import nai_of
@@ -198,6 +199,23 @@ class Stages:
         ).play()
         self._outward(victim, Operation.ATTEST, exchanges.evidence, names=True).play()
 
+    def at_the_next_version(self, victim: Party) -> None:
+        """The newest MID's next version, whose order is attacked on its way to the TRE."""
+        order_digest = bytes(victim.hands.watch.rows[-1]["order_digest"])
+        self._staff().update_mid(self.placed.order_id, idempotency_key=f"next-version-of-{victim.name}")
+        door = victim.traveller.dpf()
+        genuine = victim.exchanges.report(door, order_digest)
+        code, step = genuine.submit(genuine.said), victim.exchanges.next_step
+        if code or step is None or step.step != UPDATE:
+            raise UnexpectedEndError(f"expected the order of an update, got {code or step}")
+        victim.hands.is_attacking = True
+        victim.hands.ask(Operation.ACCEPT_UPDATE, {"order": step.token or ""})
+        victim.hands.is_attacking = False
+        outcome = victim.traveller.update(step.token or "")
+        if outcome != INSTALLED:
+            raise UnexpectedEndError(f"{victim.name}: expected the next version, got {outcome}")
+        victim.hands.watch.look_again()
+
     def at_update(self, victim: Party, other: Party) -> None:
         """The owner's approvals of the state after an update."""
         digest = announced_update(self.scene, signed_before=self.signed)
@@ -232,9 +250,7 @@ class Stages:
         hands, exchanges = victim.hands, victim.exchanges
         row = hands.watch.rows[-1]
         order_digest = bytes(row["order_digest"])
-        services = self.scene.services
-        staff = ShoOperatorClient(services.http(SHO, "operator", services.identity(STAFF)))
-        staff.want(self.placed.order_id, "erase", reason="end of contract")
+        self._staff().want(self.placed.order_id, "erase", reason="end of contract")
         door = victim.traveller.dpf()
         hands.is_attacking = True
         question = door.mid_step(read_device(hands), order_digest=order_digest, statement=None)
@@ -255,6 +271,10 @@ class Stages:
         )
         played.foreign = [self.report]
         played.play()
+
+    def _staff(self) -> ShoOperatorClient:
+        services = self.scene.services
+        return ShoOperatorClient(services.http(SHO, "operator", services.identity(STAFF)))
 
     def _wanted(self, victim: Party, door: OwnersDoor, order_digest: bytes) -> str:
         """The owner's instruction, after a report that it takes."""

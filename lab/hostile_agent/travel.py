@@ -24,6 +24,7 @@ from m2me_agent.agent.bearer_services import BearerServices, VnoService
 from m2me_agent.agent.ca_service import CaService
 from m2me_agent.agent.download import Grant, ProvisioningFunction, ReceiptAnswer
 from m2me_agent.agent.journey import Arrival, Travelling, provision
+from m2me_agent.agent.mid_update import Updating
 from m2me_agent.agent.ports import Device as DeviceFacts
 from m2me_agent.agent.ports import Pace, Patience, read_device
 from m2me_agent.agent.pva_service import PvaService
@@ -124,6 +125,17 @@ class Traveller:
     def dpf(self) -> Any:
         """The DPF behind a fresh bearer."""
         return self._bearer_services().dpf(self.attached(), self._urls["dpf_url"])
+
+    def update(self, order: str) -> str:
+        """An update of a MID, from its owner's order to the outcome of its receipt. Raises AgentError."""
+        updating = Updating(
+            way=self._way(),
+            attachment=self.attached(),
+            device=read_device(self.hands),
+            pva_url=self._urls["pva_url"],
+            dpf_url=self._urls["dpf_url"],
+        )
+        return updating.update(order).outcome
 
     def _way(self) -> Travelling:
         return Travelling(

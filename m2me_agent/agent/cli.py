@@ -279,28 +279,54 @@ def prepare_update(manifest: str, config: Path, user: tuple[int, int] | None, ou
 
 
 @main.command(help="Ask the owners of this device's MIDs what they want of them, and have the TRE do it.")
+@click.option(
+    "--every-s",
+    type=click.FloatRange(min=1, max=86_400),
+    help="Ask again after so many seconds, until this command is ended: what an owner orders comes by itself.",
+)
 @_options
-def follow(config: Path, user: tuple[int, int] | None, output: str) -> None:
+def follow(every_s: float | None, config: Path, user: tuple[int, int] | None, output: str) -> None:
     """Carry owners' words over the device's bearer; exit 1 unless every owner wants nothing more."""
 
     def prepare(session: Session) -> Work:
         from m2me_agent.agent.attachment import attach as carry_attach  # noqa: PLC0415 - see above
-        from m2me_agent.agent.lives import follow_all as carry  # noqa: PLC0415
+        from m2me_agent.agent.lives import Following, follow_all, go_on  # noqa: PLC0415
+        from m2me_agent.agent.mid_update import Updating  # noqa: PLC0415
         from m2me_agent.agent.ports import read_device  # noqa: PLC0415
 
         if not session.settings.dpf_url:
             raise ValueError("dpf_url: is missing, expected the URL of the DPF that provisioned this device")
         way = _way(session)
 
-        def work() -> int:
+        def once() -> int:
             device = read_device(session.tre)
             attachment = carry_attach(session.tre, way.network, device, tell=session.tell)
-            dpf = way.services.dpf(attachment, session.settings.dpf_url)
-            done = carry(session.tre, dpf, device, pace=way.pace)
+            updating = Updating(
+                way=way,
+                attachment=attachment,
+                device=device,
+                pva_url=session.settings.pva_url,
+                dpf_url=session.settings.dpf_url,
+            )
+            updating.finish()
+            done = follow_all(
+                Following(
+                    tre=session.tre,
+                    dpf=way.services.dpf(attachment, session.settings.dpf_url),
+                    device=device,
+                    pace=way.pace,
+                    update=lambda order: updating.update(order).outcome,
+                )
+            )
             all_done = all(each.outcome == "done" for each in done)
             owners = [{"sho": each.sho, "outcome": each.outcome, "steps": list(each.steps)} for each in done]
             session.answer({"outcome": "done" if all_done else "not done", "owners": owners})
             return 0 if all_done else EXIT_ERROR
+
+        def work() -> int:
+            if every_s is not None:
+                go_on(once, every_s=every_s, sleep=time.sleep, tell=partial(_report, output=output))
+            return once()
 
         return work
 

@@ -112,7 +112,7 @@ def _travel(way: Travelling, wishes: Wishes) -> Arrival:
     # 12-14 what was granted before is brought to its end first
     if kept is not None:
         granted = kept
-        finished = _deliver(way, way.services.dpf(attachment, granted.dpf_url), lambda: granted)
+        finished = deliver(way, way.services.dpf(attachment, granted.dpf_url), lambda: granted)
         if finished.outcome not in TRY_AGAIN or read_package(granted.package).mid_id in states:
             return _arrived(finished)
     # 5-7 register; the TRE takes the order, its person agrees
@@ -129,11 +129,11 @@ def _travel(way: Travelling, wishes: Wishes) -> Arrival:
         order_digest=order.order_digest,
         pace=way.pace,
     )
-    arrival = _arrived(_deliver_again(way, delivering, dpf_url=order.dpf_url))
+    arrival = _arrived(deliver_again(way, delivering, dpf_url=order.dpf_url))
     return replace(arrival, sho_name=order.sho_name, order_code=order.order_code)
 
 
-def _deliver_again(way: Travelling, delivering: Delivering, *, dpf_url: str) -> Installation:
+def deliver_again(way: Travelling, delivering: Delivering, *, dpf_url: str) -> Installation:
     """Deliver until it is installed, or until a new delivery can mend nothing, a few times."""
 
     def obtain() -> Grant:
@@ -141,15 +141,15 @@ def _deliver_again(way: Travelling, delivering: Delivering, *, dpf_url: str) -> 
         way.shelf.keep(grant)
         return grant
 
-    installation = _deliver(way, delivering.dpf, obtain)
+    installation = deliver(way, delivering.dpf, obtain)
     for _ in range(DELIVERIES_MAX - 1):
         if installation.outcome not in TRY_AGAIN:
             return installation
-        installation = _deliver(way, delivering.dpf, obtain)
+        installation = deliver(way, delivering.dpf, obtain)
     return installation
 
 
-def _deliver(way: Travelling, dpf: ProvisioningFunction, obtain: Callable[[], Grant]) -> Installation:
+def deliver(way: Travelling, dpf: ProvisioningFunction, obtain: Callable[[], Grant]) -> Installation:
     """One delivery to its end; after it, nothing of it is kept."""
     try:
         # 9-12 a grant

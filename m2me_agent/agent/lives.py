@@ -4,15 +4,16 @@ Rule: the agent carries both and decides nothing. It can hold a word back, and n
 side for the other, and good once.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from m2me_agent.agent.errors import RefusedError
-from m2me_agent.agent.ports import Device, Pace, Tre, ask_for_signature, repeat
+from m2me_agent.agent.errors import AgentError, RefusedError
+from m2me_agent.agent.installation import INSTALLED
+from m2me_agent.agent.ports import Device, Pace, Sleep, Tre, ask_for_signature, repeat
 from m2me_agent.tre_protocol import Operation, Refusal
 
-REPORT, INSTRUCT, ERASE, DONE = "report", "instruct", "erase", "done"
+REPORT, INSTRUCT, ERASE, UPDATE, DONE = "report", "instruct", "erase", "update", "done"
 STEPS_MAX = 8
 """Steps of one conversation with an owner: ask, report, instruct, report again, and room for what a cut has left."""
 
@@ -42,22 +43,29 @@ class Followed:
     steps: tuple[str, ...]
 
 
-def follow_all(tre: Tre, dpf: OwnersDoor, device: Device, *, pace: Pace) -> tuple[Followed, ...]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Following:
+    """The parties; `update` carries the order of an update to its end, and gives the outcome of its receipt."""
+
+    tre: Tre
+    dpf: OwnersDoor
+    device: Device
+    pace: Pace
+    update: Callable[[str], str]
+
+
+def follow_all(parties: Following) -> tuple[Followed, ...]:
     """Ask every owner of a MID what it wants, and do it; an owner that refuses keeps no other from it.
 
     Raises AgentError: nobody was reached.
     """
-    rows: Sequence[Any] = tre.ask(Operation.MIDS)["mids"]
-    return tuple(
-        follow(tre, dpf, device, sho=row["owner"], order_digest=row["order_digest"], pace=pace)
-        for row in rows
-    )
+    rows: Sequence[Any] = parties.tre.ask(Operation.MIDS)["mids"]
+    return tuple(follow(parties, sho=row["owner"], order_digest=row["order_digest"]) for row in rows)
 
 
-def follow(
-    tre: Tre, dpf: OwnersDoor, device: Device, *, sho: str, order_digest: bytes, pace: Pace
-) -> Followed:
-    """One conversation: until its owner wants nothing more."""
+def follow(parties: Following, *, sho: str, order_digest: bytes) -> Followed:
+    """One conversation: until its owner wants nothing more, or has brought another version of its MID."""
+    dpf, device, pace = parties.dpf, parties.device, parties.pace
     steps: list[str] = []
     statement: bytes | None = None
     try:
@@ -69,11 +77,27 @@ def follow(
             )
             if answer.step == DONE:
                 return Followed(sho=sho, order_digest=order_digest, outcome=DONE, steps=tuple(steps))
-            statement = _done(tre, answer, pace=pace)
+            if answer.step == UPDATE:
+                outcome = parties.update(answer.token or "")
+                done = DONE if outcome == INSTALLED else outcome
+                return Followed(sho=sho, order_digest=order_digest, outcome=done, steps=(*steps, UPDATE))
+            statement = _done(parties.tre, answer, pace=pace)
             steps.append(answer.step)
     except RefusedError as refused:
         return Followed(sho=sho, order_digest=order_digest, outcome=refused.code, steps=tuple(steps))
     return Followed(sho=sho, order_digest=order_digest, outcome="not done", steps=tuple(steps))
+
+
+def go_on(
+    once: Callable[[], object], *, every_s: float, sleep: Sleep, tell: Callable[[Refusal], None]
+) -> None:
+    """Follow again and again, so that what an owner orders comes by itself; ends with what `sleep` raises, and with nothing else."""
+    while True:
+        try:
+            once()
+        except AgentError as error:
+            tell(error.refusal)
+        sleep(every_s)
 
 
 def _done(tre: Tre, answer: NextStep, *, pace: Pace) -> bytes | None:

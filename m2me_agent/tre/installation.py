@@ -19,6 +19,7 @@ from m2me_agent.tre.errors import (
     AnchorError,
     ApprovalError,
     MalformedError,
+    MidError,
     PackageError,
     PolicyError,
     SealedObjectError,
@@ -32,6 +33,8 @@ from m2me_agent.tre.exchanges import ExchangeGuard
 from m2me_agent.tre.lifecycle import MidEvent, MidState, after
 from m2me_agent.tre.mid_content import known_content
 from m2me_agent.tre.mid_rules import Rules, check_operators
+from m2me_agent.tre.mid_versions import REPLAYED, UPDATE_REFUSED, VersionError, check_version, with_content
+from m2me_agent.tre.operator_change import OperatorChanges
 from m2me_agent.tre.operator_tokens import OperatorTokens
 from m2me_agent.tre.orders import Consent, OrderBook
 from m2me_agent.tre.receipts import not_validated, shown, sign_receipt
@@ -39,7 +42,7 @@ from m2me_agent.tre.state import TreState
 from m2me_agent.tre.tombstones import Graves, Tombstone
 from m2me_agent.tre.tpm_device import KeyAccess, Permit, TpmDevice, UnlockedKeys
 from m2me_agent.tre.vault import Vault, vault_use
-from m2me_agent.tre.vault_record import Compartment, Installed, OpenCompartment, transition
+from m2me_agent.tre.vault_record import Compartment, Installed, OpenCompartment
 from messages.approval import USE_PACKAGE, Use
 from messages.errors import MessageError
 from messages.instruction import TRE_NONCE_SIZE
@@ -59,13 +62,12 @@ PACKAGE_REFUSED: Final = "package-refused"
 ORDER_REFUSED: Final = "order-refused"
 STATE_REFUSED: Final = "state-refused"
 STORAGE: Final = "storage"
-REPLAYED: Final = "replayed"
 CONTENT_REFUSED: Final = "content-refused"
 POLICY_REFUSED: Final = "policy-refused"
 
 
 class InstallationError(Exception):
-    """A step ended the installation; `code` is one of the seven above, `detail` is for people and holds no secret."""
+    """A step ended the installation; `code` is one of those above or of `mid_versions`, `detail` is for people and holds no secret."""
 
     def __init__(self, code: str, detail: str) -> None:
         super().__init__(f"{code}: {detail}")
@@ -106,6 +108,7 @@ class Installation:
     vault: Vault
     rules: Rules
     graves: Graves
+    changes: OperatorChanges
     random_bytes: Callable[[int], bytes]
 
     def install(self, *, package: str, delivery: str, content: bytes) -> bytes:
@@ -144,6 +147,7 @@ class Installation:
                 outcome=outcome,
                 detail=shown(detail),
                 tre_nonce=nonce,
+                version=delivered.header.version,
             )
             return sign_receipt(receipt, keys, header=delivered.header, access=access, selections=selections)
 
@@ -167,7 +171,7 @@ class Installation:
         _check_delivery(tokens, delivered, dpf=dpf)
         # 3 the content, as signed
         _check_content(delivered)
-        # 4 not installed before; the same package once more changes nothing, but ends what a crash left open
+        # 4 a new MID, or the next version of one; the same package once more changes nothing, but ends what a crash left open
         if installed is not None:
             with _failing(STORAGE, StateError, TpmDeviceError):
                 self.vault.open_all(keys, access=access, device_id=header.device_id)
@@ -182,8 +186,9 @@ class Installation:
         # 8 the compartment: vault key, file, counter
         row = self._new_row(delivered, generation=generation)
         before = self._compartment(seal, keys, generation=generation, access=access)
-        with _failing(STORAGE, StateError, VaultError, TpmDeviceError):
-            self.vault.replace(_grown(before, row, content, seal, clock=clock), keys)
+        with _failing(STORAGE, StateError, VaultError, TpmDeviceError), _failing(UPDATE_REFUSED, MidError):
+            renewed = replace(before, visible=replace(before.visible, approvals=seal.lasting))
+            self.vault.replace(with_content(renewed, row, content.encode(), clock=clock), keys)
         # 9 from now on the package's approval opens nothing
         with _failing(STORAGE, TpmDeviceError):
             self.vault.finish_generation(keys, generation=generation)
@@ -209,15 +214,17 @@ class Installation:
         return order.dpf
 
     def _check_is_new(self, header: PackageHeader, stored: Sequence[Compartment]) -> None:
-        for sho, row in ((each.sho, row) for each in stored for row in each.journal):
-            is_same_package = sho == header.sho and row.package_id == header.package_id
-            if is_same_package or row.order_digest == header.order_digest:
-                raise InstallationError(REPLAYED, "this order or package was installed before")
-            if row.mid_id == header.mid_id:
-                raise InstallationError(CONTENT_REFUSED, "a MID of this id is here already")
-        for tombstone in self._tombstones(stored):
-            if tombstone.order_digest == header.order_digest or tombstone.mid_id == header.mid_id:
-                raise InstallationError(REPLAYED, "the MID of this order or id was erased here")
+        with _failing(STORAGE, StateError):
+            order = self.orders.find(header.order_digest)
+        updates = None if order is None else order.updates
+        rows = tuple((each.sho, row) for each in stored for row in each.journal)
+        try:
+            check_version(header, updates=updates, rows=rows, tombstones=self._tombstones(stored))
+        except VersionError as error:
+            raise InstallationError(error.outcome, error.detail) from error
+        if updates is not None:
+            with _failing(UPDATE_REFUSED, MidError), _failing(STORAGE, StateError, TpmDeviceError):
+                self.changes.check_free(updates)
         with _failing(POLICY_REFUSED, PolicyError):
             check_operators(frozenset(each.sho for each in stored) | {header.sho}, self.rules)
 
@@ -380,16 +387,3 @@ def _decrypted(delivered: Delivered, key: bytes, *, rules: Rules) -> MidContent:
     with _failing(CONTENT_REFUSED, MessageError), _failing(POLICY_REFUSED, PolicyError):
         clear = decrypt_content(delivered.unverified_content, key=key, header=header)
         return known_content(clear, mid_id=header.mid_id, rules=rules)
-
-
-def _grown(
-    before: OpenCompartment, row: Installed, content: MidContent, seal: CheckedSeal, *, clock: ClockInfo
-) -> OpenCompartment:
-    """The compartment with one more MID; the approvals that came with it take the place of the older ones."""
-    journal = (*before.visible.journal, row)
-    made = transition(row.mid_id, event=MidEvent.SEALED, state=row.state, clock=clock)
-    return replace(
-        before,
-        visible=replace(before.visible, journal=journal, approvals=seal.lasting).recorded(made),
-        contents={**before.contents, row.mid_id: content.encode()},
-    )

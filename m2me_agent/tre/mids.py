@@ -29,7 +29,7 @@ from m2me_agent.tre.usim_selection import Chosen, UsimSelection
 from m2me_agent.tre.vault import Vault
 from m2me_agent.tre.vault_record import Installed, OpenCompartment
 from messages.errors import MessageError
-from messages.instruction import ACTIVATE, BLOCK, DEACTIVATE, UNBLOCK, Instruction
+from messages.instruction import ACTIVATE, BLOCK, DEACTIVATE, LOCK, UNBLOCK, UNLOCK, Instruction
 from messages.mid_content import USIM, MidContent, NetworkApplication
 from standards.aka.functions import AuthenticationFunctions
 from standards.aka.vectors import Resynchronisation
@@ -40,8 +40,11 @@ _EVENTS = {
     DEACTIVATE: MidEvent.DEACTIVATE,
     BLOCK: MidEvent.BLOCK,
     UNBLOCK: MidEvent.UNBLOCK,
+    LOCK: MidEvent.LOCK,
+    UNLOCK: MidEvent.UNLOCK,
 }
 """What an instruction's action does to the MID; `erase` is a use case of its own."""
+_HAS_A_PLACE = frozenset({MidState.ACTIVE, MidState.MIGRATING})
 BLOCKED_BY_OWNER = "owner"
 """Why a MID is blocked whose owner gave no reason."""
 
@@ -199,12 +202,12 @@ class Mids:
             yield from ((opened, row) for row in opened.visible.journal)
 
     def _is_active(self, mid_id: str) -> bool:
-        """Whether a MID is active, or was when its compartment closed: it keeps its place."""
+        """Whether a MID is active, was when its compartment closed, or is locked and may come back: it keeps its place."""
         access = pinned_access(self.state)
         rows = chain(
             (row for _, row in self._open_rows()), (row for _, row in self.vault.readable_journal(access))
         )
-        return next((row.state == MidState.ACTIVE for row in rows if row.mid_id == mid_id), False)
+        return next((row.state in _HAS_A_PLACE for row in rows if row.mid_id == mid_id), False)
 
     def _check_integrity(self, sho: str) -> None:
         """Look at what is stored; where it is not what is held here, every MID of the compartment is BLOCKED, durably.
@@ -279,7 +282,10 @@ def _shown(
 
 def _changed(row: Installed, instruction: Instruction, *, is_first: bool) -> Installed:
     """The row afterwards. Raises MidError, InstructionError."""
-    state = after(row.state, _EVENTS[instruction.action])
+    is_open = is_first and not row.is_answered
+    # the receipt of an update is answered like any: the MID that was ACTIVE is as its owner wants it
+    is_so = is_open and instruction.action == ACTIVATE and row.state is MidState.ACTIVE
+    state = row.state if is_so else after(row.state, _EVENTS[instruction.action])
     if is_first and row.is_answered:
         raise _refused("answers a receipt that was answered before")
     reason = (instruction.reason or BLOCKED_BY_OWNER) if state is MidState.BLOCKED else ""

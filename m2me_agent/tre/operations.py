@@ -86,6 +86,8 @@ class Operations:
                     "sho_name": order.sho_name,
                     "order_code": order.order_code,
                 }
+            case Operation.ACCEPT_UPDATE:
+                return {"order_digest": self.orders.accept_update(parameters["order"]).digest}
             case Operation.INSTALL:
                 return {"statement": self.installation.install(**parameters)}
             case _:

@@ -4,11 +4,14 @@ The rule: an order counts when its operator signed it for this device and AK, th
 same name for people, in its answer to this device's own question, and a person agreed at the MMI or the supplier's ownership record says so. The
 agent can ask for an order to be shown, never agree to it.
 
+An order that updates a MID asks nobody anew: the MID is here, in the compartment of who signed, and the order brings nothing
+else. What its owner makes of a MID that somebody agreed to is the owner's.
+
 An order stays after its package was installed: the same registration once more finds the consent that was given. An
 order that was refused is remembered too, so that the agent cannot have it shown again and again.
 
 Few orders wait at a time: where there are too many, the oldest that nobody agreed to goes. One order of an operator
-is agreed to at a time; agreeing to another takes its place.
+is agreed to at a time; agreeing to another takes its place. Of the updates of a MID the newest stays.
 """
 
 from collections.abc import Sequence
@@ -24,6 +27,7 @@ from m2me_agent.tre.operator_tokens import OperatorTokens
 from m2me_agent.tre.state import Storage, TreState
 from m2me_agent.tre.stored_rows import read_rows
 from m2me_agent.tre.tpm_device import TpmDevice
+from m2me_agent.tre.vault import Vault
 from messages.discovery import Discovery
 from messages.encoding import encode_deterministic
 from messages.errors import refusal
@@ -33,6 +37,7 @@ from standards.rats.fields import Fields
 ORDERS_MAX = 8
 _RECORD = "orders"
 _RECORD_BYTES_MAX = 1 << 14
+_UPDATES = 7
 
 
 class Consent(StrEnum):
@@ -45,7 +50,7 @@ class Consent(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AcceptedOrder:
-    """What is remembered of an order; `dpf` is who delivers, `order_code` what the person compares."""
+    """What is remembered of an order; `dpf` is who delivers, `order_code` what the person compares, `updates` the MID that it updates."""
 
     digest: bytes
     sho: str
@@ -53,6 +58,7 @@ class AcceptedOrder:
     order_code: str
     dpf: str
     consent: Consent
+    updates: str | None = None
 
 
 class OrderBook:
@@ -83,6 +89,7 @@ class Orders:
     guard: ExchangeGuard
     anchors: Anchors
     book: OrderBook
+    vault: Vault
     ownership: str | None = None
 
     def accept(self, *, order: str, discovery: str, nonce: bytes) -> AcceptedOrder:
@@ -96,6 +103,8 @@ class Orders:
         clock = self.device.read_clock()
         tokens = OperatorTokens(anchors=self.anchors, known_time=self.guard.known_time(clock=clock))
         ordered, found = tokens.order(order), tokens.discovery(discovery)
+        if ordered.updates is not None:
+            raise _refused("order", "updates a MID, and is accepted without a registration")
         # 2 for this device and its AK
         access = key_access(self.state, self.device)
         own = identity(access.keys.ek).hex()
@@ -112,6 +121,33 @@ class Orders:
         # 5 who agreed
         agreed = self._owner_agreed(tokens, device_id=own, sho=ordered.sho)
         accepted = _accepted(ordered, Consent.GIVEN if agreed else Consent.AWAITED)
+        self.book.keep(_with(self.book.all(), accepted))
+        return accepted
+
+    def accept_update(self, token: str) -> AcceptedOrder:
+        """Remember an order that updates a MID of its signer's; the same order again gives the same answer.
+
+        Raises:
+            AnchorError, MalformedError: it is no SHO's. OrderError: for another device, or it updates no MID that this
+            operator has here. StateError. Nothing was changed.
+        """
+        # 1 signer under the anchors
+        clock = self.device.read_clock()
+        tokens = OperatorTokens(anchors=self.anchors, known_time=self.guard.known_time(clock=clock))
+        ordered = tokens.order(token)
+        # 2 for this device and its AK
+        access = key_access(self.state, self.device)
+        if (ordered.device_id, ordered.ak_name) != (identity(access.keys.ek).hex(), access.keys.ak.name):
+            raise _refused("order", "is for another device or AK")
+        # 3 of a MID that is here, by its owner; who agreed to it has agreed
+        own = [row.mid_id for sho, row in self.vault.journal(access) if sho == ordered.sho]
+        if ordered.updates is None or ordered.updates not in own:
+            raise _refused("order", "updates no MID of its operator that is here")
+        # 4 once
+        known = self.book.find(ordered.digest)
+        if known is not None:
+            return known
+        accepted = _accepted(ordered, Consent.GIVEN)
         self.book.keep(_with(self.book.all(), accepted))
         return accepted
 
@@ -167,26 +203,31 @@ def _accepted(order: Order, consent: Consent) -> AcceptedOrder:
         order_code=order.order_code,
         dpf=order.audience,
         consent=consent,
+        updates=order.updates,
     )
 
 
 def _with(orders: Sequence[AcceptedOrder], newest: AcceptedOrder) -> list[AcceptedOrder]:
     """The orders and the newest one, within the bounds."""
-    kept = [
-        each
-        for each in orders
-        if not (newest.consent == each.consent == Consent.GIVEN and each.sho == newest.sho)
-    ]
+    kept = [each for each in orders if not _takes_the_place(newest, each)]
     while len(kept) >= ORDERS_MAX:
-        oldest = next((each for each in kept if each.consent != Consent.GIVEN), None)
+        # what nobody agreed to, and then what asks nobody: an update is accepted again whenever it comes
+        waiting = (each for each in kept if each.consent != Consent.GIVEN)
+        oldest = next(waiting, next((each for each in kept if each.updates is not None), None))
         if oldest is None:
             raise _refused("order", f"{ORDERS_MAX} orders that were agreed to wait already")
         kept.remove(oldest)
     return [*kept, newest]
 
 
+def _takes_the_place(newest: AcceptedOrder, other: AcceptedOrder) -> bool:
+    """Whether an order is over since another one is agreed to: of one operator, and of one kind (of one MID, for updates)."""
+    same_kind = (newest.sho, newest.updates) == (other.sho, other.updates)
+    return same_kind and newest.consent == other.consent == Consent.GIVEN
+
+
 def _row(order: AcceptedOrder) -> dict[int, object]:
-    return {
+    row: dict[int, object] = {
         1: order.digest,
         2: order.sho,
         3: order.sho_name,
@@ -194,6 +235,7 @@ def _row(order: AcceptedOrder) -> dict[int, object]:
         5: order.dpf,
         6: order.consent.value,
     }
+    return row if order.updates is None else {**row, _UPDATES: order.updates}
 
 
 def _read(row: object) -> AcceptedOrder:
@@ -208,6 +250,7 @@ def _read(row: object) -> AcceptedOrder:
         order_code=fields.text(4, size_max=16),
         dpf=fields.text(5, size_max=ID_MAX),
         consent=Consent(consent),
+        updates=fields.text(_UPDATES, size_max=ID_MAX) if _UPDATES in fields else None,
     )
     fields.close()
     return order

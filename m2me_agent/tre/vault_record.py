@@ -43,7 +43,7 @@ NONCE_BYTES = 12
 MIDS_MAX = 32
 APPROVALS_MAX = 8
 """Approvals of each of the two kinds that a compartment keeps."""
-_STORED_STATES = (MidState.INACTIVE, MidState.ACTIVE, MidState.BLOCKED)
+_STORED_STATES = (MidState.INACTIVE, MidState.ACTIVE, MidState.BLOCKED, MidState.MIGRATING)
 _LABEL = "pva/vault/1"
 _NEXT_KEY_LABEL = "pva/vault-next-key/1"
 _NEXT_KEY_BYTES = NONCE_BYTES + 32 + 16

@@ -71,7 +71,13 @@ def wire(
             device=device, state=state, storage=parts.storage, guard=guard, anchors=anchors, numbers=numbers
         ),
         orders=Orders(
-            device=device, state=state, guard=guard, anchors=anchors, book=book, ownership=ownership
+            device=device,
+            state=state,
+            guard=guard,
+            anchors=anchors,
+            book=book,
+            vault=vault,
+            ownership=ownership,
         ),
         installation=Installation(
             device=device,
@@ -82,6 +88,7 @@ def wire(
             vault=vault,
             rules=rules,
             graves=graves,
+            changes=lives.changes,
             random_bytes=parts.random_bytes,
         ),
         mids=lives.mids,

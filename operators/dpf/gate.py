@@ -7,7 +7,8 @@ when a grant is made; 5 and 6 when a grant is made.
     1  the authorisation   the SHO's own, for this DPF, in time; in a change of operator with the prior owner's release to it
     2  the order           the same SHO's, for this DPF, this device and AK, this order, in time
     3  the result          a recognised PVA's, for this DPF and SHO, device, AK, storage key, order; both scopes affirming
-    4  the package         the same SHO's, digest as authorised, for the same device and keys, with this content, in time
+    4  the package         the same SHO's, digest as authorised, for the same device and keys, with this content, in time;
+                           of an order that updates a MID, that MID
     5  the fresh result    on the DPF's own nonce, in time, affirming; same keys, PCRs and generation counter as in 3
     6  the PfC             `operators.dpf.credential`: the one of the fresh result, and OCSP says `good`
 
@@ -84,12 +85,25 @@ def check_authorized(
     Raises RefusalError.
     """
     authorization = check_authorization(parts, sho=sho, trust=trust, at=at)
-    return Authorized(
+    authorized = Authorized(
         authorization=authorization,
         order=check_order(parts, authorization, trust=trust, at=at),
         result=check_result(parts, authorization, trust=trust, at=accepted_at),
         package=check_package(parts, authorization, trust=trust, at=at),
     )
+    _check_updates(authorized)
+    return authorized
+
+
+def _check_updates(authorized: Authorized) -> None:
+    """That the package of an order that updates a MID brings that MID and no other. Raises RefusalError."""
+    updates, package = authorized.order.updates, authorized.package
+    if updates is not None and package.mid_id != updates:
+        raise RefusalError(
+            RefusalCode.PACKAGE_MISMATCH,
+            subject=f"package {package.package_id}",
+            reason=f"expected the MID {updates}, which its order updates, got another",
+        )
 
 
 def check_authorization(parts: AuthorizedParts, *, sho: str, trust: Trust, at: datetime) -> Authorization:

@@ -220,6 +220,7 @@ def _check_about(receipt: Receipt, *, authorized: Authorized, subject: str) -> N
         "order": (authorization.order_digest, receipt.order_digest),
         "package": (authorization.package_digest, receipt.package_digest),
         "MID": (package.mid_id, receipt.mid_id),
+        "version": (package.version, receipt.version),
     }
     wrong = [name for name, (expected, got) in pairs.items() if expected != got]
     if wrong:

@@ -5,7 +5,7 @@ anywhere goes on where it was, and a push only has to wake this up. An order who
 each time and holds up no other.
 
     ordered     announce it to the DRF
-    registered  get the prior operator's release, in a change of operator; ask a PVA
+    registered  get the prior operator's release, in a change of operator; in a migration, wait until the MID is locked; ask a PVA
     validating  hand the request in, look for the result; pack, once a result permits release
     packaged    authorise it at the DPF
     active      after a change of operator: get the proof that the prior MID is gone
@@ -22,6 +22,7 @@ from typing import Final, Protocol
 from edge.process import Clock, logger
 from edge.refused import RefusedError
 from operators.sho.changes import ChangeDesk
+from operators.sho.mid_migrations import MigrationDesk
 from operators.sho.order_states import OrderRecord, OrderState
 from operators.sho.provisioning import Provisioning
 from operators.sho.refusals import PeerError
@@ -84,6 +85,7 @@ class Engine:
     store: AdvanceStore
     registrar: Registrar
     changes: ChangeDesk
+    migrations: MigrationDesk
     validation: Validation
     provisioning: Provisioning
     clock: Clock
@@ -122,7 +124,11 @@ class Engine:
                 self.registrar.announce(order, at=at)
                 changed = False
             case OrderState.REGISTERED:
-                changed = self.changes.is_released(order, at=at) and self.validation.ask(order, at=at)
+                changed = (
+                    self.changes.is_released(order, at=at)
+                    and self.migrations.is_ready(order)
+                    and self.validation.ask(order, at=at)
+                )
             case OrderState.VALIDATING:
                 accepted = self.store.accepted_request(order.id)
                 if accepted is None:

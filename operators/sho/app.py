@@ -40,6 +40,8 @@ from operators.sho.bundles import Bundle
 from operators.sho.changes import ChangeDesk
 from operators.sho.device_states import StateDesk
 from operators.sho.lives import LifeDesk
+from operators.sho.mid_migrations import MigrationDesk
+from operators.sho.mid_updates import MidUpdateDesk
 from operators.sho.provisioning import Provisioning
 from operators.sho.receipts import ReceiptDesk
 from operators.sho.registration import Operator, Registrar
@@ -126,10 +128,12 @@ def build(settings: ShoSettings) -> tuple[tuple[Listener, ...], tuple[Periodic, 
     parts = _parts(settings, engine)
     changes = _changes(parts)
     registrar, validation = _registrar(parts), _validation(parts)
+    migrations = _migrations(parts, registrar)
     engine_of_orders = Engine(
         store=parts.store,
         registrar=registrar,
         changes=changes,
+        migrations=migrations,
         validation=validation,
         provisioning=_provisioning(parts, validation),
         clock=system_clock,
@@ -194,6 +198,29 @@ def _registrar(parts: Parts) -> Registrar:
         wake=parts.woken.set,
         wait=timedelta(seconds=settings.order_wait_s),
         life=timedelta(seconds=settings.order_life_s),
+    )
+
+
+def _mid_updates(parts: Parts, registrar: Registrar) -> MidUpdateDesk:
+    return MidUpdateDesk(
+        store=parts.store,
+        operator=registrar.operator,
+        signer=parts.signer,
+        secrets=parts.maker.secrets,
+        maker=parts.maker,
+        random_bytes=system_random,
+        wait=registrar.wait,
+        life=registrar.life,
+    )
+
+
+def _migrations(parts: Parts, registrar: Registrar) -> MigrationDesk:
+    return MigrationDesk(
+        store=parts.store,
+        registrar=registrar,
+        maker=parts.maker,
+        random_bytes=system_random,
+        wait=registrar.wait,
     )
 
 
@@ -287,6 +314,7 @@ def _desks(
     releases: ReleaseDesk,
 ) -> Desks:
     settings, subscribers = parts.settings, parts.settings.subscribers
+    mid_updates = _mid_updates(parts, registrar)
     return Desks(
         dpf=settings.dpf_id,
         registrar=registrar,
@@ -311,10 +339,13 @@ def _desks(
         lives=LifeDesk(
             store=parts.store,
             changes=changes,
+            updates=mid_updates,
             signer=parts.signer,
             anchors=parts.anchors,
             random_bytes=system_random,
         ),
+        mid_updates=mid_updates,
+        migrations=_migrations(parts, registrar),
         changes=ChangeDesks(releases=releases, attachments=parts.store),
         authentication=AuthenticationCentre(
             store=parts.store,

@@ -12,7 +12,7 @@ from operators.sho import schema
 from operators.sho.device_state_store import DeviceStates
 from operators.sho.lives import MidLife, Told
 from operators.sho.order_book import Move
-from operators.sho.order_states import IN_DEVICE, OrderState
+from operators.sho.order_states import ERASABLE, OrderState
 
 
 class Lives(DeviceStates):
@@ -33,14 +33,14 @@ class Lives(DeviceStates):
             values: dict[str, Any] = {"wish": action, "reason": reason, "changed_at": at}
             if action == BLOCK:
                 values["barred"] = True
-            self._put(connection, order_id, values, at=at)
+            self.put_life(connection, order_id, values, at=at)
             self.audit(connection, "mid-wish", order_id, {"action": action, "reason": reason}, at=at)
 
     @repeated
     def ask(self, order_id: str, nonce: bytes, *, at: datetime) -> None:
         """See `operators.sho.lives.LifeStore`."""
         with transaction(self.engine) as connection:
-            self._put(connection, order_id, {"query_nonce": nonce, "changed_at": at}, at=at)
+            self.put_life(connection, order_id, {"query_nonce": nonce, "changed_at": at}, at=at)
             self.audit(connection, "mid-asked", order_id, {}, at=at)
 
     @repeated
@@ -83,7 +83,7 @@ class Lives(DeviceStates):
         subscriptions = schema.subscriptions
         with transaction(self.engine) as connection:
             moves = [
-                Move(order_id=order_id, before=each, after=OrderState.ERASED) for each in sorted(IN_DEVICE)
+                Move(order_id=order_id, before=each, after=OrderState.ERASED) for each in sorted(ERASABLE)
             ]
             if not any(self.move(connection, move, at=at) for move in moves):
                 self.check_state(connection, order_id, OrderState.ERASED)
@@ -97,7 +97,7 @@ class Lives(DeviceStates):
                 "proof": statement,
                 "changed_at": at,
             }
-            self._put(connection, order_id, values, at=at)
+            self.put_life(connection, order_id, values, at=at)
             self.tell_user(connection, order_id, informed, at=at)
 
     def is_released(self, order_id: str) -> bool:
@@ -107,7 +107,10 @@ class Lives(DeviceStates):
         with transaction(self.engine, write=False) as connection:
             return bool(connection.scalar(query))
 
-    def _put(self, connection: sa.Connection, order_id: str, values: dict[str, Any], *, at: datetime) -> None:
+    def put_life(
+        self, connection: sa.Connection, order_id: str, values: dict[str, Any], *, at: datetime
+    ) -> None:
+        """Change what is on record about a MID, in the caller's transaction."""
         table = schema.mid_lives
         changed = connection.execute(sa.update(table).where(table.c.order_id == order_id).values(**values))
         if changed.rowcount == 0:

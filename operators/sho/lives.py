@@ -8,7 +8,8 @@ report alone. The AuC closes for good with a verified erase proof, and at once w
     2 with nothing in hand: a signed question, whose nonce is good for one report
     3 a report: by this AK, for that nonce, in the state of this order's result; its journal has not gone back
     4 what is wanted and is not so yet: an instruction for the nonce in the report; of a MID that has not served yet, what its
-      change of operator needs (`changes`); a MID that was released and handed over is to be erased
+      change of operator needs (`changes`); a MID that was released and handed over is to be erased; with nothing wanted of an
+      active one, the update that stands for it (`mid_updates`), as for one whose receipt was lost
     5 an erase proof: by this AK, for the nonce of the instruction, about this MID; AuC and order end with it, or with a
       report that says ERASED where no instruction waits for its proof
 """
@@ -32,8 +33,10 @@ from messages.instruction import (
     DEACTIVATE,
     ERASE,
     INSTRUCTION_KIND,
+    LOCK,
     PROOF_NONCE_SIZE,
     UNBLOCK,
+    UNLOCK,
     Instruction,
 )
 from messages.operator_token import OperatorSigner
@@ -50,7 +53,15 @@ from messages.registry import (
     decode_report,
 )
 from messages.statement import SignedStatement, decode_statement, kind_of
-from operators.sho.order_states import IN_DEVICE, BoundOrder, OrderRecord, OrderState, bound
+from operators.sho.order_states import (
+    ERASABLE,
+    IN_DEVICE,
+    BoundOrder,
+    MidMigration,
+    OrderRecord,
+    OrderState,
+    bound,
+)
 from operators.sho.packages import Package
 from operators.sho.refusals import RefusalCode, RefusalError
 from operators.sho.rested_results import rested_result, verified_in_state
@@ -63,15 +74,20 @@ WANTED: Final[Mapping[str, str]] = MappingProxyType(
         BLOCK: "BLOCKED",
         UNBLOCK: "INACTIVE",
         ERASE: "ERASED",
+        LOCK: "MIGRATING",
+        UNLOCK: "ACTIVE",
     }
 )
 """What an operator can want of a MID, and the state that a TRE reports when it is so."""
+OF_STAFF: Final = frozenset(WANTED) - {LOCK, UNLOCK}
+"""What its staff can want: locks belong to a migration (`operators.sho.mid_migrations`)."""
 NO_REASON: Final = "owner"
 OF_A_CHANGE: Final = frozenset({ERASE})
 """What an operator can want of a MID that is installed in a change of operator and has not served yet."""
 CHANGE: Final = "change of operator"
 """Reason of an erasure that nobody had to ask for: another operator's MID serves in place of this one."""
 ENDED: Final = "The subscription has been erased from your device and has ended."
+LEFT: Final = "What a migration of your subscription has left in a device has been erased from it."
 
 
 @unique
@@ -81,6 +97,7 @@ class StepKind(StrEnum):
     REPORT = "report"
     INSTRUCT = "instruct"
     ERASE = "erase"
+    UPDATE = "update"
     DONE = "done"
 
 
@@ -134,8 +151,21 @@ class OperatorChanges(Protocol):
         """What answers a verified report about the MID of an installed order, if anything. Raises RefusalError."""
 
 
+class MidUpdates(Protocol):
+    """Next versions of MIDs (`operators.sho.mid_updates`)."""
+
+    def offer(self, order: OrderRecord, *, at: datetime) -> str | None:
+        """The token of the update that stands for the MID of an order, if there is one. Raises RefusalError."""
+
+
 class LifeStore(Protocol):
     """What this use case needs of a store; each call is one transaction with its audit leaf."""
+
+    def current(self, order_id: str) -> str:
+        """The order that has the subscription of this one now: itself, unless it was superseded."""
+
+    def standing_migration(self, order_id: str) -> MidMigration | None:
+        """The migration of the MID of this order, while it can still be given up."""
 
     def order(self, order_id: str) -> OrderRecord | None:
         """One order."""
@@ -174,18 +204,21 @@ class LifeDesk:
 
     store: LifeStore
     changes: OperatorChanges
+    updates: MidUpdates
     signer: OperatorSigner
     anchors: Sequence[x509.Certificate]
     random_bytes: RandomBytes = field(repr=False)
 
     def want(self, order_id: str, action: str, *, reason: str, at: datetime) -> MidLife:
         """Keep what this operator wants of a MID; its device hears of it when it asks next. Raises RefusalError."""
-        order = self.store.order(order_id)
-        if order is None or action not in WANTED:
+        order = self.store.order(self.store.current(order_id))
+        if order is None or action not in OF_STAFF:
             raise RefusalError(
                 RefusalCode.ORDER_UNKNOWN,
                 subject="order" if order is None else "action",
-                reason="there is none with this id" if order is None else f"expected {', '.join(WANTED)}",
+                reason="there is none with this id"
+                if order is None
+                else f"expected {', '.join(sorted(OF_STAFF))}",
             )
         _check_active(order)
         if order.state is OrderState.INSTALLED and action not in OF_A_CHANGE:
@@ -193,6 +226,12 @@ class LifeDesk:
                 RefusalCode.ORDER_NOT_AUTHORIZED,
                 subject=f"order {order.id}",
                 reason=f"its change of operator is under way: expected {', '.join(OF_A_CHANGE)}, got {action}",
+            )
+        if self.store.standing_migration(order.id) is not None:
+            raise RefusalError(
+                RefusalCode.MIGRATION_UNDER_WAY,
+                subject=f"order {order.id}",
+                reason="its MID is on its way to another device",
             )
         self.store.wish(order.id, action, reason=reason, at=at)
         return self.store.life(order.id)
@@ -203,7 +242,7 @@ class LifeDesk:
             raise RefusalError(
                 RefusalCode.ORDER_UNKNOWN, subject="order", reason="there is none with this id"
             )
-        return self.store.life(order_id)
+        return self.store.life(self.store.current(order_id))
 
     def next_step(self, order_digest: bytes, statement: bytes | None, *, at: datetime) -> Step:
         """What the device is to do, after what its TRE has said, if anything. Raises RefusalError."""
@@ -214,7 +253,12 @@ class LifeDesk:
             )
         if order.state is OrderState.ERASED:
             return Step(kind=StepKind.DONE)
-        _check_active(order)  # 1
+        if order.state not in IN_DEVICE:
+            token = self.updates.offer(order, at=at)
+            if token is not None:
+                return Step(kind=StepKind.UPDATE, token=token)
+        if order.state not in ERASABLE or self.store.life(order.id).wish != ERASE:
+            _check_active(order)  # 1
         if statement is None:
             return self._question(order, at=at)  # 2
         try:
@@ -262,10 +306,13 @@ class LifeDesk:
             )
         if entry.state == WANTED[ERASE] and step.kind is StepKind.DONE:
             # nothing waits for a proof any more; what the TRE says of its tombstone is signed too
-            self.store.erased(order.id, encoded, informed=ENDED, at=at)
+            self.store.erased(order.id, encoded, informed=_last_word(order), at=at)
         elif step.kind is StepKind.DONE and order.state is OrderState.INSTALLED:
             word = self.changes.next_word(order, entry, nonce=report.tre_nonce, at=at)
             return step if word is None else Step(kind=StepKind.INSTRUCT, token=word)
+        elif step.kind is StepKind.DONE and entry.state == WANTED[ACTIVATE]:
+            token = self.updates.offer(order, at=at)
+            return step if token is None else Step(kind=StepKind.UPDATE, token=token)
         return step
 
     def _wanted(
@@ -331,7 +378,7 @@ class LifeDesk:
             raise RefusalError(
                 RefusalCode.RECEIPT_MISMATCH, subject="erase proof", reason="it speaks of another MID"
             )
-        self.store.erased(order.id, encoded, informed=ENDED, at=at)
+        self.store.erased(order.id, encoded, informed=_last_word(order), at=at)
         return Step(kind=StepKind.DONE)
 
     def _report(self, said: SignedStatement, *, order: BoundOrder, nonce: bytes) -> RegistryReport:
@@ -385,6 +432,11 @@ def _is_handed_over(report: RegistryReport, entry: RegistryEntry) -> bool:
     )
     is_over = entry.state == WANTED[DEACTIVATE] and entry.reason not in PASSING
     return is_over and last is not None and last.event == HAND_OVER
+
+
+def _last_word(order: OrderRecord) -> str:
+    """What the user is told when the MID of an order is gone."""
+    return ENDED if order.state in IN_DEVICE else LEFT
 
 
 def _check_active(order: OrderRecord) -> None:

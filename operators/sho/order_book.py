@@ -59,8 +59,12 @@ class OrderBook:
         table = schema.orders
         # the one that is under way first: however many were placed for the code since, it is finished before them
         waits = sa.case((table.c.state.in_([each.value for each in UNDER_WAY]), 0), else_=1)
+        # a device hears of an update from its owner, and registers for none
+        is_update = sa.exists().where(schema.mid_updates.c.order_id == table.c.id)
         query = (
-            sa.select(table).where(table.c.device_code == device_code).order_by(waits, table.c.number.desc())
+            sa.select(table)
+            .where(table.c.device_code == device_code, ~is_update)
+            .order_by(waits, table.c.number.desc())
         )
         return self.orders(query.limit(_ORDERS_OF_A_CODE))
 

@@ -2,7 +2,8 @@
 
 Rule: a change that is not in the table does not happen. The network knows the subscription in `active` alone, and in a
 change of operator in `installed`; the only way there leads through a receipt that this operator has verified itself (R62,
-R99). The only way out leads through an erase proof (R59).
+R99). The only ways out lead through an erase proof (R59), or the receipt
+of another order that has the subscription from then on: an update (R46), or a migration to another device (R59).
 
     ordered     the user has ordered; a device with this code may register
     registered  bound to one device and AK; K, OPc and IMSI exist, and the AuC refuses them
@@ -12,6 +13,8 @@ R99). The only way out leads through an erase proof (R59).
     authorized  the DPF has it, and may deliver once it has had the platform validated again
     installed   the TRE has signed that the MID is in it; a change of operator waits here until it is confirmed
     active      the AuC accepts the subscriber; the user has been told
+    superseded  an update of its MID is in the TRE: subscription and MID are the update's now
+    moved       the subscription serves in another device: the MID that is left in this one is to be erased
     erased      the TRE has signed that the MID is gone; the AuC refuses the subscriber for good
     failed      the TRE has signed a failure that a new try cannot mend
     expired     the order or its token has lapsed, or a newer order for the same device took its place
@@ -35,6 +38,8 @@ class OrderState(StrEnum):
     AUTHORIZED = "authorized"
     INSTALLED = "installed"
     ACTIVE = "active"
+    SUPERSEDED = "superseded"
+    MOVED = "moved"
     ERASED = "erased"
     FAILED = "failed"
     EXPIRED = "expired"
@@ -57,10 +62,13 @@ TRANSITIONS: Mapping[OrderState, frozenset[OrderState]] = {
     ),
     # to erased where a change of operator is given up
     OrderState.INSTALLED: frozenset({OrderState.ACTIVE, OrderState.ERASED}),
-    OrderState.ACTIVE: frozenset({OrderState.ERASED}),
+    OrderState.ACTIVE: frozenset({OrderState.ERASED, OrderState.SUPERSEDED, OrderState.MOVED}),
+    OrderState.SUPERSEDED: frozenset(),
+    OrderState.MOVED: frozenset({OrderState.ERASED}),
     OrderState.ERASED: frozenset(),
-    OrderState.FAILED: frozenset(),
-    OrderState.EXPIRED: frozenset(),
+    # to erased where a migration was given up, and its package had been installed all the same
+    OrderState.FAILED: frozenset({OrderState.ERASED}),
+    OrderState.EXPIRED: frozenset({OrderState.ERASED}),
 }
 
 REPLACEABLE = frozenset(
@@ -69,8 +77,12 @@ REPLACEABLE = frozenset(
 """Nothing has been released: a newer order for the same device takes the place of an order in these states."""
 UNDER_WAY = frozenset({OrderState.PACKAGED, OrderState.AUTHORIZED, OrderState.INSTALLED})
 """A package may be at the device: these orders are finished before a newer one begins."""
+STANDING = REPLACEABLE | UNDER_WAY
+"""An order in these states can still come to its end."""
 IN_DEVICE = frozenset({OrderState.INSTALLED, OrderState.ACTIVE})
 """The TRE has signed that the MID of the order is in it, and not that it is gone."""
+ERASABLE = IN_DEVICE | {OrderState.MOVED, OrderState.EXPIRED, OrderState.FAILED}
+"""A TRE may have the MID of the order, so its proof that it is gone is one."""
 
 
 class TransitionError(Exception):
@@ -169,3 +181,35 @@ class Change:
     switches: int = 0
     attached: bool = False
     proof: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MidUpdate:
+    """What an order updates: the MID, and the order that has its subscription until the receipt."""
+
+    order_id: str
+    prior_id: str
+    mid_id: str
+
+
+@unique
+class MigrationState(StrEnum):
+    """How far the migration of a MID is: it can be given up, the AuC has switched, or it was given up."""
+
+    OPEN = "open"
+    COMMITTED = "committed"
+    ABORTED = "aborted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MidMigration:
+    """A subscription on its way: `order_id` is for the device that it goes to, `source_id` the order that it comes from."""
+
+    order_id: str
+    source_id: str
+    state: MigrationState
+
+    @property
+    def is_committed(self) -> bool:
+        """Whether the AuC has switched."""
+        return self.state is MigrationState.COMMITTED

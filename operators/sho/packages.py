@@ -41,7 +41,7 @@ _ID_SIZE: Final = 16
 class Recipe:
     """What a package is made from. `sealed_policy` is the authPolicy of the content key, `policy` the MID's own.
 
-    `change` is what the order takes over, with the prior operator's release.
+    `change` is what the order takes over, with the prior operator's release; `mid_id` the MID that it updates, if it is an update.
     """
 
     order: BoundOrder
@@ -57,6 +57,7 @@ class Recipe:
     issued_at: datetime
     expires_at: datetime
     change: Change | None = None
+    mid_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +79,8 @@ class Package:
 
 def make_package(recipe: Recipe, *, signer: OperatorSigner, random_bytes: RandomBytes) -> Package:
     """Encrypt, seal and sign one package, and authorise it."""
-    package_id, mid_id = random_bytes(_ID_SIZE).hex(), random_bytes(_ID_SIZE).hex()
+    package_id = random_bytes(_ID_SIZE).hex()
+    mid_id = recipe.mid_id or random_bytes(_ID_SIZE).hex()
     content_key = random_bytes(CONTENT_KEY_SIZE)
     nonce, receipt_nonce = random_bytes(CONTENT_NONCE_SIZE), random_bytes(RECEIPT_NONCE_SIZE)
     order = recipe.order

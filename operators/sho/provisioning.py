@@ -30,7 +30,7 @@ from operators.sho.approvals import (
     verify_approvals,
 )
 from operators.sho.credential import RecognisedSupplier, check_still_recognised
-from operators.sho.order_states import BoundOrder, Change, OrderRecord, OrderState, bound
+from operators.sho.order_states import BoundOrder, Change, MidUpdate, OrderRecord, OrderState, bound
 from operators.sho.packages import Package, Recipe, make_package
 from operators.sho.refusals import PeerError, RefusalCode, RefusalError
 from operators.sho.subscriptions import StoredSubscription, SubscriptionMaker
@@ -66,6 +66,12 @@ class ProvisioningStore(Protocol):
 
     def package(self, order_id: str) -> Package | None:
         """The newest package of an order."""
+
+    def newest_version(self, order_id: str) -> int:
+        """The newest version in any package of an order, or of the MID that it updates; 0 where there is none."""
+
+    def update_of(self, order_id: str) -> MidUpdate | None:
+        """What an order updates, if it is an update."""
 
     def change(self, order_id: str) -> Change | None:
         """The change of operator that an order makes, if it makes one."""
@@ -171,7 +177,7 @@ class Provisioning:
         verified = verify_approvals(
             offered, result=result, order=binding, sho=self.signer.issuer, anchors=self.anchors, at=at
         )
-        before, bundle = self.store.package(order.id), self.maker.bundle(order.product)
+        updated, bundle = self.store.update_of(order.id), self.maker.bundle(order.product)
         root = self.policy_root.public
         issued_at = at.replace(microsecond=0)
         recipe = Recipe(
@@ -184,7 +190,8 @@ class Provisioning:
             approvals=delegate_all(verified, root=self.policy_root),
             result_id=result.result_id,
             dpf=self.validation.dpf,
-            version=1 if before is None else before.version + 1,
+            version=self.store.newest_version(order.id) + 1,
+            mid_id=None if updated is None else updated.mid_id,
             issued_at=issued_at,
             expires_at=min(issued_at + self.authorization_life, order.expires_at),
             change=self.store.change(order.id),

@@ -11,7 +11,7 @@ the user is told later, when the change is confirmed (`operators.sho.changes`).
     3 it is about the device, order, AK and storage key of the package, by the PVA that this operator chose for them
     4 the statement is a quote by this AK over the package's own receipt nonce, in the state of the fresh result
     5 it speaks of this device, order, package and MID
-    6 installed: AuC, order and user, in one transaction; the signed instruction is the answer; `switch` with the prior
+    6 installed: AuC, order and user, in one transaction, and of an update everything that the order before it had; the signed instruction is the answer; `switch` with the prior
       operator's release where the order takes over from another operator
       failed: the order stays authorised where a new try can mend it, and has failed otherwise
 """
@@ -47,7 +47,16 @@ from messages.statement import (
     verify_statement,
 )
 from operators.sho.changes import Answered, ChangeDesk
-from operators.sho.order_states import IN_DEVICE, BoundOrder, Change, OrderRecord, OrderState, bound
+from operators.sho.mid_updates import UPDATED
+from operators.sho.order_states import (
+    IN_DEVICE,
+    BoundOrder,
+    Change,
+    MidUpdate,
+    OrderRecord,
+    OrderState,
+    bound,
+)
 from operators.sho.packages import Package
 from operators.sho.refusals import RefusalCode, RefusalError
 from operators.sho.validation import ValidationRequest
@@ -119,11 +128,15 @@ class ReceiptStore(Protocol):
     def activate(self, taken: TakenReceipt, *, informed: str, at: datetime) -> None:
         """AuC and order become active, the user is informed, the receipt is kept: all of it or nothing.
 
-        An order that is active already only keeps the receipt. Raises RefusalError where the order has changed.
+        With an update goes over whatever the order before it had. An order that is active already only keeps the receipt.
+        Raises RefusalError where the order has changed.
         """
 
     def change(self, order_id: str) -> Change | None:
         """The change that an order makes, if it makes one."""
+
+    def update_of(self, order_id: str) -> MidUpdate | None:
+        """What an order updates, if it is an update."""
 
     def install(self, taken: TakenReceipt, *, at: datetime) -> None:
         """AuC opens, the order is installed, its first switch is counted, the receipt is kept: all of it or nothing.
@@ -175,10 +188,14 @@ class ReceiptDesk:
         if receipt.installed and answer.state is OrderState.INSTALLED:  # 6
             self.store.install(taken, at=at)
         elif receipt.installed:
-            self.store.activate(taken, informed=INFORMED, at=at)
+            self.store.activate(taken, informed=self._informed(receipt, order), at=at)
         else:
             self.store.keep_failure(taken, at=at)
         return answer
+
+    def _informed(self, receipt: Receipt, order: OrderRecord) -> str:
+        is_update = self.store.update_of(order.id) is not None
+        return UPDATED.format(version=receipt.version) if is_update else INFORMED
 
     def _order(self, message: ReceiptMessage) -> OrderRecord:
         order = self.store.order_of_digest(message.order_digest)
@@ -303,6 +320,7 @@ def _verified(
             "order": hmac.compare_digest(receipt.order_digest, order.digest),
             "package": hmac.compare_digest(receipt.package_digest, package.digest),
             "MID": receipt.mid_id == package.mid_id,
+            "version": receipt.version == package.version,
         }.items()
         if not same
     ]

@@ -18,6 +18,10 @@ class RefusalCode(StrEnum):
     # orders of users
     DEVICE_CODE_INVALID = "device-code-invalid"
     PRODUCT_UNKNOWN = "product-unknown"
+    PRODUCT_UNFIT = "product-unfit"
+    UPDATE_UNDER_WAY = "mid-update-under-way"
+    MIGRATION_COMMITTED = "migration-committed"
+    MIGRATION_UNDER_WAY = "migration-under-way"
     IDEMPOTENCY_KEY_INVALID = "idempotency-key-invalid"
     IDEMPOTENCY_CONFLICT = "idempotency-conflict"
     ORDER_UNKNOWN = "order-unknown"
@@ -102,6 +106,18 @@ REFUSALS: Mapping[RefusalCode, RefusalRule] = {
         HTTPStatus.UNPROCESSABLE_ENTITY, "type the device code as the label of the device has it"
     ),
     RefusalCode.PRODUCT_UNKNOWN: _rule(HTTPStatus.UNPROCESSABLE_ENTITY, "choose one of the products offered"),
+    RefusalCode.PRODUCT_UNFIT: _rule(
+        HTTPStatus.UNPROCESSABLE_ENTITY, "choose a product with the USIMs that the MID has, or order it anew"
+    ),
+    RefusalCode.UPDATE_UNDER_WAY: _rule(
+        HTTPStatus.CONFLICT, "wait until that update or migration has come to its end, or give it up"
+    ),
+    RefusalCode.MIGRATION_COMMITTED: _rule(
+        HTTPStatus.CONFLICT, "order another migration, back to the device that the MID was in"
+    ),
+    RefusalCode.MIGRATION_UNDER_WAY: _rule(
+        HTTPStatus.CONFLICT, "give the migration up first, or wait until it has come to its end"
+    ),
     RefusalCode.IDEMPOTENCY_KEY_INVALID: _rule(
         HTTPStatus.BAD_REQUEST,
         "send Idempotency-Key with 16 to 128 letters, digits, - or _ of your own choice",

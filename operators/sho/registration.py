@@ -18,7 +18,7 @@ A device registers:
 import hashlib
 import hmac
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Final, Protocol
@@ -37,7 +37,9 @@ from operators.sho.subscriptions import NewSubscription
 
 _ID_SIZE: Final = 16
 _ORDER_CODE_DIGITS: Final = 8
-_CLOSED: Final = frozenset({OrderState.EXPIRED, OrderState.FAILED, OrderState.ERASED})
+_CLOSED: Final = frozenset(
+    {OrderState.EXPIRED, OrderState.FAILED, OrderState.ERASED, OrderState.SUPERSEDED, OrderState.MOVED}
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,8 +90,11 @@ class RegistrationStore(Protocol):
     def informed(self, order_id: str) -> tuple[str, ...]:
         """What the user of an order has been told, oldest first."""
 
+    def current(self, order_id: str) -> str:
+        """The order that has the subscription of this one now: itself, unless it was superseded."""
+
     def orders_of_code(self, device_code: str) -> Sequence[OrderRecord]:
-        """Orders for a device code, newest first."""
+        """Orders for a device code, newest first; none that updates a MID."""
 
     def announced(self, order_id: str, *, at: datetime) -> None:
         """Remember that the DRF knows an order."""
@@ -183,13 +188,21 @@ class Registrar:
         self.store.announced(order.id, at=at)
 
     def state(self, order_id: str, *, secret: str) -> tuple[OrderRecord, tuple[str, ...]]:
-        """An order and what its user has been told, for whoever has its secret. Raises RefusalError."""
+        """An order and what its user has been told, for whoever has its secret. Raises RefusalError.
+
+        Of one that was superseded, the state is that of the order that has its subscription now.
+        """
         order = self.store.order(order_id)
         if not self.secrets.is_order_secret(secret, order_id=order_id) or order is None:
             raise RefusalError(
                 RefusalCode.ORDER_UNKNOWN, subject="order", reason="no order has this id and secret"
             )
-        return order, self.store.informed(order_id)
+        informed = self.store.informed(order_id)
+        current = self.store.current(order_id)
+        if current == order_id:
+            return order, informed
+        now = self.store.order(current) or order
+        return replace(order, state=now.state), informed + self.store.informed(current)
 
     def register(self, *, device_id: str, pfc_chain: Sequence[bytes], ak_public: bytes, at: datetime) -> str:
         """Register a device with its order; the order token. Raises RefusalError."""

@@ -8,7 +8,7 @@ from edge.database import transaction
 from edge.serialization import repeated
 from operators.sho import schema
 from operators.sho.life_store import Lives
-from operators.sho.order_states import OrderRecord
+from operators.sho.order_states import IN_DEVICE, OrderRecord, OrderState
 from operators.sho.releases import ReleaseRecord, ReleaseState
 
 
@@ -25,6 +25,7 @@ class Releases(Lives):
             sa.select(orders)
             .join(packages, packages.c.order_id == orders.c.id)
             .where(orders.c.device_id == device_id, packages.c.mid_id == mid_id, packages.c.version == newest)
+            .where(orders.c.state.in_([each.value for each in (*IN_DEVICE, OrderState.ERASED)]))
         )
         found = self.orders(query)
         return found[0] if found else None

@@ -77,8 +77,11 @@ class ReleaseStore(Protocol):
     def order(self, order_id: str) -> OrderRecord | None:
         """One order."""
 
+    def current(self, order_id: str) -> str:
+        """The order that has the subscription of this one now: itself, unless it was superseded."""
+
     def order_of_mid(self, device_id: str, mid_id: str) -> OrderRecord | None:
-        """The order whose newest package brought this MID to this device."""
+        """The order whose newest package brought this MID to this device; none that was superseded or is on its way."""
 
     def package(self, order_id: str) -> Package | None:
         """The newest package of an order."""
@@ -155,7 +158,7 @@ class ReleaseDesk:
             raise RefusalError(
                 RefusalCode.ORDER_UNKNOWN, subject="order", reason="no order has this id and secret"
             )
-        return self._decided(order_id, successor, approves=approves, by=SUBSCRIBER, at=at)
+        return self._decided(self.store.current(order_id), successor, approves=approves, by=SUBSCRIBER, at=at)
 
     def about(self, order_id: str) -> tuple[ReleaseRecord, ...]:
         """Every question for the MID of an order. Raises RefusalError."""

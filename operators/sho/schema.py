@@ -60,6 +60,7 @@ subscriptions = sa.Table(
     sa.Column("order_id", sa.String(64), sa.ForeignKey("orders.id"), nullable=False),
     sa.Column("access", sa.String(16), nullable=False),
     sa.Column("sealed", sa.LargeBinary, nullable=False),
+    sa.Column("next_sealed", sa.LargeBinary, nullable=True),
     sa.Column("active", sa.Boolean, nullable=False),
     sa.Column("seq", sa.BigInteger, nullable=False),
     sa.Column("ind", sa.BigInteger, nullable=False),
@@ -104,7 +105,7 @@ packages = sa.Table(
     sa.Column("package_id", sa.String(64), primary_key=True),
     sa.Column("order_id", sa.String(64), sa.ForeignKey("orders.id"), nullable=False),
     sa.Column("version", sa.BigInteger, nullable=False),
-    sa.Column("mid_id", sa.String(64), nullable=False),
+    sa.Column("mid_id", sa.String(64), nullable=False, index=True),
     sa.Column("token", sa.Text, nullable=False),
     sa.Column("digest", sa.LargeBinary(32), nullable=False, unique=True),
     sa.Column("content", sa.LargeBinary, nullable=False),
@@ -168,4 +169,22 @@ operator_changes = sa.Table(
     sa.Column("switches", sa.BigInteger, nullable=False),
     sa.Column("attached", sa.Boolean, nullable=False),
     sa.Column("proof", sa.LargeBinary, nullable=True),
+)
+
+# orders that bring the next version of a MID, and the order that has the subscription until its receipt
+mid_updates = sa.Table(
+    "mid_updates",
+    metadata,
+    sa.Column("order_id", sa.String(64), sa.ForeignKey("orders.id"), primary_key=True),
+    sa.Column("prior_order_id", sa.String(64), sa.ForeignKey("orders.id"), nullable=False, index=True),
+    sa.Column("mid_id", sa.String(64), nullable=False, index=True),
+)
+
+# orders that bring a subscription into another device, and the order of the device that it comes from
+mid_migrations = sa.Table(
+    "mid_migrations",
+    metadata,
+    sa.Column("order_id", sa.String(64), sa.ForeignKey("orders.id"), primary_key=True),
+    sa.Column("source_order_id", sa.String(64), sa.ForeignKey("orders.id"), nullable=False, index=True),
+    sa.Column("state", sa.String(16), nullable=False),
 )

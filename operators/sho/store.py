@@ -15,11 +15,11 @@ from sqlalchemy.exc import IntegrityError
 from edge.database import transaction
 from edge.serialization import repeated
 from operators.sho import schema
-from operators.sho.change_store import Changes
 from operators.sho.device_state_store import is_suspended
 from operators.sho.life_store import is_barred
+from operators.sho.mid_migration_store import MidMigrations
 from operators.sho.order_book import Move
-from operators.sho.order_states import REPLACEABLE, OrderRecord, OrderState
+from operators.sho.order_states import REPLACEABLE, MigrationState, OrderRecord, OrderState
 from operators.sho.packages import Package
 from operators.sho.receipts import ReceiptAnswer, TakenReceipt
 from operators.sho.refusals import RefusalCode, RefusalError
@@ -40,7 +40,7 @@ from standards.aka.sequence import HomeSequence
 from standards.rats.ear import AttestationResult
 
 
-class Store(Changes):
+class Store(MidMigrations):
     """Orders, subscriptions, validation requests, packages, receipts."""
 
     # orders
@@ -123,11 +123,9 @@ class Store(Changes):
     def expire(self, order_id: str, *, before: OrderState, at: datetime) -> None:
         """See `operators.sho.advance.AdvanceStore`."""
         with transaction(self.engine) as connection:
-            self.move(
-                connection,
-                Move(order_id=order_id, before=before, after=OrderState.EXPIRED, reason="it has lapsed"),
-                at=at,
-            )
+            move = Move(order_id=order_id, before=before, after=OrderState.EXPIRED, reason="it has lapsed")
+            if self.move(connection, move, at=at):
+                self.give_up(connection, order_id, before=before, at=at)
 
     @repeated
     def restart(self, order_id: str, *, before: OrderState, at: datetime) -> None:
@@ -165,9 +163,12 @@ class Store(Changes):
             )
             if not self.move(connection, move, at=at):
                 return False
-            table = schema.subscriptions
+            self.wish_lock(connection, order_id, at=at)
+            table, moved = schema.subscriptions, schema.mid_migrations
+            has_them = sa.select(sa.exists().where(moved.c.order_id == order_id))
             number = (connection.scalar(sa.select(sa.func.max(table.c.number))) or 0) + 1
-            for at_number, made in enumerate(binding.subscriptions(number), start=number):
+            subscriptions = () if connection.scalar(has_them) else binding.subscriptions(number)
+            for at_number, made in enumerate(subscriptions, start=number):
                 connection.execute(
                     sa.insert(table).values(
                         number=at_number,
@@ -307,6 +308,7 @@ class Store(Changes):
             installed = Move(order_id=order_id, before=OrderState.AUTHORIZED, after=OrderState.INSTALLED)
             if self.move(connection, installed, at=at):
                 self._open(connection, order_id)
+                self.take_over(connection, order_id, at=at)
                 active = Move(order_id=order_id, before=OrderState.INSTALLED, after=OrderState.ACTIVE)
                 self.move(connection, active, at=at)
                 self.tell_user(connection, order_id, informed, at=at)
@@ -337,6 +339,8 @@ class Store(Changes):
             )
             if state is not OrderState.FAILED or not self.move(connection, move, at=at):
                 self.check_state(connection, taken.order_id, state)
+            else:
+                self.give_up(connection, taken.order_id, before=OrderState.AUTHORIZED, at=at)
             self._keep_receipt(connection, taken, at=at)
 
     @repeated
@@ -349,9 +353,20 @@ class Store(Changes):
     # subscriptions
 
     def subscriptions_of(self, order_id: str) -> tuple[StoredSubscription, ...]:
-        """See `operators.sho.provisioning.ProvisioningStore`."""
-        table = schema.subscriptions
-        query = _subscriptions().where(table.c.order_id == order_id).order_by(table.c.number)
+        """See `operators.sho.provisioning.ProvisioningStore`; of an update or a migration under way those that it is to have, with their keys."""
+        table, updates, moves = schema.subscriptions, schema.mid_updates, schema.mid_migrations
+        prior = sa.select(updates.c.prior_order_id).where(updates.c.order_id == order_id)
+        source = sa.select(moves.c.source_order_id).where(
+            moves.c.order_id == order_id, moves.c.state == MigrationState.OPEN.value
+        )
+        key = sa.func.coalesce(table.c.next_sealed, table.c.sealed)
+        own = table.c.order_id == order_id
+        of_prior = sa.or_(table.c.order_id.in_(prior), table.c.order_id.in_(source))
+        query = (
+            _subscriptions(sa.case((own, table.c.sealed), else_=key))
+            .where(sa.or_(own, of_prior))
+            .order_by(table.c.number)
+        )
         with transaction(self.engine, write=False) as connection:
             return tuple(subscription_of(row) for row in connection.execute(query).mappings())
 
@@ -362,7 +377,8 @@ class Store(Changes):
         """See `operators.sho.subscriptions.SubscriptionStore`."""
         table = schema.subscriptions
         with transaction(self.engine) as connection:
-            row = connection.execute(_subscriptions().where(table.c.imsi == imsi)).mappings().first()
+            query = _subscriptions(table.c.sealed).where(table.c.imsi == imsi)
+            row = connection.execute(query).mappings().first()
             if row is None:
                 return None
             before = subscription_of(row)
@@ -422,8 +438,9 @@ class Store(Changes):
         return None if row is None else request_of(row)
 
 
-def _subscriptions() -> sa.Select[Any]:
-    """Subscriptions, with whether the state of their device, or a block of this operator's, suspends them."""
+def _subscriptions(key: sa.ColumnElement[bytes]) -> sa.Select[Any]:
+    """Subscriptions with this key, and whether the state of their device, or a block of this operator's, suspends them."""
     table = schema.subscriptions
     suspended = sa.or_(is_suspended(table.c.order_id), is_barred(table.c.order_id))
-    return sa.select(table, suspended.label("suspended"))
+    kept = [each for each in table.c if each is not table.c.sealed]
+    return sa.select(*kept, key.label("sealed"), suspended.label("suspended"))

@@ -110,6 +110,14 @@ class SubscriptionMaker:
             made.append(NewSubscription(imsi=imsi, access=access, sealed=sealed))
         return tuple(made)
 
+    def renew(self, product: str, subscriptions: Sequence[StoredSubscription]) -> dict[str, bytes]:
+        """Fresh keys for USIMs that there are, sealed, by IMSI; for the algorithm of the product."""
+        bundle, made = self.bundle(product), {}
+        for each in subscriptions:
+            key = make_key(bundle.algorithm, res_bytes=bundle.res_bytes, random_bytes=self.random_bytes)
+            made[each.imsi] = self.secrets.seal(key.encode(), bound_to=each.imsi)
+        return made
+
     def open(self, imsi: str, sealed: bytes) -> SubscriberKey:
         """The key of a subscriber."""
         return decode_key(self.secrets.open(sealed, bound_to=imsi))

@@ -18,7 +18,7 @@ from hypothesis import settings
 
 from m2me_agent.tre.errors import InstructionError, MidError, TreError
 from messages.erasure import decode_erasure
-from messages.instruction import BLOCK, UNBLOCK
+from messages.instruction import ACTIVATE, BLOCK, LOCK, UNBLOCK, UNLOCK
 from messages.registry import decode_report
 from messages.statement import decode_statement, verify_statement
 from tests.contract.tpm_devices import manufactured
@@ -124,6 +124,16 @@ def order_of(world: FaultyDevice) -> Brought:
     return {"order": world.network.accepting(world.target)}
 
 
+def new_version(world: FaultyDevice) -> Brought:
+    """The first MID's next version, under an order for it that this TRE has taken."""
+    network, number = world.network, world.network.number
+    network.number = 4
+    world.operations.orders.accept_update(network.updating(world.target))
+    parcel = network.parcel(*network.package(world.target, version=2))
+    network.number, network.updates = number, None
+    return {"parcel": parcel}
+
+
 def installed(world: FaultyDevice, brought: Brought) -> None:
     """A package, to its receipt."""
     receipt = world.install(brought["parcel"])
@@ -177,6 +187,7 @@ OPERATIONS: dict[str, Operation] = {
         do=installed,
         calls_min=31,
     ),
+    "update MID": Operation(bring=new_version, do=installed, calls_min=20),
     "prepare update": Operation(
         bring=lambda w: {"following": w.following()}, do=prepare_update, calls_min=10
     ),
@@ -185,6 +196,9 @@ OPERATIONS: dict[str, Operation] = {
     ),
     "block": Operation(bring=as_it_is, do=instructed(BLOCK, leads_to="BLOCKED"), calls_min=15),
     "unblock": Operation(bring=as_it_is, do=instructed(UNBLOCK, leads_to="INACTIVE"), calls_min=23),
+    "activate again": Operation(bring=as_it_is, do=instructed(ACTIVATE, leads_to="ACTIVE"), calls_min=15),
+    "lock": Operation(bring=as_it_is, do=instructed(LOCK, leads_to="MIGRATING"), calls_min=15),
+    "unlock": Operation(bring=as_it_is, do=instructed(UNLOCK, leads_to="ACTIVE"), calls_min=15),
     "erase": Operation(
         bring=lambda w: {"erasure": w.network.erasure(w.target, w.row("mid-2").tre_nonce)},
         do=erase_second,
@@ -374,6 +388,6 @@ def told_or_done(chapter: Chapter, world: FaultyDevice) -> Iterator[None]:
         return
     except AssertionError:
         # an installation tells it in its receipt, and an authentication by no answer
-        if chapter.name not in {"install", "install another", "authenticate"}:
+        if chapter.name not in {"install", "install another", "update MID", "authenticate"}:
             raise
         world.fuse.arm(0)

@@ -240,6 +240,7 @@ class DpfWorld:
             outcome="installed",
             detail="",
             tre_nonce=b"\x7e" * 32,
+            version=1,
         )
         return replace(said, **changed)
 

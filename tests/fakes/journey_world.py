@@ -250,6 +250,10 @@ class FakeTre:
             "order_code": samples.ORDER.order_code,
         }
 
+    def _accept_update(self, sent: Mapping[str, Any]) -> Mapping[str, Any]:
+        assert sent == {"order": self.world.order}
+        return {"order_digest": self.world.order_digest}
+
     def _attest(self, sent: Mapping[str, Any]) -> Mapping[str, Any]:
         return {"evidence": f"evidence for {sent['challenge_token']}".encode()}
 

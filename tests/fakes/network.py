@@ -131,10 +131,11 @@ def operator(
 
 @dataclass(kw_only=True)
 class Network:
-    """The operators under one root; orders, packages and MIDs are numbered."""
+    """The operators under one root; orders, packages and MIDs are numbered. An order may update the MID of an earlier one."""
 
     root: Authority
     number: int = 1
+    updates: str | None = None
     day_key: ec.EllipticCurvePrivateKey = field(default_factory=p256)
     policy_root_key: ec.EllipticCurvePrivateKey = field(default_factory=p256)
 
@@ -143,6 +144,11 @@ class Network:
         self.dpf = operator(self.root, "dpf", oids.EKU_DELIVERY)
         self.drf = operator(self.root, "drf", oids.EKU_DISCOVERY)
         self.ccif = operator(self.root, "ccif", oids.EKU_CONNECTIVITY)
+
+    @property
+    def mid_id(self) -> str:
+        """Of the MID that the present order is about."""
+        return self.updates or f"mid-{self.number}"
 
     @property
     def policy_root(self) -> Public:
@@ -163,7 +169,13 @@ class Network:
             audience=self.dpf.issuer,
             issued_at=NOW,
             expires_at=NOW + LIFE,
+            updates=self.updates,
         )
+
+    def updating(self, target: Target, *, mid_id: str = "mid-1", signer: OperatorSigner | None = None) -> str:
+        """The next order, which updates a MID that is there."""
+        self.number, self.updates = self.number + 1, mid_id
+        return (signer or self.sho).sign(self.order(target).claims(), typ=ORDER_KIND.typ)
 
     def discovery(self, target: Target) -> Discovery:
         """The answer to a question with NONCE."""
@@ -236,7 +248,7 @@ class Network:
             opc=key.opc,
         )
         return MidContent(
-            mid_id=f"mid-{self.number}", applications=(usim,), policy=MidPolicy(algorithms=("milenage",))
+            mid_id=self.mid_id, applications=(usim,), policy=MidPolicy(algorithms=("milenage",))
         )
 
     def sealed(self, target: Target, *, secret: bytes) -> ImportBlob:
@@ -263,7 +275,7 @@ class Network:
             dpf=self.dpf.issuer,
             package_id=f"package-{self.number}",
             version=1,
-            mid_id=f"mid-{self.number}",
+            mid_id=self.mid_id,
             device_id=target.device_id,
             ak_name=target.ak_name,
             storage_key_name=target.storage.name,
@@ -345,7 +357,7 @@ class Network:
             sho=self.sho.issuer,
             action=ACTIVATE,
             device_id=target.device_id,
-            mid_id=f"mid-{self.number}",
+            mid_id=self.mid_id,
             tre_nonce=tre_nonce,
         )
         instruction = replace(instruction, **changed)  # type: ignore[arg-type] # its members
@@ -364,7 +376,7 @@ class Network:
             nsho=self.sho.issuer,
             action=SWITCH,
             device_id=target.device_id,
-            mid_id=f"mid-{self.number}",
+            mid_id=self.mid_id,
             prior_mid_id="mid-1",
             tre_nonce=tre_nonce,
             window_ms=60_000,

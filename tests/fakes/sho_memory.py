@@ -1,20 +1,19 @@
 """The SHO's store in memory: satisfies the same ports as `operators.sho.store`, and the same contract tests."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
 
 from messages.instruction import BLOCK, UNBLOCK
 from messages.state_event import StateEvent
-from operators.sho.lives import MidLife, Told
+from operators.sho.lives import Told
 from operators.sho.order_states import (
+    ERASABLE,
     IN_DEVICE,
     REPLACEABLE,
     Change,
     OrderRecord,
     OrderState,
-    check_transition,
 )
 from operators.sho.packages import Package
 from operators.sho.receipts import ReceiptAnswer, TakenReceipt
@@ -25,30 +24,12 @@ from operators.sho.subscriptions import StoredSubscription
 from operators.sho.validation import ValidationRequest
 from standards.aka.sequence import HomeSequence
 from standards.rats.ear import AttestationResult
-
-_AT_ONCE = {OrderState.REGISTERED, OrderState.VALIDATING, OrderState.PACKAGED}
-_WHEN_LAPSED = {OrderState.REFUSED, OrderState.AUTHORIZED}
+from tests.fakes.sho_memory_migrations import MemoryMigrations
 
 
 @dataclass
-class MemoryStore:
+class MemoryStore(MemoryMigrations):
     """Everything in dictionaries; a method changes all of its rows or none."""
-
-    records: dict[str, OrderRecord] = field(default_factory=dict)
-    placed: dict[str, NewOrder] = field(default_factory=dict)
-    told_texts: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    lives: dict[str, MidLife] = field(default_factory=dict)
-    barred: set[str] = field(default_factory=set)
-    proofs: dict[str, bytes] = field(default_factory=dict)
-    subscriptions: dict[str, StoredSubscription] = field(default_factory=dict)
-    requests: dict[str, ValidationRequest] = field(default_factory=dict)
-    accepted: set[str] = field(default_factory=set)
-    packages: dict[str, Package] = field(default_factory=dict)
-    receipts: dict[bytes, ReceiptAnswer] = field(default_factory=dict)
-    kinds: list[tuple[str, str]] = field(default_factory=list)
-    states: dict[tuple[str, str], tuple[int, bool]] = field(default_factory=dict)
-    changes: dict[str, Change] = field(default_factory=dict)
-    asked: dict[tuple[str, str], ReleaseRecord] = field(default_factory=dict)
 
     # orders
 
@@ -70,7 +51,8 @@ class MemoryStore:
         return next((each for each in self.records.values() if each.digest == digest), None)
 
     def orders_of_code(self, device_code: str) -> Sequence[OrderRecord]:
-        return [each for each in reversed(self.records.values()) if each.device_code == device_code]
+        own = [each for each in reversed(self.records.values()) if each.id not in self.updates]
+        return [each for each in own if each.device_code == device_code]
 
     def due(self, *, at: datetime, limit: int) -> Sequence[OrderRecord]:
         due = [
@@ -99,7 +81,8 @@ class MemoryStore:
         self._leaf("peer-refused", order_id)
 
     def expire(self, order_id: str, *, before: OrderState, at: datetime) -> None:
-        self._move(order_id, before, OrderState.EXPIRED, at=at, reason="it has lapsed")
+        if self._move(order_id, before, OrderState.EXPIRED, at=at, reason="it has lapsed"):
+            self._give_up(order_id, before=before)
 
     def restart(self, order_id: str, *, before: OrderState, at: datetime) -> None:
         if self._move(order_id, before, OrderState.REGISTERED, at=at):
@@ -125,7 +108,9 @@ class MemoryStore:
             expires_at=binding.expires_at,
             tries=0,
         )
-        for made in binding.subscriptions(len(self.subscriptions) + 1):
+        self._wish_lock(order_id)
+        made_now = () if order_id in self.moves else binding.subscriptions(len(self.subscriptions) + 1)
+        for made in made_now:
             self.subscriptions[made.imsi] = StoredSubscription(
                 imsi=made.imsi,
                 order_id=order_id,
@@ -207,6 +192,7 @@ class MemoryStore:
         if self._move(order_id, OrderState.AUTHORIZED, OrderState.INSTALLED, at=at):
             for each in self.subscriptions_of(order_id):
                 self.subscriptions[each.imsi] = replace(each, active=True)
+            self._take_over(order_id, at=at)
             self._move(order_id, OrderState.INSTALLED, OrderState.ACTIVE, at=at)
             self.told_users(order_id, informed)
             self._leaf("user-informed", order_id)
@@ -231,6 +217,8 @@ class MemoryStore:
             taken.order_id, before, state, at=at, reason=reason
         ):
             self._check_state(taken.order_id, state)
+        else:
+            self._give_up(taken.order_id, before=before)
         self._keep_receipt(taken)
 
     # states of devices
@@ -254,9 +242,6 @@ class MemoryStore:
 
     # subscriptions
 
-    def subscriptions_of(self, order_id: str) -> tuple[StoredSubscription, ...]:
-        return tuple(each for each in self.subscriptions.values() if each.order_id == order_id)
-
     def take_sequence(
         self, imsi: str, *, advance: Callable[[StoredSubscription], HomeSequence]
     ) -> StoredSubscription | None:
@@ -274,10 +259,6 @@ class MemoryStore:
         self._leaf("update-approved", order_id)
 
     # lives of MIDs
-
-    def life(self, order_id: str) -> MidLife:
-        """See `operators.sho.lives.LifeStore`."""
-        return self.lives.get(order_id, MidLife(order_id=order_id))
 
     def wish(self, order_id: str, action: str, *, reason: str, at: datetime) -> None:
         """See `operators.sho.lives.LifeStore`."""
@@ -315,7 +296,7 @@ class MemoryStore:
 
     def erased(self, order_id: str, statement: bytes, *, informed: str, at: datetime) -> None:
         """See `operators.sho.lives.LifeStore`."""
-        if not any(self._move(order_id, each, OrderState.ERASED, at=at) for each in sorted(IN_DEVICE)):
+        if not any(self._move(order_id, each, OrderState.ERASED, at=at) for each in sorted(ERASABLE)):
             self._check_state(order_id, OrderState.ERASED)
             return
         for each in self.subscriptions_of(order_id):
@@ -333,7 +314,8 @@ class MemoryStore:
 
     def order_of_mid(self, device_id: str, mid_id: str) -> OrderRecord | None:
         """See `operators.sho.releases.ReleaseStore`."""
-        own = (each for each in self.records.values() if each.device_id == device_id)
+        there = IN_DEVICE | {OrderState.ERASED}
+        own = (each for each in self.records.values() if each.device_id == device_id and each.state in there)
         return next(
             (each for each in own if each.id in self.packages and self.packages[each.id].mid_id == mid_id),
             None,
@@ -428,39 +410,6 @@ class MemoryStore:
             self.told_users(order_id, informed)
             self._leaf("user-informed", order_id)
 
-    def told_users(self, order_id: str, text: str) -> None:
-        """One more text for the user of an order."""
-        self.told_texts[order_id] = (*self.told_texts.get(order_id, ()), text)
-
-    def leaves(self, subject: str) -> list[str]:
-        """Kinds of the leaves about a subject, oldest first."""
-        return [kind for kind, about in self.kinds if about == subject]
-
-    def _move(
-        self,
-        order_id: str,
-        before: OrderState,
-        after: OrderState,
-        *,
-        at: datetime,
-        reason: str | None = None,
-    ) -> bool:
-        check_transition(before, after)
-        order = self.records.get(order_id)
-        if order is None or order.state is not before:
-            return False
-        due_at = at if after in _AT_ONCE else order.expires_at if after in _WHEN_LAPSED else None
-        self._set(order_id, state=after, due_at=due_at, reason=reason)
-        self._leaf(f"order-{after.value}", order_id)
-        return True
-
-    def _check_state(self, order_id: str, state: OrderState) -> None:
-        if self.records[order_id].state is not state:
-            raise RefusalError(RefusalCode.CONCURRENT_CHANGE, subject=order_id, reason="it has changed")
-
-    def _set(self, order_id: str, **values: Any) -> None:
-        self.records[order_id] = replace(self.records[order_id], **values)
-
     def _keep_result(self, jti: str, result: AttestationResult, token: str) -> None:
         self.requests[jti] = replace(self.requests[jti], result=token, result_id=result.result_id)
         self._leaf("result-taken", result.device_id)
@@ -470,6 +419,3 @@ class MemoryStore:
             return
         self.receipts[taken.digest] = taken.answer
         self._leaf("receipt-taken", taken.order_id)
-
-    def _leaf(self, kind: str, subject: str) -> None:
-        self.kinds.append((kind, subject))

@@ -16,6 +16,8 @@ from operators.sho.changes import ChangeDesk
 from operators.sho.credential import RecognisedSupplier
 from operators.sho.device_states import StateDesk
 from operators.sho.lives import LifeDesk
+from operators.sho.mid_migrations import MigrationDesk
+from operators.sho.mid_updates import MidUpdateDesk
 from operators.sho.order_states import OrderRecord, OrderState
 from operators.sho.packages import Package
 from operators.sho.provisioning import Provisioning
@@ -151,9 +153,24 @@ class World:
             policy_root=self.policy_root,
             anchors=self.anchors,
         )
+        self.mid_updates = MidUpdateDesk(
+            store=self.store,
+            operator=self.registrar.operator,
+            signer=self.signer,
+            secrets=self.secrets,
+            maker=self.maker,
+            random_bytes=self.random_bytes,
+        )
+        self.migrations = MigrationDesk(
+            store=self.store,
+            registrar=self.registrar,
+            maker=self.maker,
+            random_bytes=self.random_bytes,
+        )
         self.lives = LifeDesk(
             store=self.store,
             changes=self.changes,
+            updates=self.mid_updates,
             signer=self.signer,
             anchors=self.anchors,
             random_bytes=self.random_bytes,
@@ -168,6 +185,7 @@ class World:
             store=self.store,
             registrar=self.registrar,
             changes=self.changes,
+            migrations=self.migrations,
             validation=self.validation,
             provisioning=self.provisioning,
             clock=lambda: self.at,
@@ -284,6 +302,7 @@ class World:
             outcome=INSTALLED,
             detail="-",
             tre_nonce=b"\x7e" * 32,
+            version=package.version,
         )
         return replace(receipt, **changed)
 

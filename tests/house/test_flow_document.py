@@ -25,7 +25,7 @@ from m2me_agent.agent import cli as agent
 from m2me_agent.agent import session
 from m2me_agent.mmi import main as mmi
 from m2me_agent.tre import app as tre
-from m2me_agent.tre import errors, installation
+from m2me_agent.tre import errors, installation, mid_versions
 from m2me_agent.tre_protocol import MMI_OPERATIONS, OTHER_RESULTS, PARAMETERS, RESULTS, Operation
 from messages import (
     approval,
@@ -144,7 +144,9 @@ OUTCOMES: Final = frozenset(
         installation.ORDER_REFUSED,
         installation.STATE_REFUSED,
         installation.STORAGE,
-        installation.REPLAYED,
+        mid_versions.REPLAYED,
+        mid_versions.ROLLBACK,
+        mid_versions.UPDATE_REFUSED,
         installation.CONTENT_REFUSED,
         installation.POLICY_REFUSED,
     }

@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from edge.operations import AnswerModel
-from operators.sho.order_states import OrderState
+from operators.sho.order_states import MigrationState, OrderState
 from operators.sho.releases import ReleaseState
 
 State = Annotated[OrderState, Field(strict=False)]
@@ -44,6 +44,46 @@ class MidAnswer(AnswerModel):
     wish: str | None = None
     state: str | None = None
     reason: str | None = None
+
+
+class MidUpdateAnswer(AnswerModel):
+    """An update of a MID, as an order of its own; `reason` where it was refused, failed or lapsed."""
+
+    order_id: str
+    product: str
+    state: State
+    reason: str | None = None
+
+
+class MidUpdatesAnswer(AnswerModel):
+    """Every update of a MID, oldest first."""
+
+    updates: list[MidUpdateAnswer]
+
+
+class MigrationAnswer(AnswerModel):
+    """A migration of a MID: the order for the other device, where that stands, and whether the AuC has switched.
+
+    `order_code` is what a person compares at the other device; `migration` is open, committed or aborted.
+    """
+
+    order_id: str
+    order_code: str
+    state: State
+    migration: Annotated[MigrationState, Field(strict=False)]
+    reason: str | None = None
+
+
+class OrderedMigrationAnswer(MigrationAnswer):
+    """A migration that was ordered; whoever shows `secret` may read the state of the order for the other device."""
+
+    secret: str
+
+
+class MigrationsAnswer(AnswerModel):
+    """Every migration of a MID, oldest first."""
+
+    migrations: list[MigrationAnswer]
 
 
 class ReleaseAnswer(AnswerModel):

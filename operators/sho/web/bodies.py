@@ -116,6 +116,19 @@ class WishBody(Body):
     ) = None
 
 
+class MidUpdateBody(Body):
+    """The next version of a MID: another product or the same one, fresh keys or those that there are."""
+
+    product: Product | None = None
+    fresh_keys: bool = False
+
+
+class MigrationBody(Body):
+    """The device that the subscription of a MID is to move to, by its code."""
+
+    device_code: DeviceCode
+
+
 class ReleaseBody(Body):
     """A successor asks for the release of one MID in one device."""
 

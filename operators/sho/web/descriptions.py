@@ -7,13 +7,15 @@ from operators.sho.refusals import REFUSALS
 _REFUSED = tuple((code.value, int(rule.status), rule.remedy) for code, rule in REFUSALS.items())
 _ORDER = PathParameter(description="id of the order", pattern=r"^[0-9a-f]{1,64}$")
 
+_MIGRATION = PathParameter(description="id of the order for the other device", pattern=r"^[0-9a-f]{1,64}$")
+
 OPERATOR_API = Api(
     title="SHO, operator listener",
     description="""
-    For the other roles of the network: registrations of devices, results and state events of PVAs, receipts of DPFs, lives of MIDs,
+    For the other roles of the network: registrations of devices, results and state events of PVAs, receipts of DPFs, lives, updates and migrations of MIDs,
     authentication vectors for VNOs, the audit log. What is signed is believed for its signature (docs/FOURTEEN-STEPS.md).
     """,
-    path_parameters={**LOG_PARAMETERS, "order_id": _ORDER},
+    path_parameters={**LOG_PARAMETERS, "order_id": _ORDER, "migration_id": _MIGRATION},
     refusals=_REFUSED,
 )
 PUBLIC_API = Api(

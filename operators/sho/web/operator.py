@@ -23,6 +23,8 @@ from messages.reliance import RESULT_BYTES_MAX
 from messages.state_event import STATE_EVENT_BYTES_MAX
 from operators.sho.device_states import StateDesk
 from operators.sho.lives import LifeDesk, MidLife
+from operators.sho.mid_migrations import MigrationDesk
+from operators.sho.mid_updates import MidUpdateDesk
 from operators.sho.receipts import RECEIPT_MESSAGE_BYTES_MAX, ReceiptDesk
 from operators.sho.refusals import RefusalCode, RefusalError
 from operators.sho.registration import Registrar
@@ -49,6 +51,8 @@ from operators.sho.web.bodies import (
 )
 from operators.sho.web.changes import ChangeDesks, add_changes, check_network
 from operators.sho.web.descriptions import OPERATOR_API
+from operators.sho.web.mid_migrations import add_mid_migrations
+from operators.sho.web.mid_updates import add_mid_updates
 from standards.aka.vectors import AuthenticationVector
 
 CBOR = "application/cbor"
@@ -77,6 +81,8 @@ class Desks:
     receipts: ReceiptDesk
     updates: UpdateDesk
     lives: LifeDesk
+    mid_updates: MidUpdateDesk
+    migrations: MigrationDesk
     changes: ChangeDesks
     authentication: AuthenticationCentre
     bearer: BearerTerms
@@ -96,6 +102,8 @@ def operator_app(
     _add_orders(app, desks, clock)
     _add_updates(app, desks, clock)
     _add_lives(app, desks, clock)
+    add_mid_updates(app, desks.mid_updates, clock)
+    add_mid_migrations(app, desks.migrations, clock)
     add_changes(app, desks.changes, clock)
     _add_vectors(app, desks)
     if desks.log is not None:

@@ -4,7 +4,6 @@ Rule: no session and no cookie, so a foreign page can send nothing in a user's n
 shows the secret that came with the order. The page is plain HTML: it works without scripts, and texts are escaped.
 """
 
-import re
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -15,6 +14,7 @@ from edge.operations import Told, answers, answers_octets, takes, takes_header
 from edge.principals import enforce_access, public
 from edge.process import Clock, RandomBytes
 from edge.refused import AnonymousRefusals, problem_of_refusal, register_refusals
+from edge.repeating import IDEMPOTENCY_KEY
 from operators.sho.order_states import OrderRecord, Prior
 from operators.sho.refusals import RefusalCode, RefusalError
 from operators.sho.registration import OrderWish, Registrar
@@ -22,10 +22,9 @@ from operators.sho.releases import ReleaseDesk
 from operators.sho.web.answers import AskedReleasesAnswer, OrderAnswer, PlacedOrderAnswer
 from operators.sho.web.bodies import DecisionBody, OrderBody
 from operators.sho.web.changes import APPROVE, shown_releases
+from operators.sho.web.order_keys import KEY, KEY_DESCRIPTION, KEY_PATTERN, checked_key, shown_key
 
 ORDER_BYTES_MAX: Final = 4_096
-_KEY_PATTERN: Final = r"^[A-Za-z0-9_-]{16,128}$"
-_KEY: Final = re.compile(_KEY_PATTERN)
 _FORM_KEY_SIZE: Final = 16
 HTML: Final = "text/html; charset=utf-8"
 _BEARER: Final = "Bearer "
@@ -75,15 +74,11 @@ def _add_orders(app: Flask, registrar: Registrar, clock: Clock) -> None:
     @app.post("/v1/orders")
     @public
     @takes(OrderBody, bytes_max=ORDER_BYTES_MAX)
-    @takes_header(
-        "Idempotency-Key",
-        description="of this order alone: the same key again gives the same order",
-        pattern=_KEY_PATTERN,
-    )
+    @takes_header(IDEMPOTENCY_KEY, description=KEY_DESCRIPTION, pattern=KEY_PATTERN)
     @answers(PlacedOrderAnswer, HTTPStatus.CREATED)
     def place_order(body: OrderBody) -> Told:
         """Order a product for a device."""
-        key = _checked_key(request.headers.get("Idempotency-Key", ""))
+        key = checked_key(shown_key())
         order = registrar.place(_wish(body, key), at=clock())
         return {
             "order_id": order.id,
@@ -129,7 +124,7 @@ def _add_page(app: Flask, registrar: Registrar, clock: Clock, random_bytes: Rand
 
     def form(values: dict[str, str], faults: dict[str, str]) -> Response:
         known = values.get("idempotency_key", "")
-        key = known if _KEY.fullmatch(known) else random_bytes(_FORM_KEY_SIZE).hex()
+        key = known if KEY.fullmatch(known) else random_bytes(_FORM_KEY_SIZE).hex()
         page = render_template(
             "register.html", operator=operator, values={**values, "idempotency_key": key}, faults=faults
         )
@@ -151,7 +146,7 @@ def _add_page(app: Flask, registrar: Registrar, clock: Clock, random_bytes: Rand
         values = {name: request.form.get(name, "").strip() for name in names}
         try:
             body = OrderBody.model_validate({name: values[name] for name in names[:-1]})
-            key = _checked_key(values["idempotency_key"])
+            key = checked_key(values["idempotency_key"])
             order = registrar.place(_wish(body, key), at=clock())
         except pydantic.ValidationError as error:
             return form(
@@ -187,13 +182,3 @@ def _wish(body: OrderBody, key: str) -> OrderWish:
 def _shown_secret() -> str:
     header = request.headers.get("Authorization", "")
     return header.removeprefix(_BEARER) if header.startswith(_BEARER) else ""
-
-
-def _checked_key(key: str) -> str:
-    if not _KEY.fullmatch(key):
-        raise RefusalError(
-            RefusalCode.IDEMPOTENCY_KEY_INVALID,
-            subject="Idempotency-Key",
-            reason=f"expected 16 to 128 letters, digits, - or _, got {len(key)} characters",
-        )
-    return key

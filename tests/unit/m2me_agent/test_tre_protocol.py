@@ -85,6 +85,7 @@ def test_there_is_no_operation_that_takes_data_to_be_signed() -> None:
         "install_connectivity": ["token"],
         "attach": ["autn", "rand"],
         "accept_order": ["discovery", "nonce", "order"],
+        "accept_update": ["order"],
         "install": ["content", "delivery", "package"],
         "instruct": ["instruction"],
         "report": ["query"],

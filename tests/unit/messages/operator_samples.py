@@ -54,6 +54,7 @@ ORDER = order.Order(
     issued_at=ISSUED_AT,
     expires_at=EXPIRES_AT,
 )
+UPDATE_ORDER = replace(ORDER, updates="mid-1")
 REQUEST = validation_request.SignedRequest(
     requester=SHO,
     pva="pva.example",
@@ -254,6 +255,7 @@ RECEIPT = Receipt(
     outcome=INSTALLED,
     detail="-",
     tre_nonce=b"\x02" * 32,
+    version=1,
 )
 ERASURE = Erasure(
     device_id=DEVICE_ID,
@@ -302,6 +304,12 @@ class Token:
 
 TOKENS = {
     "order": Token(read=order.read_claims, value=ORDER, issuer=SHO),
+    "order of an update": Token(
+        read=order.read_claims,
+        value=UPDATE_ORDER,
+        issuer=SHO,
+        optional=frozenset({"pva_updates_mid"}),
+    ),
     "validation request": Token(
         read=validation_request.read_claims,
         value=REQUEST,

@@ -100,6 +100,7 @@ def test_an_order_ends_after_it_began() -> None:
         ("subscriber", "pseudonym-2"),
         ("device_id", "d2" * 32),
         ("ak_name", b"\x00\x0b" + b"\xab" * 32),
+        ("updates", "mid-1"),
     ],
 )
 def test_each_part_of_an_order_makes_it_another_order(part: str, value: Any) -> None:

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from m2me_agent.agent.errors import NotReachedError, RefusedError
-from m2me_agent.agent.lives import STEPS_MAX, NextStep, follow_all
+from m2me_agent.agent.lives import STEPS_MAX, Followed, Following, NextStep, go_on
+from m2me_agent.agent.lives import follow_all as carry
 from m2me_agent.agent.ports import Device, Pace, Patience
 from m2me_agent.tre_protocol import Operation, Refusal
 
@@ -20,6 +21,7 @@ class Script:
         self.owners = owners
         self.cuts = cuts
         self.busy = busy
+        self.outcome = "installed"
         self.said: list[Any] = []
 
     def ask(self, operation: Operation, parameters: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
@@ -32,6 +34,10 @@ class Script:
             self.busy -= 1
             raise refused("rate-limited")
         return {"statement": operation.value.encode()}
+
+    def update(self, order: str) -> str:
+        self.said.append(("update", order))
+        return self.outcome
 
     def mid_step(self, device: Device, *, order_digest: bytes, statement: bytes | None) -> NextStep:
         assert device == DEVICE
@@ -54,14 +60,16 @@ def untold(step: int, event: str, **details: str | int) -> None:
     del step, event, details
 
 
-def pace() -> Pace:
-    return Pace(patience=Patience(total_s=1), sleep=lambda _seconds: None, tell=untold)
+def follow_all(script: Script) -> tuple[Followed, ...]:
+    pace = Pace(patience=Patience(total_s=1), sleep=lambda _seconds: None, tell=untold)
+    parties = Following(tre=script, dpf=script, device=DEVICE, pace=pace, update=script.update)
+    return carry(parties)
 
 
 @pytest.mark.requirement("R57")
 def test_question_report_instruction_and_report_again() -> None:
     script = Script({"sho-1": ["report", "instruct", "report", "done"]})
-    (followed,) = follow_all(script, script, DEVICE, pace=pace())
+    (followed,) = follow_all(script)
     assert (followed.outcome, followed.steps) == ("done", ("report", "instruct", "report"))
     assert script.said == [
         ("dpf", b"sho-1", None),
@@ -77,7 +85,7 @@ def test_question_report_instruction_and_report_again() -> None:
 @pytest.mark.requirement("R59")
 def test_a_proof_goes_to_the_owner_as_the_tre_signed_it() -> None:
     script = Script({"sho-1": ["report", "erase", "done"]}, cuts=2, busy=1)
-    (followed,) = follow_all(script, script, DEVICE, pace=pace())
+    (followed,) = follow_all(script)
     assert followed.outcome == "done"
     assert script.said[-1] == ("dpf", b"sho-1", b"erase")
 
@@ -85,14 +93,14 @@ def test_a_proof_goes_to_the_owner_as_the_tre_signed_it() -> None:
 @pytest.mark.negative
 def test_an_owner_that_refuses_keeps_no_other_from_its_mid() -> None:
     script = Script({"sho-1": ["report", "no"], "sho-2": ["fly"], "sho-3": ["done"]})
-    outcomes = [each.outcome for each in follow_all(script, script, DEVICE, pace=pace())]
+    outcomes = [each.outcome for each in follow_all(script)]
     assert outcomes == ["step-refused", "answer", "done"]
 
 
 @pytest.mark.negative
 def test_a_conversation_without_end_ends() -> None:
     script = Script({"sho-1": ["report"] * (STEPS_MAX + 1)})
-    (followed,) = follow_all(script, script, DEVICE, pace=pace())
+    (followed,) = follow_all(script)
     assert followed.outcome == "not done"
 
 
@@ -100,4 +108,47 @@ def test_a_conversation_without_end_ends() -> None:
 def test_where_nobody_is_reached_the_agent_says_so() -> None:
     script = Script({"sho-1": []}, cuts=9)
     with pytest.raises(NotReachedError):
-        follow_all(script, script, DEVICE, pace=pace())
+        follow_all(script)
+
+
+@pytest.mark.requirement("R46", "R57")
+def test_an_update_is_carried_to_its_receipt_and_ends_the_conversation() -> None:
+    script = Script({"sho-1": ["report", "instruct", "report", "update"], "sho-2": ["update"]})
+    followed = follow_all(script)
+    assert [(each.outcome, each.steps[-1]) for each in followed] == [("done", "update"), ("done", "update")]
+    assert script.said[-3:] == [
+        ("update", "token to update"),
+        ("dpf", b"sho-2", None),
+        ("update", "token to update"),
+    ]
+
+
+@pytest.mark.requirement("R46")
+@pytest.mark.negative
+def test_an_update_that_the_tre_refused_is_told() -> None:
+    script = Script({"sho-1": ["update"]})
+    script.outcome = "rollback"
+    (followed,) = follow_all(script)
+    assert followed.outcome == "rollback"
+
+
+@pytest.mark.requirement("R57")
+def test_what_an_owner_orders_comes_by_itself_to_a_device_that_goes_on_asking() -> None:
+    script = Script({"sho-1": ["done", "update", "done"]})
+    followed: list[str] = []
+    told: list[str] = []
+    slept: list[float] = []
+
+    def once() -> None:
+        if len(slept) == 1:
+            raise NotReachedError(Refusal(code="unreachable", subject="VNO", reason="cut", remedy="wait"))
+        followed.extend(step for each in follow_all(script) for step in each.steps)
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        if len(slept) == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        go_on(once, every_s=30.0, sleep=sleep, tell=lambda refusal: told.append(refusal.code))
+    assert (followed, told, slept) == (["update"], ["unreachable"], [30.0] * 4)

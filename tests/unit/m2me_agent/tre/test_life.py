@@ -18,7 +18,7 @@ from m2me_agent.tre.errors import (
 from m2me_agent.tre.state import Exchanges
 from m2me_agent.tre.usim import NetworkChallenge
 from messages.approval import VAULT_REACH
-from messages.instruction import ACTIVATE, BLOCK, DEACTIVATE, ERASE, UNBLOCK
+from messages.instruction import ACTIVATE, BLOCK, DEACTIVATE, ERASE, LOCK, UNBLOCK, UNLOCK
 from messages.registry import RegistryEntry
 from standards.pki import oids
 from tests.fakes.network import IMSI, MID_KEY, operator, vector
@@ -60,6 +60,42 @@ def test_the_owner_leads_a_mid_through_its_life_and_only_an_active_one_is_used(w
         assert is_usable(world, seq=seq) == (state == "ACTIVE"), action
         world.restart()
         assert states(world) == [state]
+
+
+@pytest.mark.requirement("R56", "R59")
+def test_a_mid_that_migrates_is_locked_until_its_owner_calls_it_back(world: World) -> None:
+    assert world.instructed(LOCK) == "MIGRATING"
+    assert not is_usable(world, seq=100)
+    world.restart()
+    assert states(world) == ["MIGRATING"]
+    assert world.report().transitions[-1].event == "lock"
+    for action in (ACTIVATE, DEACTIVATE, BLOCK, UNBLOCK, LOCK):
+        with pytest.raises(MidError, match="no effect"):
+            world.instructed(action)
+    assert world.instructed(UNLOCK) == "ACTIVE"
+    assert is_usable(world, seq=200)
+
+
+@pytest.mark.requirement("R59")
+def test_a_mid_that_has_moved_is_erased_where_it_was_locked(world: World) -> None:
+    world.instructed(LOCK)
+    erasure = world.erase(world.network.erasure(world.target, world.report().tre_nonce))
+    assert erasure.mid_id == "mid-1"
+    assert [each.state for each in world.report().entries] == ["ERASED"]
+
+
+@pytest.mark.requirement("R59")
+@pytest.mark.negative
+@pytest.mark.parametrize("before", [DEACTIVATE, BLOCK])
+def test_only_a_mid_that_serves_is_locked_and_a_lock_cannot_be_replayed(world: World, before: str) -> None:
+    token = world.network.instruction(world.target, world.report().tre_nonce, action=LOCK)
+    assert world.device.operations.mids.instruct(token).state.value == "MIGRATING"
+    assert world.instructed(UNLOCK) == "ACTIVE"
+    with pytest.raises(InstructionError):
+        world.device.operations.mids.instruct(token)
+    world.instructed(before)
+    with pytest.raises(MidError, match="no effect"):
+        world.instructed(LOCK)
 
 
 @pytest.mark.requirement("R38", "R40")

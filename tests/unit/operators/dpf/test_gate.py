@@ -142,6 +142,23 @@ def test_everything_right_but_one(part: str, changed: Mapping[str, Any], code: R
     assert refused(WORLD.parts(changed={part: changed})) == code
 
 
+@pytest.mark.requirement("R46")
+@pytest.mark.negative
+@pytest.mark.parametrize(("updates", "code"), [("mid-1", None), ("mid-2", RefusalCode.PACKAGE_MISMATCH)])
+def test_the_package_of_an_update_brings_the_mid_that_its_order_names(
+    updates: str, code: RefusalCode | None
+) -> None:
+    digest = replace(WORLD.order, updates=updates).digest
+    bound = {"order_digest": digest}
+    parts = WORLD.parts(
+        changed={"order": {"updates": updates}, "authorization": bound, "result": bound, "package": bound}
+    )
+    if code is None:
+        assert judge(parts).order.updates == updates
+    else:
+        assert refused(parts) == code
+
+
 @pytest.mark.negative
 def test_other_content_than_the_package_names_is_refused() -> None:
     flipped = bytes([WORLD.content[0] ^ 1]) + WORLD.content[1:]

@@ -3,7 +3,7 @@
 import pytest
 
 from operators.sho.order_states import (
-    IN_DEVICE,
+    ERASABLE,
     TRANSITIONS,
     OrderState,
     TransitionError,
@@ -12,7 +12,7 @@ from operators.sho.order_states import (
 )
 from tests.fakes.sho_world import World
 
-CLOSED = {OrderState.ERASED, OrderState.FAILED, OrderState.EXPIRED}
+CLOSED = {OrderState.ERASED, OrderState.SUPERSEDED}
 
 
 @pytest.mark.requirement("R62")
@@ -21,7 +21,9 @@ def test_active_is_reached_from_installed_alone_and_that_from_authorized_alone()
         state: {before for before, afters in TRANSITIONS.items() if state in afters} for state in OrderState
     }
     assert leads_to[OrderState.ACTIVE] == {OrderState.INSTALLED}
-    assert leads_to[OrderState.ERASED] == IN_DEVICE
+    assert leads_to[OrderState.ERASED] == ERASABLE
+    assert leads_to[OrderState.MOVED] == {OrderState.ACTIVE}
+    assert leads_to[OrderState.SUPERSEDED] == {OrderState.ACTIVE}
     assert leads_to[OrderState.INSTALLED] == {OrderState.AUTHORIZED}
     assert leads_to[OrderState.AUTHORIZED] == {OrderState.PACKAGED}
     assert leads_to[OrderState.PACKAGED] == {OrderState.VALIDATING}
