@@ -280,13 +280,13 @@ def is_read_as(name: str, version: str, *, log: EventLog) -> dict[str, bytes]:
 
 
 @pytest.mark.check("A21")
-@pytest.mark.parametrize("path", real_logs(), ids=lambda path: path.name)
-def test_a_real_boot_by_grub_is_predicted_as_it_was(path: Path) -> None:
-    log = decode_event_log(path.read_bytes())
-    bank = SHA256 if SHA256 in log.algorithms else SHA1
-    made = predict_grub(log, banks=(bank,), change=GrubChange())
-    values, again = replay(log, bank=bank), replay(replace(log, events=made.events), bank=bank)
-    assert {pcr: again.get(pcr) for pcr in (8, 9)} == {pcr: values.get(pcr) for pcr in (8, 9)}
+def test_every_real_boot_by_grub_is_predicted_as_it_was() -> None:
+    for path in real_logs():
+        log = decode_event_log(path.read_bytes())
+        bank = SHA256 if SHA256 in log.algorithms else SHA1
+        made = predict_grub(log, banks=(bank,), change=GrubChange())
+        values, again = replay(log, bank=bank), replay(replace(log, events=made.events), bank=bank)
+        assert [again.get(pcr) for pcr in (8, 9)] == [values.get(pcr) for pcr in (8, 9)], path.name
 
 
 @pytest.mark.check("A21")
