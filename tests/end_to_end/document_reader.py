@@ -86,6 +86,9 @@ class Reader:
         )
         (self.folder / "good-device.evidence").write_bytes(encode_evidence(World().answer()))
         (self.folder / "shim.efi").write_bytes(image({".text": b"shim"}).data)
+        (self.folder / "grub.efi").write_bytes(image({".text": b"grub"}).data)
+        (self.folder / "vmlinuz").write_bytes(image({".text": b"kernel"}).data)
+        (self.folder / "initrd.img").write_bytes(b"initrd")
         (self.folder / "gateway.efi").write_bytes(image(unified()).data)
         lists = {"devices.csv": self.words["DEVICE_ID"], "more-devices.csv": os.urandom(32).hex()}
         for name, device_id in lists.items():
