@@ -1,8 +1,10 @@
 """The CA's store, continued: partitions of lists, generations of keys, keys that ask over EST; on both engines."""
 
 import os
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,18 +16,29 @@ from ca.lifecycle import Reason, Status
 from ca.profiles import Kind
 from ca.records import EstEnrollment, EstState, RevocationList
 from ca.store import MIGRATIONS, Records, Store
-from edge.database import UtcTime, transaction
+from edge.database import UtcTime, engine_for, transaction
 from tests.contract.test_ca_store import ISSUING, ROOT, engine, in_threads, issue, store, until_won
 from tests.fakes.ca import NOW
 
 __all__ = ["engine", "store"]
 
 
-def test_lists_of_the_time_before_partitions_are_kept(engine: sa.Engine) -> None:
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[sa.Engine]:
+    """A database of each kind without a schema."""
+    if request.param == "sqlite":
+        made = engine_for(f"sqlite:///{tmp_path / 'ca.db'}")
+    else:
+        made = engine_for(request.getfixturevalue("postgresql").new_database())
+    yield made
+    made.dispose()
+
+
+def test_lists_of_the_time_before_partitions_are_kept(empty: sa.Engine) -> None:
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     config.set_main_option("path_separator", "os")
-    with transaction(engine) as connection:
+    with transaction(empty) as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, "0001")
         columns = ("ca_id", "kind", "name", "supplier", "hosted", "state", "created_at")
@@ -43,7 +56,7 @@ def test_lists_of_the_time_before_partitions_are_kept(engine: sa.Engine) -> None
         kept = {"ca_id": ROOT.ca_id, "number": 7, "der": b"crl", "status_seq": 3}
         times = {"this_update": NOW, "next_update": NOW + timedelta(days=1)}
         connection.execute(sa.insert(old).values(**kept, **times))
-    made = Store(engine, random_bytes=os.urandom)
+    made = Store(empty, random_bytes=os.urandom)
     made.migrate()
     with made.reading() as records:
         assert records.newest_revocation_list(ROOT.ca_id) == RevocationList(
