@@ -21,6 +21,8 @@ import sqlalchemy as sa
 USER = "postgres"
 _START_S = 30.0
 _CONNECTIONS_MAX = 400
+_ROOM_BYTES = 8 << 30
+_DISK, _MEMORY = Path("/tmp"), Path("/dev/shm")  # noqa: S108 - a folder of our own is made there
 
 
 class PostgreSql:
@@ -134,13 +136,21 @@ def programs() -> Path | None:
     return None if on_path is None else Path(on_path).parent
 
 
+def _place() -> Path:
+    """Where a cluster goes that need not outlive the machine: hundreds of databases are made and removed in memory, if there is room.
+
+    The server's user can walk either path, and both are short enough for a socket's address.
+    """
+    has_room = _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > _ROOM_BYTES
+    return _MEMORY if has_room else _DISK
+
+
 @contextmanager
 def running_cluster(
     found: Path, *, password: str | None = None, durable: bool = False
 ) -> Iterator[PostgreSql]:
     """A cluster of its own by the programs in `found`, while the block runs; nothing of it is left afterwards."""
-    # a path that the server's user can walk, and short enough for a socket's address
-    folder = Path(tempfile.mkdtemp(prefix="pva-pg-", dir="/tmp"))
+    folder = Path(tempfile.mkdtemp(prefix="pva-pg-", dir=_DISK if durable else _place()))
     try:
         give_to_server(folder)
         server = PostgreSql(folder, found, password=password, durable=durable)
