@@ -18,11 +18,11 @@ from typing import Final, Protocol
 
 from edge.process import RandomBytes
 from messages.operator_token import OperatorSigner
-from messages.order import ORDER_KIND, Order
 from operators.sho.credential import ProvenDevice
+from operators.sho.order_binding import Binding, OrderBinder
 from operators.sho.order_states import MidUpdate, OrderRecord, OrderState, bound
 from operators.sho.refusals import RefusalCode, RefusalError
-from operators.sho.registration import Binding, Operator
+from operators.sho.registration import Operator
 from operators.sho.subscriber_secrets import SubscriberSecrets
 from operators.sho.subscriptions import NewSubscription, StoredSubscription, SubscriptionMaker
 from operators.sho.successions import (
@@ -173,33 +173,17 @@ class MidUpdateDesk:
         prior = None if known is None else self.store.order(known.prior_id)
         if known is None or prior is None:
             raise not_to_be_succeeded(update, "what it updates is not on record")
-        before, issued_at = bound(prior), at.replace(microsecond=0)
-        order = Order(
-            order_id=update.id,
-            jti=self.random_bytes(_ID_SIZE).hex(),
-            order_code=update.order_code,
-            sho=self.operator.id,
-            sho_name=self.operator.name,
-            subscriber=update.subscriber,
+        before = bound(prior)
+        device = ProvenDevice(
             device_id=before.device_id,
             ak_name=before.ak_name,
-            audience=self.operator.dpf,
-            issued_at=issued_at,
-            expires_at=issued_at + self.life,
-            updates=known.mid_id,
+            ak_public=before.ak_public,
+            es_root_sha256=before.es_root_sha256,
         )
-        binding = Binding(
-            device=ProvenDevice(
-                device_id=before.device_id,
-                ak_name=before.ak_name,
-                ak_public=before.ak_public,
-                es_root_sha256=before.es_root_sha256,
-            ),
-            token=self.signer.sign(order.claims(), typ=ORDER_KIND.typ),
-            digest=order.digest,
-            expires_at=order.expires_at,
-            subscriptions=_no_more,
+        binder = OrderBinder(
+            operator=self.operator, signer=self.signer, random_bytes=self.random_bytes, life=self.life
         )
+        binding = binder.bind(update, device, subscriptions=_no_more, at=at, updates=known.mid_id)
         self.store.register(update.id, binding, replaced=(), at=at)
         return self.store.order(update.id) or update
 

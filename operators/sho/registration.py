@@ -28,8 +28,8 @@ from messages.device_code import device_code, is_code_of, read_device_code
 from messages.encoding import encode_deterministic
 from messages.errors import MessageError
 from messages.operator_token import OperatorSigner
-from messages.order import ORDER_KIND, Order
 from operators.sho.credential import ProvenDevice, RecognisedSupplier, prove_device
+from operators.sho.order_binding import Binding, OrderBinder
 from operators.sho.order_states import REPLACEABLE, UNDER_WAY, OrderRecord, OrderState, Prior
 from operators.sho.refusals import PeerError, RefusalCode, RefusalError
 from operators.sho.subscriber_secrets import SubscriberSecrets
@@ -62,17 +62,6 @@ class NewOrder:
     request_digest: bytes
     sealed_subscriber: bytes = field(repr=False)
     prior: Prior | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Binding:
-    """What a registration adds to an order; `subscriptions` makes the USIMs of the order, from the n-th on."""
-
-    device: ProvenDevice
-    token: str
-    digest: bytes
-    expires_at: datetime
-    subscriptions: Callable[[int], tuple[NewSubscription, ...]]
 
 
 class RegistrationStore(Protocol):
@@ -221,7 +210,7 @@ class Registrar:
             )
         if order.token is not None:
             return self._again(order, device, at=at)
-        token, binding = self._signed(order, device, at=at)  # 4
+        binding = self._bound(order, device, at=at)  # 4
         if not self.store.register(order.id, binding, replaced=replaced, at=at):  # 5
             raced = self.store.order(order.id)
             if raced is None or raced.token is None:
@@ -233,7 +222,7 @@ class Registrar:
                 )
             return self._again(raced, device, at=at)
         self.wake()
-        return token
+        return binding.token
 
     def _again(self, order: OrderRecord, device: ProvenDevice, *, at: datetime) -> str:
         """The token of an order that is bound already: to this device and AK, or refused (3)."""
@@ -251,30 +240,12 @@ class Registrar:
             self.wake()
         return order.token
 
-    def _signed(self, record: OrderRecord, device: ProvenDevice, *, at: datetime) -> tuple[str, Binding]:
-        issued_at = at.replace(microsecond=0)
-        order = Order(
-            order_id=record.id,
-            jti=self.random_bytes(_ID_SIZE).hex(),
-            order_code=record.order_code,
-            sho=self.operator.id,
-            sho_name=self.operator.name,
-            subscriber=record.subscriber,
-            device_id=device.device_id,
-            ak_name=device.ak_name,
-            audience=self.operator.dpf,
-            issued_at=issued_at,
-            expires_at=issued_at + self.life,
+    def _bound(self, record: OrderRecord, device: ProvenDevice, *, at: datetime) -> Binding:
+        binder = OrderBinder(
+            operator=self.operator, signer=self.signer, random_bytes=self.random_bytes, life=self.life
         )
-        token = self.signer.sign(order.claims(), typ=ORDER_KIND.typ)
-        binding = Binding(
-            device=device,
-            token=token,
-            digest=order.digest,
-            expires_at=order.expires_at,
-            subscriptions=partial(self.new_subscriptions, record.product),
-        )
-        return token, binding
+        subscriptions = partial(self.new_subscriptions, record.product)
+        return binder.bind(record, device, subscriptions=subscriptions, at=at)
 
     def _checked_code(self, wish: OrderWish) -> str:
         if wish.product not in self.operator.products:

@@ -18,12 +18,13 @@ from operators.sho import schema
 from operators.sho.device_state_store import is_suspended
 from operators.sho.life_store import is_barred
 from operators.sho.mid_migration_store import MidMigrations
+from operators.sho.order_binding import Binding
 from operators.sho.order_book import Move
 from operators.sho.order_states import REPLACEABLE, MigrationState, OrderRecord, OrderState
 from operators.sho.packages import Package
 from operators.sho.receipts import ReceiptAnswer, TakenReceipt
 from operators.sho.refusals import RefusalCode, RefusalError
-from operators.sho.registration import Binding, NewOrder
+from operators.sho.registration import NewOrder
 from operators.sho.store_rows import (
     order_of,
     package_of,

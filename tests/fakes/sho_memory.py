@@ -7,6 +7,7 @@ from datetime import datetime
 from messages.instruction import BLOCK, UNBLOCK
 from messages.state_event import StateEvent
 from operators.sho.lives import Told
+from operators.sho.order_binding import Binding
 from operators.sho.order_states import (
     ERASABLE,
     IN_DEVICE,
@@ -18,7 +19,7 @@ from operators.sho.order_states import (
 from operators.sho.packages import Package
 from operators.sho.receipts import ReceiptAnswer, TakenReceipt
 from operators.sho.refusals import RefusalCode, RefusalError
-from operators.sho.registration import Binding, NewOrder
+from operators.sho.registration import NewOrder
 from operators.sho.releases import ReleaseRecord, ReleaseState
 from operators.sho.subscriptions import StoredSubscription
 from operators.sho.validation import ValidationRequest
