@@ -9,6 +9,7 @@ import select
 import socket
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 _HEAD_END = b"\r\n\r\n"
@@ -32,8 +33,9 @@ class Load:
 
 
 def pin(core: int) -> None:
-    """Stay on one core, where there are several."""
-    os.sched_setaffinity(0, {core} & os.sched_getaffinity(0) or os.sched_getaffinity(0))
+    """Stay on this core, where the machine has it, and wherever who started this process stays."""
+    with suppress(OSError):
+        os.sched_setaffinity(0, {core})
 
 
 def get(path: str) -> bytes:

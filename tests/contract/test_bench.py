@@ -28,6 +28,16 @@ def test_every_operation_runs_and_is_counted() -> None:
     assert all(one["runs"] > 0 and 0 < one["median_us"] <= one["p99_us"] for one in measured)
 
 
+def test_a_server_has_another_core_than_the_generator_that_started_it() -> None:
+    if len(os.sched_getaffinity(0)) == 1:
+        pytest.skip("this machine has one core")
+    script = "import os; from bench.load import pin; pin(1); pin(0); print(os.sched_getaffinity(0))"
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "{0}\n"
+
+
 def test_an_unknown_operation_is_named_with_the_known_ones() -> None:
     done = bench("verify-quotes")
     assert done.returncode == 2
