@@ -10,6 +10,7 @@ import errno
 import os
 from pathlib import Path
 from typing import Self
+from weakref import finalize
 
 from m2me_agent.tre.errors import BootLogError
 
@@ -18,9 +19,12 @@ BOOT_LOG_BYTES_MAX = 768 * 1024
 
 
 class BootLogFile:
-    """A log that is found through an open directory, or through the descriptor that was opened first."""
+    """A log that is found through an open directory, or through the descriptor that was opened first; both end with it."""
 
     def __init__(self, *, directory: int, name: str, opened: int | None, what: str) -> None:
+        for each in (directory, opened):
+            if each is not None:
+                finalize(self, os.close, each)
         self._directory = directory
         self._name = name
         self._opened = opened
