@@ -42,9 +42,10 @@ from operators.sho.device_states import StateDesk
 from operators.sho.lives import LifeDesk
 from operators.sho.mid_migrations import MigrationDesk
 from operators.sho.mid_updates import MidUpdateDesk
+from operators.sho.order_binding import Operator
 from operators.sho.provisioning import Provisioning
 from operators.sho.receipts import ReceiptDesk
-from operators.sho.registration import Operator, Registrar
+from operators.sho.registration import Registrar
 from operators.sho.releases import ReleaseDesk
 from operators.sho.schema import ledger
 from operators.sho.settings import PublicListenerSettings, ShoSettings
@@ -203,24 +204,13 @@ def _registrar(parts: Parts) -> Registrar:
 
 def _mid_updates(parts: Parts, registrar: Registrar) -> MidUpdateDesk:
     return MidUpdateDesk(
-        store=parts.store,
-        operator=registrar.operator,
-        signer=parts.signer,
-        secrets=parts.maker.secrets,
-        maker=parts.maker,
-        random_bytes=system_random,
-        wait=registrar.wait,
-        life=registrar.life,
+        store=parts.store, registrar=registrar, maker=parts.maker, random_bytes=system_random
     )
 
 
 def _migrations(parts: Parts, registrar: Registrar) -> MigrationDesk:
     return MigrationDesk(
-        store=parts.store,
-        registrar=registrar,
-        maker=parts.maker,
-        random_bytes=system_random,
-        wait=registrar.wait,
+        store=parts.store, registrar=registrar, maker=parts.maker, random_bytes=system_random
     )
 
 

@@ -15,7 +15,7 @@ from edge.serialization import repeated
 from messages.instruction import ERASE, LOCK, UNLOCK
 from operators.sho import schema
 from operators.sho.mid_migrations import LOCKED, MOVED, REASON
-from operators.sho.mid_update_store import MidUpdates
+from operators.sho.mid_update_store import MidUpdates, moving_from
 from operators.sho.order_book import Move
 from operators.sho.order_states import STANDING, MidMigration, MigrationState, OrderRecord, OrderState
 from operators.sho.refusals import RefusalCode, RefusalError
@@ -53,10 +53,7 @@ class MidMigrations(MidUpdates):
 
     def standing_migration(self, order_id: str) -> MidMigration | None:
         """See `operators.sho.successions.SuccessionStore`."""
-        table = schema.mid_migrations
-        return self._one_migration(
-            sa.and_(table.c.source_order_id == order_id, table.c.state == MigrationState.OPEN.value)
-        )
+        return self._one_migration(moving_from(order_id))
 
     def migrations_from(self, order_id: str) -> Sequence[MidMigration]:
         """See `operators.sho.mid_migrations.MidMigrationStore`."""
@@ -137,10 +134,7 @@ class MidMigrations(MidUpdates):
         return found
 
     def _check_alone(self, connection: sa.Connection, source_id: str) -> None:
-        table = schema.mid_migrations
-        is_open = sa.exists().where(
-            table.c.source_order_id == source_id, table.c.state == MigrationState.OPEN.value
-        )
+        is_open = sa.exists().where(moving_from(source_id))
         is_updated = sa.exists(self.standing_updates(source_id))
         if connection.scalar(sa.select(sa.or_(is_open, is_updated))):
             raise RefusalError(

@@ -14,7 +14,7 @@ Until then the MID here is locked and not erased, and can be called back; after 
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final, Protocol
 
 from edge.process import RandomBytes
@@ -22,7 +22,7 @@ from messages.device_code import read_device_code
 from messages.errors import MessageError
 from operators.sho.lives import MidLife
 from operators.sho.order_states import MidMigration, OrderRecord, OrderState
-from operators.sho.refusals import PeerError, RefusalCode, RefusalError
+from operators.sho.refusals import RefusalCode, RefusalError
 from operators.sho.registration import Registrar
 from operators.sho.subscriptions import StoredSubscription, SubscriptionMaker
 from operators.sho.successions import (
@@ -38,7 +38,6 @@ MOVED: Final = "The subscription has moved to your other device, and is active t
 REASON: Final = "migration"
 """Why a MID is to be erased whose subscription serves in another device."""
 _ID_SIZE: Final = 16
-_ORDER_CODE_DIGITS: Final = 8
 
 
 class MidMigrationStore(SuccessionStore, Protocol):
@@ -79,13 +78,12 @@ class MigrationWish:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MigrationDesk:
-    """The use case and what it works with; `wait` until the other device must come."""
+    """The use case and what it works with; the registrar waits for the other device as for any."""
 
     store: MidMigrationStore
     registrar: Registrar
     maker: SubscriptionMaker
     random_bytes: RandomBytes = field(repr=False)
-    wait: timedelta = timedelta(days=30)
 
     def place(self, order_id: str, wish: MigrationWish, *, at: datetime) -> OrderRecord:
         """Order the migration of the MID of an order to the device with this code. Raises RefusalError."""
@@ -93,16 +91,15 @@ class MigrationDesk:
         if self.store.is_blocked(order.id):
             raise not_to_be_succeeded(order, "its operator has it blocked")
         code = _checked_code(wish.device_code, other_than=order.device_code)
-        number = int.from_bytes(self.random_bytes(_ID_SIZE)) % 10**_ORDER_CODE_DIGITS
         record = OrderRecord(
             id=self.random_bytes(_ID_SIZE).hex(),
             device_code=code,
             product=order.product,
             subscriber=order.subscriber,
-            order_code=f"{number:0{_ORDER_CODE_DIGITS}d}",
+            order_code=self.registrar.order_code(),
             state=OrderState.ORDERED,
             created_at=at,
-            expires_at=at + self.wait,
+            expires_at=at + self.registrar.wait,
             announced=False,
             due_at=at,
             tries=0,
@@ -119,10 +116,7 @@ class MigrationDesk:
         stored = self.store.place_migration(
             NewSuccession(order=new, prior_id=order.id, mid_id=package.mid_id, sealed_keys=keys)
         )  # 2
-        try:
-            self.registrar.announce(stored, at=at)
-        except PeerError:
-            self.registrar.wake()  # the order stands; the DRF hears of it as soon as it can
+        self.registrar.announce_now(stored, at=at)
         return stored
 
     def about(self, order_id: str) -> Sequence[tuple[MidMigration, OrderRecord]]:

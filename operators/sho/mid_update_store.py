@@ -177,11 +177,7 @@ class MidUpdates(Changes):
         )
 
     def _replace_standing(self, connection: sa.Connection, new: NewSuccession, *, at: datetime) -> None:
-        table = schema.mid_migrations
-        is_moving = sa.exists().where(
-            table.c.source_order_id == new.prior_id, table.c.state == MigrationState.OPEN.value
-        )
-        if connection.scalar(sa.select(is_moving)):
+        if connection.scalar(sa.select(sa.exists().where(moving_from(new.prior_id)))):
             raise RefusalError(
                 RefusalCode.UPDATE_UNDER_WAY,
                 subject=f"order {new.prior_id}",
@@ -201,6 +197,12 @@ class MidUpdates(Changes):
                 Move(order_id=row["id"], before=state, after=OrderState.EXPIRED, reason=reason),
                 at=at,
             )
+
+
+def moving_from(order_id: str) -> "sa.ColumnElement[bool]":
+    """The migration by which the MID of an order is on its way to another device."""
+    table = schema.mid_migrations
+    return sa.and_(table.c.source_order_id == order_id, table.c.state == MigrationState.OPEN.value)
 
 
 _TAKEN_OVER = [

@@ -13,17 +13,15 @@ included; with that receipt, key, subscription and MID go over to the new order 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final, Protocol
 
 from edge.process import RandomBytes
-from messages.operator_token import OperatorSigner
 from operators.sho.credential import ProvenDevice
-from operators.sho.order_binding import Binding, OrderBinder
+from operators.sho.order_binding import Binding
 from operators.sho.order_states import MidUpdate, OrderRecord, OrderState, bound
 from operators.sho.refusals import RefusalCode, RefusalError
-from operators.sho.registration import Operator
-from operators.sho.subscriber_secrets import SubscriberSecrets
+from operators.sho.registration import Registrar
 from operators.sho.subscriptions import NewSubscription, StoredSubscription, SubscriptionMaker
 from operators.sho.successions import (
     NewSuccession,
@@ -70,25 +68,15 @@ class MidUpdateStore(SuccessionStore, Protocol):
     def register(self, order_id: str, binding: Binding, *, replaced: Sequence[str], at: datetime) -> bool:
         """Bind an order in state `ordered`; False where it is no longer `ordered`."""
 
-    def authorization_lapsed(self, order_id: str, *, at: datetime) -> bool:
-        """Whether the newest authorisation of an order can no longer be used."""
-
-    def restart(self, order_id: str, *, before: OrderState, at: datetime) -> None:
-        """Have the platform of an order validated anew, if it is still in this state."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MidUpdateDesk:
-    """The use case and what it works with; `wait` until the device must ask, `life` of an order token."""
+    """The use case and what it works with; as long as the registrar waits for a device, an update waits until it is asked for."""
 
     store: MidUpdateStore
-    operator: Operator
-    signer: OperatorSigner
-    secrets: SubscriberSecrets
+    registrar: Registrar
     maker: SubscriptionMaker
     random_bytes: RandomBytes = field(repr=False)
-    wait: timedelta = timedelta(days=30)
-    life: timedelta = timedelta(days=1)
 
     def place(self, order_id: str, wish: UpdateWish, *, at: datetime) -> OrderRecord:
         """Order the next version of the MID of an order. Raises RefusalError."""
@@ -103,9 +91,9 @@ class MidUpdateDesk:
             order_code=order.order_code,
             state=OrderState.ORDERED,
             created_at=at,
-            expires_at=at + self.wait,
+            expires_at=at + self.registrar.wait,
             announced=True,  # to nobody: the device hears of it when it asks
-            due_at=at + self.wait,
+            due_at=at + self.registrar.wait,
             tries=0,
         )
         new = succeeding(
@@ -114,7 +102,7 @@ class MidUpdateDesk:
             asked=("update", order_id, product, int(wish.has_fresh_keys)),
             store=self.store,
             prior_id=order.id,
-            secrets=self.secrets,
+            secrets=self.maker.secrets,
         )
         return self.store.place_update(
             NewSuccession(order=new, prior_id=order.id, mid_id=package.mid_id, sealed_keys=keys)
@@ -140,16 +128,12 @@ class MidUpdateDesk:
             return None
         if standing.state is OrderState.ORDERED:
             standing = self._bound(standing, at=at)  # 4
-        lapsed = standing.state is OrderState.AUTHORIZED and self.store.authorization_lapsed(
-            standing.id, at=at
-        )
-        if lapsed or standing.state is OrderState.REFUSED:
-            self.store.restart(standing.id, before=standing.state, at=at)  # 5
+        self.registrar.begins_anew(standing, at=at)  # 5
         return standing.token
 
     def _keys(self, order: OrderRecord, product: str, *, is_fresh: bool) -> Mapping[str, bytes]:
         subscriptions, bundle = self.store.subscriptions_of(order.id), self.maker.bundle(product)
-        if product not in self.operator.products:
+        if product not in self.registrar.operator.products:
             raise RefusalError(
                 RefusalCode.PRODUCT_UNKNOWN, subject="product", reason="this operator does not offer it"
             )
@@ -180,10 +164,9 @@ class MidUpdateDesk:
             ak_public=before.ak_public,
             es_root_sha256=before.es_root_sha256,
         )
-        binder = OrderBinder(
-            operator=self.operator, signer=self.signer, random_bytes=self.random_bytes, life=self.life
+        binding = self.registrar.binder.bind(
+            update, device, subscriptions=_no_more, at=at, updates=known.mid_id
         )
-        binding = binder.bind(update, device, subscriptions=_no_more, at=at, updates=known.mid_id)
         self.store.register(update.id, binding, replaced=(), at=at)
         return self.store.order(update.id) or update
 

@@ -6,7 +6,7 @@ Rule: the token names the device and its AK as they were proven, and lives as lo
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final, Protocol
+from typing import Final
 
 from edge.process import RandomBytes
 from messages.operator_token import OperatorSigner
@@ -16,6 +16,20 @@ from operators.sho.order_states import OrderRecord
 from operators.sho.subscriptions import NewSubscription
 
 _ID_SIZE: Final = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operator:
+    """This SHO: its id and name for people, the DPF that it delivers by, the products that it offers.
+
+    `priors` are the ids of the operators that it takes subscriptions over from.
+    """
+
+    id: str
+    name: str
+    dpf: str
+    products: tuple[str, ...]
+    priors: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,27 +43,11 @@ class Binding:
     subscriptions: Callable[[int], tuple[NewSubscription, ...]]
 
 
-class OrderIssuer(Protocol):
-    """Who the operator is, as its order tokens say it: its id, its name and its DPF."""
-
-    @property
-    def id(self) -> str:
-        """Of the operator."""
-
-    @property
-    def name(self) -> str:
-        """For people."""
-
-    @property
-    def dpf(self) -> str:
-        """The DPF that may deliver."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderBinder:
     """Signs order tokens, which live for `life`."""
 
-    operator: OrderIssuer
+    operator: Operator
     signer: OperatorSigner
     random_bytes: RandomBytes
     life: timedelta

@@ -29,7 +29,7 @@ from messages.encoding import encode_deterministic
 from messages.errors import MessageError
 from messages.operator_token import OperatorSigner
 from operators.sho.credential import ProvenDevice, RecognisedSupplier, prove_device
-from operators.sho.order_binding import Binding, OrderBinder
+from operators.sho.order_binding import Binding, Operator, OrderBinder
 from operators.sho.order_states import REPLACEABLE, UNDER_WAY, OrderRecord, OrderState, Prior
 from operators.sho.refusals import PeerError, RefusalCode, RefusalError
 from operators.sho.subscriber_secrets import SubscriberSecrets
@@ -106,20 +106,6 @@ class Announcer(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Operator:
-    """This SHO: its id and name for people, the DPF that it delivers by, the products that it offers.
-
-    `priors` are the ids of the operators that it takes subscriptions over from.
-    """
-
-    id: str
-    name: str
-    dpf: str
-    products: tuple[str, ...]
-    priors: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Registrar:
     """The use case and what it works with; `wait` until a device must come, `life` of an order token."""
 
@@ -146,7 +132,7 @@ class Registrar:
             device_code=code,
             product=wish.product,
             subscriber=self.secrets.pseudonym(wish.subscriber),
-            order_code=self._order_code(),
+            order_code=self.order_code(),
             state=OrderState.ORDERED,
             created_at=at,
             expires_at=at + self.wait,
@@ -163,11 +149,15 @@ class Registrar:
                 prior=wish.prior,
             )
         )  # 2
-        try:
-            self.announce(stored, at=at)  # 3
-        except PeerError:
-            self.wake()  # the order stands; the DRF hears of it as soon as it can
+        self.announce_now(stored, at=at)  # 3
         return stored
+
+    def announce_now(self, order: OrderRecord, *, at: datetime) -> None:
+        """Tell the DRF about an order that was just placed; where it cannot be reached, as soon as it can."""
+        try:
+            self.announce(order, at=at)
+        except PeerError:
+            self.wake()  # the order stands
 
     def announce(self, order: OrderRecord, *, at: datetime) -> None:
         """Tell the DRF about an order, once. Raises PeerError."""
@@ -234,18 +224,28 @@ class Registrar:
                 subject=f"order {order.id}",
                 reason=f"it is bound to another {'AK' if same_device else 'device'}",
             )
-        lapsed = order.state is OrderState.AUTHORIZED and self.store.authorization_lapsed(order.id, at=at)
-        if lapsed or order.state is OrderState.REFUSED:
-            self.store.restart(order.id, before=order.state, at=at)
+        if self.begins_anew(order, at=at):
             self.wake()
         return order.token
 
-    def _bound(self, record: OrderRecord, device: ProvenDevice, *, at: datetime) -> Binding:
-        binder = OrderBinder(
+    def begins_anew(self, order: OrderRecord, *, at: datetime) -> bool:
+        """Have the platform validated anew of an order that was refused, or whose authorisation has lapsed; whether it is one."""
+        lapsed = order.state is OrderState.AUTHORIZED and self.store.authorization_lapsed(order.id, at=at)
+        is_over = lapsed or order.state is OrderState.REFUSED
+        if is_over:
+            self.store.restart(order.id, before=order.state, at=at)
+        return is_over
+
+    @property
+    def binder(self) -> OrderBinder:
+        """What binds orders of this operator to devices."""
+        return OrderBinder(
             operator=self.operator, signer=self.signer, random_bytes=self.random_bytes, life=self.life
         )
+
+    def _bound(self, record: OrderRecord, device: ProvenDevice, *, at: datetime) -> Binding:
         subscriptions = partial(self.new_subscriptions, record.product)
-        return binder.bind(record, device, subscriptions=subscriptions, at=at)
+        return self.binder.bind(record, device, subscriptions=subscriptions, at=at)
 
     def _checked_code(self, wish: OrderWish) -> str:
         if wish.product not in self.operator.products:
@@ -265,7 +265,8 @@ class Registrar:
                 RefusalCode.DEVICE_CODE_INVALID, subject="device code", reason=str(error)
             ) from None
 
-    def _order_code(self) -> str:
+    def order_code(self) -> str:
+        """A new code for a person to compare at the device: 8 digits."""
         number = int.from_bytes(self.random_bytes(_ID_SIZE)) % 10**_ORDER_CODE_DIGITS
         return f"{number:0{_ORDER_CODE_DIGITS}d}"
 

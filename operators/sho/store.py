@@ -23,10 +23,8 @@ from operators.sho.order_book import Move
 from operators.sho.order_states import REPLACEABLE, MigrationState, OrderRecord, OrderState
 from operators.sho.packages import Package
 from operators.sho.receipts import ReceiptAnswer, TakenReceipt
-from operators.sho.refusals import RefusalCode, RefusalError
 from operators.sho.registration import NewOrder
 from operators.sho.store_rows import (
-    order_of,
     package_of,
     request_of,
     row_of_change,
@@ -49,25 +47,17 @@ class Store(MidMigrations):
     @repeated
     def add_order(self, order: NewOrder) -> OrderRecord:
         """See `operators.sho.registration.RegistrationStore`."""
-        table = schema.orders
         with transaction(self.engine) as connection:
-            query = sa.select(table).where(table.c.idempotency_key == order.idempotency_key)
-            known = connection.execute(query).mappings().first()
-            if known is None:
-                connection.execute(sa.insert(table).values(**row_of_order(order)))
-                record = {"product": order.record.product, "device_code": order.record.device_code}
-                if order.prior is not None:
-                    connection.execute(sa.insert(schema.operator_changes).values(**row_of_change(order)))
-                    record["prior_operator"] = order.prior.operator
-                self.audit(connection, "order-taken", order.record.id, record, at=order.record.created_at)
-                return order.record
-        if known["request_digest"] != order.request_digest:
-            raise RefusalError(
-                RefusalCode.IDEMPOTENCY_CONFLICT,
-                subject="Idempotency-Key",
-                reason="another order was placed with it",
-            )
-        return order_of(known)
+            known = self.placed_before(connection, order)
+            if known is not None:
+                return known
+            connection.execute(sa.insert(schema.orders).values(**row_of_order(order)))
+            record = {"product": order.record.product, "device_code": order.record.device_code}
+            if order.prior is not None:
+                connection.execute(sa.insert(schema.operator_changes).values(**row_of_change(order)))
+                record["prior_operator"] = order.prior.operator
+            self.audit(connection, "order-taken", order.record.id, record, at=order.record.created_at)
+            return order.record
 
     def due(self, *, at: datetime, limit: int) -> Sequence[OrderRecord]:
         """See `operators.sho.advance.AdvanceStore`."""

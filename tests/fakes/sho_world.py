@@ -18,11 +18,12 @@ from operators.sho.device_states import StateDesk
 from operators.sho.lives import LifeDesk
 from operators.sho.mid_migrations import MigrationDesk
 from operators.sho.mid_updates import MidUpdateDesk
+from operators.sho.order_binding import Operator
 from operators.sho.order_states import OrderRecord, OrderState
 from operators.sho.packages import Package
 from operators.sho.provisioning import Provisioning
 from operators.sho.receipts import ReceiptDesk
-from operators.sho.registration import Operator, OrderWish, Registrar
+from operators.sho.registration import OrderWish, Registrar
 from operators.sho.releases import ReleaseDesk, ReleasePolicy
 from operators.sho.sealed_results import ResultOpener
 from operators.sho.subscriber_secrets import SubscriberSecrets
@@ -155,9 +156,7 @@ class World:
         )
         self.mid_updates = MidUpdateDesk(
             store=self.store,
-            operator=self.registrar.operator,
-            signer=self.signer,
-            secrets=self.secrets,
+            registrar=self.registrar,
             maker=self.maker,
             random_bytes=self.random_bytes,
         )
