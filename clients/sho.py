@@ -301,36 +301,28 @@ class ShoOperatorClient:
         body: dict[str, Any] = {"fresh_keys": fresh_keys}
         if product is not None:
             body["product"] = product
-        response = self._http.post(
-            f"/v1/orders/{quote(order_id, safe='')}/updates",
-            json.dumps(body, ensure_ascii=False).encode(),
-            content_type=_JSON,
-            accept=_JSON,
-            headers=named(idempotency_key),
+        route = f"/v1/orders/{quote(order_id, safe='')}/updates"
+        return _mid_update(
+            _fields(self._http.post_json(route, body, headers=named(idempotency_key)), "update")
         )
-        return _mid_update(_fields(_decoded(response.body), "update"))
 
     def mid_updates(self, order_id: str) -> tuple[MidUpdate, ...]:
         """Every update of the MID of an order, oldest first (admin)."""
-        response = self._http.get(f"/v1/orders/{quote(order_id, safe='')}/updates", accept=_JSON)
-        rows = _fields(_decoded(response.body), "updates").items("updates", size_max=_LIST_MAX)
+        answer = self._http.get_json(f"/v1/orders/{quote(order_id, safe='')}/updates")
+        rows = _fields(answer, "updates").items("updates", size_max=_LIST_MAX)
         return tuple(_mid_update(_fields(each, "update")) for each in rows)
 
     def migrate_mid(self, order_id: str, *, device_code: str, idempotency_key: str) -> Migration:
         """Order the migration of the MID of an order to the device with this code (admin)."""
-        response = self._http.post(
-            f"/v1/orders/{quote(order_id, safe='')}/migrations",
-            json.dumps({"device_code": device_code}).encode(),
-            content_type=_JSON,
-            accept=_JSON,
-            headers=named(idempotency_key),
+        route, body = f"/v1/orders/{quote(order_id, safe='')}/migrations", {"device_code": device_code}
+        return _migration(
+            _fields(self._http.post_json(route, body, headers=named(idempotency_key)), "migration")
         )
-        return _migration(_fields(_decoded(response.body), "migration"))
 
     def migrations(self, order_id: str) -> tuple[Migration, ...]:
         """Every migration of the MID of an order, oldest first (admin)."""
-        response = self._http.get(f"/v1/orders/{quote(order_id, safe='')}/migrations", accept=_JSON)
-        rows = _fields(_decoded(response.body), "migrations").items("migrations", size_max=_LIST_MAX)
+        answer = self._http.get_json(f"/v1/orders/{quote(order_id, safe='')}/migrations")
+        rows = _fields(answer, "migrations").items("migrations", size_max=_LIST_MAX)
         return tuple(_migration(_fields(each, "migration")) for each in rows)
 
     def abort_migration(self, migration_id: str) -> None:

@@ -10,7 +10,6 @@ import hmac
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Final
 
 from m2me_agent.tre.anchors import Anchors
 from m2me_agent.tre.approvals import permit_at, read_permits, read_policy_key
@@ -30,10 +29,21 @@ from m2me_agent.tre.errors import (
     VaultError,
 )
 from m2me_agent.tre.exchanges import ExchangeGuard
+from m2me_agent.tre.installation_outcomes import (
+    CONTENT_REFUSED,
+    ORDER_REFUSED,
+    PACKAGE_REFUSED,
+    POLICY_REFUSED,
+    REPLAYED,
+    STATE_REFUSED,
+    STORAGE,
+    UPDATE_REFUSED,
+    InstallationError,
+)
 from m2me_agent.tre.lifecycle import MidEvent, MidState, after
 from m2me_agent.tre.mid_content import known_content
 from m2me_agent.tre.mid_rules import Rules, check_operators
-from m2me_agent.tre.mid_versions import REPLAYED, UPDATE_REFUSED, VersionError, check_version, with_content
+from m2me_agent.tre.mid_versions import check_version, with_content
 from m2me_agent.tre.operator_change import OperatorChanges
 from m2me_agent.tre.operator_tokens import OperatorTokens
 from m2me_agent.tre.orders import Consent, OrderBook
@@ -57,22 +67,6 @@ from messages.statement import INSTALLED, Receipt
 from standards.tpm2.errors import Tpm2Error
 from standards.tpm2.import_blob import ImportBlob, check_import_public
 from standards.tpm2.structures import ClockInfo, Public
-
-PACKAGE_REFUSED: Final = "package-refused"
-ORDER_REFUSED: Final = "order-refused"
-STATE_REFUSED: Final = "state-refused"
-STORAGE: Final = "storage"
-CONTENT_REFUSED: Final = "content-refused"
-POLICY_REFUSED: Final = "policy-refused"
-
-
-class InstallationError(Exception):
-    """A step ended the installation; `code` is one of those above or of `mid_versions`, `detail` is for people and holds no secret."""
-
-    def __init__(self, code: str, detail: str) -> None:
-        super().__init__(f"{code}: {detail}")
-        self.code = code
-        self.detail = detail
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,10 +212,7 @@ class Installation:
             order = self.orders.find(header.order_digest)
         updates = None if order is None else order.updates
         rows = tuple((each.sho, row) for each in stored for row in each.journal)
-        try:
-            check_version(header, updates=updates, rows=rows, tombstones=self._tombstones(stored))
-        except VersionError as error:
-            raise InstallationError(error.outcome, error.detail) from error
+        check_version(header, updates=updates, rows=rows, tombstones=self._tombstones(stored))
         if updates is not None:
             with _failing(UPDATE_REFUSED, MidError), _failing(STORAGE, StateError, TpmDeviceError):
                 self.changes.check_free(updates)

@@ -6,28 +6,20 @@ order that says so by the MID's name; whatever else brings a MID of an id that i
 
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Final
 
 from m2me_agent.tre.errors import MidError
+from m2me_agent.tre.installation_outcomes import (
+    CONTENT_REFUSED,
+    REPLAYED,
+    ROLLBACK,
+    UPDATE_REFUSED,
+    InstallationError,
+)
 from m2me_agent.tre.lifecycle import MidEvent, after
 from m2me_agent.tre.tombstones import Tombstone
 from m2me_agent.tre.vault_record import Installed, OpenCompartment, transition
 from messages.mid_package import PackageHeader
 from standards.tpm2.structures import ClockInfo
-
-REPLAYED: Final = "replayed"
-ROLLBACK: Final = "rollback"
-UPDATE_REFUSED: Final = "update-refused"
-ID_TAKEN: Final = "content-refused"
-
-
-class VersionError(Exception):
-    """A package that is not the next one of its MID; `outcome` is a receipt's, `detail` for people."""
-
-    def __init__(self, outcome: str, detail: str) -> None:
-        super().__init__(f"{outcome}: {detail}")
-        self.outcome = outcome
-        self.detail = detail
 
 
 def check_version(
@@ -37,12 +29,12 @@ def check_version(
     rows: Iterable[tuple[str, Installed]],
     tombstones: Iterable[Tombstone],
 ) -> None:
-    """Raises VersionError unless the package brings a new MID, or the next version of the one that its order `updates`.
+    """Raises InstallationError unless the package brings a new MID, or the next version of the one that its order `updates`.
 
     `rows` are those of every owner, by its id.
     """
     if updates is not None and header.mid_id != updates:
-        raise VersionError(UPDATE_REFUSED, f"its order updates the MID {updates}, and it brings another")
+        raise InstallationError(UPDATE_REFUSED, f"its order updates the MID {updates}, and it brings another")
     known = None
     for sho, row in rows:
         is_own = sho == header.sho
@@ -50,7 +42,7 @@ def check_version(
         known = row if row.mid_id == header.mid_id else known
     for tombstone in tombstones:
         if tombstone.order_digest == header.order_digest:
-            raise VersionError(REPLAYED, "the MID of this order was erased here")
+            raise InstallationError(REPLAYED, "the MID of this order was erased here")
         if tombstone.mid_id == header.mid_id:
             _check_above(header, tombstone.version, what="was erased here")
     if updates is not None:
@@ -77,7 +69,7 @@ def with_content(
 
 def _check_above(header: PackageHeader, version: int, *, what: str) -> None:
     if header.version <= version:
-        raise VersionError(
+        raise InstallationError(
             ROLLBACK, f"expected a version above {version}, which {what}, got {header.version}"
         )
 
@@ -86,17 +78,17 @@ def _check_not_installed(header: PackageHeader, row: Installed, *, updates: str 
     """That a row is not of this package or order, nor of a MID that the package may not replace."""
     is_same_order = updates is None and row.order_digest == header.order_digest
     if (is_own and row.package_id == header.package_id) or is_same_order:
-        raise VersionError(REPLAYED, "this order or package was installed before")
+        raise InstallationError(REPLAYED, "this order or package was installed before")
     if row.mid_id == header.mid_id and (not is_own or updates is None):
-        raise VersionError(ID_TAKEN, "a MID of this id is here already")
+        raise InstallationError(CONTENT_REFUSED, "a MID of this id is here already")
 
 
 def _check_next(header: PackageHeader, known: Installed | None) -> None:
     """That the MID that is updated is here, below this version, and in a state that allows it."""
     if known is None:
-        raise VersionError(UPDATE_REFUSED, "the MID that it updates is not here")
+        raise InstallationError(UPDATE_REFUSED, "the MID that it updates is not here")
     _check_above(header, known.version, what="is here")
     try:
         after(known.state, MidEvent.UPDATE)
     except MidError as error:
-        raise VersionError(UPDATE_REFUSED, error.reason) from error
+        raise InstallationError(UPDATE_REFUSED, error.reason) from error

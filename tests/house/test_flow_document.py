@@ -25,7 +25,7 @@ from m2me_agent.agent import cli as agent
 from m2me_agent.agent import session
 from m2me_agent.mmi import main as mmi
 from m2me_agent.tre import app as tre
-from m2me_agent.tre import errors, installation, mid_versions
+from m2me_agent.tre import errors, installation_outcomes
 from m2me_agent.tre_protocol import MMI_OPERATIONS, OTHER_RESULTS, PARAMETERS, RESULTS, Operation
 from messages import (
     approval,
@@ -140,15 +140,15 @@ SETTINGS: Final[dict[str, type[BaseModel]]] = {
 OUTCOMES: Final = frozenset(
     {
         statement.INSTALLED,
-        installation.PACKAGE_REFUSED,
-        installation.ORDER_REFUSED,
-        installation.STATE_REFUSED,
-        installation.STORAGE,
-        mid_versions.REPLAYED,
-        mid_versions.ROLLBACK,
-        mid_versions.UPDATE_REFUSED,
-        installation.CONTENT_REFUSED,
-        installation.POLICY_REFUSED,
+        installation_outcomes.PACKAGE_REFUSED,
+        installation_outcomes.ORDER_REFUSED,
+        installation_outcomes.STATE_REFUSED,
+        installation_outcomes.STORAGE,
+        installation_outcomes.REPLAYED,
+        installation_outcomes.ROLLBACK,
+        installation_outcomes.UPDATE_REFUSED,
+        installation_outcomes.CONTENT_REFUSED,
+        installation_outcomes.POLICY_REFUSED,
     }
 )
 _ROUTE = re.compile(r"(GET|POST|PUT) +(/[^\s,`)?]+)")
