@@ -1,10 +1,12 @@
 """Who asks, as far as the use cases care: for tenant scope and for the record."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from ca.errors import NotPermittedError
-from edge.dual_control import Approval
+from ca.errors import ConflictError, NotPermittedError
+from edge.dual_control import Approval, ApproverError, line_record, with_approval
 from standards.pki.extensions import REQUESTERS_MAX, Requester, Requesters
 
 ADMIN = "admin"
@@ -41,14 +43,29 @@ class Caller:
             )
         return Requesters(line=(Requester(name=self.name, key_sha256=self.key_sha256), *behind))
 
-    def approval(self, *, at: datetime) -> Approval:
-        """This caller's word for an act under dual control."""
-        return Approval(
+    def approving(self, given: Iterable[Approval], *, subject: str, at: datetime) -> tuple[Approval, ...]:
+        """The approvals that count together with this caller's own, for an act under dual control.
+
+        Raises ConflictError: he is one of those who approved, depends on one, or nobody knows who stands behind him.
+        """
+        own = Approval(
             approver=self.name,
             key_sha256=self.key_sha256,
             approved_at=at,
             issued_at_request_of=self.issued_at_request_of,
         )
+        try:
+            return with_approval(given, own)
+        except ApproverError as error:
+            raise ConflictError(error.code, subject=subject, detail=str(error), remedy=error.remedy) from None
+
+    def told(self) -> dict[str, Any]:
+        """Who approved, as an audit record says it."""
+        return {
+            "by": self.name,
+            "key_sha256": self.key_sha256,
+            "issued_at_request_of": line_record(self.issued_at_request_of),
+        }
 
     def speak_for(self, supplier: str | None, *, subject: str) -> None:
         """Raise NotPermittedError unless the caller is an administrator or the supplier itself.

@@ -14,11 +14,11 @@ from typing import Any, Protocol
 
 from ca.callers import Caller
 from ca.errors import ConflictError
-from ca.holds import platform_credential
+from ca.holds import check_on_hold, platform_credential, subject_of
 from ca.lifecycle import Reason, Status
 from ca.races import repeated
 from ca.records import HoldRecord, Issued, serial_text
-from edge.dual_control import Approval, ApproverError, line_record, with_approval
+from edge.dual_control import Approval
 from edge.process import Clock
 
 ADMINISTRATORS = 2
@@ -79,13 +79,8 @@ class HoldLiftings:
             issued = platform_credential(records.certificate(issuer, serial), serial=serial)
             _check_held_by_a_person(records, issued)
             # 2 another administrator with another key, and nobody behind both
-            approval = caller.approval(at=at)
-            try:
-                approvals = with_approval(records.hold_approvals(issued), approval)
-            except ApproverError as error:
-                raise ConflictError(
-                    error.code, subject=_subject(issued), detail=str(error), remedy=error.remedy
-                ) from None
+            given = records.hold_approvals(issued)
+            approvals = caller.approving(given, subject=subject_of(issued), at=at)
             records.save_hold_approvals(issued, approvals)
             # 3 enough of them: next status row and feed; audit leaf in any case
             enough = len(approvals) >= ADMINISTRATORS
@@ -94,9 +89,7 @@ class HoldLiftings:
             record = {
                 "issuer": issued.ca_id,
                 "serial": serial_text(issued.serial),
-                "by": caller.name,
-                "key_sha256": caller.key_sha256,
-                "issued_at_request_of": line_record(approval.issued_at_request_of),
+                **caller.told(),
                 "lifted": enough,
             }
             records.audit(kind="hold-lifting", subject=issued.subject, record=record, at=at)
@@ -108,22 +101,12 @@ class HoldLiftings:
 
 
 def _check_held_by_a_person(records: LiftingRecords, issued: Issued) -> None:
-    if issued.reason is not Reason.CERTIFICATE_HOLD:
-        raise ConflictError(
-            "not-on-hold",
-            subject=_subject(issued),
-            detail=f"it is {issued.status}, expected certificateHold",
-            remedy="nothing needs to be lifted; what is revoked for good stays revoked",
-        )
+    check_on_hold(issued)
     if records.hold(issued) is not None:
         raise ConflictError(
             "held-for-results",
-            subject=_subject(issued),
+            subject=subject_of(issued),
             detail="its hold stands on attestation results",
             remedy="have the device validated for the purpose recovery, then its supplier releases it: "
             "pva credential release",
         )
-
-
-def _subject(issued: Issued) -> str:
-    return f"certificate {serial_text(issued.serial)}"

@@ -131,7 +131,7 @@ class Holds:
         with self.store.writing() as records:
             # 1 a PfC of this supplier
             issued = platform_credential(records.certificate(issuer, serial), serial=serial)
-            caller.speak_for(issued.supplier, subject=_subject(issued))
+            caller.speak_for(issued.supplier, subject=subject_of(issued))
             # 2 on hold for results, and seen to recover a short time ago
             held = _hold_of(records, issued)
             _check_recovery(held, issued=issued, oldest=at - self.recovery_life)
@@ -163,19 +163,24 @@ def platform_credential(issued: Issued | None, *, serial: int) -> Issued:
     return issued
 
 
-def _hold_of(records: HoldRecords, issued: Issued) -> HoldRecord:
+def check_on_hold(issued: Issued) -> None:
+    """Raises ConflictError where a certificate is not on hold."""
     if issued.reason is not Reason.CERTIFICATE_HOLD:
         raise ConflictError(
             "not-on-hold",
-            subject=_subject(issued),
+            subject=subject_of(issued),
             detail=f"it is {issued.status}, expected certificateHold",
             remedy="nothing needs to be lifted; what is revoked for good stays revoked",
         )
+
+
+def _hold_of(records: HoldRecords, issued: Issued) -> HoldRecord:
+    check_on_hold(issued)
     held = records.hold(issued)
     if held is None:
         raise ConflictError(
             "held-by-a-person",
-            subject=_subject(issued),
+            subject=subject_of(issued),
             detail="its hold stands on no attestation results: a person set it",
             remedy="a recovery does not lift it; two administrators do: pva credential lift",
         )
@@ -188,13 +193,14 @@ def _check_recovery(held: HoldRecord, *, issued: Issued, oldest: datetime) -> No
     seen = "none" if held.recovered_at is None else f"one of {held.recovered_at:%Y-%m-%dT%H:%M:%SZ}"
     raise ConflictError(
         "not-recovered",
-        subject=_subject(issued),
+        subject=subject_of(issued),
         detail=f"expected a recovery result of a PVA not older than {oldest:%Y-%m-%dT%H:%M:%SZ}, got {seen}",
         remedy="repair the device and have it validated for the purpose recovery, then release it",
     )
 
 
-def _subject(issued: Issued) -> str:
+def subject_of(issued: Issued) -> str:
+    """How refusals name a certificate."""
     return f"certificate {serial_text(issued.serial)}"
 
 

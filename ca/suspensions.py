@@ -21,7 +21,7 @@ from ca.errors import ConflictError, InvalidInputError, NotFoundError
 from ca.profiles import Kind
 from ca.races import repeated
 from ca.records import Authority, Device, Issued
-from edge.dual_control import Approval, ApproverError, line_record, with_approval
+from edge.dual_control import Approval
 from edge.process import Clock
 
 BY_ACCREDITATION = "accreditation"
@@ -166,24 +166,12 @@ class Suspensions:
             if found.suspended_by == BY_ACCREDITATION:
                 raise _lapsed(found)
             # 1 another administrator with another key, and nobody behind both
-            approval = caller.approval(at=at)
-            try:
-                approvals = with_approval(found.approvals, approval)
-            except ApproverError as error:
-                raise ConflictError(
-                    error.code, subject=str(found.scope), detail=str(error), remedy=error.remedy
-                ) from None
+            approvals = caller.approving(found.approvals, subject=str(found.scope), at=at)
             # 2 enough of them lift it; audit leaf
             enough = len(approvals) >= ADMINISTRATORS
             lifted = replace(found, approvals=approvals, lifted_at=at if enough else None)
             records.save_lifting(lifted, lifted_seq=records.next_status_seq() if enough else None)
-            record = {
-                "suspension": found.id,
-                "by": caller.name,
-                "key_sha256": caller.key_sha256,
-                "issued_at_request_of": line_record(approval.issued_at_request_of),
-                "lifted": enough,
-            }
+            record = {"suspension": found.id, **caller.told(), "lifted": enough}
             records.audit(kind="suspension-lifting", subject=str(found.scope), record=record, at=at)
             return lifted
 
