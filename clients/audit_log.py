@@ -5,13 +5,16 @@ Rule: nothing that comes here is believed here; whoever reads a log verifies it 
 
 from typing import Final
 
-from edge.http_client import HttpClient
+from edge.http_client import HttpClient, HttpError
 from edge.ledger import RECORD_BYTES_MAX, SALT_BYTES, LedgerEntry
+from standards.merkle.proof import LeafProof
 from standards.merkle.tiles import TILE_WIDTH, decode_entries, tile_path
 from standards.merkle.tree import HASH_SIZE
 from standards.rats.fields import Fields
 
 _RECORDS_MAX: Final = 1_000
+NOT_IN_LOG: Final = "log-not-found"
+"""Problem type of what a log does not have."""
 
 
 class AuditLogAnswerError(Exception):
@@ -43,6 +46,18 @@ class AuditLogClient:
         """The first `width` leaf hashes of entry bundle `number`, not verified. Raises MerkleError."""
         body = self._http.get(f"/v1/log/tile/entries/{tile_path(number, width=width)}").body
         return decode_entries(body, count=width)
+
+    def proof(self, leaf_hash: bytes) -> LeafProof | None:
+        """That a leaf is in the tree, not verified; None where the log says that it is in no signed one.
+
+        Raises MerkleError.
+        """
+        try:
+            return LeafProof.decode(self._http.get(f"/v1/log/proofs/{leaf_hash.hex()}").body)
+        except HttpError as error:
+            if error.problem is not None and error.problem.type == NOT_IN_LOG:
+                return None
+            raise
 
     def records(self, *, first: int) -> tuple[LedgerEntry, ...]:
         """A page of leaves with their records from index `first` on; empty behind the last.

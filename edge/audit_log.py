@@ -28,6 +28,7 @@ from edge.process import Clock
 from edge.serialization import repeated
 from edge.settings import Settings, SettingsPath
 from standards.merkle.checkpoint import Checkpoint, VerifierKey, check_name, sign_checkpoint
+from standards.merkle.proof import LeafProof
 from standards.merkle.tiles import TILE_WIDTH, TileNodes, TileSource, encode_entries, grown_tiles, width_at
 from standards.merkle.tree import EMPTY_ROOT, HASH_SIZE, inclusion_proof, leaf_digest, tree_root
 
@@ -67,15 +68,6 @@ class LogSigner:
     def verifier(self) -> VerifierKey:
         """What others verify its checkpoints with."""
         return VerifierKey(name=self.name, public_key=self.key.public_key())
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LeafProof:
-    """That a leaf is in the log: its index, the digests of its inclusion proof, and the signed checkpoint."""
-
-    index: int
-    proof: tuple[bytes, ...]
-    note: str
 
 
 class AuditLog:

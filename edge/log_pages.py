@@ -1,7 +1,7 @@
 """How a service publishes its audit log on its operator listener: checkpoint and tiles for all, records for auditors.
 
-Rule: what every admitted caller sees says nothing about anybody (salted digests); records and salts go to `admin` and
-`auditor` alone. The paths below `/v1/log` are those of C2SP tlog-tiles, so other people's tools read them too.
+Rule: what every admitted caller sees says nothing about anybody (salted digests, and proofs of them); records and salts go to
+`admin` and `auditor` alone. The paths below `/v1/log` are those of C2SP tlog-tiles, so other people's tools read them too.
 """
 
 from http import HTTPStatus
@@ -31,6 +31,7 @@ from standards.rats.fields import encode_base64url
 _FOR_EVER: Final = "max-age=31536000, immutable"
 _NOW: Final = "no-cache"
 _EVERYBODY: Final = tuple(sorted(ROLES))
+_TEXT: Final = "text/plain; charset=utf-8"
 OCTETS: Final = "application/octet-stream"
 LOG_PARAMETERS: Final = {
     "level": PathParameter(description="level of the tile, 0 the leaves' own", pattern=r"^[0-9]$"),
@@ -65,18 +66,20 @@ class LogRecordsAnswer(AnswerModel):
     records: list[LogRecordAnswer]
 
 
-def add_log_pages(app: Flask, log: AuditLog) -> None:
-    """Add the routes; their access is declared here."""
+def add_log_pages(app: Flask, log: AuditLog | None) -> None:
+    """Add the routes, none where no log is kept; their access is declared here."""
+    if log is None:
+        return
 
     @app.get("/v1/log/checkpoint")
     @require(*_EVERYBODY)
-    @answers_octets("text/plain; charset=utf-8")
+    @answers_octets(_TEXT)
     def log_checkpoint() -> Response:
         """The newest signed checkpoint of the audit log (C2SP tlog-checkpoint)."""
         note = log.checkpoint()
         if note is None:
             raise _missing("checkpoint", "no checkpoint is signed yet", "ask again in a moment")
-        return Response(note, content_type="text/plain; charset=utf-8", headers={"Cache-Control": _NOW})
+        return Response(note, content_type=_TEXT, headers={"Cache-Control": _NOW})
 
     @app.get("/v1/log/tile/<int:level>/<path:tile>")
     @require(*_EVERYBODY)
@@ -94,6 +97,24 @@ def add_log_pages(app: Flask, log: AuditLog) -> None:
         """Leaf hashes of the log (C2SP tlog-tiles)."""
         number, width = _read_path(tile)
         return _tile(log.entries(number, width=width), f"entries {tile}", width)
+
+    _add_leaves(app, log)
+
+
+def _add_leaves(app: Flask, log: AuditLog) -> None:
+    @app.get("/v1/log/proofs/<leaf_hash>")
+    @require(*_EVERYBODY)
+    @answers_octets(_TEXT)
+    def log_proof(leaf_hash: str) -> Response:
+        """That a leaf is in the signed tree, for who knows its hash, as from the promise in a result (C2SP tlog-proof)."""
+        found = log.prove(_read_hash(leaf_hash))
+        if found is None:
+            raise _missing(
+                f"leaf {leaf_hash}",
+                "it is in no signed tree of this log",
+                "ask again when its merge delay is over",
+            )
+        return Response(found.encode(), content_type=_TEXT, headers={"Cache-Control": _NOW})
 
     @app.get("/v1/log/records")
     @require("admin", "auditor")

@@ -9,13 +9,22 @@ from typing import Final
 from clients.audit_log import AuditLogClient
 from edge.ledger import LedgerError
 from edge.log_verification import VerifiedLog, verify_log
-from lab.identities import DPF, SHO
+from lab.identities import CCIF, DPF, DRF, ICF, SHO, VNO
 from lab.outcomes import ended
 from lab.scene import Scene
 from standards.merkle.checkpoint import VerifierKey
 from standards.merkle.tree import MerkleError
 
-READERS: Final = {"ca": "admin", "pva": SHO, SHO: DPF, DPF: SHO}
+READERS: Final = {
+    "ca": "admin",
+    "pva": SHO,
+    SHO: DPF,
+    DPF: SHO,
+    DRF: SHO,
+    VNO: ICF,
+    ICF: VNO,
+    CCIF: "supplier-1",
+}
 """Service -> who reads its log."""
 
 

@@ -50,6 +50,7 @@ ADMITTED: Mapping[str, tuple[str, ...]] = {
     "ca": (*_FIRST_JOURNEY, "pva"),
     "pva": (*_FIRST_JOURNEY, DPF, RELAY, SHO_2, AUDITOR),
     "ocsp": ("pva", SHO, SHO_2, DPF, AUDITOR),
+    VNO: (ICF, SHO, SHO_2),
     ICF: (VNO, CCIF),
     CCIF: ("supplier-1",),
     DRF: (ICF, SHO, SHO_2),

@@ -91,8 +91,7 @@ class Network:
         recognised = {"name": supplier, "root": es_root}
         tables: dict[str, dict[str, object]] = {
             VNO: self._vno(),
-            ICF: self._operator_side(ICF)
-            | {"drf": self._call(DRF, ICF), "subscriber_key_file": self._folder(ICF) / "subscriber-key"},
+            ICF: {"drf": self._call(DRF, ICF), "subscriber_key_file": self._folder(ICF) / "subscriber-key"},
             CCIF: self._ccif(),
             DRF: self._drf(),
             **{name: self._sho(home) | {"suppliers": [recognised]} for name, home in self.homes.items()},
@@ -101,7 +100,12 @@ class Network:
         }
         for name, table in tables.items():
             folder = self._folder(name)
-            common = {"profile": "lab", "database": f"sqlite:///{folder / f'{name}.sqlite'}"}
+            common: dict[str, object] = {
+                "profile": "lab",
+                "database": f"sqlite:///{folder / f'{name}.sqlite'}",
+                "audit_log": self._services.audit_log(name),
+                "operator": self._services.server_side(name, "operator") | self._services.clients_of(name),
+            }
             write_toml(folder / f"{name}.toml", common | table)
 
     def _vno(self) -> dict[str, object]:
@@ -120,7 +124,7 @@ class Network:
         destinations = [
             self._services.address(each) for each in ("drf-1.device", "pva.device", "recorder.device")
         ]
-        return self._operator_side(CCIF) | {
+        return {
             "issuer": CCIF,
             "icf": self._call(ICF, CCIF),
             "operators_root": self._services.operators_root,
@@ -132,7 +136,7 @@ class Network:
         }
 
     def _drf(self) -> dict[str, object]:
-        return self._operator_side(DRF) | {
+        return {
             "id": DRF,
             "device": self._services.server_side(DRF, "device"),
             "discovery_key": self._signing(DRF, "discovery"),
@@ -154,37 +158,30 @@ class Network:
         name, folder = home.id, self._folder(home.id)
         route = "relay" if home.relayed else "direct"
         window = {} if home.switch_window_s is None else {"switch_window_s": home.switch_window_s}
-        return (
-            self._operator_side(name)
-            | window
+        return window | {
+            "id": name,
+            "name": home.name,
+            "dpf_id": DPF,
+            "products": list(home.products),
+            "public": self._services.server_side(name, "public"),
+            "operators_root": self._services.operators_root,
+            "subscription_key": self._signing(name, "subscription"),
+            "policy_root": {"key": folder / "policy-root.key", "passphrase_file": folder / "passphrase"},
+            "result_key": self._signing(name, "result-encryption"),
+            "subscribers": home.subscribers
             | {
-                "id": name,
-                "name": home.name,
-                "dpf_id": DPF,
-                "products": list(home.products),
-                "public": self._services.server_side(name, "public"),
-                "operators_root": self._services.operators_root,
-                "subscription_key": self._signing(name, "subscription"),
-                "policy_root": {"key": folder / "policy-root.key", "passphrase_file": folder / "passphrase"},
-                "result_key": self._signing(name, "result-encryption"),
-                "subscribers": home.subscribers
-                | {
-                    "key_file": folder / "subscriber-key",
-                    "destinations": [
-                        self._services.address(each) for each in (f"{name}.public", *home.reaches)
-                    ],
-                },
-                "successors": dict(home.successors),
-                "priors": [{"id": each, "operator": self._call(each, name)} for each in home.priors],
-                "pvas": [{"id": PVA_ISSUER, "route": route, "operator": self._call("pva", name)}],
-                "drf": self._call(DRF, name),
-                "dpf": self._call(DPF, name),
-                "audit_log": self._services.audit_log(name),
-            }
-        )
+                "key_file": folder / "subscriber-key",
+                "destinations": [self._services.address(each) for each in (f"{name}.public", *home.reaches)],
+            },
+            "successors": dict(home.successors),
+            "priors": [{"id": each, "operator": self._call(each, name)} for each in home.priors],
+            "pvas": [{"id": PVA_ISSUER, "route": route, "operator": self._call("pva", name)}],
+            "drf": self._call(DRF, name),
+            "dpf": self._call(DPF, name),
+        }
 
     def _dpf(self) -> dict[str, object]:
-        return self._operator_side(DPF) | {
+        return {
             "id": DPF,
             "device": self._services.server_side(DPF, "device"),
             "delivery_key": self._signing(DPF, "delivery"),
@@ -192,11 +189,7 @@ class Network:
             "pvas": {PVA_ISSUER: self._call("pva", DPF)},
             "shos": {name: self._call(name, DPF) for name in self.homes},
             "chunk_bytes": 512,
-            "audit_log": self._services.audit_log(DPF),
         }
-
-    def _operator_side(self, name: str) -> dict[str, object]:
-        return {"operator": self._services.server_side(name, "operator") | self._services.clients_of(name)}
 
     def _call(self, service: str, as_whom: str) -> dict[str, object]:
         return self._services.upstream(service, as_whom=as_whom)

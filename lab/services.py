@@ -38,7 +38,15 @@ LISTENERS = (
         "pva.operator",
     ),
     "pva.dashboard",
-    *("vno-1.device", "vno-1.gateway", "icf-1.operator", "ccif-1.operator", "drf-1.device", "drf-1.operator"),
+    *(
+        "vno-1.device",
+        "vno-1.gateway",
+        "vno-1.operator",
+        "icf-1.operator",
+        "ccif-1.operator",
+        "drf-1.device",
+        "drf-1.operator",
+    ),
     *("sho-1.public", "sho-1.operator", "dpf-1.device", "dpf-1.operator", "recorder.device"),
     *("sho-2.public", "sho-2.operator"),
 )

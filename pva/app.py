@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from cryptography import x509
 
 from edge.audit_log import log_work, open_log
-from edge.caller_refusals import CallerRecords, CallerRefusals
+from edge.caller_refusals import CallerRefusals
 from edge.client_revocation import client_table
 from edge.database import engine_for, migrate
 from edge.database_faults import DatabaseError
@@ -195,7 +195,7 @@ def build_service(settings: PvaSettings) -> PvaService:
         answers=SqlAnswers(engine, kept_answers),
     )
     return PvaService(
-        listeners=_listeners(settings, desks=desks, verifier=verifier, callers=store)
+        listeners=_listeners(settings, engine, desks=desks, verifier=verifier)
         + _dashboard(settings, engine, desks=desks, anchors=anchors),
         periodic=(
             *_maintenance(records, suppliers.crls, store),
@@ -258,9 +258,10 @@ def _retention(records: ResultStore) -> Periodic:
 
 
 def _listeners(
-    settings: PvaSettings, *, desks: OperatorDesks, verifier: Verifier, callers: CallerRecords
+    settings: PvaSettings, engine: sa.Engine, *, desks: OperatorDesks, verifier: Verifier
 ) -> tuple[Listener, ...]:
     anonymous = AnonymousRefusals()
+    refusals = _caller_refusals(engine, anonymous)
     clients = client_table(settings.operator, clock=system_clock)
     return (
         Listener(
@@ -277,16 +278,19 @@ def _listeners(
             port=settings.operator.port,
             app=operator_app(
                 desks=desks,
-                callers=callers,
                 principals=clients.principals,
                 clock=system_clock,
-                anonymous=anonymous,
+                on_refusal=refusals.record,
             ),
             tls=settings.operator.tls(client_anchors=settings.operator.client_anchors),
             body_bytes_max=MANIFEST_BYTES_MAX,
             beside=clients.periodic,
         ),
     )
+
+
+def _caller_refusals(engine: sa.Engine, anonymous: AnonymousRefusals) -> CallerRefusals:
+    return CallerRefusals(engine, ledger, random_bytes=system_random, clock=system_clock, anonymous=anonymous)
 
 
 def _dashboard(
@@ -296,9 +300,7 @@ def _dashboard(
     if settings.dashboard is None:
         return ()
     clients = client_table(settings.dashboard, clock=system_clock)
-    refusals = CallerRefusals(
-        engine, ledger, random_bytes=system_random, clock=system_clock, anonymous=AnonymousRefusals()
-    )
+    refusals = _caller_refusals(engine, AnonymousRefusals())
     views = FleetStore(engine)
     app = dashboard_app(
         DashboardDesks(

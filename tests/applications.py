@@ -31,7 +31,9 @@ from operators.sho.web.descriptions import PUBLIC_API as SHO_PUBLIC
 from operators.sho.web.operator import operator_app as sho_operator
 from operators.sho.web.public import public_app as sho_public
 from operators.vno.web import DEVICE_API as VNO_DEVICE
+from operators.vno.web import OPERATOR_API as VNO_OPERATOR
 from operators.vno.web import device_app as vno_device
+from operators.vno.web import operator_app as vno_operator
 from pva.web.descriptions import DEVICE_API as PVA_DEVICE
 from pva.web.descriptions import OPERATOR_API as PVA_OPERATOR
 from pva.web.device import device_app as pva_device
@@ -44,6 +46,7 @@ APIS: dict[str, Api] = {
     "CA operator": CA_OPERATOR,
     "OCSP operator": OCSP_OPERATOR,
     "VNO device": VNO_DEVICE,
+    "VNO operator": VNO_OPERATOR,
     "ICF operator": ICF_OPERATOR,
     "CCIF operator": CCIF_OPERATOR,
     "DRF device": DRF_DEVICE,
@@ -77,23 +80,23 @@ def applications() -> dict[str, Flask]:
     nobody = AnonymousRefusals()
     shared: dict[str, Any] = {"clock": desk, "anonymous": nobody}
     operator: dict[str, Any] = {"principals": desk, "clock": desk}
-    anonymous: dict[str, Any] = {**operator, "callers": desk, "anonymous": nobody}
     access: dict[str, Any] = {**operator, "on_refusal": nobody.count}
     return {
         "CA device": ca_device(desk, desk),
         "CA operator": ca_operator(desk, principals=desk),
         "OCSP operator": ocsp_operator(desk, **access),
         "VNO device": vno_device(desk, gateway="", **shared),
+        "VNO operator": vno_operator(desk, principals=desk, on_refusal=nobody.count),
         "ICF operator": icf_operator(desk, **access),
-        "CCIF operator": ccif_operator(desk, **access),
+        "CCIF operator": ccif_operator(desk, log=desk, **access),
         "DRF device": drf_device(
             attachments=desk, discovery=desk, registrations=desk, devices=desk, **shared
         ),
-        "DRF operator": drf_operator(attachments=desk, discovery=desk, relay=desk, callers=desk, **operator),
+        "DRF operator": drf_operator(desk, **access),
         "SHO public": sho_public(desk, desk, random_bytes=bytes, **shared),
-        "SHO operator": sho_operator(desk, **anonymous),
+        "SHO operator": sho_operator(desk, **access),
         "PVA device": pva_device(desk=desk, verifier=desk, **shared),
-        "PVA operator": pva_operator(desks=desk, **anonymous),
+        "PVA operator": pva_operator(desks=desk, **access),
         "DPF device": dpf_device(releases=desk, receipts=desk, updates=desk, lives=desk, **shared),
-        "DPF operator": dpf_operator(desk, **anonymous),
+        "DPF operator": dpf_operator(desk, **access),
     }

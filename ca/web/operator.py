@@ -89,8 +89,7 @@ def operator_app(desk: OperatorDesk, *, principals: PrincipalTable) -> Flask:
     )
     app.register_blueprint(lifting_routes(desk.hold_liftings))
     app.register_blueprint(suspension_routes(desk.suspensions, desk.accreditations))
-    if desk.log is not None:
-        add_log_pages(app, desk.log)
+    add_log_pages(app, desk.log)
     add_description(app, OPERATOR_API)
     register_problems(app, PROBLEMS, on_refusal=refusal_recorder(desk.ledger, clock=desk.clock))
     enforce_access(app, principals=principals)

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from clients.icf import BearerTerms, IcfClient
+from edge.audit_log import log_work, open_log
 from edge.caller_refusals import CallerRefusals
 from edge.client_revocation import client_table
 from edge.database import engine_for, migrate
@@ -16,6 +17,7 @@ from edge.database_faults import DatabaseError
 from edge.http_server import Listener, ListenerError, serve
 from edge.keys import KeyFileError
 from edge.management import open_management
+from edge.periodic import Periodic
 from edge.principals import PrincipalTableError
 from edge.process import configure_logging, system_clock, system_random
 from edge.refused import AnonymousRefusals
@@ -45,9 +47,9 @@ def main(config: Path) -> None:
     try:
         settings = load_settings(CcifSettings, path=config)
         configure_logging(role="ccif", level=settings.log_level)
-        listeners = build_listeners(settings)
+        listeners, periodic = build(settings)
         management = open_management(settings, migrations=MIGRATIONS, clock=system_clock)
-        serve(listeners, role="ccif", profile=settings.profile, management=management)
+        serve(listeners, role="ccif", profile=settings.profile, periodic=periodic, management=management)
     except (
         SettingsError,
         DatabaseError,
@@ -63,7 +65,7 @@ def main(config: Path) -> None:
         sys.exit(_USAGE_OR_SETTINGS)
 
 
-def build_listeners(settings: CcifSettings) -> tuple[Listener, ...]:
+def build(settings: CcifSettings) -> tuple[tuple[Listener, ...], tuple[Periodic, ...]]:
     """Build everything that the settings describe; serves nothing yet."""
     secrets = SecretStore.load(settings.subscriber_key_file, random_bytes=system_random)
     engine = engine_for(settings.database)
@@ -83,25 +85,26 @@ def build_listeners(settings: CcifSettings) -> tuple[Listener, ...]:
         clock=system_clock,
         anonymous=AnonymousRefusals(),
     )
+    log = open_log(settings.audit_log, engine, schema.ledger, clock=system_clock)
     operator = settings.operator
     clients = client_table(settings.operator, clock=system_clock)
     app = operator_app(
         desk,
+        log=log,
         principals=clients.principals,
         clock=system_clock,
         on_refusal=refusals.record,
     )
-    return (
-        Listener(
-            name="operator",
-            host=operator.host,
-            port=operator.port,
-            app=app,
-            tls=operator.tls(client_anchors=operator.client_anchors),
-            beside=clients.periodic,
-            body_bytes_max=BODY_BYTES_MAX,
-        ),
+    listener = Listener(
+        name="operator",
+        host=operator.host,
+        port=operator.port,
+        app=app,
+        tls=operator.tls(client_anchors=operator.client_anchors),
+        beside=clients.periodic,
+        body_bytes_max=BODY_BYTES_MAX,
     )
+    return (listener,), log_work(settings.audit_log, log)
 
 
 def _home(settings: CcifSettings) -> Home:

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, field_validator
 
+from edge.audit_log import AuditLogSettings
 from edge.database_faults import DatabaseUrl
 from edge.listener_settings import OperatorListenerSettings
 from edge.management import ManagementSettings
@@ -56,6 +57,7 @@ class CcifSettings(Settings):
     issuer: Annotated[str, StringConstraints(min_length=1, max_length=64)]
     database: DatabaseUrl
     operator: OperatorListenerSettings
+    audit_log: AuditLogSettings | None = None
     icf: UpstreamSettings
     operators_root: SettingsPath
     connectivity_key: SigningKeySettings

@@ -1,4 +1,4 @@
-"""The operator listener of the CCIF, mutual TLS: one route, for factories (R106).
+"""The operator listener of the CCIF, mutual TLS: one route for factories (R106), beside the audit log.
 
 Rule: a supplier asks for its own devices; every refusal of a caller that is known becomes an audit record.
 """
@@ -10,7 +10,9 @@ from flask import Flask
 from pydantic import BaseModel, ConfigDict, StringConstraints, field_validator
 
 from edge.api_description import Api
+from edge.audit_log import AuditLog
 from edge.description_pages import add_description
+from edge.log_pages import LOG_PARAMETERS, add_log_pages
 from edge.operations import AnswerModel, Told, answers, takes
 from edge.principals import PrincipalTable, current_principal, enforce_access, require
 from edge.problems import OnRefusal
@@ -54,12 +56,18 @@ class ConnectivityAnswer(AnswerModel):
 OPERATOR_API = Api(
     title="CCIF, operator listener",
     description="For factories: initial connectivity of a device, sealed for its TPM.",
+    path_parameters=LOG_PARAMETERS,
     refusals=tuple((code.value, int(rule.status), rule.remedy) for code, rule in REFUSALS.items()),
 )
 
 
 def operator_app(
-    desk: ConnectivityDesk, *, principals: PrincipalTable, clock: Clock, on_refusal: OnRefusal
+    desk: ConnectivityDesk,
+    *,
+    log: AuditLog | None,
+    principals: PrincipalTable,
+    clock: Clock,
+    on_refusal: OnRefusal,
 ) -> Flask:
     """Application of the operator listener; each request is judged at one time of `clock`."""
     app = Flask("ccif.operator", static_folder=None)
@@ -80,6 +88,7 @@ def operator_app(
         )
         return {"connectivity": issued.token, "pcid": issued.pcid}
 
+    add_log_pages(app, log)
     add_description(app, OPERATOR_API)
     register_refusals(app, on_refusal=on_refusal)
     enforce_access(app, principals=principals)

@@ -12,6 +12,7 @@ import click
 from clients.pva import PvaOperatorClient
 from clients.sho import ShoOperatorClient
 from edge.audit_log import log_work, open_log
+from edge.caller_refusals import CallerRefusals
 from edge.client_revocation import client_table
 from edge.database import engine_for, migrate
 from edge.database_faults import DatabaseError
@@ -140,7 +141,10 @@ def build(settings: DpfSettings) -> tuple[tuple[Listener, ...], tuple[Periodic, 
         states=StateDesk(store=states, trust=trust),
         log=log,
     )
-    operator = _operator_listener(settings, desks, callers=store, anonymous=anonymous)
+    refusals = CallerRefusals(
+        engine, ledger, random_bytes=system_random, clock=system_clock, anonymous=anonymous
+    )
+    operator = _operator_listener(settings, desks, refusals=refusals)
     forwarding = Periodic(
         name="receipts",
         interval_s=settings.forward_interval_s,
@@ -149,20 +153,14 @@ def build(settings: DpfSettings) -> tuple[tuple[Listener, ...], tuple[Periodic, 
     return (device, operator), (forwarding, *log_work(settings.audit_log, log))
 
 
-def _operator_listener(
-    settings: DpfSettings, desks: OperatorDesks, *, callers: Store, anonymous: AnonymousRefusals
-) -> Listener:
+def _operator_listener(settings: DpfSettings, desks: OperatorDesks, *, refusals: CallerRefusals) -> Listener:
     clients = client_table(settings.operator, clock=system_clock)
     return Listener(
         name="operator",
         host=settings.operator.host,
         port=settings.operator.port,
         app=operator_app(
-            desks,
-            callers=callers,
-            principals=clients.principals,
-            clock=system_clock,
-            anonymous=anonymous,
+            desks, principals=clients.principals, clock=system_clock, on_refusal=refusals.record
         ),
         tls=settings.operator.tls(client_anchors=settings.operator.client_anchors),
         beside=clients.periodic,

@@ -97,18 +97,6 @@ class Store:
                     connection, delivery_id, status=DeliveryStatus.REFUSED, only=DeliveryStatus.VALIDATING
                 )
 
-    @repeated
-    def record_caller_refusal(self, *, caller: str, route: str, code: str, detail: str, at: datetime) -> None:
-        """Audit leaf for a request of an authenticated caller that was refused (not a device's)."""
-        with transaction(self._engine) as connection:
-            self._audit(
-                connection,
-                kind="request-refused",
-                subject=caller[:200],
-                record={"route": route[:200], "code": code, "detail": detail[:2000]},
-                at=at,
-            )
-
     # deliveries
 
     def open_delivery(self, authorization_id: str) -> DeliveryRecord | None:

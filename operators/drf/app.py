@@ -11,12 +11,15 @@ import click
 
 from clients.pva import PvaOperatorClient
 from clients.sho import ShoOperatorClient
+from edge.audit_log import log_work, open_log
+from edge.caller_refusals import CallerRefusals
 from edge.client_revocation import client_table
 from edge.database import engine_for, migrate
 from edge.database_faults import DatabaseError
 from edge.http_server import Listener, ListenerError, serve
 from edge.keys import KeyFileError
 from edge.management import open_management
+from edge.periodic import Periodic
 from edge.principals import PrincipalTableError
 from edge.process import configure_logging, system_clock, system_random
 from edge.refused import AnonymousRefusals
@@ -28,11 +31,12 @@ from operators.drf.counterparts import RelayVerifiers, ShoRegistrations
 from operators.drf.discovery import DiscoveryDesk
 from operators.drf.registrations import RegistrationDesk
 from operators.drf.relay import RelayDesk
+from operators.drf.schema import ledger
 from operators.drf.settings import DrfSettings
 from operators.drf.store import Store
 from operators.drf.web.bodies import DEVICE_BODY_BYTES_MAX
 from operators.drf.web.device import device_app
-from operators.drf.web.operator import operator_app
+from operators.drf.web.operator import OperatorDesks, operator_app
 from standards.pki import oids
 from standards.pki.errors import PkiError
 from standards.pki.extensions import OperatorRole
@@ -55,9 +59,9 @@ def main(config: Path) -> None:
     try:
         settings = load_settings(DrfSettings, path=config)
         configure_logging(role=ROLE, level=settings.log_level)
-        listeners = build_listeners(settings)
+        listeners, periodic = build(settings)
         management = open_management(settings, migrations=MIGRATIONS, clock=system_clock)
-        serve(listeners, role=ROLE, profile=settings.profile, management=management)
+        serve(listeners, role=ROLE, profile=settings.profile, periodic=periodic, management=management)
     except (
         SettingsError,
         DatabaseError,
@@ -74,7 +78,7 @@ def main(config: Path) -> None:
         sys.exit(_USAGE_OR_SETTINGS)
 
 
-def build_listeners(settings: DrfSettings) -> tuple[Listener, ...]:
+def build(settings: DrfSettings) -> tuple[tuple[Listener, ...], tuple[Periodic, ...]]:
     """Build everything that the settings describe; serves nothing yet."""
     engine = engine_for(settings.database)
     migrate(engine, MIGRATIONS)
@@ -109,23 +113,32 @@ def build_listeners(settings: DrfSettings) -> tuple[Listener, ...]:
         tls=settings.device.tls(),
         body_bytes_max=DEVICE_BODY_BYTES_MAX,
     )
+    log = open_log(settings.audit_log, engine, ledger, clock=system_clock)
+    desks = OperatorDesks(
+        attachments=attachments,
+        discovery=discovery,
+        relay=RelayDesk(store=store, verifiers=RelayVerifiers(relayed)),
+        log=log,
+    )
+    refusals = CallerRefusals(
+        engine, ledger, random_bytes=system_random, clock=system_clock, anonymous=AnonymousRefusals()
+    )
+    operator = _operator_listener(settings, desks, refusals=refusals)
+    return (device, operator), log_work(settings.audit_log, log)
+
+
+def _operator_listener(settings: DrfSettings, desks: OperatorDesks, *, refusals: CallerRefusals) -> Listener:
     clients = client_table(settings.operator, clock=system_clock)
-    operator = Listener(
+    return Listener(
         name="operator",
         host=settings.operator.host,
         port=settings.operator.port,
         app=operator_app(
-            attachments=attachments,
-            discovery=discovery,
-            relay=RelayDesk(store=store, verifiers=RelayVerifiers(relayed)),
-            callers=store,
-            principals=clients.principals,
-            clock=system_clock,
+            desks, principals=clients.principals, clock=system_clock, on_refusal=refusals.record
         ),
         tls=settings.operator.tls(client_anchors=settings.operator.client_anchors),
         beside=clients.periodic,
     )
-    return device, operator
 
 
 def _signer(settings: DrfSettings) -> OperatorSigner:

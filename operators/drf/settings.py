@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, model_validator
 
+from edge.audit_log import AuditLogSettings
 from edge.database_faults import DatabaseUrl
 from edge.listener_settings import OperatorListenerSettings, TlsListenerSettings
 from edge.management import ManagementSettings
@@ -40,6 +41,7 @@ class DrfSettings(Settings):
     database: DatabaseUrl
     device: TlsListenerSettings
     operator: OperatorListenerSettings
+    audit_log: AuditLogSettings | None = None
     discovery_key: SigningKeySettings
     operators_root: SettingsPath
     shos: Annotated[dict[Id, HomeOperatorSettings], Field(min_length=1)]

@@ -178,12 +178,6 @@ class Store:
             return connection.scalar(query) is not None
 
     @repeated
-    def record_caller_refusal(self, *, caller: str, route: str, code: str, detail: str, at: datetime) -> None:
-        """Audit leaf for a request of an authenticated caller that was refused (not a device's)."""
-        with transaction(self._engine) as connection:
-            self._audit_refusal(connection, caller, route=route, code=code, detail=detail, at=at)
-
-    @repeated
     def record_device_refusal(self, *, pcid: str, route: str, code: str, detail: str, at: datetime) -> None:
         """Audit leaf for a request of an attached device that was refused, `REFUSALS_MAX` an attachment."""
         table = schema.attachments
@@ -194,7 +188,8 @@ class Store:
                 .values(refusals=table.c.refusals + 1)
             )
             if counted.rowcount == 1:
-                self._audit_refusal(connection, pcid, route=route, code=code, detail=detail, at=at)
+                record = {"route": route[:200], "code": code, "detail": detail[:2000]}
+                self._audit(connection, kind="request-refused", subject=pcid, record=record, at=at)
 
     def _check_same(self, order: AnnouncedOrder) -> None:
         table = schema.announced_orders
@@ -209,12 +204,6 @@ class Store:
                 subject=f"order {order.order_id}",
                 reason="it was announced for another device or under another name",
             )
-
-    def _audit_refusal(
-        self, connection: sa.Connection, subject: str, *, route: str, code: str, detail: str, at: datetime
-    ) -> None:
-        record = {"route": route[:200], "code": code, "detail": detail[:2000]}
-        self._audit(connection, kind="request-refused", subject=subject[:200], record=record, at=at)
 
     def _audit(
         self, connection: sa.Connection, *, kind: str, subject: str, record: Mapping[str, Any], at: datetime

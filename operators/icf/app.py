@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from clients.drf import DrfOperatorClient
+from edge.audit_log import log_work, open_log
 from edge.caller_refusals import CallerRefusals
 from edge.client_revocation import client_table
 from edge.database import engine_for, migrate
@@ -17,6 +18,7 @@ from edge.database_faults import DatabaseError
 from edge.http_server import Listener, ListenerError, serve
 from edge.keys import KeyFileError
 from edge.management import open_management
+from edge.periodic import Periodic
 from edge.principals import PrincipalTableError
 from edge.process import configure_logging, system_clock, system_random
 from edge.refused import AnonymousRefusals
@@ -42,9 +44,9 @@ def main(config: Path) -> None:
     try:
         settings = load_settings(IcfSettings, path=config)
         configure_logging(role="icf", level=settings.log_level)
-        listeners = build_listeners(settings)
+        listeners, periodic = build(settings)
         management = open_management(settings, migrations=MIGRATIONS, clock=system_clock)
-        serve(listeners, role="icf", profile=settings.profile, management=management)
+        serve(listeners, role="icf", profile=settings.profile, periodic=periodic, management=management)
     except (
         DatabaseError,
         SettingsError,
@@ -58,12 +60,13 @@ def main(config: Path) -> None:
         sys.exit(_USAGE_OR_SETTINGS)
 
 
-def build_listeners(settings: IcfSettings) -> tuple[Listener, ...]:
+def build(settings: IcfSettings) -> tuple[tuple[Listener, ...], tuple[Periodic, ...]]:
     """Build everything that the settings describe; serves nothing yet."""
     secrets = SecretStore.load(settings.subscriber_key_file, random_bytes=system_random)
     engine = engine_for(settings.database)
     migrate(engine, MIGRATIONS)
     store = Store(engine, secrets=secrets, random_bytes=system_random)
+    log = open_log(settings.audit_log, engine, schema.ledger, clock=system_clock)
     desks = Desks(
         vectors=VectorDesk(
             store,
@@ -73,6 +76,7 @@ def build_listeners(settings: IcfSettings) -> tuple[Listener, ...]:
         ),
         attachments=AttachmentDesk(store, discovery=DrfOperatorClient(settings.drf.client())),
         subscribers=SubscriberDesk(store),
+        log=log,
     )
     refusals = CallerRefusals(
         engine,
@@ -89,17 +93,16 @@ def build_listeners(settings: IcfSettings) -> tuple[Listener, ...]:
         on_refusal=refusals.record,
     )
     operator = settings.operator
-    return (
-        Listener(
-            name="operator",
-            host=operator.host,
-            port=operator.port,
-            app=app,
-            tls=operator.tls(client_anchors=operator.client_anchors),
-            beside=clients.periodic,
-            body_bytes_max=BODY_BYTES_MAX,
-        ),
+    listener = Listener(
+        name="operator",
+        host=operator.host,
+        port=operator.port,
+        app=app,
+        tls=operator.tls(client_anchors=operator.client_anchors),
+        beside=clients.periodic,
+        body_bytes_max=BODY_BYTES_MAX,
     )
+    return (listener,), log_work(settings.audit_log, log)
 
 
 if __name__ == "__main__":

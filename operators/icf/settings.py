@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from edge.audit_log import AuditLogSettings
 from edge.database_faults import DatabaseUrl
 from edge.listener_settings import OperatorListenerSettings
 from edge.management import ManagementSettings
@@ -19,6 +20,7 @@ class IcfSettings(Settings):
     management: ManagementSettings | None = None
     database: DatabaseUrl
     operator: OperatorListenerSettings
+    audit_log: AuditLogSettings | None = None
     drf: UpstreamSettings
     subscriber_key_file: SettingsPath
     vectors_per_batch: Annotated[int, Field(ge=1, le=5)] = 1

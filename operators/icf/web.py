@@ -13,7 +13,9 @@ from flask import Flask
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
 from edge.api_description import Api, PathParameter
+from edge.audit_log import AuditLog
 from edge.description_pages import add_description
+from edge.log_pages import LOG_PARAMETERS, add_log_pages
 from edge.operations import AnswerModel, Told, answers, answers_nothing, takes
 from edge.principals import Principal, PrincipalTable, current_principal, enforce_access, require
 from edge.problem_document import Problem, ProblemError
@@ -126,7 +128,8 @@ OPERATOR_API = Api(
     title="ICF, operator listener",
     description="For VNOs, which authenticate devices by their PCID, and the CCIF, which hands subscribers over.",
     path_parameters={
-        "pcid": PathParameter(description="a PCID, in the form of an IMSI", pattern=r"^[0-9]{6,15}$")
+        **LOG_PARAMETERS,
+        "pcid": PathParameter(description="a PCID, in the form of an IMSI", pattern=r"^[0-9]{6,15}$"),
     },
     refusals=tuple((code.value, int(rule.status), rule.remedy) for code, rule in REFUSALS.items()),
 )
@@ -134,11 +137,12 @@ OPERATOR_API = Api(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Desks:
-    """The use cases behind the listener."""
+    """The use cases behind the listener, and the log of what they did."""
 
     vectors: VectorDesk
     attachments: AttachmentDesk
     subscribers: SubscriberDesk
+    log: AuditLog | None = None
 
 
 def operator_app(desks: Desks, *, principals: PrincipalTable, clock: Clock, on_refusal: OnRefusal) -> Flask:
@@ -156,6 +160,7 @@ def operator_app(desks: Desks, *, principals: PrincipalTable, clock: Clock, on_r
         new = desks.subscribers.take_over(subscriber, by=_name(current_principal()), at=clock())
         return {"pcid": pcid}, HTTPStatus.CREATED if new else HTTPStatus.OK
 
+    add_log_pages(app, desks.log)
     add_description(app, OPERATOR_API)
     register_refusals(app, on_refusal=on_refusal)
     enforce_access(app, principals=principals)

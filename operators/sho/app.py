@@ -20,6 +20,7 @@ from clients.drf import DrfOperatorClient
 from clients.pva import PvaOperatorClient
 from clients.sho import ShoOperatorClient
 from edge.audit_log import AuditLog, log_work, open_log
+from edge.caller_refusals import CallerRefusals
 from edge.client_revocation import client_table
 from edge.database import engine_for, migrate
 from edge.database_faults import DatabaseError
@@ -361,6 +362,9 @@ def _listeners(
     releases = _releases(parts)
     operator, desks = settings.operator, _desks(parts, registrar, validation, changes, releases)
     clients = client_table(operator, clock=system_clock)
+    refusals = CallerRefusals(
+        parts.store.engine, ledger, random_bytes=system_random, clock=system_clock, anonymous=anonymous
+    )
     return (
         _public_listener(settings.public, registrar, releases, anonymous=anonymous),
         Listener(
@@ -368,11 +372,7 @@ def _listeners(
             host=operator.host,
             port=operator.port,
             app=operator_app(
-                desks,
-                callers=parts.store,
-                principals=clients.principals,
-                clock=system_clock,
-                anonymous=anonymous,
+                desks, principals=clients.principals, clock=system_clock, on_refusal=refusals.record
             ),
             tls=operator.tls(client_anchors=operator.client_anchors),
             beside=clients.periodic,

@@ -104,13 +104,6 @@ class Store(MidMigrations):
             self.audit(connection, "peer-refused", order_id, {"code": code, "reason": reason[:2000]}, at=at)
 
     @repeated
-    def record_caller_refusal(self, *, caller: str, route: str, code: str, detail: str, at: datetime) -> None:
-        """Audit leaf for a request of an authenticated caller that was refused."""
-        record = {"route": route[:200], "code": code, "detail": detail[:2000]}
-        with transaction(self.engine) as connection:
-            self.audit(connection, "request-refused", caller[:200], record, at=at)
-
-    @repeated
     def expire(self, order_id: str, *, before: OrderState, at: datetime) -> None:
         """See `operators.sho.advance.AdvanceStore`."""
         with transaction(self.engine) as connection:

@@ -10,23 +10,29 @@ from datetime import timedelta
 from pathlib import Path
 
 import click
+import sqlalchemy as sa
 
 from clients.icf import IcfClient
+from edge.audit_log import AuditLog, log_work, open_log
+from edge.caller_refusals import CallerRefusals
+from edge.client_revocation import client_table
 from edge.database import engine_for, migrate
 from edge.database_faults import DatabaseError
 from edge.http_server import Listener, ListenerError, serve
 from edge.keys import KeyFileError
 from edge.management import open_management
+from edge.principals import PrincipalTableError
 from edge.process import configure_logging, print_ready, system_clock, system_random
 from edge.refused import AnonymousRefusals
 from edge.settings import SettingsError, load_settings
 from edge.stream_server import StreamListener, bound_stream
+from operators.vno import schema
 from operators.vno.attachment import AttachmentDesk, AttachmentRules, Home
 from operators.vno.gateway import Gateway, GatewayRules
 from operators.vno.sessions import Sessions
 from operators.vno.settings import VnoSettings
 from operators.vno.store import Store
-from operators.vno.web import BODY_BYTES_MAX, device_app
+from operators.vno.web import BODY_BYTES_MAX, device_app, operator_app
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 _USAGE_OR_SETTINGS = 2
@@ -41,17 +47,26 @@ def main(config: Path) -> None:
         settings = load_settings(VnoSettings, path=config)
         configure_logging(role="vno", level=settings.log_level)
         run(settings)
-    except (DatabaseError, SettingsError, KeyFileError, ListenerError, OSError, ValueError) as error:
+    except (
+        DatabaseError,
+        SettingsError,
+        KeyFileError,
+        PrincipalTableError,
+        ListenerError,
+        OSError,
+        ValueError,
+    ) as error:
         click.echo(f"vno: {error}", err=True)
         sys.exit(_USAGE_OR_SETTINGS)
 
 
 def run(settings: VnoSettings) -> None:
-    """Serve attach listener and gateway until SIGTERM; both are named in the ready line."""
+    """Serve all listeners until SIGTERM; they are named in the ready line."""
     anonymous = AnonymousRefusals()
     engine = engine_for(settings.database)
     migrate(engine, MIGRATIONS)
     store = Store(engine, random_bytes=system_random)
+    log = open_log(settings.audit_log, engine, schema.ledger, clock=system_clock)
     gateway = Gateway(
         store,
         rules=GatewayRules(networks=settings.gateway.networks),
@@ -60,14 +75,22 @@ def run(settings: VnoSettings) -> None:
     )
     with bound_stream(_stream_listener(settings), profile=settings.profile) as bound:
         address = settings.gateway.public_address or bound.address
-        listener = build_listener(settings, store=store, gateway=address, anonymous=anonymous)
+        attach = build_listener(settings, store=store, gateway=address, anonymous=anonymous)
+        listeners = [attach, *operator_listener(settings, engine, log, anonymous=anonymous)]
 
         def ready(role: str, urls: Mapping[str, str]) -> None:
             print_ready(role, {**urls, "gateway": f"https://{bound.address}"})
 
         with bound.serving(gateway.serve):
             management = open_management(settings, migrations=MIGRATIONS, clock=system_clock)
-            serve([listener], role="vno", profile=settings.profile, ready=ready, management=management)
+            serve(
+                listeners,
+                role="vno",
+                profile=settings.profile,
+                periodic=log_work(settings.audit_log, log),
+                ready=ready,
+                management=management,
+            )
 
 
 def build_listener(
@@ -95,6 +118,29 @@ def build_listener(
         tls=settings.device.tls(),
         body_bytes_max=BODY_BYTES_MAX,
     )
+
+
+def operator_listener(
+    settings: VnoSettings, engine: sa.Engine, log: AuditLog | None, *, anonymous: AnonymousRefusals
+) -> tuple[Listener, ...]:
+    """The operator listener, where the settings have one; serves nothing yet."""
+    operator = settings.operator
+    if operator is None or log is None:
+        return ()
+    clients = client_table(operator, clock=system_clock)
+    refusals = CallerRefusals(
+        engine, schema.ledger, random_bytes=system_random, clock=system_clock, anonymous=anonymous
+    )
+    listener = Listener(
+        name="operator",
+        host=operator.host,
+        port=operator.port,
+        app=operator_app(log, principals=clients.principals, on_refusal=refusals.record),
+        tls=operator.tls(client_anchors=operator.client_anchors),
+        beside=clients.periodic,
+        body_bytes_max=BODY_BYTES_MAX,
+    )
+    return (listener,)
 
 
 def _stream_listener(settings: VnoSettings) -> StreamListener:

@@ -6,9 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
+from edge.audit_log import AuditLogSettings
 from edge.database_faults import DatabaseUrl
 from edge.http_server import ServerTls
-from edge.listener_settings import ListenerSettings, TlsListenerSettings
+from edge.listener_settings import ListenerSettings, OperatorListenerSettings, TlsListenerSettings
 from edge.management import ManagementSettings
 from edge.settings import Settings, SettingsPath
 from edge.upstream_settings import UpstreamSettings
@@ -74,7 +75,7 @@ class VnoSettings(Settings):
     """The whole of the VNO's settings.
 
     `serving_network` is this network's tenant in the home networks' tables of principals; `routes` names each home
-    network by "MCC-MNC", the MNC with as many digits as it has there.
+    network by "MCC-MNC", the MNC with as many digits as it has there. `operator` is where `audit_log` is read.
     """
 
     profile: Literal["production", "lab"] = "production"
@@ -84,6 +85,8 @@ class VnoSettings(Settings):
     database: DatabaseUrl
     device: AttachListenerSettings
     gateway: GatewaySettings
+    operator: OperatorListenerSettings | None = None
+    audit_log: AuditLogSettings | None = None
     routes: Annotated[dict[str, RouteSettings], Field(min_length=1)]
     session_life_s: Annotated[int, Field(ge=1, le=60)] = 10
     sessions_max: Annotated[int, Field(ge=1, le=1 << 20)] = 4_096
@@ -95,6 +98,14 @@ class VnoSettings(Settings):
             if not _ROUTE.fullmatch(key):
                 raise ValueError(f'expected MCC-MNC as in "001-01", got {key!r}')
         return value
+
+    @model_validator(mode="after")
+    def _log_can_be_read(self) -> "VnoSettings":
+        if (self.audit_log is None) != (self.operator is None):
+            raise ValueError(
+                "expected audit_log and operator, the listener where it is read, or neither of them"
+            )
+        return self
 
     def networks(self) -> dict[Network, RouteSettings]:
         """The ICF or AuC of each home network."""

@@ -1,6 +1,7 @@
-"""The attach listener: a claimed identity in, a challenge out; an answer in, a bearer out.
+"""The attach listener: a claimed identity in, a challenge out; an answer in, a bearer out. And the operator listener.
 
-Rule: nobody is known here before RES is right, so refusals are only counted. Answers are never kept by anybody between.
+Rule: nobody is known at the first before RES is right, so refusals are only counted. Answers are never kept by anybody
+between. The second gives out the audit log and nothing else.
 """
 
 from typing import Annotated
@@ -9,8 +10,12 @@ from flask import Flask
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from edge.api_description import Api, PathParameter
+from edge.audit_log import AuditLog
+from edge.description_pages import add_description
+from edge.log_pages import LOG_PARAMETERS, add_log_pages
 from edge.operations import AnswerModel, Moment, Told, answers, takes
-from edge.principals import device, enforce_access
+from edge.principals import PrincipalTable, device, enforce_access
+from edge.problems import OnRefusal
 from edge.process import Clock
 from edge.refused import AnonymousRefusals, register_refusals
 from operators.vno.attachment import AttachmentDesk, Challenge, OpenedBearer
@@ -82,6 +87,12 @@ DEVICE_API = Api(
     refusals=tuple((code.value, int(rule.status), rule.remedy) for code, rule in REFUSALS.items()),
 )
 
+OPERATOR_API = Api(
+    title="VNO, operator listener",
+    description="For whoever relies on what this network has on record: its audit log.",
+    path_parameters=LOG_PARAMETERS,
+)
+
 
 def device_app(desk: AttachmentDesk, *, gateway: str, clock: Clock, anonymous: AnonymousRefusals) -> Flask:
     """Application of the attach listener; `gateway` is the host:port that devices are told."""
@@ -108,6 +119,16 @@ def device_app(desk: AttachmentDesk, *, gateway: str, clock: Clock, anonymous: A
 
     register_refusals(app, on_refusal=anonymous.count)
     enforce_access(app)
+    return app
+
+
+def operator_app(log: AuditLog, *, principals: PrincipalTable, on_refusal: OnRefusal) -> Flask:
+    """Application of the operator listener."""
+    app = Flask("vno.operator", static_folder=None)
+    add_log_pages(app, log)
+    add_description(app, OPERATOR_API)
+    register_refusals(app, on_refusal=on_refusal)
+    enforce_access(app, principals=principals)
     return app
 
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from edge.audit_log import LeafProof
 from pva.recheck.bundles import (
     AUDIT_LEAF,
     AUDIT_RECORD,
@@ -26,6 +25,7 @@ from pva.recheck.bundles import (
 from pva.refusals import RefusalCode, RefusalError
 from pva.results.explanation import Reader
 from pva.results.grounds import CHAIN, POLICIES, read_chain, read_policies
+from standards.merkle.proof import LeafProof
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -247,18 +247,6 @@ class Store:
                 at=at,
             )
 
-    @repeated
-    def record_caller_refusal(self, *, caller: str, route: str, code: str, detail: str, at: datetime) -> None:
-        """Audit leaf for a request of an authenticated caller that was refused (not a device's)."""
-        with transaction(self._engine) as connection:
-            self._audit(
-                connection,
-                kind="request-refused",
-                subject=caller[:200],
-                record={"route": route[:200], "code": code, "detail": detail[:2000]},
-                at=at,
-            )
-
     def _same_request(
         self, connection: sa.Connection, request: ValidationRequest
     ) -> ValidationRequest | None:

@@ -12,7 +12,6 @@ from typing import Any
 from flask import Flask
 
 from edge.audit_log import AuditLog
-from edge.caller_refusals import CallerRecords, recording
 from edge.description_pages import add_description
 from edge.idempotency import AnswerStore, keep_answers, repeatable
 from edge.log_pages import add_log_pages
@@ -23,8 +22,9 @@ from edge.principals import (
     enforce_access,
     require,
 )
+from edge.problems import OnRefusal
 from edge.process import Clock
-from edge.refused import AnonymousRefusals, register_refusals
+from edge.refused import register_refusals
 from pva.manifests.approvals import ManifestApprovalDesk
 from pva.policies.desk import PolicyDesk
 from pva.recheck.exporting import ExportDesk
@@ -69,12 +69,7 @@ class OperatorDesks:
 
 
 def operator_app(
-    *,
-    desks: OperatorDesks,
-    callers: CallerRecords,
-    principals: PrincipalTable,
-    clock: Clock,
-    anonymous: AnonymousRefusals,
+    *, desks: OperatorDesks, principals: PrincipalTable, clock: Clock, on_refusal: OnRefusal
 ) -> Flask:
     """Application of the operator listener; each request is judged at one time of `clock`."""
     app = Flask("pva.operator", static_folder=None)
@@ -83,8 +78,7 @@ def operator_app(
     _add_validations(app, desks.requests, clock)
     add_signed_requests(app, desks.signed_requests, clock)
     add_approvals(app, desks.approvals, clock)
-    if desks.log is not None:
-        add_log_pages(app, desks.log)
+    add_log_pages(app, desks.log)
     add_explanations(app, desks.explanations, clock)
     add_policies(app, desks.policies, clock)
     add_results(app, desks.results, clock)
@@ -95,7 +89,7 @@ def operator_app(
 
     keep_answers(app, desks.answers, clock=clock)
     add_description(app, OPERATOR_API)
-    register_refusals(app, on_refusal=recording(callers, anonymous=anonymous, clock=clock))
+    register_refusals(app, on_refusal=on_refusal)
     enforce_access(app, principals=principals)
     return app
 

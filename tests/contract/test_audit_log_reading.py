@@ -116,6 +116,23 @@ def test_the_whole_log_is_verified_with_its_records(service: Service) -> None:
     assert checked.kept + checked.erased == size
 
 
+def test_whoever_knows_a_leafs_hash_gets_its_proof(service: Service) -> None:
+    leaves = verify_log(service.reader, KEY, known=None).leaves
+    for index in (0, TILE_WIDTH, len(leaves) - 1):
+        proof = service.reader.proof(leaves[index])
+        assert proof is not None
+        assert proof.index == index
+        assert proof.verify(leaves[index], KEY).size == len(leaves)
+    assert service.reader.proof(bytes(32)) is None
+
+
+@pytest.mark.negative
+def test_a_refusal_of_another_kind_is_not_the_absence_of_a_leaf(service: Service) -> None:
+    with pytest.raises(HttpError) as refusal:
+        service.reader.proof(b"short")
+    assert refusal.value.status == 400
+
+
 @pytest.mark.requirement("R71")
 def test_one_leaf_is_proven_by_a_few_tiles(service: Service) -> None:
     leaves = verify_log(service.reader, KEY, known=None).leaves
@@ -163,6 +180,8 @@ def test_pages_are_bounded(service: Service) -> None:
         "/v1/log/records?first=" + "9" * 30,
         "/v1/log/leaves/00",
         "/v1/log/leaves/" + "0" * 64,
+        "/v1/log/proofs/" + "0" * 64,
+        "/v1/log/proofs/..",
     ],
 )
 def test_what_is_not_there_is_refused_with_a_remedy(service: Service, path: str) -> None:

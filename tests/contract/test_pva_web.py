@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from flask import Flask
 from werkzeug.test import TestResponse
 
+from edge.caller_refusals import recording
 from edge.http_client import UnreachableError
 from edge.http_protocol import PEER_CERTIFICATE
 from edge.idempotency import SqlAnswers
@@ -106,10 +107,9 @@ class Service:
                     day_key=self.world.approval_desk.day_key,
                 ),
             ),
-            callers=self.world.store,
             principals=table,
             clock=lambda: NOW,
-            anonymous=self.anonymous,
+            on_refusal=recording(self.world.store, anonymous=self.anonymous, clock=lambda: NOW),
         )
         self.device: Flask = device_app(
             desk=self.world.desk,

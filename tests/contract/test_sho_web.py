@@ -9,6 +9,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 from werkzeug.test import TestResponse
 
+from edge.caller_refusals import CallerRefusals
 from edge.database import engine_for, migrate, schema_differences, transaction
 from edge.http_protocol import PEER_CERTIFICATE
 from edge.principals import PrincipalTable, routes_of
@@ -68,6 +69,13 @@ class Service:
             random_bytes=self.world.random_bytes,
             anonymous=self.anonymous,
         )
+        refusals = CallerRefusals(
+            engine,
+            ledger,
+            random_bytes=system_random,
+            clock=lambda: self.world.at,
+            anonymous=self.anonymous,
+        )
         self.operator = operator_app(
             Desks(
                 dpf=DPF,
@@ -83,10 +91,9 @@ class Service:
                 authentication=self.world.authentication,
                 bearer=bearer,
             ),
-            callers=self.world.store,
             principals=table,
             clock=lambda: self.world.at,
-            anonymous=self.anonymous,
+            on_refusal=refusals.record,
         )
 
     def call(self, name: str | None, path: str, **options: Any) -> TestResponse:

@@ -14,6 +14,7 @@ from typing import Any
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from clients.audit_log import AuditLogClient
 from clients.ccif import CcifClient
 from clients.icf import IcfClient
 from clients.vno import VnoClient
@@ -21,7 +22,9 @@ from edge.http_client import HttpClient, client_context
 from edge.keys import create_passphrase, load_private_key, write_private_key
 from edge.principals import certificate_digests
 from edge.process import system_random
+from lab.keyring import make_log_key
 from messages.bearer import Bearer
+from standards.merkle.checkpoint import VerifierKey
 from standards.pki import oids
 from standards.pki.extensions import OperatorRole
 from tests.contract.certificates import Certificates
@@ -32,6 +35,7 @@ ROOT = Path(__file__).parents[2]
 LIFE = Validity(before=timedelta(days=1), after=timedelta(days=365 * 50))
 NETWORK = "vno-1"
 MCC, MNC = "999", "70"
+LOGS = ("vno", "icf", "ccif")
 OP = "cdc202d5123e20f62b6d676ac72cb318"
 PARTIES = {
     "vno-1": ("vno", NETWORK),
@@ -39,6 +43,7 @@ PARTIES = {
     "ccif-1": ("ccif", "ccif-1"),
     "factory": ("es", "supplier-1"),
     "rival": ("es", "supplier-2"),
+    "auditor": ("auditor", ""),
 }
 
 _LISTENER = """
@@ -50,6 +55,13 @@ _OPERATOR = f"""
 [operator]
 port = {{port}}{_LISTENER}client_anchors = "{{folder}}/anchors.pem"
 principals = "{{folder}}/principals.json"
+"""
+_LOG = """
+[audit_log]
+name = "{role}.example.net/log"
+key = "{folder}/{role}-log/log.key"
+passphrase_file = "{folder}/{role}-log/passphrase"
+interval_s = 0.05
 """
 _UPSTREAM = """
 url = "{url}"
@@ -151,6 +163,8 @@ class AccessServices:
         self.certificates.client("icf-1")
         for role in ("icf", "ccif"):
             create_passphrase(folder / "keys" / f"{role}-subscribers", random_bytes=system_random)
+        for role in LOGS:
+            make_log_key(folder / f"{role}-log", f"{role}.example.net/log")
         self.operators = Authority.root("operators' root", validity=LIFE)
         self._write_signing_key()
         self.drf = Drf(self.certificates)
@@ -187,6 +201,7 @@ class AccessServices:
         )
         text += "[device]\n[gateway]" + _LISTENER.format(folder=self.folder)
         text += 'reachable_networks = ["127.0.0.1/32"]\n'
+        text += _OPERATOR.format(folder=self.folder, port=0)
         icf = self.running["icf"].urls["operator"]
         text += f'[routes."{MCC}-{MNC}"]' + _UPSTREAM.format(folder=self.folder, url=icf, caller="vno-1")
         self._start("vno", text)
@@ -206,6 +221,11 @@ class AccessServices:
     def ccif(self, name: str) -> CcifClient:
         """The CCIF as somebody."""
         return CcifClient(self.http("ccif", name))
+
+    def log(self, role: str, name: str = "auditor") -> tuple[AuditLogClient, VerifierKey]:
+        """The audit log of a role as somebody, and what it is verified with."""
+        key = VerifierKey.parse((self.folder / f"{role}-log" / "log.vkey").read_text())
+        return AuditLogClient(self.http(role, name)), key
 
     @property
     def vno(self) -> VnoClient:
@@ -243,7 +263,7 @@ class AccessServices:
 
     def _start(self, role: str, text: str) -> None:
         config = self.folder / f"{role}.toml"
-        config.write_text(text)
+        config.write_text(text + _LOG.format(folder=self.folder, role=role))
         command = [sys.executable, "-m", f"operators.{role}.app", "--config", str(config)]
         self.running[role] = served(command, log=self.folder / "log")
         assert self.running[role].ready["role"] == role

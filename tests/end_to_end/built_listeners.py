@@ -20,10 +20,11 @@ import operators.vno.app
 import pva.app
 from ca.composition import compose
 from ca.settings import CaSettings
+from edge.audit_log import open_log
 from edge.database import engine_for
 from edge.http_server import Listener, serve
 from edge.listener_settings import OperatorListenerSettings
-from edge.process import configure_logging, system_random
+from edge.process import configure_logging, system_clock, system_random
 from edge.refused import AnonymousRefusals
 from edge.settings import Settings, load_settings
 from ocsp.settings import OcspSettings
@@ -32,6 +33,7 @@ from operators.dpf.settings import DpfSettings
 from operators.drf.settings import DrfSettings
 from operators.icf.settings import IcfSettings
 from operators.sho.settings import ShoSettings
+from operators.vno.schema import ledger
 from operators.vno.settings import VnoSettings
 from operators.vno.store import Store as VnoStore
 from pva.settings import PvaSettings
@@ -61,23 +63,23 @@ def built_listeners(folder: RoleFolder, *, crl: str | None = None) -> dict[Door,
     built: dict[str, tuple[Listener, ...]] = {
         "pva": pva.app.build_listeners(settings(PvaSettings, "pva")),
         "ocsp": (ocsp.app.operator_listener(responder, desk),),
-        "vno-1": (_attach(settings(VnoSettings, "vno-1")),),
-        "icf-1": operators.icf.app.build_listeners(settings(IcfSettings, "icf-1")),
-        "ccif-1": operators.ccif.app.build_listeners(settings(CcifSettings, "ccif-1")),
-        "drf-1": operators.drf.app.build_listeners(settings(DrfSettings, "drf-1")),
+        "vno-1": _vno(settings(VnoSettings, "vno-1")),
+        "icf-1": operators.icf.app.build(settings(IcfSettings, "icf-1"))[0],
+        "ccif-1": operators.ccif.app.build(settings(CcifSettings, "ccif-1"))[0],
+        "drf-1": operators.drf.app.build(settings(DrfSettings, "drf-1"))[0],
         "sho-1": operators.sho.app.build(settings(ShoSettings, "sho-1"))[0],
         "dpf-1": operators.dpf.app.build(settings(DpfSettings, "dpf-1"))[0],
     }
     return {(name, each.name): each for name, listeners in built.items() for each in listeners}
 
 
-def _attach(settings: VnoSettings) -> Listener:
-    return operators.vno.app.build_listener(
-        settings,
-        store=VnoStore(engine_for(settings.database), random_bytes=system_random),
-        gateway="",
-        anonymous=AnonymousRefusals(),
+def _vno(settings: VnoSettings) -> tuple[Listener, ...]:
+    engine, anonymous = engine_for(settings.database), AnonymousRefusals()
+    attach = operators.vno.app.build_listener(
+        settings, store=VnoStore(engine, random_bytes=system_random), gateway="", anonymous=anonymous
     )
+    log = open_log(settings.audit_log, engine, ledger, clock=system_clock)
+    return attach, *operators.vno.app.operator_listener(settings, engine, log, anonymous=anonymous)
 
 
 def _following(settings: SettingsT, crl: str | None) -> SettingsT:

@@ -12,6 +12,7 @@ PEOPLE = ("admin", "auditor", "dpf", "es", "sho")
 LOG: Routes = {
     ("GET", "/v1/log/checkpoint"): EVERYBODY,
     ("GET", "/v1/log/leaves/<leaf_hash>"): ("admin", "auditor"),
+    ("GET", "/v1/log/proofs/<leaf_hash>"): EVERYBODY,
     ("GET", "/v1/log/records"): ("admin", "auditor"),
     ("GET", "/v1/log/tile/<int:level>/<path:tile>"): EVERYBODY,
     ("GET", "/v1/log/tile/entries/<path:tile>"): EVERYBODY,
@@ -161,14 +162,17 @@ TABLES: dict[tuple[str, str], Routes] = {
         ("POST", "/v1/attach"): ("device",),
         ("POST", "/v1/attach/<session>"): ("device",),
     },
+    ("vno-1", "operator"): {**DESCRIPTION, **LOG},
     ("icf-1", "operator"): {
         **DESCRIPTION,
+        **LOG,
         ("POST", "/v1/attachments"): ("vno",),
         ("POST", "/v1/authentication-vectors"): ("vno",),
         ("PUT", "/v1/subscribers/<pcid>"): ("ccif",),
     },
     ("ccif-1", "operator"): {
         **DESCRIPTION,
+        **LOG,
         ("POST", "/v1/connectivity"): ("es",),
     },
     ("drf-1", "device"): {
@@ -177,6 +181,7 @@ TABLES: dict[tuple[str, str], Routes] = {
     },
     ("drf-1", "operator"): {
         **DESCRIPTION,
+        **LOG,
         ("GET", "/v1/validation-relay/<request_id>"): ("sho",),
         ("POST", "/v1/attachments"): ("icf",),
         ("POST", "/v1/validation-relay"): ("sho",),

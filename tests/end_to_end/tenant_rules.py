@@ -40,6 +40,7 @@ def own(says: str, shown: str) -> TenantRule:
 LOG_RULES: Final[Rules] = {
     ("GET", "/v1/log/checkpoint"): TenantRule(says=LOG),
     ("GET", "/v1/log/leaves/<leaf_hash>"): WHOLE,
+    ("GET", "/v1/log/proofs/<leaf_hash>"): TenantRule(says=LOG),
     ("GET", "/v1/log/records"): WHOLE,
     ("GET", "/v1/log/tile/<int:level>/<path:tile>"): TenantRule(says=LOG),
     ("GET", "/v1/log/tile/entries/<path:tile>"): TenantRule(says=LOG),
@@ -242,6 +243,7 @@ TENANT_RULES: Final[dict[tuple[str, str], Rules]] = {
         ("POST", "/v1/results"): SIGNED,
         **DESCRIPTION_RULES,
     },
+    ("vno-1", "operator"): LOG_RULES | DESCRIPTION_RULES,
     ("icf-1", "operator"): {
         ("POST", "/v1/attachments"): own("a network speaks for itself", _VECTORS),
         ("POST", "/v1/authentication-vectors"): own("a network gets them for itself", _VECTORS),
@@ -249,6 +251,7 @@ TENANT_RULES: Final[dict[tuple[str, str], Rules]] = {
             "a PCID keeps the key that it came with",
             "unit/operators/icf/test_icf.py::test_another_key_under_a_known_pcid_is_refused",
         ),
+        **LOG_RULES,
         **DESCRIPTION_RULES,
     },
     ("ccif-1", "operator"): {
@@ -256,6 +259,7 @@ TENANT_RULES: Final[dict[tuple[str, str], Rules]] = {
             "a device keeps the factory that asked first",
             f"{_ACCESS}test_a_device_of_another_factory_gets_nothing",
         ),
+        **LOG_RULES,
         **DESCRIPTION_RULES,
     },
     ("drf-1", "operator"): {
@@ -274,6 +278,7 @@ TENANT_RULES: Final[dict[tuple[str, str], Rules]] = {
             "an order is its operator's",
             "unit/operators/drf/test_drf.py::test_orders_of_one_number_of_two_operators_are_two",
         ),
+        **LOG_RULES,
         **DESCRIPTION_RULES,
     },
     ("sho-1", "operator"): {

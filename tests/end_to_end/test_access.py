@@ -3,6 +3,7 @@
 import hashlib
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -12,9 +13,10 @@ from clients.ccif import IssuedConnectivity
 from edge.database import engine_for, transaction
 from edge.http_client import HttpClient, HttpError
 from edge.ledger import verify_entry
+from edge.log_verification import check_records, verify_log
 from edge.process import system_clock, system_random
 from edge.refused import AnonymousRefusals
-from edge.settings import load_settings
+from edge.settings import SettingsError, load_settings
 from messages.attachment import attachment_key, nai_of
 from messages.bearer import Bearer
 from messages.connectivity import CONNECTIVITY_KIND, read_claims
@@ -31,6 +33,7 @@ from standards.aka.sequence import UsimSequence
 from standards.aka.vectors import Authenticated, Resynchronisation
 from tests.applications import own_routes
 from tests.end_to_end.access_services import MNC, NETWORK, AccessServices
+from tests.end_to_end.route_tables import LOG
 from tests.fakes.usim import SoftwareUsim, opened_key, storage_public
 
 
@@ -316,6 +319,13 @@ def test_the_drf_is_never_asked_for_vectors(services: AccessServices, device: De
     assert services.drf.asked == {"POST /v1/attachments"}
 
 
+def without_log(app: Any) -> list[tuple[str, str, tuple[str, ...]]]:
+    """The routes of an application besides those of its audit log."""
+    found = own_routes(app)
+    assert LOG.items() <= {(method, rule): roles for method, rule, roles in found}.items()
+    return [each for each in found if each[:2] not in LOG]
+
+
 @pytest.mark.requirement("R86")
 def test_each_listener_has_its_routes_and_no_other(services: AccessServices) -> None:
     icf = load_settings(IcfSettings, path=services.folder / "icf.toml", environ={})
@@ -329,13 +339,13 @@ def test_each_listener_has_its_routes_and_no_other(services: AccessServices) -> 
         anonymous=AnonymousRefusals(),
     )
     engine.dispose()
-    (icf_listener,), (ccif_listener,) = icf_app.build_listeners(icf), ccif_app.build_listeners(ccif)
-    assert own_routes(icf_listener.app) == [
+    (icf_listener,), (ccif_listener,) = icf_app.build(icf)[0], ccif_app.build(ccif)[0]
+    assert without_log(icf_listener.app) == [
         ("POST", "/v1/attachments", ("vno",)),
         ("POST", "/v1/authentication-vectors", ("vno",)),
         ("PUT", "/v1/subscribers/<pcid>", ("ccif",)),
     ]
-    assert own_routes(ccif_listener.app) == [("POST", "/v1/connectivity", ("es",))]
+    assert without_log(ccif_listener.app) == [("POST", "/v1/connectivity", ("es",))]
     assert own_routes(attach.app) == [
         ("POST", "/v1/attach", ("device",)),
         ("POST", "/v1/attach/<session>", ("device",)),
@@ -400,6 +410,42 @@ def test_refusals_of_callers_are_on_record(services: AccessServices, device: Dev
     refused = [entry for entry in entries if entry["kind"] == "request-refused"]
     assert refused[-1]["subject"] == "vno:vno-2:vno-2"
     assert refused[-1]["record"]["code"] == "foreign-serving-network"
+
+
+@pytest.mark.requirement("R95")
+@pytest.mark.parametrize(
+    ("role", "kind"),
+    [("vno", "bearer-opened"), ("icf", "vectors-issued"), ("ccif", "connectivity-issued")],
+)
+def test_each_role_has_what_it_did_in_a_signed_log(
+    services: AccessServices, device: Device, role: str, kind: str
+) -> None:
+    device.attach()
+    log, key = services.log(role)
+    for _ in range(200):
+        with suppress(HttpError):  # nothing is signed yet
+            verified = verify_log(log, key, known=None)
+            entries = log.records(first=0)
+            if kind in {each.kind for each in entries[: verified.checkpoint.size]}:
+                break
+        time.sleep(0.05)
+    else:
+        raise AssertionError(kind)
+    assert check_records(log, verified).kept == verified.checkpoint.size
+    known, _ = services.log(role, "vno-1")
+    assert verify_log(known, key, known=verified.note).checkpoint.size >= verified.checkpoint.size
+    with pytest.raises(HttpError) as refused:
+        known.records(first=0)
+    assert refused.value.status == 403
+
+
+@pytest.mark.negative
+def test_a_vno_keeps_no_log_that_nobody_can_read(services: AccessServices) -> None:
+    whole = (services.folder / "vno.toml").read_text()
+    without = services.folder / "vno-without.toml"
+    without.write_text(whole[: whole.index("[operator]")] + whole[whole.index("[routes") :])
+    with pytest.raises(SettingsError, match="the listener where it is read"):
+        load_settings(VnoSettings, path=without, environ={})
 
 
 @pytest.mark.negative

@@ -20,7 +20,7 @@ from messages.attachment import request_mac
 from messages.device_code import device_code
 from messages.discovery import DISCOVERY_KIND
 from messages.operator_token import verify_operator_token
-from operators.drf.app import build_listeners
+from operators.drf.app import build
 from operators.drf.schema import metadata
 from operators.drf.settings import DrfSettings
 from standards.pki import oids
@@ -244,7 +244,7 @@ def test_a_relayed_request_reaches_the_pva_unchanged_and_its_answer_the_operator
 @pytest.mark.requirement("R01")
 def test_there_is_no_route_for_vectors_and_no_route_on_both_listeners(site: Site) -> None:
     settings = load_settings(DrfSettings, path=site.drf.folder / "settings.toml", environ={})
-    tables = {each.name: own_routes(each.app) for each in build_listeners(settings)}
+    tables = {each.name: own_routes(each.app) for each in build(settings)[0]}
     assert tables == {
         "device": [
             ("POST", "/v1/discovery", ("device",)),

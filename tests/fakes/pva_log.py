@@ -5,8 +5,8 @@ from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from edge.audit_log import LeafProof
 from standards.merkle.checkpoint import Checkpoint, VerifierKey, sign_checkpoint
+from standards.merkle.proof import LeafProof
 from standards.merkle.tiles import TileNodes, grown_tiles
 from standards.merkle.tree import inclusion_proof, leaf_digest, tree_root
 
@@ -21,11 +21,12 @@ class MemoryLog:
         default_factory=lambda: Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
     )
     leaves: list[bytes] = field(default_factory=list)
+    name: str = NAME
 
     @property
     def verifier(self) -> VerifierKey:
         """What readers hold."""
-        return VerifierKey(name=NAME, public_key=self.key.public_key())
+        return VerifierKey(name=self.name, public_key=self.key.public_key())
 
     def place(self, leaf_hash: bytes, *, among: int = 7) -> None:
         """Put a leaf into the tree, with others before and after it."""
@@ -39,7 +40,7 @@ class MemoryLog:
         tiles = grown_tiles(0, [leaf_digest(each) for each in self.leaves], lambda _level, _number: b"")
         nodes = TileNodes(lambda level, number: tiles.get((level, number), b""))
         index, size = self.leaves.index(leaf_hash), len(self.leaves)
-        checkpoint = Checkpoint(origin=NAME, size=size, root=tree_root(size, nodes))
+        checkpoint = Checkpoint(origin=self.name, size=size, root=tree_root(size, nodes))
         return LeafProof(
             index=index,
             proof=inclusion_proof(index, size, nodes),

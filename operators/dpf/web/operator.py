@@ -12,13 +12,13 @@ from typing import Any
 from flask import Flask
 
 from edge.audit_log import AuditLog
-from edge.caller_refusals import CallerRecords, recording
 from edge.description_pages import add_description
 from edge.log_pages import add_log_pages
 from edge.operations import Told, answers, answers_nothing, takes, takes_octets
 from edge.principals import PrincipalTable, current_principal, enforce_access, require
+from edge.problems import OnRefusal
 from edge.process import Clock
-from edge.refused import AnonymousRefusals, register_refusals
+from edge.refused import register_refusals
 from messages.reliance import RESULT_BYTES_MAX
 from messages.state_event import STATE_EVENT_BYTES_MAX
 from operators.dpf.authorizations import AUTHORIZATION_BYTES_MAX, AuthorizationDesk
@@ -43,18 +43,12 @@ class OperatorDesks:
 
 
 def operator_app(
-    desks: OperatorDesks,
-    *,
-    callers: CallerRecords,
-    principals: PrincipalTable,
-    clock: Clock,
-    anonymous: AnonymousRefusals,
+    desks: OperatorDesks, *, principals: PrincipalTable, clock: Clock, on_refusal: OnRefusal
 ) -> Flask:
     """Application of the operator listener; each request is judged at one time of `clock`."""
     app = Flask("operators.dpf.operator", static_folder=None)
     _add_authorizations(app, desks.authorizations, clock)
-    if desks.log is not None:
-        add_log_pages(app, desks.log)
+    add_log_pages(app, desks.log)
 
     @app.post("/v1/results")
     @require("pva")
@@ -73,7 +67,7 @@ def operator_app(
         desks.states.take(body.event, at=clock())  # one that is not newer changes nothing
 
     add_description(app, OPERATOR_API)
-    register_refusals(app, on_refusal=recording(callers, anonymous=anonymous, clock=clock))
+    register_refusals(app, on_refusal=on_refusal)
     enforce_access(app, principals=principals)
     return app
 

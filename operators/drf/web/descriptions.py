@@ -1,6 +1,7 @@
 """What the descriptions of the DRF's listeners say beside its code."""
 
 from edge.api_description import Api, PathParameter
+from edge.log_pages import LOG_PARAMETERS
 from operators.drf.refusals import REFUSALS
 
 _REFUSED = tuple((code.value, int(rule.status), rule.remedy) for code, rule in REFUSALS.items())
@@ -12,6 +13,7 @@ OPERATOR_API = Api(
     relay reads nothing of what it carries (docs/FOURTEEN-STEPS.md).
     """,
     path_parameters={
+        **LOG_PARAMETERS,
         "order_id": PathParameter(
             description="id of the order, of the SHO's own choice", pattern=r"^[^/]{1,64}$"
         ),

@@ -4,17 +4,20 @@ Rule: every lookup is scoped by the caller's tenant, every refusal of a caller t
 """
 
 import hashlib
+from dataclasses import dataclass
 from http import HTTPStatus
 
 from flask import Flask
 
-from edge.caller_refusals import CallerRecords, recording
+from edge.audit_log import AuditLog
 from edge.description_pages import add_description
+from edge.log_pages import add_log_pages
 from edge.operations import Told, answers, answers_nothing, takes
 from edge.principals import PrincipalTable, current_principal, enforce_access, require
 from edge.problem_document import Problem, ProblemError
+from edge.problems import OnRefusal
 from edge.process import Clock
-from edge.refused import AnonymousRefusals, register_refusals
+from edge.refused import register_refusals
 from operators.drf.attachments import Attachment, AttachmentDesk
 from operators.drf.discovery import DiscoveryDesk
 from operators.drf.relay import RelayDesk
@@ -25,24 +28,28 @@ from operators.drf.web.descriptions import OPERATOR_API
 _ORDER_ID_MAX = 64
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperatorDesks:
+    """The use cases behind this listener, and the log of what they did."""
+
+    attachments: AttachmentDesk
+    discovery: DiscoveryDesk
+    relay: RelayDesk
+    log: AuditLog | None = None
+
+
 def operator_app(
-    *,
-    attachments: AttachmentDesk,
-    discovery: DiscoveryDesk,
-    relay: RelayDesk,
-    callers: CallerRecords,
-    principals: PrincipalTable,
-    clock: Clock,
+    desks: OperatorDesks, *, principals: PrincipalTable, clock: Clock, on_refusal: OnRefusal
 ) -> Flask:
     """Application of the operator listener; each request is judged at one time of `clock`."""
     app = Flask("operators.drf.operator", static_folder=None)
-    anonymous = AnonymousRefusals()
-    _add_attachments(app, attachments, clock)
-    _add_orders(app, discovery, clock)
-    _add_relay(app, relay, clock)
+    _add_attachments(app, desks.attachments, clock)
+    _add_orders(app, desks.discovery, clock)
+    _add_relay(app, desks.relay, clock)
+    add_log_pages(app, desks.log)
 
     add_description(app, OPERATOR_API)
-    register_refusals(app, on_refusal=recording(callers, anonymous=anonymous, clock=clock))
+    register_refusals(app, on_refusal=on_refusal)
     enforce_access(app, principals=principals)
     return app
 

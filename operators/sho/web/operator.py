@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from flask import Flask
 
 from edge.audit_log import AuditLog
-from edge.caller_refusals import CallerRecords, recording
 from edge.description_pages import add_description
 from edge.log_pages import add_log_pages
 from edge.operations import Told, answers, answers_nothing, takes, takes_octets
 from edge.principals import PrincipalTable, current_principal, enforce_access, require
+from edge.problems import OnRefusal
 from edge.process import Clock
-from edge.refused import AnonymousRefusals, register_refusals
+from edge.refused import register_refusals
 from messages.evidence import CERTIFICATE_SIZE_MAX, CHAIN_LENGTH_MAX
 from messages.reliance import RESULT_BYTES_MAX
 from messages.state_event import STATE_EVENT_BYTES_MAX
@@ -89,14 +89,7 @@ class Desks:
     log: AuditLog | None = None
 
 
-def operator_app(
-    desks: Desks,
-    *,
-    callers: CallerRecords,
-    principals: PrincipalTable,
-    clock: Clock,
-    anonymous: AnonymousRefusals,
-) -> Flask:
+def operator_app(desks: Desks, *, principals: PrincipalTable, clock: Clock, on_refusal: OnRefusal) -> Flask:
     """Application of the operator listener; each request is judged at one time of `clock`."""
     app = Flask("sho.operator", static_folder=None)
     _add_orders(app, desks, clock)
@@ -106,11 +99,10 @@ def operator_app(
     add_mid_migrations(app, desks.migrations, clock)
     add_changes(app, desks.changes, clock)
     _add_vectors(app, desks)
-    if desks.log is not None:
-        add_log_pages(app, desks.log)
+    add_log_pages(app, desks.log)
 
     add_description(app, OPERATOR_API)
-    register_refusals(app, on_refusal=recording(callers, anonymous=anonymous, clock=clock))
+    register_refusals(app, on_refusal=on_refusal)
     enforce_access(app, principals=principals)
     return app
 

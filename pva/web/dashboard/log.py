@@ -11,13 +11,14 @@ from typing import Any, Final
 
 from flask import Flask, render_template, request
 
-from edge.audit_log import AuditLog, LeafProof
+from edge.audit_log import AuditLog
 from edge.ledger import LedgerEntry, LedgerError, verify_entry
 from edge.principals import current_principal, require
 from edge.problem_document import Problem, ProblemError
 from pva.web.dashboard.page import PEOPLE
 from pva.web.path_digests import digest_of
 from standards.merkle.checkpoint import Checkpoint, open_checkpoint
+from standards.merkle.proof import LeafProof
 from standards.merkle.tree import MerkleError, leaf_digest, verify_inclusion
 
 READS: Final = ("admin", "auditor")
