@@ -25,7 +25,7 @@ from cli.commands.manifest_drafts import COMMANDS as MANIFEST_DRAFTS
 from cli.commands.manifests import manifest
 from cli.commands.policies import policy
 from cli.commands.proposals import proposal
-from cli.commands.result_bundles import result
+from cli.commands.result_promises import result
 from cli.commands.roots import root
 from cli.commands.runtime_policies import runtime_policy
 from cli.commands.serving import serve

@@ -6,7 +6,7 @@ Rule: a file that holds anything else is refused before anything is verified wit
 from pathlib import Path
 from typing import Final
 
-from cli.failures import refused
+from cli.failures import CliError, refused
 from cli.files import read_file
 from standards.merkle.checkpoint import VerifierKey
 from standards.merkle.tree import MerkleError
@@ -25,3 +25,13 @@ def read_verifier_key(path: Path) -> VerifierKey:
             reason=str(error),
             remedy="get the key from whoever runs the log",
         ) from None
+
+
+def log_not_proven(key: VerifierKey, error: Exception) -> CliError:
+    """The refusal of a log that is not what its operator signed."""
+    return refused(
+        "log-not-proven",
+        subject=f"audit log {key.name}",
+        reason=str(error),
+        remedy="keep both checkpoints as evidence, and ask the service's operator; nothing in this log may be relied on",
+    )

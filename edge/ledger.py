@@ -51,6 +51,27 @@ class LedgerEntry:
     log_index: int | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leaf:
+    """A leaf before it is stored: `make_leaf` makes it, `LedgerTable.put` stores it."""
+
+    kind: str
+    subject: str
+    leaf_hash: bytes
+    record: bytes
+    salt: bytes
+
+    def row(self) -> dict[str, Any]:
+        """It as a row of the ledger."""
+        return {
+            "kind": self.kind,
+            "subject": self.subject,
+            "leaf_hash": self.leaf_hash,
+            "record": self.record,
+            "salt": self.salt,
+        }
+
+
 def encode_record(*, kind: str, subject: str, record: Mapping[str, Any], at: datetime) -> bytes:
     """The bytes that a leaf commits to: JSON, keys sorted, no spaces, UTF-8, no floating point.
 
@@ -128,14 +149,18 @@ class LedgerTable:
         `salt` is 32 fresh random bytes. `subject` names whom it is about (device id, serial, tenant),
         never a person. Raises LedgerError for a record that has no unambiguous encoding.
         """
-        row = _leaf(kind=kind, subject=subject, record=record, at=at, salt=salt)
+        leaf = make_leaf(kind=kind, subject=subject, record=record, at=at, salt=salt)
+        self.put(connection, leaf)
+        return leaf.leaf_hash
+
+    def put(self, connection: sa.Connection, leaf: Leaf) -> None:
+        """Add a leaf that was made before, in the caller's transaction."""
+        row = leaf.row()
         insert = self._inserts.get(connection.engine)
         if insert is None:
             insert = DirectStatement(connection.engine, sa.insert(self.table), sets=tuple(row))
             self._inserts[connection.engine] = insert
         insert.within(connection, row)
-        digest: bytes = row["leaf_hash"]
-        return digest
 
     def append_all(
         self,
@@ -146,12 +171,12 @@ class LedgerTable:
         at: datetime,
     ) -> list[bytes]:
         """Add a leaf of one kind for each (subject, record, salt), as `append` does, and give their hashes."""
-        rows = [
-            _leaf(kind=kind, subject=subject, record=record, at=at, salt=salt)
+        made = [
+            make_leaf(kind=kind, subject=subject, record=record, at=at, salt=salt)
             for subject, record, salt in leaves
         ]
-        insert_all(connection, self.table, rows)
-        return [row["leaf_hash"] for row in rows]
+        insert_all(connection, self.table, [each.row() for each in made])
+        return [each.leaf_hash for each in made]
 
     def entries(self, connection: sa.Connection, *, after: int = 0, limit: int = 1000) -> list[LedgerEntry]:
         """Leaves with a number above `after`, oldest first, at most `limit`."""
@@ -164,11 +189,12 @@ class LedgerTable:
         return [LedgerEntry(**row) for row in connection.execute(query).mappings()]
 
 
-def _leaf(*, kind: str, subject: str, record: Mapping[str, Any], at: datetime, salt: bytes) -> dict[str, Any]:
-    """The row of a leaf."""
+def make_leaf(*, kind: str, subject: str, record: Mapping[str, Any], at: datetime, salt: bytes) -> Leaf:
+    """A leaf with its hash, for who must name it before it is stored; otherwise as `LedgerTable.append`."""
     data = encode_record(kind=kind, subject=subject, record=record, at=at)
-    digest = leaf_hash(salt=salt, record=data)
-    return {"kind": kind, "subject": subject, "leaf_hash": digest, "record": data, "salt": salt}
+    return Leaf(
+        kind=kind, subject=subject, leaf_hash=leaf_hash(salt=salt, record=data), record=data, salt=salt
+    )
 
 
 def verify_entry(entry: LedgerEntry) -> dict[str, Any]:

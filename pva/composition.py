@@ -137,6 +137,7 @@ def open_result_signer(settings: PvaSettings, signing: SigningKey) -> ResultSign
         developer=settings.developer,
         build=_build(),
         random_bytes=system_random,
+        promises=None if settings.audit_log is None else settings.audit_log.promises,
     )
 
 

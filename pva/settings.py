@@ -27,8 +27,10 @@ from edge.signing_keys import SigningKeySettings
 from edge.upstream_settings import UpstreamSettings
 from messages.pcr import PCR_INDEX_MAX, PcrSelections
 from pva.appraisal.policy import FORBIDDEN_PCRS, AppraisalPolicy
+from pva.results.result import PromiseTerms
 from pva.watching.holding import HoldRule
 from standards.boot_log.algorithms import BANKS_BY_NAME, SHA1, SHA256
+from standards.rats.promise import MERGE_DELAY_MAX_S
 
 DUAL = 2
 """Administrators who approve a manifest before anybody is judged by it (D7)."""
@@ -78,6 +80,25 @@ class TrustListSettings(Settings):
     anchors: SettingsPath
 
 
+class PromisingLogSettings(AuditLogSettings):
+    """The PVA's log; each result promises that its leaf is under a checkpoint `merge_delay_s` later at the latest."""
+
+    merge_delay_s: Annotated[int, Field(ge=1, le=MERGE_DELAY_MAX_S)] = 60
+
+    @model_validator(mode="after")
+    def _can_be_kept(self) -> Self:
+        if self.interval_s >= self.merge_delay_s:
+            raise ValueError(
+                f"merge_delay_s: expected more than the interval_s of checkpoints, {self.interval_s:g}"
+            )
+        return self
+
+    @property
+    def promises(self) -> PromiseTerms:
+        """What results promise."""
+        return PromiseTerms(log=self.name, merge_delay_s=self.merge_delay_s)
+
+
 class PvaSettings(Settings):
     """The whole of the PVA's settings; without `ca` nobody is asked to hold a credential."""
 
@@ -109,7 +130,7 @@ class PvaSettings(Settings):
     trust_lists: dict[Annotated[str, StringConstraints(min_length=1, max_length=128)], TrustListSettings] = (
         Field(default_factory=dict)
     )
-    audit_log: AuditLogSettings | None = None
+    audit_log: PromisingLogSettings | None = None
     pcr_selection: tuple[str, ...] = ("sha256:0-9,14",)
     ima: bool = False
     ima_incremental: bool = False

@@ -189,21 +189,12 @@ class Verifier:
             )
             reference = _allowing(reference, runtime=runtime, credential=credential)
             _refuse_missing_log(boot, reference=reference)
-            policies = self.policies.in_force(request.party, supplier=credential.supplier.name)
-            policy = self._policy(runtime, policies=policies)
+            policies, policy = self._judging(request, runtime=runtime, supplier=credential.supplier.name)
             baseline = appraise(  # 6
                 quote, boot=boot, reference=reference, history=history, seen=seen, policy=policy
             )
             facts = policy_facts(baseline, boot=boot, credential=credential, history=history, request=request)
             appraisal = _final(baseline, challenge=challenge, facts=facts, policies=policies)
-            result = sign_result(  # 7
-                appraisal,
-                challenge=challenge,
-                credential=credential,
-                good_until=good_until,
-                evidence_digest=hashlib.sha256(body).digest(),
-                signer=self.signer,
-            )
             under = Circumstances(
                 at=at,
                 request=request,
@@ -216,9 +207,18 @@ class Verifier:
                 runtime=runtime,
                 applied=None if reference is None else reference.runtime,
             )
+            grounds = Grounds.of(under, evidence=body, facts=facts)
+            result = sign_result(  # 7
+                appraisal,
+                challenge=challenge,
+                credential=credential,
+                good_until=good_until,
+                grounds=grounds,
+                signer=self.signer,
+            )
             self.store.record_result(  # 8
                 result,
-                grounds=Grounds.of(under, evidence=body, facts=facts),
+                grounds=grounds,
                 history=advance(
                     history,
                     seen,
@@ -231,10 +231,13 @@ class Verifier:
         self.announce(result)
         return result
 
-    def _policy(self, runtime: RuntimePolicies, *, policies: Sequence[PolicyInForce]) -> AppraisalPolicy:
-        """The baseline with all that judges beside it, by digest."""
+    def _judging(
+        self, request: ValidationRequest, *, runtime: RuntimePolicies, supplier: str
+    ) -> tuple[Sequence[PolicyInForce], AppraisalPolicy]:
+        """What operator and supplier have in force, and the baseline with all that judges beside it, by digest."""
+        policies = self.policies.in_force(request.party, supplier=supplier)
         digests = tuple(sorted(each.digest for each in policies))
-        return self.judging.including(runtime_policies=runtime.digests, policies=digests)
+        return policies, self.judging.including(runtime_policies=runtime.digests, policies=digests)
 
     def _own_challenge(self, token: str, *, at: datetime) -> Challenge:
         """The challenge, once proven to be one that this PVA signed; its time is not judged here."""

@@ -13,7 +13,7 @@ from cli.commands.naming import Sha256
 from cli.failures import refused
 from cli.files import file_in, out_option, read_file, write_file
 from cli.invocation import Invocation, Section, pass_invocation
-from cli.verifier_key import read_verifier_key
+from cli.verifier_key import log_not_proven, read_verifier_key
 from edge.keys import create_log_key, create_passphrase
 from edge.ledger import LedgerError, verify_entry
 from edge.log_verification import check_records, prove_leaf, verify_log
@@ -97,7 +97,7 @@ def verify(
             )
             checked = check_records(reader, verified) if records else None
         except (MerkleError, LedgerError) as error:
-            raise _not_proven(key, error) from None
+            raise log_not_proven(key, error) from None
     if out is not None:
         write_file(out, verified.note)
     members: dict[str, Any] = {
@@ -155,7 +155,7 @@ def prove(invocation: Invocation, *, service: str, verifier_key: Path, leaf: str
     try:
         entry, checkpoint = prove_leaf(invocation.audit_log(service), key, bytes.fromhex(leaf))
     except (MerkleError, LedgerError) as error:
-        raise _not_proven(key, error) from None
+        raise log_not_proven(key, error) from None
     members = {
         "log": key.name,
         "index": entry.log_index,
@@ -166,12 +166,3 @@ def prove(invocation: Invocation, *, service: str, verifier_key: Path, leaf: str
         "record": "erased" if entry.record is None else entry.record.decode("utf-8", "replace"),
     }
     invocation.answer(Answer(outcome="proven", members=members))
-
-
-def _not_proven(key: VerifierKey, error: Exception) -> Exception:
-    return refused(
-        "log-not-proven",
-        subject=f"audit log {key.name}",
-        reason=str(error),
-        remedy="keep both checkpoints as evidence, and ask the service's operator; nothing in this log may be relied on",
-    )

@@ -162,7 +162,7 @@ def _exit_code(told: Explanation) -> int:
 
 
 def _described(found: AttestationResult) -> dict[str, Any]:
-    manifest = found.manifest
+    manifest, promise = found.manifest, found.promise
     return {
         "result_id": found.result_id,
         "issuer": found.issuer,
@@ -175,6 +175,8 @@ def _described(found: AttestationResult) -> dict[str, Any]:
         "credential_serial": f"{found.pfc.serial:040x}",
         "manifest": None if manifest is None else f"{manifest.id} (svn {manifest.svn})",
         "manifest_digest": None if manifest is None else manifest.digest.hex(),
+        "promised_leaf": None if promise is None else promise.leaf_hash.hex(),
+        "promised_in": None if promise is None else f"{promise.log}, within {promise.merge_delay_s} s",
         "scopes": [{"scope": name, "status": part.status.value} for name, part in found.submodules.items()],
         "findings": [_finding(each) for part in found.submodules.values() for each in part.findings],
     }

@@ -97,7 +97,8 @@ def read_inclusion(parts: Mapping[str, bytes]) -> Inclusion:
             raise RecheckError(
                 name,
                 "the part is missing: the leaf had no place in the log's signed tree, or the PVA keeps no log",
-                remedy="export the result again: a leaf gets its place within seconds",
+                remedy="export the result again: a leaf gets its place within seconds; where the merge delay that the result "
+                "promises is over, ask the log (pva result logged)",
             )
     try:
         value = json.loads(parts[LOG_PROOF])

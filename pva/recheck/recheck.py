@@ -5,8 +5,9 @@ alone; what comes out must be the signed result, claim by claim. Every part is c
 changed is named, and nothing is computed from it. Whatever goes wrong is a bundle that shows nothing.
 
     1 the audit record against its leaf, and the leaf against the signed log where the reader has the log's key
-    2 each part against its digest in the audit record, the result itself among them
-    3 the result, under the operators' root that the reader has from elsewhere
+    2 each part against its digest in the audit record
+    3 the result, under the operators' root that the reader has from elsewhere; its claims against their digest in the audit record,
+      and the leaf that it promises against this one
     4 evidence and policies against what names them, every manifest of the chain against its digest
     5 the validation again, with nothing known from before
     6 what came out against what was signed
@@ -18,7 +19,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -48,7 +49,7 @@ from pva.recheck.bundles import (
 from pva.recheck.replayed import Replayed, read
 from pva.refusals import RefusalError
 from pva.results import grounds
-from pva.results.result import ResultSigner
+from pva.results.result import RECORD_KIND, ResultSigner
 from pva.validation import Verifier
 from standards.merkle.checkpoint import Checkpoint, VerifierKey, open_checkpoint
 from standards.merkle.tree import MerkleError, leaf_digest, verify_inclusion
@@ -57,9 +58,9 @@ from standards.pki.errors import PkiError
 from standards.pki.jws import verify_jws
 from standards.rats.ear import RESULT_TYPE, AttestationResult, read_claims
 from standards.rats.errors import RatsError
+from standards.rats.promise import promised_digest
 
 _LIFE = timedelta(days=3_650)
-_RECORD_KIND: Final = "validation-result"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,8 +102,9 @@ def _recheck(data: bytes, *, anchors: Sequence[x509.Certificate], log_key: Verif
     at = read(grounds.TIME, lambda: grounds.read_time(parts[grounds.TIME]))
     _check_leaf(parts)  # 1
     log = None if log_key is None else _check_log(parts, key=log_key)
-    _check_recorded(parts)  # 2
-    result, path = _signed(parts, anchors=anchors, at=at)  # 3
+    record = _check_recorded(parts)  # 2
+    result, path = _signed(parts, record=record, anchors=anchors, at=at)  # 3
+    _check_promise(result, leaf=parts[AUDIT_LEAF], key=log_key)
     _check_named(parts, result=result)  # 4
     replayed = Replayed.of(parts, at=at)
     again = _validated(replayed, result=result, path=path, anchors=anchors)  # 5
@@ -152,21 +154,25 @@ def _check_log(parts: Mapping[str, bytes], *, key: VerifierKey) -> Checkpoint:
     return checkpoint
 
 
-def _check_recorded(parts: Mapping[str, bytes]) -> None:
+def _check_recorded(parts: Mapping[str, bytes]) -> Mapping[str, Any]:
+    """The audit record, whose digests are those of the parts."""
     whole = read(AUDIT_RECORD, lambda: json.loads(parts[AUDIT_RECORD]))
     record = read(AUDIT_RECORD, lambda: dict(whole["record"]))
     recorded = read(AUDIT_RECORD, lambda: dict(record["parts"]))
-    if whole.get("kind") != _RECORD_KIND or set(recorded) != set(grounds.PARTS):
+    if whole.get("kind") != RECORD_KIND or set(recorded) != set(grounds.PARTS):
         raise RecheckError(AUDIT_RECORD, "it is not of a result, or does not name every part")
     for name, digest in recorded.items():
         if hashlib.sha256(parts[name]).hexdigest() != digest:
             raise RecheckError(name, "it is not the part whose digest was recorded with the verdict")
-    if str(record.get("token")).encode() != parts[RESULT]:
-        raise RecheckError(RESULT, "it is not the result that was recorded")
+    return record
 
 
 def _signed(
-    parts: Mapping[str, bytes], *, anchors: Sequence[x509.Certificate], at: datetime
+    parts: Mapping[str, bytes],
+    *,
+    record: Mapping[str, Any],
+    anchors: Sequence[x509.Certificate],
+    at: datetime,
 ) -> tuple[AttestationResult, tuple[x509.Certificate, ...]]:
     try:
         verified = verify_jws(
@@ -180,7 +186,28 @@ def _signed(
         result = read_claims(verified.claims)
     except (PkiError, RatsError, UnicodeDecodeError) as error:
         raise RecheckError(RESULT, str(error)) from None
+    if promised_digest(verified.claims).hex() != record.get("claims_sha256"):
+        raise RecheckError(RESULT, "it is not the result that was recorded")
     return result, verified.path
+
+
+def _check_promise(result: AttestationResult, *, leaf: bytes, key: VerifierKey | None) -> None:
+    """That the leaf on record is the one that the result promises, in the log whose key the reader has."""
+    promise = result.promise
+    if promise is None:
+        return
+    if promise.leaf_hash != leaf:
+        raise RecheckError(
+            AUDIT_LEAF,
+            f"the result promises the leaf {promise.leaf_hash.hex()}, this is another",
+            remedy="get the bundle again; if it is the same, the result is the signed proof that its PVA broke a promise",
+        )
+    if key is not None and promise.log != key.name:
+        raise RecheckError(
+            LOG_CHECKPOINT,
+            f"the result promises a leaf in {promise.log}, the checkpoint is of {key.name}",
+            remedy="give the key of the log that the result names",
+        )
 
 
 def _check_named(parts: Mapping[str, bytes], *, result: AttestationResult) -> None:
@@ -265,8 +292,8 @@ def _stand_in(result: AttestationResult, *, path: Sequence[x509.Certificate]) ->
 
 
 def _compare(again: AttestationResult, result: AttestationResult) -> None:
-    """The verdict that was computed must be the one that was signed, but for its id."""
-    same = replace(again, result_id=result.result_id)
+    """The verdict that was computed must be the one that was signed, but for its id and what is promised of its leaf."""
+    same = replace(again, result_id=result.result_id, promise=result.promise)
     if same != result:
         names = [name for name in AttestationResult.__slots__ if getattr(same, name) != getattr(result, name)]
         raise RecheckError(RESULT, f"another verdict is computed; what differs: {', '.join(names)}")

@@ -5,15 +5,17 @@ Credential, manifest); it lives no longer than the policy allows, than the crede
 than the manifest describes an approved state, and than every certificate it stands on (A27, R81). Non-compliant platforms get a signed result too.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 
+from edge.ledger import SALT_BYTES, Leaf, make_leaf
 from edge.process import RandomBytes
 from messages.challenge import Challenge
 from messages.reliance import permits_release
@@ -22,22 +24,42 @@ from pva.appraisal.credential import PlatformCredential
 from pva.appraisal.findings import Scope
 from pva.appraisal.quote import PlatformQuote
 from pva.refusals import RefusalCode, RefusalError
+from pva.results.grounds import Grounds
 from pva.watching.holding import shows_recovery, speaks_against
 from standards.pki.jws import sign_jws
 from standards.rats.ear import (
     RESULT_TYPE,
     AttestationResult,
     CredentialReference,
+    InclusionPromise,
     ManifestReference,
     Submodule,
 )
+from standards.rats.promise import promised_digest
 
 RESULT_ID_BYTES = 16
+RECORD_KIND: Final = "validation-result"
+"""Kind of the audit leaf of a result."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromiseTerms:
+    """The log that a PVA keeps, and how many seconds after a result its leaf is under a checkpoint at the latest."""
+
+    log: str
+    merge_delay_s: int
+
+    def promise(self, leaf: Leaf) -> InclusionPromise:
+        """What is promised of a leaf."""
+        return InclusionPromise(log=self.log, leaf_hash=leaf.leaf_hash, merge_delay_s=self.merge_delay_s)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResultSigner:
-    """The key that signs results, its certificate path (leaf first, no root), and who the verifier is."""
+    """The key that signs results, its certificate path (leaf first, no root), and who the verifier is.
+
+    Results promise their leaf by `promises`; without a log nothing is promised.
+    """
 
     key: EllipticCurvePrivateKey
     chain: Sequence[x509.Certificate]
@@ -45,6 +67,7 @@ class ResultSigner:
     developer: str
     build: str
     random_bytes: RandomBytes
+    promises: PromiseTerms | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,12 +83,14 @@ class NamedCredential:
 class SignedResult:
     """A result and its token (JWT), with the request that it answers and the quote that it was computed from.
 
+    `leaf` is its audit leaf, to be stored with it: the token may promise it.
     `accepted` says that the state is one that its manifest describes and accepts now.
     """
 
     result: AttestationResult
     request_id: str
     token: str
+    leaf: Leaf
     quote: PlatformQuote
     credential: NamedCredential
     accepted: bool
@@ -83,9 +108,7 @@ class SignedResult:
     @property
     def codes(self) -> tuple[str, ...]:
         """Codes of all findings."""
-        return tuple(
-            finding.code for submodule in self.result.submodules.values() for finding in submodule.findings
-        )
+        return _codes(self.result)
 
     @property
     def against(self) -> bool:
@@ -97,22 +120,6 @@ class SignedResult:
         """Whether it shows that a platform whose credential is on hold has recovered."""
         return shows_recovery(self.codes, purpose=self.result.purpose)
 
-    def audit_record(self) -> dict[str, Any]:
-        """What the audit leaf commits to: the verdict, and digests of all that it was computed from."""
-        manifest = self.result.manifest
-        return {
-            "result_id": self.id,
-            "request_id": self.request_id,
-            "status": self.status,
-            "scopes": {name: submodule.status.value for name, submodule in self.result.submodules.items()},
-            "findings": list(self.codes),
-            "evidence_digest": self.result.evidence_digest.hex(),
-            "policy_digest": self.result.policy_digest.hex(),
-            "pfc_sha256": self.result.pfc.sha256.hex(),
-            "manifest_digest": None if manifest is None else manifest.digest.hex(),
-            "token": self.token,
-        }
-
 
 def sign_result(
     appraisal: Appraisal,
@@ -120,14 +127,47 @@ def sign_result(
     challenge: Challenge,
     credential: PlatformCredential,
     good_until: datetime,
-    evidence_digest: bytes,
+    grounds: Grounds,
     signer: ResultSigner,
 ) -> SignedResult:
-    """Sign the verdict for the relying parties that the request names.
+    """Sign the verdict for the relying parties that the request names, and make the audit leaf that it promises.
 
     `good_until` is when the credential's status was last known to be good. Raises RefusalError where nothing of
     the result's life would be left.
     """
+    result = _unpromised(appraisal, challenge=challenge, credential=credential)(
+        **_life(appraisal, credential=credential, good_until=good_until, signer=signer),
+        result_id=signer.random_bytes(RESULT_ID_BYTES).hex(),
+        issuer=signer.issuer,
+        developer=signer.developer,
+        build=signer.build,
+        evidence_digest=hashlib.sha256(grounds.evidence).digest(),
+    )
+    claims = result.claims()
+    record = _record(result, claims=claims, request_id=challenge.request_id, grounds=grounds)
+    salt = signer.random_bytes(SALT_BYTES)
+    leaf = make_leaf(kind=RECORD_KIND, subject=result.device_id, record=record, at=appraisal.at, salt=salt)
+    if signer.promises is not None:
+        promise = signer.promises.promise(leaf)
+        result, claims = replace(result, promise=promise), claims | promise.claim()
+    return SignedResult(
+        result=result,
+        request_id=challenge.request_id,
+        token=sign_jws(claims, key=signer.key, chain=signer.chain, typ=RESULT_TYPE),
+        leaf=leaf,
+        quote=appraisal.quote,
+        credential=NamedCredential(
+            supplier=credential.supplier.name,
+            issuer=credential.issuer_id,
+            manifest_digest=credential.expected_state.manifest_digest,
+        ),
+        accepted=permits_release(result),
+    )
+
+
+def _life(
+    appraisal: Appraisal, *, credential: PlatformCredential, good_until: datetime, signer: ResultSigner
+) -> dict[str, datetime]:
     issued_at = appraisal.at.replace(microsecond=0)
     ends = [credential.valid_to, *(each.not_valid_after_utc for each in signer.chain)]
     if appraisal.window_ends_at is not None:
@@ -140,31 +180,34 @@ def sign_result(
             reason=f"what the result would stand on ends at {expires_at:%Y-%m-%dT%H:%M:%SZ}",
             retry_after_s=1,
         )
-    result = _attestation_result(appraisal, challenge=challenge, credential=credential)(
-        result_id=signer.random_bytes(RESULT_ID_BYTES).hex(),
-        issuer=signer.issuer,
-        developer=signer.developer,
-        build=signer.build,
-        issued_at=issued_at,
-        expires_at=expires_at,
-        evidence_digest=evidence_digest,
-    )
-    token = sign_jws(result.claims(), key=signer.key, chain=signer.chain, typ=RESULT_TYPE)
-    return SignedResult(
-        result=result,
-        request_id=challenge.request_id,
-        token=token,
-        quote=appraisal.quote,
-        credential=NamedCredential(
-            supplier=credential.supplier.name,
-            issuer=credential.issuer_id,
-            manifest_digest=credential.expected_state.manifest_digest,
-        ),
-        accepted=permits_release(result),
-    )
+    return {"issued_at": issued_at, "expires_at": expires_at}
 
 
-def _attestation_result(
+def _record(
+    result: AttestationResult, *, claims: Mapping[str, Any], request_id: str, grounds: Grounds
+) -> dict[str, Any]:
+    """What the audit leaf commits to: the verdict, and digests of what was signed and of all that it was computed from."""
+    manifest = result.manifest
+    return {
+        "result_id": result.result_id,
+        "request_id": request_id,
+        "status": result.status.value,
+        "scopes": {name: submodule.status.value for name, submodule in result.submodules.items()},
+        "findings": list(_codes(result)),
+        "evidence_digest": result.evidence_digest.hex(),
+        "policy_digest": result.policy_digest.hex(),
+        "pfc_sha256": result.pfc.sha256.hex(),
+        "manifest_digest": None if manifest is None else manifest.digest.hex(),
+        "claims_sha256": promised_digest(claims).hex(),
+        "parts": grounds.digests(),
+    }
+
+
+def _codes(result: AttestationResult) -> tuple[str, ...]:
+    return tuple(finding.code for submodule in result.submodules.values() for finding in submodule.findings)
+
+
+def _unpromised(
     appraisal: Appraisal, *, challenge: Challenge, credential: PlatformCredential
 ) -> partial[AttestationResult]:
     """What the verdict says about the platform; the signer's own claims are still missing."""

@@ -190,14 +190,8 @@ class Store:
                     connection, row_of_result(result, revision=history.revision)
                 )
                 note_renewal(connection, result, at=at)
-                leaf = self._audit(
-                    connection,
-                    kind="validation-result",
-                    subject=result.result.device_id,
-                    record={**result.audit_record(), "parts": grounds.digests()},
-                    at=at,
-                )
-                self._keep_grounds(connection, result, grounds=grounds, leaf=leaf, at=at)
+                tables.ledger.put(connection, result.leaf)
+                self._keep_grounds(connection, result, grounds=grounds, at=at)
                 self._post(connection, result, at=at)
                 self._ask_ca(connection, result, at=at)
                 self._statements.look_at_watch.within(
@@ -328,7 +322,7 @@ class Store:
             connection.execute(sa.insert(table).values(request_id=request_id, relay=relay))
 
     def _keep_grounds(
-        self, connection: sa.Connection, result: SignedResult, *, grounds: Grounds, leaf: bytes, at: datetime
+        self, connection: sa.Connection, result: SignedResult, *, grounds: Grounds, at: datetime
     ) -> None:
         """What the result stands on: evidence for its time, the rest as long as the result."""
         kept_until = at + self._evidence_life
@@ -349,7 +343,7 @@ class Store:
                 "result_id": result.id,
                 "parts": {name: base64.b64encode(part).decode() for name, part in grounds.parts.items()},
                 "runtime_policy": None if runtime is None else runtime[0],
-                "leaf_hash": leaf,
+                "leaf_hash": result.leaf.leaf_hash,
             },
         )
 

@@ -17,6 +17,7 @@ from standards.boot_log.events import PCR_INDEX_MAX
 from standards.rats.ar4si import Tier, worst
 from standards.rats.errors import RatsError, refusal
 from standards.rats.fields import Fields, encode_base64url, numeric_date
+from standards.rats.promise import InclusionPromise
 from standards.rats.submodules import (
     DEPLOYED_NAMES,
     DRAFT_NAMES,
@@ -34,6 +35,7 @@ __all__ = [
     "Cause",
     "CredentialReference",
     "Finding",
+    "InclusionPromise",
     "ManifestReference",
     "Submodule",
     "read_claims",
@@ -80,7 +82,7 @@ class AttestationResult:
     """A verdict. `nonce` is the relying party's own; `device_id` 64 hexadecimal digits; Names are TPM2B contents.
 
     `pcr_selections` is {TPM_ALG_ID: (index, ...)} and `pcr_digest` the digest of those PCRs, both as quoted.
-    `manifest` is None where the verifier holds none for this credential.
+    `manifest` is None where the verifier holds none for this credential, `promise` where it keeps no log.
     """
 
     result_id: str
@@ -104,6 +106,7 @@ class AttestationResult:
     pfc: CredentialReference
     manifest: ManifestReference | None
     generation_counter: int
+    promise: InclusionPromise | None = None
 
     @property
     def status(self) -> Tier:
@@ -166,7 +169,7 @@ class AttestationResult:
                 "svn": self.manifest.svn,
                 "release": self.manifest.release,
             }
-        return own
+        return own if self.promise is None else own | self.promise.claim()
 
 
 def read_claims(claims: object) -> AttestationResult:
@@ -204,6 +207,7 @@ def read_claims(claims: object) -> AttestationResult:
         pfc=_read_credential(fields.nested("pva_pfc")),
         manifest=_read_manifest(fields.nested("pva_manifest")) if "pva_manifest" in fields else None,
         generation_counter=fields.integer("pva_generation_counter"),
+        promise=InclusionPromise.read(fields),
     )
 
 

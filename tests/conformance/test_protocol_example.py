@@ -1,5 +1,6 @@
 """docs/PROTOCOL.md: its generated parts are current, and its example is one that every verifier accepts."""
 
+import base64
 import hashlib
 import hmac
 import json
@@ -208,6 +209,17 @@ def test_the_result_is_one_that_a_relying_party_accepts() -> None:
     assert result.evidence_digest == hashlib.sha256(evidence).digest()
     assert result.device_id == EXAMPLE["device_id"]
     assert result.storage_key_name == Public.decode(_keys().storage_public).name
+
+
+def test_the_leaf_and_the_result_name_one_another_as_the_document_says() -> None:
+    """By the document alone: no function of the code makes the leaf here."""
+    payload = ATTESTATION["result_token"].split(".")[1]
+    claims = json.loads(base64.urlsafe_b64decode(payload + "=="))
+    promise = claims.pop("pva_inclusion_promise")
+    salt, record = bytes.fromhex(ATTESTATION["leaf_salt"]), bytes.fromhex(ATTESTATION["leaf_record"])
+    assert promise["leaf_hash"] == hashlib.sha256(b"pva/leaf/1\x00" + salt + record).hexdigest()
+    text = json.dumps(claims, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    assert json.loads(record)["record"]["claims_sha256"] == hashlib.sha256(text.encode()).hexdigest()
 
 
 def test_the_document_names_the_limits_of_the_code() -> None:

@@ -1,5 +1,7 @@
 """What is on record of validations, on every store: who reads it, and when evidence goes."""
 
+import json
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -12,9 +14,14 @@ from pva.recheck.recheck import recheck
 from pva.refusals import RefusalCode, RefusalError
 from pva.requests import RequestState
 from pva.results.explanation import Reader
+from pva.results.result import PromiseTerms
 from pva.store import tables
 from pva.store.results import delete_what_is_due
 from pva.store.validations import EVIDENCE_LIFE
+from standards.pki import oids
+from standards.pki.jws import verify_jws
+from standards.rats.ear import RESULT_TYPE, read_claims
+from standards.rats.promise import promised_digest
 from tests.contract.test_pva_store import AuditedStore, refusal, world
 from tests.fakes.credentials import hw_type
 from tests.fakes.pki import NOW
@@ -114,6 +121,35 @@ def test_known_manifests_are_those_of_the_model_the_named_one_first(world: World
     assert known(hw_type(), first=world.state.manifest_digest) == ["release-1", "release-5", "release-4"]
     assert known(hw_type(), most=1) == ["release-5"]
     assert known("1.2.3.4") == []
+
+
+@pytest.mark.requirement("R95")
+def test_the_leaf_that_is_stored_is_the_one_that_its_result_promised(world: World) -> None:
+    world.promises = PromiseTerms(log=NAME, merge_delay_s=60)
+    signed = world.validate(world.answer())
+    promise = read_claims(verified_claims(world, signed.token)).promise
+    assert promise is not None
+    into_the_log(world, promise.leaf_hash)
+    assert world.log is not None
+    proof = world.log.prove(promise.leaf_hash)
+    assert proof is not None
+    assert proof.verify(promise.leaf_hash, LOG.verifier).origin == promise.log == NAME
+    record = json.loads(signed.leaf.record)
+    assert (record["kind"], record["subject"]) == ("validation-result", world.device.device_id)
+    assert record["record"]["claims_sha256"] == promised_digest(verified_claims(world, signed.token)).hex()
+
+
+def verified_claims(world: World, token: str) -> Mapping[str, Any]:
+    """The claims of a result under the operators' root."""
+    verified = verify_jws(
+        token,
+        anchors=[world.operators.certificate],
+        eku=oids.EKU_ATTESTATION_RESULT,
+        typ=RESULT_TYPE,
+        at=NOW,
+        bytes_max=1 << 18,
+    )
+    return verified.claims
 
 
 @pytest.mark.requirement("R95")

@@ -23,6 +23,7 @@ from pva.policies.facts import PolicyFacts
 from pva.refusals import RefusalCode, RefusalError
 from pva.requests import RelyingParty, RequestState
 from pva.results.grounds import Grounds
+from pva.results.result import SignedResult
 from pva.store import tables
 from pva.store.approvals import ApprovalStore
 from pva.store.known_references import KnownReferences
@@ -184,6 +185,12 @@ def test_refusals_of_nobody_in_particular_are_bounded_and_leave_room_for_the_dev
     assert (told[-1].code, told[-1].subject, told[-1].reason) == ("boot-log-mismatch", "boot log", "another")
 
 
+def second_result(first: SignedResult, *, request_id: str) -> SignedResult:
+    """A result that differs from the first in whatever must be its own."""
+    leaf = replace(first.leaf, leaf_hash=b"\x02" * 32)
+    return replace(first, request_id=request_id, result=replace(first.result, result_id="second"), leaf=leaf)
+
+
 @pytest.mark.negative
 @pytest.mark.check("A24")
 def test_a_result_on_an_outdated_history_leaves_nothing_behind(world: World) -> None:
@@ -194,18 +201,15 @@ def test_a_result_on_an_outdated_history_leaves_nothing_behind(world: World) -> 
     after = advance(history, history.last, accepted_svn=None)
     audited = tuple(world.store.audit_kinds())
     (request,) = world.store.oldest_of_each(world.device.device_id, at=NOW)
-    second = replace(first, request_id=request.id, result=replace(first.result, result_id="second"))
+    second = second_result(first, request_id=request.id)
+    outcome: dict[str, Any] = {"grounds": GROUNDS, "history": after, "at": NOW}
     for revision in (None, history.revision + 1):
         with pytest.raises(RefusalError) as caught:
-            world.store.record_result(
-                second, grounds=GROUNDS, history=after, expected_revision=revision, at=NOW
-            )
+            world.store.record_result(second, expected_revision=revision, **outcome)
         assert refused(caught) is RefusalCode.CONCURRENT_VALIDATION
     assert world.store.device_history(world.device.device_id) == history
     assert tuple(world.store.audit_kinds()) == audited
-    world.store.record_result(
-        second, grounds=GROUNDS, history=after, expected_revision=history.revision, at=NOW
-    )
+    world.store.record_result(second, expected_revision=history.revision, **outcome)
 
 
 @pytest.mark.negative
@@ -215,7 +219,7 @@ def test_an_ak_belongs_to_one_device_in_the_store_too(world: World) -> None:
     history = world.store.device_history(world.device.device_id)
     clone = replace(history, last=replace(history.last, device_id="ff" * 32))
     request_id = world.ask()
-    second = replace(first, request_id=request_id, result=replace(first.result, result_id="second"))
+    second = second_result(first, request_id=request_id)
     with pytest.raises(RefusalError):
         world.store.record_result(second, grounds=GROUNDS, history=clone, expected_revision=None, at=NOW)
     assert world.store.device_history("ff" * 32) is None
@@ -319,7 +323,7 @@ def test_a_result_that_is_not_recorded_is_not_posted(world: World) -> None:
     first = world.validate(world.answer())
     history = world.store.device_history(world.device.device_id)
     request_id = world.ask()
-    second = replace(first, request_id=request_id, result=replace(first.result, result_id="second"))
+    second = second_result(first, request_id=request_id)
     with pytest.raises(RefusalError):
         world.store.record_result(second, grounds=GROUNDS, history=history, expected_revision=None, at=NOW)
     assert [each.result_id for each in outbox.due("sho-1", at=NOW, count_max=8)] == [first.id]

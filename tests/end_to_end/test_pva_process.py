@@ -1,6 +1,7 @@
 """The PVA over real sockets: one device from request to result, replays, restarts, revocation, silence."""
 
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -10,9 +11,13 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from clients.audit_log import AuditLogClient
+from clients.inclusion import check_promise
 from clients.pva import PvaDeviceClient
 from edge.http_client import HttpClient, HttpError
+from lab.keyring import make_log_key
 from messages.evidence import EvidenceMessage, encode_evidence
+from standards.merkle.checkpoint import VerifierKey
 from standards.pki import oids
 from standards.pki.extensions import ExpectedSystemState
 from standards.rats.ear import RESULT_TYPE, read_claims
@@ -22,6 +27,14 @@ from tests.fakes.credentials import MODEL, hw_type
 from tests.fakes.pki import p256
 from tests.fakes.pva_world import reference_manifest
 from tests.forked_python import run_module
+
+LOG = """
+[audit_log]
+name = "pva-1.example.net/log"
+key = "log-key/log.key"
+passphrase_file = "log-key/passphrase"
+interval_s = 0.05
+"""
 
 
 class Site:
@@ -112,6 +125,29 @@ def test_from_request_to_signed_result(site: Site) -> None:
     assert result.result_id == receipt.result_id
     assert result.nonce == (1).to_bytes(32, "big")
     assert result.expires_at - result.issued_at <= timedelta(minutes=5)
+
+
+@pytest.mark.requirement("R95")
+def test_the_leaf_that_a_result_promises_is_in_the_log_in_time(tmp_path: Path) -> None:
+    make_log_key(tmp_path / "log-key", "pva-1.example.net/log")
+    site = Site(tmp_path, more=LOG)
+    key = VerifierKey.parse((tmp_path / "log-key" / "log.vkey").read_text())
+    request_id = site.ask()
+    site.pva.device.submit_evidence(encode_evidence(site.evidence()))
+    shown = site.pva.operator("sho").validation(request_id)
+    assert shown.result is not None
+    claims = site.pva.verified(shown.result, eku=oids.EKU_ATTESTATION_RESULT, typ=RESULT_TYPE)
+    result = read_claims(claims)
+    log = AuditLogClient(HttpClient(site.pva.urls["operator"], tls=site.pva.certificates.tls("sho")))
+    for _ in range(200):
+        state = check_promise(result, log=log, key=key, at=site.pva.now())
+        if state.checkpoint is not None:
+            break
+        time.sleep(0.05)
+    else:
+        raise AssertionError(state)
+    assert site.pva.stop() == 0
+    site.pva.close()
 
 
 @pytest.mark.negative

@@ -1,12 +1,10 @@
 """The PVA's stores in memory: they satisfy the ports, and the contract tests hold them to the same behaviour."""
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from edge.ledger import encode_record, leaf_hash
 from messages.reliance import permits_release
 from pva.appraisal.continuity import DeviceHistory
 from pva.policies.desk import OWNERS, Owner, PastVerdict, PolicyState, StoredPolicy, refuse_step
@@ -84,7 +82,7 @@ class MemoryStore:
     given: dict[str, GivenApprovals] = field(default_factory=dict)
     evidence: dict[str, tuple[bytes, datetime]] = field(default_factory=dict)
     facts: dict[str, dict[str, Any]] = field(default_factory=dict)
-    grounds: dict[str, tuple[Grounds, datetime]] = field(default_factory=dict)
+    grounds: dict[str, Grounds] = field(default_factory=dict)
     manifests: Callable[[bytes], bytes | None] | None = None
     policies_of: dict[tuple[Owner, bytes], StoredPolicy] = field(default_factory=dict)
 
@@ -202,22 +200,15 @@ class MemoryStore:
         if read is None or read.result is None:
             return None
         result = self.results[read.request_id]
-        grounds, at = self.grounds[result.id]
-        salt = hashlib.sha256(result.id.encode()).digest()
-        record = encode_record(
-            kind="validation-result",
-            subject=result.result.device_id,
-            record={**result.audit_record(), "parts": grounds.digests()},
-            at=at,
-        )
+        grounds = self.grounds[result.id]
         return ExportableResult(
             token=result.token,
             evidence=read.result.evidence,
             parts=grounds.parts,
             runtime_policy=None if grounds.runtime_policy is None else grounds.runtime_policy[1],
-            leaf_hash=leaf_hash(salt=salt, record=record),
-            record=record,
-            salt=salt,
+            leaf_hash=result.leaf.leaf_hash,
+            record=result.leaf.record,
+            salt=result.leaf.salt,
         )
 
     def signed_manifests(self, digests: Sequence[bytes]) -> Mapping[bytes, bytes]:
@@ -331,7 +322,7 @@ class MemoryStore:
         self.revisions[result.id] = history.revision
         self.evidence[result.id] = grounds.evidence, at + EVIDENCE_LIFE
         self.facts[result.id] = grounds.facts.to_json()
-        self.grounds[result.id] = grounds, at
+        self.grounds[result.id] = grounds
         for audience in self.callbacks & set(result.result.audience):
             posted = PostedResult(
                 result_id=result.id,

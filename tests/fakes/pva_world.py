@@ -22,7 +22,7 @@ from pva.refusals import RefusalError
 from pva.requests import ChallengeSigner, RequestDesk, ValidationWish
 from pva.results.explanation import ExplanationDesk
 from pva.results.reissue import ReissueDesk
-from pva.results.result import ResultSigner, SignedResult
+from pva.results.result import PromiseTerms, ResultSigner, SignedResult
 from pva.signed_requests import SignedRequestDesk
 from pva.updates.approvals import ApprovalDesk, DayKey
 from pva.validation import StatusSource, Verifier
@@ -112,6 +112,7 @@ class World:
     looked_up: Any = None
     """What validations look up in place of `references` and `policies`."""
     log: Any = None
+    promises: PromiseTerms | None = None
     responder: StatusSource | None = None
     announced: list[SignedResult] = field(default_factory=list)
     status: CertStatus | RefusalError | None = None
@@ -240,6 +241,7 @@ class World:
                 developer="open-pva",
                 build="test",
                 random_bytes=self.random_bytes,
+                promises=self.promises,
             ),
             announce=self.announced.append,
             policies=self.looked_up or self.policies or self.store,

@@ -76,7 +76,7 @@ class TableHttp(HttpClient):
             raise UnreachableError(self.base_url + path, reason="Connection refused")
         if isinstance(answer, Problem):
             raise HttpError(self.base_url + path, status=answer.status, problem=answer)
-        content = json.dumps(answer).encode()
+        content = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
         return HttpResponse(status=HTTPStatus.OK, content_type="application/json", body=content, headers={})
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from edge.settings import SettingsError, load_settings
+from pva.results.result import PromiseTerms
 from pva.settings import PvaSettings, read_selections
 from pva.watching.holding import HoldRule
 
@@ -140,6 +141,28 @@ def test_a_wrong_setting_is_named(tmp_path: Path, more: str, named: str) -> None
     with pytest.raises(SettingsError) as caught:
         settings(tmp_path, more)
     assert named in str(caught.value)
+
+
+def with_log(folder: Path, more: str) -> PvaSettings:
+    path = folder / "pva.toml"
+    log = f'[audit_log]\nname = "pva-1.example.net/log"\nkey = "a"\npassphrase_file = "b"\n{more}\n'
+    path.write_text(SETTINGS.format(more="") + log)
+    return load_settings(PvaSettings, path=path, environ={})
+
+
+def test_results_promise_their_leaf_by_the_log_of_the_settings(tmp_path: Path) -> None:
+    assert settings(tmp_path, "").audit_log is None
+    for more, delay in (("", 60), ("merge_delay_s = 5", 5)):
+        log = with_log(tmp_path, more).audit_log
+        assert log is not None
+        assert log.promises == PromiseTerms(log="pva-1.example.net/log", merge_delay_s=delay)
+
+
+@pytest.mark.negative
+@pytest.mark.parametrize("more", ["merge_delay_s = 0", "merge_delay_s = 90000", "interval_s = 60"])
+def test_a_promise_that_cannot_be_kept_is_refused(tmp_path: Path, more: str) -> None:
+    with pytest.raises(SettingsError, match="merge_delay_s"):
+        with_log(tmp_path, more)
 
 
 @pytest.mark.requirement("R29")

@@ -57,6 +57,8 @@ def example(enrolled: EnrollmentExample, attested: AttestationExample) -> dict[s
             "key_extra_data": attested.key_qualifying.hex(),
             "evidence": attested.record.hex(),
             "result_token": attested.result_token,
+            "leaf_salt": attested.leaf.salt.hex(),
+            "leaf_record": attested.leaf.record.hex(),
         },
     }
 

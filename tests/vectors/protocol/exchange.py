@@ -3,12 +3,13 @@
 import hashlib
 import json
 from base64 import b64encode
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from edge.ledger import Leaf, make_leaf
 from messages.binding import PVA_EVIDENCE, PVA_KEY, extra_data
 from messages.challenge import CHALLENGE_TYPE, Challenge
 from messages.enrollment import (
@@ -27,10 +28,12 @@ from standards.rats.ear import (
     RESULT_TYPE,
     AttestationResult,
     CredentialReference,
+    InclusionPromise,
     ManifestReference,
     Submodule,
 )
 from standards.rats.fields import encode_base64url
+from standards.rats.promise import promised_digest
 from standards.tpm2.credential import make_credential
 from standards.tpm2.structures import Attest, QuoteInfo
 from tests.vectors.protocol import device
@@ -65,6 +68,7 @@ class AttestationExample:
     record: bytes
     result: AttestationResult
     result_token: str
+    leaf: Leaf
 
 
 def enroll() -> EnrollmentExample:
@@ -127,7 +131,10 @@ def attest() -> AttestationExample:
         ak_public=device.AK_PUBLIC.encode(),
     )
     record = encode_evidence(evidence)
-    result = _result(challenge, evidence, record)
+    unpromised = _result(challenge, evidence, record)
+    leaf = _leaf(unpromised)
+    promise = InclusionPromise(log="pva.example/log", leaf_hash=leaf.leaf_hash, merge_delay_s=60)
+    result = replace(unpromised, promise=promise)
     return AttestationExample(
         challenge=challenge,
         challenge_token=token,
@@ -137,6 +144,7 @@ def attest() -> AttestationExample:
         record=record,
         result=result,
         result_token=_token(result.claims(), signer=pki.RESULT_SIGNER, typ=RESULT_TYPE),
+        leaf=leaf,
     )
 
 
@@ -195,6 +203,17 @@ def _result(challenge: Challenge, evidence: EvidenceMessage, record: bytes) -> A
             id=pki.STATE.manifest_id, digest=pki.STATE.manifest_digest, svn=pki.STATE.svn, release="1.0"
         ),
         generation_counter=device.COUNTER_VALUE,
+    )
+
+
+def _leaf(result: AttestationResult) -> Leaf:
+    """The audit leaf that the result promises; a PVA's record names more."""
+    return make_leaf(
+        kind="validation-result",
+        subject=result.device_id,
+        record={"result_id": result.result_id, "claims_sha256": promised_digest(result.claims()).hex()},
+        at=result.issued_at,
+        salt=fixed("salt of the leaf"),
     )
 
 

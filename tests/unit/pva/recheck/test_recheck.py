@@ -25,6 +25,7 @@ from pva.recheck.bundles import (
     RESULT,
     RUNTIME_POLICY,
     WHOLE,
+    Inclusion,
     RecheckError,
     decode_bundle,
     encode_bundle,
@@ -33,12 +34,13 @@ from pva.recheck.bundles import (
 from pva.recheck.recheck import Rechecked, recheck
 from pva.results.explanation import Reader
 from pva.results.grounds import PARTS
-from pva.results.result import SignedResult
+from pva.results.result import PromiseTerms, SignedResult
+from standards.rats.ear import InclusionPromise
 from standards.rats.manifest import Predecessor
 from tests.fakes.attesting_device import measurements
 from tests.fakes.credentials import MODEL
 from tests.fakes.pki import NOW, Authority
-from tests.fakes.pva_log import MemoryLog
+from tests.fakes.pva_log import NAME, MemoryLog
 from tests.fakes.pva_world import POLICY, TENANT, World, reference_manifest
 from tests.fakes.real_status import signed_status
 from tests.unit.pva.appraisal.test_runtime_policies import DEVICE, FIRST, RUNTIME, SUPPLIER, in_force
@@ -283,6 +285,60 @@ def test_a_forged_bundle_is_not_in_the_log(world: World, judged: tuple[SignedRes
     assert without_log(world, bundle).result == judged[0].result
     assert fault(world, bundle).part == LOG_PROOF
     assert fault(world, encode_bundle({**parts, "request": renamed})).part == "request"
+
+
+def promised(world: World) -> SignedResult:
+    """A result that promises its leaf."""
+    world.device = world.device.later()
+    terms = PromiseTerms(log=NAME, merge_delay_s=60)
+    verifier = replace(world.verifier, signer=replace(world.verifier.signer, promises=terms))
+    return verifier.validate_platform(encode_evidence(world.answer()), at=NOW)
+
+
+def test_the_leaf_on_record_is_the_one_that_the_result_promises(world: World) -> None:
+    signed = promised(world)
+    bundle = export(world, signed)
+    found = again(world, bundle)
+    assert found.result.promise == InclusionPromise(log=NAME, leaf_hash=found.leaf, merge_delay_s=60)
+    assert found.result == signed.result
+
+
+@pytest.mark.negative
+def test_another_leaf_than_the_promised_one_confirms_nothing(world: World) -> None:
+    """Even where bundle, record and leaf agree: here the record was only written with other spaces."""
+    parts = decode_bundle(export(world, promised(world)))
+    with pytest.raises(RecheckError) as caught:
+        without_log(world, forged(parts))
+    assert caught.value.part == AUDIT_LEAF
+    assert "signed proof" in caught.value.remedy
+
+
+@pytest.mark.negative
+def test_the_promised_leaf_is_in_the_promised_log(world: World) -> None:
+    signed = promised(world)
+    elsewhere = MemoryLog(name="other.example.net/log")
+    bundle = decode_bundle(world.export_desk.bundle(signed.id, reader=SHO, at=NOW))
+    elsewhere.place(bundle[AUDIT_LEAF])
+    proven = elsewhere.prove(bundle[AUDIT_LEAF])
+    assert proven is not None
+    moved = Inclusion(index=proven.index, proof=proven.proof, note=proven.note.encode()).parts()
+    with pytest.raises(RecheckError) as caught:
+        recheck(
+            encode_bundle({**bundle, **moved}),
+            anchors=[world.operators.certificate],
+            log_key=elsewhere.verifier,
+        )
+    assert (caught.value.part, NAME in caught.value.reason) == (LOG_CHECKPOINT, True)
+
+
+@pytest.mark.negative
+def test_a_result_whose_claims_are_not_those_on_record_confirms_nothing(
+    world: World, judged: tuple[SignedResult, bytes]
+) -> None:
+    other = promised(world)
+    with pytest.raises(RecheckError) as caught:
+        without_log(world, encode_bundle({**decode_bundle(judged[1]), RESULT: other.token.encode()}))
+    assert caught.value.part == RESULT
 
 
 @pytest.mark.negative

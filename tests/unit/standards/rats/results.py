@@ -3,7 +3,14 @@
 from datetime import UTC, datetime
 
 from standards.rats.ar4si import Tier
-from standards.rats.ear import AttestationResult, CredentialReference, Finding, ManifestReference, Submodule
+from standards.rats.ear import (
+    AttestationResult,
+    CredentialReference,
+    Finding,
+    InclusionPromise,
+    ManifestReference,
+    Submodule,
+)
 
 FINDING = Finding(
     code="pcr-mismatch",
@@ -51,4 +58,5 @@ RESULT = AttestationResult(
     pfc=CredentialReference(issuer_sha256=b"\x1c" * 32, serial=0xABC, sha256=b"\x2c" * 32),
     manifest=ManifestReference(id="acme/gw/2026-07", digest=b"\x3c" * 32, svn=7, release="3.1.4"),
     generation_counter=3,
+    promise=InclusionPromise(log="pva.example/log", leaf_hash=b"\x1f" * 32, merge_delay_s=60),
 )

@@ -14,14 +14,16 @@ from standards.rats.submodules import read_submodules
 from tests.unit.standards.rats.results import FINDING, RESULT
 
 MEMBERS_REQUIRED = [
-    name for name in RESULT.claims() if name not in {"ear_status", "pva_order_digest", "pva_manifest"}
+    name
+    for name in RESULT.claims()
+    if name not in {"ear_status", "pva_order_digest", "pva_manifest", "pva_inclusion_promise"}
 ]
 
 
 @pytest.mark.requirement("R81")
 def test_claims_are_read_back() -> None:
     assert read_claims(json.loads(json.dumps(RESULT.claims()))) == RESULT
-    bare = dataclasses.replace(RESULT, order_digest=None, manifest=None)
+    bare = dataclasses.replace(RESULT, order_digest=None, manifest=None, promise=None)
     assert read_claims(bare.claims()) == bare
 
 
@@ -108,6 +110,11 @@ def _changed(path: tuple[str, ...], value: Any) -> dict[str, Any]:
         (("pva_pfc", "serial"), "abc"),
         (("pva_manifest", "svn"), -1),
         (("pva_generation_counter",), True),
+        (("pva_inclusion_promise",), None),
+        (("pva_inclusion_promise", "log"), ""),
+        (("pva_inclusion_promise", "leaf_hash"), "1f" * 31),
+        (("pva_inclusion_promise", "merge_delay_s"), 0),
+        (("pva_inclusion_promise", "merge_delay_s"), 86_401),
     ],
 )
 def test_a_claim_that_is_wrong_in_one_respect_is_refused(path: tuple[str, ...], value: Any) -> None:
