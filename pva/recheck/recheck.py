@@ -26,7 +26,6 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from edge.ledger import LedgerError, leaf_hash
 from messages.errors import MessageError
 from messages.evidence import decode_evidence
 from pva.appraisal.known import Known
@@ -44,15 +43,14 @@ from pva.recheck.bundles import (
     RecheckError,
     decode_bundle,
     manifest_part,
-    read_inclusion,
 )
+from pva.recheck.leaf import check_leaf, check_log, check_promise
 from pva.recheck.replayed import Replayed, read
 from pva.refusals import RefusalError
 from pva.results import grounds
 from pva.results.result import RECORD_KIND, ResultSigner
 from pva.validation import Verifier
-from standards.merkle.checkpoint import Checkpoint, VerifierKey, open_checkpoint
-from standards.merkle.tree import MerkleError, leaf_digest, verify_inclusion
+from standards.merkle.checkpoint import Checkpoint, VerifierKey
 from standards.pki import oids
 from standards.pki.errors import PkiError
 from standards.pki.jws import verify_jws
@@ -100,11 +98,11 @@ def _recheck(data: bytes, *, anchors: Sequence[x509.Certificate], log_key: Verif
     parts = decode_bundle(data)
     _refuse_missing(parts)
     at = read(grounds.TIME, lambda: grounds.read_time(parts[grounds.TIME]))
-    _check_leaf(parts)  # 1
-    log = None if log_key is None else _check_log(parts, key=log_key)
+    check_leaf(parts)  # 1
+    log = None if log_key is None else check_log(parts, key=log_key)
     record = _check_recorded(parts)  # 2
     result, path = _signed(parts, record=record, anchors=anchors, at=at)  # 3
-    _check_promise(result, leaf=parts[AUDIT_LEAF], key=log_key)
+    check_promise(result, leaf=parts[AUDIT_LEAF], key=log_key)
     _check_named(parts, result=result)  # 4
     replayed = Replayed.of(parts, at=at)
     again = _validated(replayed, result=result, path=path, anchors=anchors)  # 5
@@ -125,35 +123,6 @@ def _refuse_missing(parts: Mapping[str, bytes]) -> None:
         raise RecheckError(name, "the part is missing" if missing else "it is no part of this verdict")
 
 
-def _check_leaf(parts: Mapping[str, bytes]) -> None:
-    try:
-        found = leaf_hash(salt=parts[AUDIT_SALT], record=parts[AUDIT_RECORD])
-    except LedgerError as error:
-        raise RecheckError(AUDIT_SALT, str(error)) from None
-    if found != parts[AUDIT_LEAF]:
-        raise RecheckError(AUDIT_LEAF, "record and salt do not make this leaf: one of the three was changed")
-
-
-def _check_log(parts: Mapping[str, bytes], *, key: VerifierKey) -> Checkpoint:
-    """That the leaf is under a root that the log signed."""
-    inclusion = read_inclusion(parts)
-    try:
-        checkpoint = open_checkpoint(inclusion.note, key)
-    except MerkleError as error:
-        raise RecheckError(LOG_CHECKPOINT, str(error)) from None
-    try:
-        verify_inclusion(
-            leaf_digest(parts[AUDIT_LEAF]),
-            index=inclusion.index,
-            size=checkpoint.size,
-            proof=inclusion.proof,
-            root=checkpoint.root,
-        )
-    except MerkleError as error:
-        raise RecheckError(LOG_PROOF, str(error)) from None
-    return checkpoint
-
-
 def _check_recorded(parts: Mapping[str, bytes]) -> Mapping[str, Any]:
     """The audit record, whose digests are those of the parts."""
     whole = read(AUDIT_RECORD, lambda: json.loads(parts[AUDIT_RECORD]))
@@ -161,6 +130,12 @@ def _check_recorded(parts: Mapping[str, bytes]) -> Mapping[str, Any]:
     recorded = read(AUDIT_RECORD, lambda: dict(record["parts"]))
     if whole.get("kind") != RECORD_KIND or set(recorded) != set(grounds.PARTS):
         raise RecheckError(AUDIT_RECORD, "it is not of a result, or does not name every part")
+    if "claims_sha256" not in record:
+        raise RecheckError(
+            AUDIT_RECORD,
+            "it names no digest of the result's claims: a PVA of another version recorded it",
+            remedy="re-check with the version of PVA that judged",
+        )
     for name, digest in recorded.items():
         if hashlib.sha256(parts[name]).hexdigest() != digest:
             raise RecheckError(name, "it is not the part whose digest was recorded with the verdict")
@@ -189,25 +164,6 @@ def _signed(
     if promised_digest(verified.claims).hex() != record.get("claims_sha256"):
         raise RecheckError(RESULT, "it is not the result that was recorded")
     return result, verified.path
-
-
-def _check_promise(result: AttestationResult, *, leaf: bytes, key: VerifierKey | None) -> None:
-    """That the leaf on record is the one that the result promises, in the log whose key the reader has."""
-    promise = result.promise
-    if promise is None:
-        return
-    if promise.leaf_hash != leaf:
-        raise RecheckError(
-            AUDIT_LEAF,
-            f"the result promises the leaf {promise.leaf_hash.hex()}, this is another",
-            remedy="get the bundle again; if it is the same, the result is the signed proof that its PVA broke a promise",
-        )
-    if key is not None and promise.log != key.name:
-        raise RecheckError(
-            LOG_CHECKPOINT,
-            f"the result promises a leaf in {promise.log}, the checkpoint is of {key.name}",
-            remedy="give the key of the log that the result names",
-        )
 
 
 def _check_named(parts: Mapping[str, bytes], *, result: AttestationResult) -> None:

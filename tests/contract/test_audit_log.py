@@ -11,8 +11,10 @@ import sqlalchemy as sa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from edge.audit_log import BATCH, AuditLog, AuditLogError, LogSigner
+from edge.caller_refusals import CallerRefusals
 from edge.database import NAMING, engine_for, transaction
 from edge.ledger import LedgerTable, verify_entry
+from edge.refused import AnonymousRefusals
 from standards.merkle.checkpoint import Checkpoint, open_checkpoint
 from standards.merkle.tiles import TILE_WIDTH, TileNodes, decode_entries, width_at
 from standards.merkle.tree import (
@@ -196,3 +198,14 @@ def test_a_size_is_signed_once(world: World) -> None:
         row = connection.execute(again).mappings().one()
     with pytest.raises(sa.exc.IntegrityError), transaction(world.engine) as connection:
         connection.execute(sa.insert(LEDGER.checkpoints).values(**{**row, "note": "another"}))
+
+
+def test_a_refused_caller_is_on_record_in_bounds(world: World) -> None:
+    refusals = CallerRefusals(
+        world.engine, LEDGER, random_bytes=bytes, clock=lambda: AT, anonymous=AnonymousRefusals()
+    )
+    refusals.record_caller_refusal(caller="c" * 999, route="r" * 999, code="no", detail="d" * 9_999, at=AT)
+    world.log.sequence_all()
+    (entry,) = world.log.records(first=0)
+    assert (entry.kind, entry.subject) == ("request-refused", "c" * 200)
+    assert verify_entry(entry)["record"] == {"route": "r" * 200, "code": "no", "detail": "d" * 2_000}

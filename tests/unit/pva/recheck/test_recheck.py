@@ -342,6 +342,18 @@ def test_a_result_whose_claims_are_not_those_on_record_confirms_nothing(
 
 
 @pytest.mark.negative
+def test_a_record_of_another_version_accuses_nobody(world: World, judged: tuple[SignedResult, bytes]) -> None:
+    def earlier(part: bytes) -> bytes:
+        record = json.loads(part)
+        del record["record"]["claims_sha256"]
+        return json.dumps(record).encode()
+
+    with pytest.raises(RecheckError, match="another version") as caught:
+        without_log(world, forged(decode_bundle(judged[1]), **{AUDIT_RECORD: earlier}))
+    assert "version" in caught.value.remedy
+
+
+@pytest.mark.negative
 def test_another_logs_key_confirms_nothing(world: World, judged: tuple[SignedResult, bytes]) -> None:
     other = MemoryLog(key=Ed25519PrivateKey.generate())
     with pytest.raises(RecheckError) as caught:
