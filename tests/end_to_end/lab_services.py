@@ -17,6 +17,7 @@ from edge.http_server import ServerTls, server_context
 from lab.demo import open_scene
 from lab.device import Answer
 from lab.fourteen_steps import AWAITED, connect, open_network
+from lab.processes import RunningProcess
 from lab.scene import Scene
 from lab.story import APPROVED, enroll, make_devices, open_services, register_suppliers
 from tests.fakes.tapped_link import TappedLink
@@ -29,11 +30,17 @@ BATCH_NUMBER = 100
 
 
 @contextmanager
-def running_lab(folder: Path, *, devices: tuple[str, ...], software_tpm: bool = True) -> Iterator[Scene]:
+def running_lab(
+    folder: Path,
+    *,
+    devices: tuple[str, ...],
+    software_tpm: bool = True,
+    start: Callable[..., RunningProcess] = start_module,
+) -> Iterator[Scene]:
     """CA, responder and PVA with their suppliers registered, and these devices made but not powered."""
     console = Console(file=io.StringIO(), width=150)
     made = open_scene(
-        folder / "lab", image=ROOT, console=console, software_tpm=software_tpm, start_module=start_module
+        folder / "lab", image=ROOT, console=console, software_tpm=software_tpm, start_module=start
     )
     with made as scene:
         make_devices(scene, devices)
@@ -43,9 +50,9 @@ def running_lab(folder: Path, *, devices: tuple[str, ...], software_tpm: bool = 
 
 
 @contextmanager
-def running_network(folder: Path) -> Iterator[Scene]:
+def running_network(folder: Path, *, start: Callable[..., RunningProcess] = start_module) -> Iterator[Scene]:
     """All roles of the network beside CA, responder and PVA."""
-    with running_lab(folder, devices=(FIRST_DEVICE,)) as scene:
+    with running_lab(folder, devices=(FIRST_DEVICE,), start=start) as scene:
         open_network(scene)
         yield scene
 
