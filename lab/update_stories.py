@@ -24,7 +24,7 @@ from edge.process import system_clock
 from lab.boot import Release
 from lab.device import Refusal, refusal_in
 from lab.fourteen_steps import asked
-from lab.identities import SHO, VNO
+from lab.identities import SHO, STAFF, VNO
 from lab.outcomes import ended, refused
 from lab.parties import approve_manifest
 from lab.reference import reference_manifest
@@ -261,6 +261,13 @@ def _accept(update: Update) -> None:
         expected="the same key, the next manifest; OCSP of both: good, good",
         happened=_renewed(update),
     )
+    ended(
+        scene,
+        "m",
+        "what the operator hears of its MID in the new state",
+        expected="done, ACTIVE",
+        happened=f"{_followed(update)}, {_heard(update)}",
+    )
 
 
 def _fall_back(update: Update) -> None:
@@ -298,11 +305,11 @@ def _end_window(update: Update) -> None:
     before = update.credential_before()
     _, issuer = scene.suppliers[APPROVED].credential(before.serial_number)
     said = wait_for_status(scene, before, issuer=issuer, kind=StatusKind.REVOKED)
-    ended(scene, "m", "OCSP of the old Platform Credential", expected="revoked", happened=said.value)
+    ended(scene, "n", "OCSP of the old Platform Credential", expected="revoked", happened=said.value)
     _, old = attest(scene, LEFT_BEHIND, step="14")
     ended(
         scene,
-        "n",
+        "o",
         "a device that was not updated, after the window",
         expected="contraindicated under 1.0: superseded-state",
         happened=_verdict(update, old),
@@ -311,7 +318,7 @@ def _end_window(update: Update) -> None:
         scene.power_on(UPDATED)
     ended(
         scene,
-        "o",
+        "p",
         "the vault in the old state: the TPM's answer",
         expected="BLOCKED, the TPM refuses the state",
         happened=_blocked(update),
@@ -319,16 +326,23 @@ def _end_window(update: Update) -> None:
     _, back = attest(scene, UPDATED, step="16")
     ended(
         scene,
-        "p",
+        "q",
         "its verdict, under the new Platform Credential",
         expected="contraindicated under 1.1: kernel-mismatch, pcr-mismatch",
         happened=_verdict(update, back),
+    )
+    ended(
+        scene,
+        "r",
+        "what the old software tells the operator of its MID",
+        expected="step-refused",
+        happened=_followed(update),
     )
     with scene.narrator.line("17", "owner", UPDATED, "boots the new release again"):
         scene.power_on(UPDATED, release=update.release)
     ended(
         scene,
-        "q",
+        "s",
         "the MID in the new state, afterwards",
         expected="ACTIVE, answers the operator's challenge",
         happened=_mid_answers(update, _vector(update)),
@@ -376,6 +390,22 @@ def _vector(update: Update) -> Vector:
 def _row(update: Update) -> Mapping[str, Any]:
     (row,) = asked(update.scene.devices[UPDATED], Operation.MIDS)["mids"]
     return dict(row)
+
+
+def _followed(update: Update) -> str:
+    """What comes of it when the device asks what the owner of its MID wants."""
+    answer = update.scene.devices[UPDATED].agent("follow")
+    if answer.refusal is not None:
+        return f"refused: {answer.refusal.code}"
+    (owner,) = answer.said["owners"]
+    return str(owner["outcome"])
+
+
+def _heard(update: Update) -> str:
+    """The state of the MID that its operator has on record."""
+    services = update.scene.services
+    staff = ShoOperatorClient(services.http(SHO, "operator", services.identity(STAFF)))
+    return str(staff.mid(update.placed.order_id).state)
 
 
 def _mid_answers(update: Update, vector: Vector) -> str:

@@ -30,8 +30,7 @@ from messages.statement import decode_statement
 from messages.switch import CONFIRM, SWITCH, SWITCH_KIND, Switch
 from operators.sho.order_states import BoundOrder, Change, OrderRecord, OrderState, Prior, bound
 from operators.sho.refusals import PeerError, RefusalCode, RefusalError
-from operators.sho.rested_results import rested_result, verified_in_state
-from operators.sho.validation import ValidationRequest
+from operators.sho.spoken_states import SpokenStateStore, heard
 
 SWITCHES_MAX: Final = 5
 """Switches of one order: a change that is undone again and again is given up, and the prior MID serves."""
@@ -69,14 +68,11 @@ class PriorOperators(Protocol):
         """What became of the question for a release, asked the first time or again. Raises PeerError, ReleaseRefusedError."""
 
 
-class ChangeStore(Protocol):
+class ChangeStore(SpokenStateStore, Protocol):
     """What this use case needs of a store; each call is one transaction with its audit leaf."""
 
     def change(self, order_id: str) -> Change | None:
         """The change that an order makes, if it makes one."""
-
-    def accepted_request(self, order_id: str) -> ValidationRequest | None:
-        """The request whose result this order rests on."""
 
     def refuse(self, order_id: str, *, before: OrderState, reason: str, at: datetime) -> None:
         """Refuse an order, if it is in this state still."""
@@ -213,12 +209,12 @@ class ChangeDesk:
     def _check_erasure(
         self, instruction: str, proof: bytes, *, order: BoundOrder, prior: Prior, at: datetime
     ) -> None:
-        result = rested_result(self.store.accepted_request(order.id), order_id=order.id, anchors=self.anchors)
         try:
             signed = verify_operator_token(instruction, INSTRUCTION_KIND, anchors=self.anchors, at=at)
             asked = read_instruction(signed.claims)
             said = decode_statement(proof)
-            body = verified_in_state(said, nonce=_proof_nonce(asked), order=order, result=result)
+            nonce = _proof_nonce(asked)
+            body = heard(said, nonce=nonce, order=order, store=self.store, anchors=self.anchors, at=at)
             erasure = decode_erasure(body)
         except MessageError as error:
             raise _no_erasure(str(error)) from None

@@ -9,13 +9,13 @@ from edge.database import transaction
 from edge.serialization import repeated
 from messages.instruction import BLOCK, UNBLOCK
 from operators.sho import schema
-from operators.sho.device_state_store import DeviceStates
 from operators.sho.lives import MidLife, Told
 from operators.sho.order_book import Move
 from operators.sho.order_states import ERASABLE, OrderState
+from operators.sho.platform_state_store import PlatformStates
 
 
-class Lives(DeviceStates):
+class Lives(PlatformStates):
     """What is wanted of each MID, and what its TRE has said last."""
 
     def life(self, order_id: str) -> MidLife:

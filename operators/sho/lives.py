@@ -6,7 +6,7 @@ report alone. The AuC closes for good with a verified erase proof, and at once w
 
     1 the order is active, or installed in a change of operator, so its MID is in that device
     2 with nothing in hand: a signed question, whose nonce is good for one report
-    3 a report: by this AK, for that nonce, in the state of this order's result; its journal has not gone back
+    3 a report: by this AK, for that nonce, in a state in which its TRE is heard; its journal has not gone back
     4 what is wanted and is not so yet: an instruction for the nonce in the report; of a MID that has not served yet, what its
       change of operator needs (`changes`); a MID that was released and handed over is to be erased; with nothing wanted of an
       active one, the update that stands for it (`mid_updates`), as for one whose receipt was lost
@@ -64,8 +64,7 @@ from operators.sho.order_states import (
 )
 from operators.sho.packages import Package
 from operators.sho.refusals import RefusalCode, RefusalError
-from operators.sho.rested_results import rested_result, verified_in_state
-from operators.sho.validation import ValidationRequest
+from operators.sho.spoken_states import SpokenStateStore, heard
 
 WANTED: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -158,7 +157,7 @@ class MidUpdates(Protocol):
         """The token of the update that stands for the MID of an order, if there is one. Raises RefusalError."""
 
 
-class LifeStore(Protocol):
+class LifeStore(SpokenStateStore, Protocol):
     """What this use case needs of a store; each call is one transaction with its audit leaf."""
 
     def current(self, order_id: str) -> str:
@@ -175,9 +174,6 @@ class LifeStore(Protocol):
 
     def package(self, order_id: str) -> Package | None:
         """The newest package of an order."""
-
-    def accepted_request(self, order_id: str) -> ValidationRequest | None:
-        """The request whose result this order rests on."""
 
     def life(self, order_id: str) -> MidLife:
         """What is on record about the MID of an order; the empty record where nothing is."""
@@ -290,7 +286,7 @@ class LifeDesk:
             raise RefusalError(
                 RefusalCode.RECEIPT_MISMATCH, subject="report", reason="no question waits for one"
             )
-        report = self._report(said, order=binding, nonce=life.query_nonce)
+        report = self._report(said, order=binding, nonce=life.query_nonce, at=at)
         _check_journal(report, life=life)
         entry = self._entry(report, order=binding)
         if life.wish is None and _is_handed_over(report, entry) and self.store.is_released(order.id):
@@ -366,7 +362,7 @@ class LifeDesk:
                 RefusalCode.RECEIPT_MISMATCH, subject="erase proof", reason="no erasure waits for one"
             )
         try:
-            erasure = decode_erasure(self._verified(said, order=binding, nonce=life.proof_nonce))
+            erasure = decode_erasure(self._heard(said, order=binding, nonce=life.proof_nonce, at=at))
         except MessageError as error:
             raise RefusalError(
                 RefusalCode.RECEIPT_INVALID, subject="erase proof", reason=str(error)
@@ -381,9 +377,11 @@ class LifeDesk:
         self.store.erased(order.id, encoded, informed=_last_word(order), at=at)
         return Step(kind=StepKind.DONE)
 
-    def _report(self, said: SignedStatement, *, order: BoundOrder, nonce: bytes) -> RegistryReport:
+    def _report(
+        self, said: SignedStatement, *, order: BoundOrder, nonce: bytes, at: datetime
+    ) -> RegistryReport:
         try:
-            report = decode_report(self._verified(said, order=order, nonce=nonce))
+            report = decode_report(self._heard(said, order=order, nonce=nonce, at=at))
         except MessageError as error:
             raise RefusalError(RefusalCode.RECEIPT_INVALID, subject="report", reason=str(error)) from None
         if (report.device_id, report.sho) != (order.device_id, self.signer.issuer):
@@ -406,11 +404,8 @@ class LifeDesk:
             reason="the MID of this order is not in it",
         )
 
-    def _verified(self, said: SignedStatement, *, order: BoundOrder, nonce: bytes) -> bytes:
-        """The body, by the AK of this order, in the state of its result. Raises RefusalError where the state is another."""
-        asked = self.store.accepted_request(order.id)
-        result = rested_result(asked, order_id=order.id, anchors=self.anchors)
-        return verified_in_state(said, nonce=nonce, order=order, result=result)
+    def _heard(self, said: SignedStatement, *, order: BoundOrder, nonce: bytes, at: datetime) -> bytes:
+        return heard(said, nonce=nonce, order=order, store=self.store, anchors=self.anchors, at=at)
 
 
 def _is_so(life: MidLife, entry: RegistryEntry) -> bool:

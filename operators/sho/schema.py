@@ -81,6 +81,18 @@ device_states = sa.Table(
     sa.Column("since", UtcTime, nullable=False),
 )
 
+# what updates that this operator approved made of a device: the state that it showed last, and the one to come
+platform_states = sa.Table(
+    "platform_states",
+    metadata,
+    sa.Column("device_id", sa.String(64), primary_key=True),
+    sa.Column("shown_selections", sa.LargeBinary, nullable=True),
+    sa.Column("shown_digest", sa.LargeBinary(64), nullable=True),
+    sa.Column("shown_at", UtcTime, nullable=True),
+    sa.Column("coming_selections", sa.LargeBinary, nullable=True),
+    sa.Column("coming_digest", sa.LargeBinary(64), nullable=True),
+)
+
 validation_requests = sa.Table(
     "validation_requests",
     metadata,

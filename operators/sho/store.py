@@ -327,13 +327,6 @@ class Store(MidMigrations):
                 self.give_up(connection, taken.order_id, before=OrderState.AUTHORIZED, at=at)
             self._keep_receipt(connection, taken, at=at)
 
-    @repeated
-    def note_update(self, order_id: str, *, manifest_digest: bytes, approvals: int, at: datetime) -> None:
-        """See `operators.sho.updates.UpdateStore`."""
-        record = {"manifest_digest": manifest_digest.hex(), "approvals": approvals}
-        with transaction(self.engine) as connection:
-            self.audit(connection, "update-approved", order_id, record, at=at)
-
     # subscriptions
 
     def subscriptions_of(self, order_id: str) -> tuple[StoredSubscription, ...]:

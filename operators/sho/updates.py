@@ -7,7 +7,8 @@ own compartment alone, in answer to a nonce of that TRE. Nothing here opens anyt
     1 the order is active, so its MID is in that device
     2 the PVA that validated the platform for it approves the next state, by the result of this order
     3 each approval: the vault of this operator on this device, one state, the counter's values without a gap, the day key
-    4 the policy root delegates, and the whole is signed for the nonce; with an audit leaf
+    4 the policy root delegates, and the whole is signed for the nonce; with an audit leaf, and the state to come is kept:
+      in it the TRE is heard from then on (`spoken_states`)
 """
 
 from collections.abc import Sequence
@@ -28,6 +29,7 @@ from operators.sho.approvals import (
 )
 from operators.sho.order_states import OrderRecord, OrderState, bound
 from operators.sho.refusals import PeerError, RefusalCode, RefusalError
+from operators.sho.spoken_states import PlatformState
 from operators.sho.validation import ValidationRequest
 
 
@@ -38,6 +40,16 @@ class UpdateQuestion:
     order_digest: bytes
     manifest_digest: bytes
     tre_nonce: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApprovedUpdate:
+    """What was approved for a device: the state after the update, and by how many approvals."""
+
+    device_id: str
+    manifest_digest: bytes
+    state: PlatformState
+    approvals: int
 
 
 class NextApprovalSource(Protocol):
@@ -58,8 +70,8 @@ class UpdateStore(Protocol):
     def accepted_request(self, order_id: str) -> ValidationRequest | None:
         """The request whose result this order rests on."""
 
-    def note_update(self, order_id: str, *, manifest_digest: bytes, approvals: int, at: datetime) -> None:
-        """Append the audit leaf of approvals that are given out."""
+    def note_update(self, order_id: str, update: ApprovedUpdate, *, at: datetime) -> None:
+        """Keep the state that the device is to come up in, with the audit leaf of the approvals that are given out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +103,14 @@ class UpdateDesk:
             offered, order=binding, sho=self.signer.issuer, pva=request.pva, anchors=self.anchors, at=at
         )
         uses: tuple[ApprovedUse, ...] = delegate_all(verified, root=self.policy_root)  # 4
-        self.store.note_update(order.id, manifest_digest=question.manifest_digest, approvals=len(uses), at=at)
+        approved = verified.approvals[0].state
+        update = ApprovedUpdate(
+            device_id=binding.device_id,
+            manifest_digest=question.manifest_digest,
+            state=PlatformState(pcr_selections=approved.pcr_selections, pcr_digest=approved.pcr_digest),
+            approvals=len(uses),
+        )
+        self.store.note_update(order.id, update, at=at)
         answer = UpdateApprovals(
             sho=self.signer.issuer,
             device_id=binding.device_id,

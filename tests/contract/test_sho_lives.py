@@ -13,10 +13,11 @@ from operators.sho.lives import ENDED, StepKind
 from operators.sho.order_states import OrderState
 from operators.sho.refusals import RefusalCode, RefusalError
 from operators.sho.subscriptions import StoredSubscription
+from operators.sho.updates import UpdateQuestion
 from tests.contract.databases import new_database
 from tests.contract.test_sho_store import stored
 from tests.fakes.sho_lives import TRE_NONCE, TreVoice, instruction_of
-from tests.fakes.sho_peers import Keys
+from tests.fakes.sho_peers import NEXT_PCR_DIGEST, Keys
 from tests.fakes.sho_world import World
 
 
@@ -204,6 +205,69 @@ def test_a_journal_that_went_back_is_refused(voice: TreVoice) -> None:
     voice.sequence -= 1
     with refused(RefusalCode.RECEIPT_MISMATCH):
         voice.ask(voice.report(voice.ask()))
+
+
+def approve_update(voice: TreVoice) -> None:
+    """The device asks for approvals of the next state, and gets them."""
+    question = UpdateQuestion(
+        order_digest=voice.order.digest or b"", manifest_digest=b"m" * 32, tre_nonce=TRE_NONCE
+    )
+    voice.world.updates.approve(question, at=voice.world.at)
+
+
+@pytest.mark.requirement("R82", "R38", "R39")
+def test_a_tre_is_heard_in_the_state_of_an_update_that_was_approved_and_then_in_no_other(
+    voice: TreVoice,
+) -> None:
+    with refused(RefusalCode.STATE_CHANGED):
+        voice.ask(voice.report(voice.ask(), pcr_digest=NEXT_PCR_DIGEST))
+    approve_update(voice)
+    assert voice.ask(voice.report(voice.ask())).kind is StepKind.DONE  # it has not restarted yet
+    want(voice, BLOCK)
+    step = voice.ask(voice.report(voice.ask(), pcr_digest=NEXT_PCR_DIGEST))
+    assert step.kind is StepKind.INSTRUCT
+    assert voice.world.leaves(voice.world.keys.device.device_id)[-1] == "update-shown"
+    with refused(RefusalCode.STATE_CHANGED):
+        voice.ask(voice.report(voice.ask()))
+    entry = voice.entry(state="BLOCKED", reason="owner")
+    assert voice.ask(voice.report(voice.ask(), entry=entry, pcr_digest=NEXT_PCR_DIGEST)).kind is StepKind.DONE
+
+
+@pytest.mark.requirement("R82", "R59")
+@pytest.mark.negative
+def test_a_proof_from_the_software_before_the_update_ends_nothing_once_the_update_has_spoken(
+    voice: TreVoice,
+) -> None:
+    approve_update(voice)
+    want(voice, ERASE)
+    made = instruction_of(voice.ask(voice.report(voice.ask(), pcr_digest=NEXT_PCR_DIGEST)))
+    with refused(RefusalCode.STATE_CHANGED):
+        voice.ask(voice.proof(made))
+    assert is_served(voice)
+    voice.ask(voice.proof(made, pcr_digest=NEXT_PCR_DIGEST))
+    assert voice.world.state(voice.order.id) is OrderState.ERASED
+
+
+@pytest.mark.requirement("R82")
+def test_a_later_announcement_takes_the_place_of_one_that_was_not_followed(voice: TreVoice) -> None:
+    approve_update(voice)
+    voice.world.pva.next_pcr_digest = b"n" * 32
+    approve_update(voice)
+    with refused(RefusalCode.STATE_CHANGED):
+        voice.ask(voice.report(voice.ask(), pcr_digest=NEXT_PCR_DIGEST))
+    assert voice.ask(voice.report(voice.ask(), pcr_digest=b"n" * 32)).kind is StepKind.DONE
+
+
+@pytest.mark.requirement("R82")
+def test_a_validation_that_is_newer_than_an_update_is_what_counts(voice: TreVoice) -> None:
+    """The next order of the device rests on its own result, whatever was approved before it."""
+    approve_update(voice)
+    voice.ask(voice.report(voice.ask(), pcr_digest=NEXT_PCR_DIGEST))
+    voice.world.later(minutes=1)
+    newer = TreVoice(voice.world, voice.world.active(key="the-next-order"))
+    assert newer.ask(newer.report(newer.ask())).kind is StepKind.DONE
+    with refused(RefusalCode.STATE_CHANGED):
+        newer.ask(newer.report(newer.ask(), pcr_digest=NEXT_PCR_DIGEST))
 
 
 @pytest.mark.requirement("R59")

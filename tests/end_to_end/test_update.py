@@ -11,7 +11,7 @@ from lab.update_demo import play_update_demo
 from tests.tools import only_deep
 
 ROOT = Path(__file__).parents[2]
-STORIES = "abcdefghijklmnopq"
+STORIES = "abcdefghijklmnopqrs"
 
 
 @pytest.mark.requirement("R82", "R79", "R32")

@@ -21,7 +21,9 @@ from operators.sho.receipts import ReceiptAnswer, TakenReceipt
 from operators.sho.refusals import RefusalCode, RefusalError
 from operators.sho.registration import NewOrder
 from operators.sho.releases import ReleaseRecord, ReleaseState
+from operators.sho.spoken_states import PlatformState, UpdatedPlatform
 from operators.sho.subscriptions import StoredSubscription
+from operators.sho.updates import ApprovedUpdate
 from operators.sho.validation import ValidationRequest
 from standards.aka.sequence import HomeSequence
 from standards.rats.ear import AttestationResult
@@ -254,10 +256,24 @@ class MemoryStore(MemoryMigrations):
             self.subscriptions[imsi] = replace(before, sequence=advance(before))
         return before
 
-    def note_update(self, order_id: str, *, manifest_digest: bytes, approvals: int, at: datetime) -> None:
+    # updates of platforms
+
+    def note_update(self, order_id: str, update: ApprovedUpdate, *, at: datetime) -> None:
         """See `operators.sho.updates.UpdateStore`."""
-        del manifest_digest, approvals, at
+        del at
+        before = self.updated_platform(update.device_id)
+        self.platforms[update.device_id] = replace(before, coming=update.state)
         self._leaf("update-approved", order_id)
+
+    def updated_platform(self, device_id: str) -> UpdatedPlatform:
+        """See `operators.sho.spoken_states.SpokenStateStore`."""
+        return self.platforms.get(device_id, UpdatedPlatform())
+
+    def state_shown(self, device_id: str, state: PlatformState, *, at: datetime) -> None:
+        """See `operators.sho.spoken_states.SpokenStateStore`."""
+        if self.updated_platform(device_id).coming == state:
+            self.platforms[device_id] = UpdatedPlatform(shown=state, shown_at=at)
+            self._leaf("update-shown", device_id)
 
     # lives of MIDs
 

@@ -18,6 +18,7 @@ from operators.sho.receipts import ReceiptAnswer
 from operators.sho.refusals import RefusalCode, RefusalError
 from operators.sho.registration import NewOrder
 from operators.sho.releases import ReleaseRecord
+from operators.sho.spoken_states import UpdatedPlatform
 from operators.sho.subscriptions import StoredSubscription
 from operators.sho.validation import ValidationRequest
 
@@ -47,6 +48,7 @@ class MemoryRows:
     updates: dict[str, MidUpdate] = field(default_factory=dict)
     next_keys: dict[str, bytes] = field(default_factory=dict)
     moves: dict[str, MidMigration] = field(default_factory=dict)
+    platforms: dict[str, UpdatedPlatform] = field(default_factory=dict)
 
     def told_users(self, order_id: str, text: str) -> None:
         """One more text for the user of an order."""

@@ -48,6 +48,7 @@ PRIOR_SHO = "sho-0"
 PRODUCT = "M2M 10"
 SELECTIONS = {0x000B: (0, 2, 4, 7)}
 PCR_DIGEST = hashlib.sha256(b"the approved state").digest()
+NEXT_PCR_DIGEST = hashlib.sha256(b"the state after an update").digest()
 COUNTER = 41
 KEY_FILE = b"\x5a" * 32
 
@@ -105,6 +106,7 @@ class FakePva:
     requests: dict[str, SignedRequest] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     answers: dict[str, str] = field(default_factory=dict)
+    next_pcr_digest: bytes = NEXT_PCR_DIGEST
     alter_approval: Callable[[StateApproval], StateApproval] = lambda approval: approval
     approval_changes: dict[str, Any] = field(default_factory=dict)
     refused: set[str] = field(default_factory=set)
@@ -204,7 +206,10 @@ class FakePva:
         assert (pva, result_id.partition("-")[0], len(order_digest)) == (self.id, "result", 32)
         assert len(manifest_digest) == 32
         vault = Use(use=USE_VAULT, device_id=self.keys.device.device_id, sho=SHO, order_digest=None)
-        signed = [self.approval(vault, COUNTER + more) for more in range(1, GENERATIONS_MIN + 1)]
+        signed = [
+            self.approval(vault, COUNTER + more, pcr_digest=self.next_pcr_digest)
+            for more in range(1, GENERATIONS_MIN + 1)
+        ]
         offered = OfferedApprovals(
             approvals=tuple(self.alter_approval(each).encode() for each in signed),
             day_key_chain=(certificate_der(self.day_certificate),),

@@ -226,23 +226,23 @@ class World:
         for order in self.store.due(at=self.at, limit=10):
             self.motor.advance(order)
 
-    def validating(self) -> OrderRecord:
+    def validating(self, **wish: Any) -> OrderRecord:
         """An order whose request is with the PVA."""
-        order = self.place()
+        order = self.place(**wish)
         self.register()
         self.advance()
         return self.order(order.id)
 
-    def authorized(self) -> OrderRecord:
+    def authorized(self, **wish: Any) -> OrderRecord:
         """An order whose package is with the DPF."""
-        order = self.validating()
+        order = self.validating(**wish)
         self.validation.take(self.pva.answer_all(), at=self.at)
         self.advance()
         return self.order(order.id)
 
-    def active(self) -> OrderRecord:
+    def active(self, **wish: Any) -> OrderRecord:
         """An order whose MID is in the device, as its TRE has signed."""
-        order = self.authorized()
+        order = self.authorized(**wish)
         self.receipts.take(self.message(order.id), at=self.at)
         return self.order(order.id)
 
