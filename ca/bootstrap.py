@@ -2,6 +2,7 @@
 
     python -m ca.bootstrap init --config ca.toml --out first --dns ca.example.net
     python -m ca.bootstrap tls  --config ca.toml --out sho   --kind client --name sho-1
+    python -m ca.bootstrap operator --config ca.toml --csr result.csr --out result.pem --purpose attestation-result ...
 
 The one rule: it works on the CA's own store and keys, so only who can read them can use it, and whatever it
 issues is in the same books as everything else. Private keys of others are made here for convenience (a lab, a
@@ -18,7 +19,7 @@ import click
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from ca.certification import TLS_KINDS, Certification
+from ca.certification import OPERATOR_PURPOSES, TLS_KINDS, Certification
 from ca.composition import hierarchy_of, signing_of, store_of
 from ca.errors import RefusedError
 from ca.key_algorithms import CA_KEYS, KeyAlgorithm
@@ -32,6 +33,7 @@ from edge.settings import SettingsError, load_settings
 
 ADMIN = "admin"
 SERVER = "server"
+CSR_BYTES_MAX = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,17 +100,21 @@ def issue_tls(
     if not files.passphrase_file.exists():
         create_passphrase(files.passphrase_file, random_bytes=system_random)
     key = create_private_key(files.key, passphrase_file=files.passphrase_file)
-    certification = Certification(
+    certificate = certification_of(settings).certify_tls_key(
+        TLS_KINDS[kind], holder=holder, key=key.public_key(), dns=dns, addresses=addresses
+    )
+    _write(files.certificate, certificate)
+    return files
+
+
+def certification_of(settings: CaSettings) -> Certification:
+    """The use cases that certify keys, on the CA's own store."""
+    return Certification(
         store=store_of(settings),
         signing=signing_of(settings),
         clock=system_clock,
         responder_keys=frozenset(settings.responder_keys),
     )
-    certificate = certification.certify_tls_key(
-        TLS_KINDS[kind], holder=holder, key=key.public_key(), dns=dns, addresses=addresses
-    )
-    _write(files.certificate, certificate)
-    return files
 
 
 def principal_row(certificate: Path, *, root: Path, role: str, tenant: str, name: str) -> dict[str, str]:
@@ -199,6 +205,26 @@ def _tls(  # noqa: PLR0917, click hands options over by name
         settings = load_settings(CaSettings, path=config)
         files = issue_tls(settings, kind=kind, holder=holder, out=out, dns=dns, addresses=addresses)
     click.echo(f"certificate: {files.certificate}")
+
+
+@main.command("operator")
+@_config
+@click.option("--role", required=True, help="its role, such as pva")
+@click.option("--name", "service", required=True, help="the id of the service")
+@click.option("--purpose", required=True, type=click.Choice(sorted(OPERATOR_PURPOSES)))
+@click.option("--csr", required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="file, PEM")
+def _operator(config: Path, role: str, service: str, purpose: str, csr: Path, out: Path) -> None:  # noqa: PLR0917, click hands options over by name
+    """Certify a service's signing key, also one that takes two administrators: those who are here are the two."""
+    with _refusals():
+        made = certification_of(load_settings(CaSettings, path=config)).certify_operator_at_ceremony(
+            OPERATOR_PURPOSES[purpose],
+            role=role,
+            service=service,
+            csr=csr.read_bytes()[:CSR_BYTES_MAX].decode("ascii", "replace"),
+        )
+        _write(out, made)
+    click.echo(f"certificate: {out}")
 
 
 @contextlib.contextmanager

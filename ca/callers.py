@@ -1,6 +1,6 @@
 """Who asks, as far as the use cases care: for tenant scope and for the record."""
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -43,8 +43,12 @@ class Caller:
             )
         return Requesters(line=(Requester(name=self.name, key_sha256=self.key_sha256), *behind))
 
-    def approving(self, given: Iterable[Approval], *, subject: str, at: datetime) -> tuple[Approval, ...]:
+    def approving(
+        self, given: Iterable[Approval], *, subject: str, at: datetime, removed: Container[str]
+    ) -> tuple[Approval, ...]:
         """The approvals that count together with this caller's own, for an act under dual control.
+
+        Those by the keys of administrators who were `removed` do not.
 
         Raises ConflictError: he is one of those who approved, depends on one, or nobody knows who stands behind him.
         """
@@ -55,7 +59,7 @@ class Caller:
             issued_at_request_of=self.issued_at_request_of,
         )
         try:
-            return with_approval(given, own)
+            return with_approval(given, own, removed=removed)
         except ApproverError as error:
             raise ConflictError(error.code, subject=subject, detail=str(error), remedy=error.remedy) from None
 

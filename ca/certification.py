@@ -11,12 +11,12 @@ from typing import Protocol
 from cryptography import x509
 
 from ca.callers import Caller
-from ca.errors import InvalidInputError, NotFoundError, NotPermittedError
+from ca.errors import ConflictError, InvalidInputError, NotFoundError, NotPermittedError
 from ca.hierarchy import check_tre_level
 from ca.issuance import name
 from ca.key_algorithms import SubjectKey
 from ca.names import check_name
-from ca.profiles import OPERATOR_ROLES, PROFILES, Kind
+from ca.profiles import BY_TWO, OPERATOR_ROLES, PROFILES, Kind
 from ca.proofs import read_csr
 from ca.races import repeated
 from ca.records import Authority
@@ -94,14 +94,26 @@ class Certification:
         return self._under_root(Kind.ES_ROOT, template, holder=holder, supplier=supplier)
 
     def certify_operator(self, role: str, *, service: str, purpose: str, csr: str) -> x509.Certificate:
-        """A certificate that acts towards TREs and relying parties, under the operators' root."""
-        # 1 a known purpose that this role may have, a proven key
-        kind = _purpose(OPERATOR_PURPOSES, purpose)
+        """A certificate that acts towards TREs and relying parties, under the operators' root.
+
+        Raises ConflictError for a purpose that takes two administrators (`ca.key_registrations`).
+        """
+        # 1 a known purpose that is one administrator's to give
+        kind = operator_purpose(purpose)
+        if kind in BY_TWO:
+            raise _by_two(service, purpose=purpose)
+        return self.certify_operator_at_ceremony(kind, role=role, service=service, csr=csr)
+
+    def certify_operator_at_ceremony(
+        self, kind: Kind, *, role: str, service: str, csr: str
+    ) -> x509.Certificate:
+        """The same at the CA's own machine, for every purpose: those who are at the ceremony are the two."""
+        # 1 a purpose that this role may have, a proven key
         key = read_csr(csr, subject=f"CSR of {service[:64]}", allowed=PROFILES[kind].keys)
         template = operator_template(kind, role=role, service=service, key=key)
         # 2 sign and record
         return self._under_root(
-            Kind.OPERATORS_ROOT, template, holder=Holder(subject=f"{purpose} of {role} {service}")
+            Kind.OPERATORS_ROOT, template, holder=Holder(subject=f"{kind} of {role} {service}")
         )
 
     def certify_tls(
@@ -177,6 +189,20 @@ class Certification:
             if authority is None:
                 raise _no_issuer(supplier or root)
             return self.signing.certify(records, template, by=authority, holder=holder, at=at)
+
+
+def operator_purpose(asked: str) -> Kind:
+    """The kind of certificate of an operator's purpose. Raises InvalidInputError."""
+    return _purpose(OPERATOR_PURPOSES, asked)
+
+
+def _by_two(service: str, *, purpose: str) -> ConflictError:
+    return ConflictError(
+        "two-administrators-needed",
+        subject=service[:64],
+        detail=f"a key with the purpose {purpose} is registered by two administrators, expected both",
+        remedy="register the key, and have another administrator approve it: pva certificate operator, pva est approve",
+    )
 
 
 def _purpose(known: dict[str, Kind], asked: str) -> Kind:

@@ -16,6 +16,7 @@ from ca.est import Est
 from ca.hierarchy import Hierarchy
 from ca.hold_liftings import HoldLiftings
 from ca.holds import Holds
+from ca.key_registrations import KeyRegistrations
 from ca.manifests import Manifests
 from ca.renewal import Renewals
 from ca.revocation import Revocation
@@ -196,6 +197,8 @@ def compose(settings: CaSettings) -> CertificationAuthority:
         lists=lists,
         rollover=Rollover(store=store, signing=signing, clock=clock, publish=lists.publish),
         est=est,
+        key_registrations=KeyRegistrations(store=store, signing=signing, clock=clock),
+        administrators=store.administrators(),
         renewals=renewals,
     )
     principals = PrincipalTable.load(
@@ -203,6 +206,7 @@ def compose(settings: CaSettings) -> CertificationAuthority:
         anchors=settings.operator.client_anchors,
         is_revoked=revocation.is_revoked,
         limit=settings.operator.rate_limit(),
+        beside=store.administrators().beside,
     )
     return CertificationAuthority(
         public=public_app(newest_list=lists.published, certificate_of=lists.certificate_of, clock=clock),

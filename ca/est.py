@@ -5,7 +5,7 @@ certificate is for a key that an administrator registered, before or after it as
 a renewal repeats the certificate that it renews. Labels are the kinds of `EST_KINDS`: a Platform Credential, a CA or a supplier's certificate has none.
 
     nobody  -> pending | registered     a request (202, E7), or an administrator
-    pending -> registered               an administrator approves
+    pending -> registered               an administrator approves; of some purposes, two (`ca.key_registrations`)
     registered -> issued                the request, once; the same key again gets the same certificate
 
 A renewal of a TLS client certificate is authenticated by the TLS handshake with it. Other certificates cannot be shown in
@@ -15,16 +15,15 @@ nothing new before half of their life is over, so a copy of such a request gains
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 
-from ca.callers import Caller
 from ca.errors import ConflictError, InvalidInputError, NotFoundError, NotPermittedError
-from ca.key_algorithms import KeyAlgorithm, SubjectKey, throw_away_key
+from ca.key_algorithms import SubjectKey
 from ca.lifecycle import Status
 from ca.profiles import OPERATOR_ROLES, PROFILES, Kind
 from ca.proofs import decode_csr, proven_key
@@ -90,7 +89,7 @@ class EstStore(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Est:
-    """The use cases of EST, and of the administrators behind it."""
+    """The use cases of EST; those of the administrators behind it are in `ca.key_registrations`."""
 
     store: EstStore
     signing: Signing
@@ -121,13 +120,9 @@ class Est:
             if known.state is EstState.PENDING:
                 return None
             if known.state is EstState.ISSUED:
-                return _issued_before(records, known, at=at)
-            # 3 sign what was registered, 4 use the registration up, in one transaction
-            template = _registered_template(known, key=key)
-            made, by = self._certify(records, template, holder=known.name, at=at)
-            if not records.use_registration(kind, spki_sha256=spki, ca_id=by, serial=made.serial_number):
-                raise _used_up(spki)
-            return made
+                return issued_before(records, known, at=at)
+            # 3 sign what was registered, and use the registration up
+            return issue_registered(records, self.signing, known, key=key, at=at)
 
     @repeated
     def renew(self, label: str, request: bytes, *, shown: x509.Certificate | None) -> x509.Certificate:
@@ -152,58 +147,37 @@ class Est:
             if kind is not Kind.TLS_CLIENT and at < half:
                 return before
             # 5 sign and record
-            return self._certify(records, _same_again(kind, before, key=key), holder=renewed.subject, at=at)[
-                0
-            ]
-
-    @repeated
-    def register(self, enrollment: EstEnrollment, *, caller: Caller) -> EstEnrollment:
-        """Say what a key gets, before it asks or after; an administrator's word."""
-        # 1 what a certificate may say, tried with a key that is nobody's
-        nobody = throw_away_key(KeyAlgorithm.P256).public_key()
-        _registered_template(enrollment, key=nobody)
-        requesters = caller.requesters()
-        registered = replace(
-            enrollment,
-            state=EstState.REGISTERED,
-            since=self.clock(),
-            requesters=None if requesters is None else requesters.line,
-            ca_id=None,
-            serial=None,
-        )
-        with self.store.writing() as records:
-            # 2 one statement decides, audit leaf
-            if not records.register_key(registered):
-                raise _used_up(enrollment.spki_sha256)
-            records.audit(
-                kind="est-key-registered",
-                subject=enrollment.spki_sha256,
-                record={
-                    "label": str(enrollment.kind),
-                    "name": enrollment.name,
-                    "role": enrollment.role,
-                    "dns": list(enrollment.dns),
-                    "ip": list(enrollment.addresses),
-                    "by": caller.name,
-                },
-                at=registered.since,
-            )
-        return registered
+            template = _same_again(kind, before, key=key)
+            return _certify(records, self.signing, template, holder=renewed.subject, at=at)[0]
 
     def known(self) -> list[EstEnrollment]:
         """All keys that asked or were registered."""
         with self.store.reading() as records:
             return records.est_enrollments()
 
-    def _certify(
-        self, records: EstRecords, template: Template, *, holder: str, at: datetime
-    ) -> tuple[x509.Certificate, str]:
-        root = records.root(_root_kind(template.kind))
-        if root is None:
-            raise _no_root(template.kind)
-        subject = holder if holder.startswith(str(template.kind)) else f"{template.kind} {holder}"
-        made = self.signing.certify(records, template, by=root, holder=Holder(subject=subject), at=at)
-        return made, root.ca_id
+
+def issue_registered(
+    records: EstRecords, signing: Signing, known: EstEnrollment, *, key: SubjectKey, at: datetime
+) -> x509.Certificate:
+    """Sign what was registered for a key, and use the registration up, in the caller's transaction."""
+    template = registered_template(known, key=key)
+    made, by = _certify(records, signing, template, holder=known.name, at=at)
+    if not records.use_registration(
+        known.kind, spki_sha256=known.spki_sha256, ca_id=by, serial=made.serial_number
+    ):
+        raise key_used_up(known.spki_sha256)
+    return made
+
+
+def _certify(
+    records: EstRecords, signing: Signing, template: Template, *, holder: str, at: datetime
+) -> tuple[x509.Certificate, str]:
+    root = records.root(_root_kind(template.kind))
+    if root is None:
+        raise _no_root(template.kind)
+    subject = holder if holder.startswith(str(template.kind)) else f"{template.kind} {holder}"
+    made = signing.certify(records, template, by=root, holder=Holder(subject=subject), at=at)
+    return made, root.ca_id
 
 
 def _kind(label: str) -> Kind:
@@ -222,7 +196,8 @@ def _root_kind(kind: Kind) -> Kind:
     return Kind.OPERATORS_ROOT if kind in OPERATOR_ROLES else Kind.TLS_ROOT
 
 
-def _registered_template(known: EstEnrollment, *, key: SubjectKey) -> Template:
+def registered_template(known: EstEnrollment, *, key: SubjectKey) -> Template:
+    """What the certificate of a registered key says. Raises InvalidInputError."""
     if known.kind in OPERATOR_ROLES:
         return operator_template(known.kind, role=known.role, service=known.name, key=key)
     return tls_template(
@@ -258,7 +233,8 @@ def _wait(records: EstRecords, enrollment: EstEnrollment) -> None:
         )
 
 
-def _issued_before(records: EstRecords, known: EstEnrollment, *, at: datetime) -> x509.Certificate:
+def issued_before(records: EstRecords, known: EstEnrollment, *, at: datetime) -> x509.Certificate:
+    """The certificate that a key has got. Raises NotPermittedError where it is not good any more."""
     issued = records.certificate(known.ca_id or "", known.serial or 0)
     if issued is None:
         raise LookupError(f"the books have no certificate of the registered key {known.spki_sha256}")
@@ -333,7 +309,14 @@ def _alternative_names(extensions: x509.Extensions) -> x509.SubjectAlternativeNa
         return None
 
 
-def _used_up(spki: str) -> ConflictError:
+def check_not_registered(known: EstEnrollment | None) -> None:
+    """Raises ConflictError where a key is registered already, or has its certificate."""
+    if known is not None and known.state is not EstState.PENDING:
+        raise key_used_up(known.spki_sha256)
+
+
+def key_used_up(spki: str) -> ConflictError:
+    """A key is registered once."""
     return ConflictError(
         "key-registered-already",
         subject=spki,

@@ -48,6 +48,9 @@ class LiftingRecords(Protocol):
     def save_hold_approvals(self, issued: Issued, approvals: Sequence[Approval]) -> None:
         """Replace them."""
 
+    def removed_keys(self) -> frozenset[str]:
+        """Keys of administrators who were removed."""
+
     def change_status(self, issued: Issued, *, status: Status, reason: Reason | None, at: datetime) -> int:
         """Append the next status row; the version that it has."""
 
@@ -80,7 +83,9 @@ class HoldLiftings:
             _check_held_by_a_person(records, issued)
             # 2 another administrator with another key, and nobody behind both
             given = records.hold_approvals(issued)
-            approvals = caller.approving(given, subject=subject_of(issued), at=at)
+            approvals = caller.approving(
+                given, subject=subject_of(issued), at=at, removed=records.removed_keys()
+            )
             records.save_hold_approvals(issued, approvals)
             # 3 enough of them: next status row and feed; audit leaf in any case
             enough = len(approvals) >= ADMINISTRATORS

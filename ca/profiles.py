@@ -250,3 +250,6 @@ OPERATOR_ROLES: dict[Kind, frozenset[str]] = {
     Kind.TRUST_LIST: frozenset({"overseer", "pva", "sho", "dpf"}),
 }
 """Which operator role may hold which purpose: only a PVA challenges a TRE, only an SHO speaks about subscriptions."""
+
+BY_TWO = frozenset({Kind.ATTESTATION_RESULT, Kind.STATE_APPROVAL, Kind.TRUST_LIST})
+"""Purposes whose keys two administrators register (D7): their holder is believed about every platform, or every supplier."""

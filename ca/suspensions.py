@@ -97,6 +97,9 @@ class SuspensionRecords(Protocol):
     def suspension(self, suspension_id: str) -> Suspension | None:
         """The suspension of this id."""
 
+    def removed_keys(self) -> frozenset[str]:
+        """Keys of administrators who were removed."""
+
     def next_status_seq(self) -> int:
         """The next place among changes of status."""
 
@@ -166,7 +169,9 @@ class Suspensions:
             if found.suspended_by == BY_ACCREDITATION:
                 raise _lapsed(found)
             # 1 another administrator with another key, and nobody behind both
-            approvals = caller.approving(found.approvals, subject=str(found.scope), at=at)
+            approvals = caller.approving(
+                found.approvals, subject=str(found.scope), at=at, removed=records.removed_keys()
+            )
             # 2 enough of them lift it; audit leaf
             enough = len(approvals) >= ADMINISTRATORS
             lifted = replace(found, approvals=approvals, lifted_at=at if enough else None)

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from cli.answers import print_failure
+from cli.commands.administrators import administrator
 from cli.commands.backing_up import backup
 from cli.commands.batches import batch
 from cli.commands.certificates import certificate
@@ -71,6 +72,7 @@ def main() -> None:
 
 
 for each in (
+    administrator,
     supplier,
     proposal,
     trust_list,

@@ -7,6 +7,7 @@ not affirming, 4 not reached; 2, wrong usage, is click's).
 from dataclasses import dataclass
 from typing import Final
 
+from clients.administrators import AdministratorAnswerError
 from clients.audit_log import AuditLogAnswerError
 from clients.ca import CaAnswerError
 from clients.pva import PvaAnswerError
@@ -45,6 +46,7 @@ REPORTED: Final = (
     CaAnswerError,
     PvaAnswerError,
     AuditLogAnswerError,
+    AdministratorAnswerError,
     SettingsError,
     KeyFileError,
 )

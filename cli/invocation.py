@@ -16,8 +16,10 @@ import click
 from cli.answers import Answer, print_answer
 from cli.failures import refused
 from cli.settings import CONFIG_VARIABLE, CliSettings, is_operator_listener, read_cli_settings
+from clients.administrators import AdministratorClient
 from clients.audit_log import AuditLogClient
 from clients.ca import CaOperatorClient
+from clients.ca_keys import CaKeyClient
 from clients.ca_stations import CaStationClient
 from clients.ca_suspensions import CaSuspensionClient
 from clients.pva import PvaOperatorClient
@@ -87,8 +89,20 @@ class Invocation:
         settings = self.settings()
         return PvaSupplierClient(self.connect(self._url(settings.pva_url, "pva_url"), settings))
 
+    def ca_keys(self) -> CaKeyClient:
+        """The CA, for keys that two administrators register; raises CliError or SettingsError."""
+        settings = self.settings()
+        return CaKeyClient(self.connect(self._url(settings.ca_url, "ca_url"), settings))
+
     def audit_log(self, service: str) -> AuditLogClient:
         """The audit log of the CA, the PVA, or the operator listener at a URL; raises CliError or SettingsError."""
+        return AuditLogClient(self._listener(service))
+
+    def administrators(self, service: str) -> AdministratorClient:
+        """Who administers the CA, the PVA, or the service at a URL; raises CliError or SettingsError."""
+        return AdministratorClient(self._listener(service))
+
+    def _listener(self, service: str) -> HttpClient:
         settings = self.settings()
         named = {"ca": ("ca_url", settings.ca_url), "pva": ("pva_url", settings.pva_url)}
         key, url = named.get(service, ("", service))
@@ -99,7 +113,7 @@ class Invocation:
                 reason="names no service, expected ca, pva or https://HOST:PORT",
                 remedy="give the URL of the service's operator listener",
             )
-        return AuditLogClient(self.connect(self._url(url, key), settings))
+        return self.connect(self._url(url, key), settings)
 
     def new_key(self) -> str:
         """An idempotency key: what a command makes is made once, though its request is sent again."""

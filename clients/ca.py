@@ -32,6 +32,7 @@ from clients.ca_bodies import (
     IssuingCaBody,
     IssuingCasBody,
     ManifestBody,
+    OperatorCertificateBody,
     ReissuePage,
     ReissuePageBody,
     RolledBody,
@@ -204,10 +205,19 @@ class CaOperatorClient:
 
     def certify_operator(
         self, role: str, *, service: str, purpose: str, csr: x509.CertificateSigningRequest
-    ) -> x509.Certificate:
-        """A certificate with the purpose challenge or attestation-result (admin)."""
+    ) -> x509.Certificate | dict[str, Any]:
+        """A certificate of an operator's service (admin).
+
+        Of a purpose that takes two administrators, what waits for another one until both have asked, or approved it.
+        """
         body = {"role": role, "id": service, "purpose": purpose, "csr": _pem(csr)}
-        return self._certificate("/v1/operator-certificates", body)
+        route = "/v1/operator-certificates"
+        made = self._post(route, body, OperatorCertificateBody)
+        if made.certificate is not None:
+            return certificate_of(made.certificate)
+        if made.proposal is None:
+            raise CaAnswerError(route, "expected a certificate or what waits, got neither")
+        return made.proposal.model_dump()
 
     def certify_issuing_ca(
         self, supplier: str, *, name: str, tre_level: int, csr: x509.CertificateSigningRequest

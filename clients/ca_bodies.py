@@ -255,8 +255,15 @@ class IssuingCasBody(Body):
     issuing_cas: list[IssuingCaBody]
 
 
+class ApprovalBody(Body):
+    """An administrator's approval."""
+
+    by: str
+    at: AwareDatetime
+
+
 class EstEnrollmentBody(Body):
-    """Where a key stands that asks for a certificate over EST."""
+    """Where a key stands that asks for a certificate over EST; `digest` and `approvals` where two register it."""
 
     label: str
     spki_sha256: str
@@ -267,6 +274,21 @@ class EstEnrollmentBody(Body):
     dns: list[str]
     ip: list[str]
     serial: str | None
+    digest: str | None = None
+    approvals: list[ApprovalBody] | None = None
+
+
+class KeyProposalsBody(Body):
+    """Keys whose registration waits for another administrator."""
+
+    key_proposals: list[EstEnrollmentBody]
+
+
+class OperatorCertificateBody(Body):
+    """The certificate of an operator's service, or what waits for another administrator."""
+
+    certificate: str | None
+    proposal: EstEnrollmentBody | None = None
 
 
 class EstEnrollmentsBody(Body):

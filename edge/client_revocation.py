@@ -19,7 +19,7 @@ from cryptography import x509
 from edge.http_client import HttpClient
 from edge.listener_settings import OperatorListenerSettings
 from edge.periodic import Periodic
-from edge.principals import PrincipalTable, PrincipalTableError
+from edge.principals import Beside, PrincipalTable, PrincipalTableError
 from edge.problem_document import Problem, ProblemError
 from edge.process import Clock, logger
 from standards.pki.crl import CRL_BYTES_MAX, VerifiedCrl, verify_crl
@@ -118,11 +118,19 @@ class ClientRevocation:
         return newest if newest is not None and self._clock() <= newest.next_update else None
 
 
-def client_table(settings: OperatorListenerSettings, *, clock: Clock) -> ClientTable:
-    """Principals of the settings' listener, judged by CRLs where they name some. Raises PrincipalTableError."""
+def client_table(
+    settings: OperatorListenerSettings, *, clock: Clock, beside: Beside | None = None
+) -> ClientTable:
+    """Principals of the settings' listener, judged by CRLs where they name some. Raises PrincipalTableError.
+
+    `beside` knows the administrators whom the file does not name (`edge.administrators`).
+    """
     if not settings.client_crl:
         table = PrincipalTable.load(
-            settings.principals, anchors=settings.client_anchors, limit=settings.rate_limit()
+            settings.principals,
+            anchors=settings.client_anchors,
+            limit=settings.rate_limit(),
+            beside=beside,
         )
         return ClientTable(principals=table, periodic=())
     revocation = ClientRevocation(
@@ -137,6 +145,7 @@ def client_table(settings: OperatorListenerSettings, *, clock: Clock) -> ClientT
             anchors=settings.client_anchors,
             is_revoked=revocation.is_revoked,
             limit=settings.rate_limit(),
+            beside=beside,
         ),
         periodic=(
             Periodic(name="client-crl", interval_s=settings.client_crl_interval_s, work=revocation.follow),

@@ -10,7 +10,7 @@ whose lines share a person, by name or by key, are one: he may hold both keys. A
 NOT known here: who is whom under two names and two keys that were certified at a ceremony.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
@@ -92,10 +92,13 @@ class UnknownOriginError(ApproverError):
         super().__init__(f"the certificate of {approver!r} does not say who had it issued")
 
 
-def with_approval(given: Iterable[Approval], approval: Approval) -> tuple[Approval, ...]:
+def with_approval(
+    given: Iterable[Approval], approval: Approval, *, removed: Container[str] = ()
+) -> tuple[Approval, ...]:
     """The approvals that count together with the new one, which is the last.
 
-    Those that waited too long are gone, and so are those whose origin is not known.
+    Those that waited too long are gone, and so are those whose origin is not known, and those by a key of an administrator
+    who was `removed` since (SHA-256, hexadecimal).
 
     Raises SameApproverError, DependentApproverError, UnknownOriginError.
     """
@@ -104,7 +107,9 @@ def with_approval(given: Iterable[Approval], approval: Approval) -> tuple[Approv
     counting = tuple(
         each
         for each in given
-        if approval.approved_at - each.approved_at <= APPROVAL_LIFE and each.issued_at_request_of is not None
+        if approval.approved_at - each.approved_at <= APPROVAL_LIFE
+        and each.issued_at_request_of is not None
+        and each.key_sha256 not in removed
     )
     for each in counting:
         if approval.approver == each.approver or approval.key_sha256 == each.key_sha256:
@@ -142,6 +147,18 @@ def read_approval(record: Mapping[Any, Any]) -> Approval:
         key_sha256=record["key_sha256"],
         approved_at=record["approved_at"],
         issued_at_request_of=read_line(record.get("issued_at_request_of")),
+    )
+
+
+def approvals_record(approvals: Iterable[Approval]) -> list[dict[str, Any]]:
+    """Approvals as JSON; `read_approvals` reads them."""
+    return [{**approval_record(each), "approved_at": each.approved_at.isoformat()} for each in approvals]
+
+
+def read_approvals(value: Iterable[Mapping[str, Any]]) -> tuple[Approval, ...]:
+    """The approvals of a JSON value that `approvals_record` made."""
+    return tuple(
+        read_approval({**each, "approved_at": datetime.fromisoformat(each["approved_at"])}) for each in value
     )
 
 

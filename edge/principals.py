@@ -36,6 +36,7 @@ NOT_REGISTERED = "principal-not-registered"
 """Problem type for a proven certificate that nobody is registered with."""
 CERTIFICATE_REVOKED = "certificate-revoked"
 """Problem type for a registered certificate that is revoked."""
+ADMIN = "admin"
 PUBLIC = "public"
 DEVICE = "device"
 ENROLLING = "enrolling"
@@ -44,6 +45,8 @@ _TABLE_BYTES_MAX = 4 << 20
 _CERTIFICATES_MAX = 1024
 _Digest = Field(pattern=r"^[0-9a-f]{64}$")
 
+RowKey = tuple[str, str]
+"""SHA-256 of the issuer's certificate and of the subject's key (DER SPKI), in hexadecimal."""
 IsRevoked = Callable[[x509.Certificate, x509.Certificate], bool]
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -69,6 +72,10 @@ class Principal(Settings):
     issued_at_request_of: tuple[Requester, ...] | None = None
 
 
+Beside = Callable[[RowKey, Principal | None], Principal | None]
+"""Who has a key, from the row that the file has for it (`edge.administrators`). May raise ProblemError."""
+
+
 class _Row(Principal):
     issuer_sha256: str = _Digest
     spki_sha256: str = _Digest
@@ -78,7 +85,7 @@ class _Rows(Settings):
     principals: list[_Row]
 
 
-def certificate_digests(certificate: x509.Certificate, issuer: x509.Certificate) -> tuple[str, str]:
+def certificate_digests(certificate: x509.Certificate, issuer: x509.Certificate) -> RowKey:
     """Key of a row: SHA-256 of the issuer's DER certificate and of the subject's DER SPKI, hexadecimal."""
     issuer_der = issuer.public_bytes(Encoding.DER)
     return hashlib.sha256(issuer_der).hexdigest(), hashlib.sha256(_spki(certificate)).hexdigest()
@@ -99,13 +106,15 @@ class PrincipalTable:
         anchors: Path,
         is_revoked: IsRevoked | None = None,
         limit: RateLimit | None = None,
+        beside: Beside | None = None,
     ) -> None:
         """Read both files; raises PrincipalTableError.
 
         `is_revoked(certificate, issuer)` is asked at every request, by a service that can know. `limit` is for each
-        principal, over all routes.
+        principal, over all routes. `beside` knows administrators whom the file does not name, and who was removed.
         """
         self._limit = limit
+        self._beside = beside
         self._path = path
         self._is_revoked = is_revoked
         self._issuers = _load_issuers(anchors)
@@ -113,7 +122,7 @@ class PrincipalTable:
         self._identified = lru_cache(maxsize=_CERTIFICATES_MAX)(self._identify)
         self._lock = threading.Lock()
         self._stamp: tuple[int, int, int] | None = None
-        self._rows: Mapping[tuple[str, str], Principal] = {}
+        self._rows: Mapping[RowKey, Principal] = {}
         self._current()
 
     @classmethod
@@ -124,9 +133,20 @@ class PrincipalTable:
         anchors: Path,
         is_revoked: IsRevoked | None = None,
         limit: RateLimit | None = None,
+        beside: Beside | None = None,
     ) -> "PrincipalTable":
         """Table from the files `path` (JSON) and `anchors` (PEM)."""
-        return cls(path, anchors=anchors, is_revoked=is_revoked, limit=limit)
+        return cls(path, anchors=anchors, is_revoked=is_revoked, limit=limit, beside=beside)
+
+    def listed(self) -> Mapping[RowKey, Principal]:
+        """The rows of the file, as it is now. Raises PrincipalTableError."""
+        return self._current()
+
+    def issuer_digests(self) -> frozenset[str]:
+        """SHA-256 of the certificates of the CAs that issue to clients, in hexadecimal."""
+        return frozenset(
+            hashlib.sha256(each.public_bytes(Encoding.DER)).hexdigest() for each in self._issuers
+        )
 
     def principal_of(self, certificate_der: bytes) -> Principal:
         """Principal of a certificate that the TLS handshake has verified.
@@ -135,6 +155,9 @@ class PrincipalTable:
         """
         certificate, issuer, key, said = self._identified(certificate_der)
         principal = self._current().get(key)
+        # whom the file gives another role is nobody's but the file's: only administrators are asked for elsewhere
+        if self._beside is not None and (principal is None or principal.role == ADMIN):
+            principal = self._beside(key, principal)
         if principal is None:
             remedy = f"register issuer_sha256 {key[0]} with spki_sha256 {key[1]}, role, tenant and name"
             raise ProblemError(_unknown("no principal is registered for this certificate", remedy))
@@ -144,7 +167,7 @@ class PrincipalTable:
 
     def _identify(
         self, certificate_der: bytes
-    ) -> tuple[x509.Certificate, x509.Certificate, tuple[str, str], tuple[Requester, ...] | None]:
+    ) -> tuple[x509.Certificate, x509.Certificate, RowKey, tuple[Requester, ...] | None]:
         """A certificate, the anchor that issued it, the key of its row, and who it says had it issued.
 
         Raises ProblemError (403).
@@ -162,7 +185,7 @@ class PrincipalTable:
         if self._limit is not None:
             self._limit.spend(f"{principal.role}:{principal.tenant}:{principal.name}")
 
-    def _current(self) -> Mapping[tuple[str, str], Principal]:
+    def _current(self) -> Mapping[RowKey, Principal]:
         with self._lock:
             try:
                 status = self._path.stat()
@@ -355,11 +378,11 @@ def _load_issuers(anchors: Path) -> tuple[x509.Certificate, ...]:
         raise PrincipalTableError(f"client anchors {anchors}: {_why(error)}") from None
 
 
-def _load_rows(path: Path) -> Mapping[tuple[str, str], Principal]:
+def _load_rows(path: Path) -> Mapping[RowKey, Principal]:
     data = path.read_bytes()
     if len(data) > _TABLE_BYTES_MAX:
         raise ValueError(f"larger than {_TABLE_BYTES_MAX} bytes")
-    rows: dict[tuple[str, str], Principal] = {}
+    rows: dict[RowKey, Principal] = {}
     for row in _Rows.model_validate_json(data).principals:
         key = (row.issuer_sha256, row.spki_sha256)
         if row.role not in ROLES:

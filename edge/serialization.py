@@ -33,8 +33,12 @@ def lost_behind(error: Exception) -> bool:
 
     A key that was taken before the transaction began is no race: it is taken at the last try too.
     """
-    cause = error.__cause__
-    return isinstance(cause, DBAPIError) and getattr(cause.orig, "sqlstate", None) in _LOST | {_UNIQUE}
+    return error.__cause__ is not None and lost_on_key(error.__cause__)
+
+
+def lost_on_key(error: BaseException) -> bool:
+    """Whether `error` is such a conflict, or a key that another transaction took meanwhile."""
+    return isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) in _LOST | {_UNIQUE}
 
 
 def repeated_while(is_lost: Callable[[Exception], bool]) -> Callable[[Callable[_P, _T]], Callable[_P, _T]]:

@@ -12,6 +12,8 @@ import click
 import sqlalchemy as sa
 from cryptography import x509
 
+from edge.administrator_store import SqlAdministrators
+from edge.administrators import AdministratorDesk
 from edge.audit_log import log_work, open_log
 from edge.caller_refusals import CallerRefusals
 from edge.client_revocation import client_table
@@ -69,7 +71,7 @@ from pva.store.references import ReferenceStore
 from pva.store.renewals import RenewalStore
 from pva.store.results import ResultStore, delete_what_is_due
 from pva.store.status_asks import StatusAskOutbox
-from pva.store.tables import kept_answers, ledger
+from pva.store.tables import administrators, kept_answers, ledger
 from pva.store.updates import UpdateStore
 from pva.store.validations import Store
 from pva.updates.approvals import ApprovalDesk, DayKey
@@ -193,6 +195,7 @@ def build_service(settings: PvaSettings) -> PvaService:
         rollouts=RolloutDesk(records=updates),
         next_states=open_next_states(updates, references, day_key=day_key),
         answers=SqlAnswers(engine, kept_answers),
+        administrators=SqlAdministrators(engine, administrators, ledger, random_bytes=system_random),
     )
     return PvaService(
         listeners=_listeners(settings, engine, desks=desks, verifier=verifier)
@@ -262,7 +265,7 @@ def _listeners(
 ) -> tuple[Listener, ...]:
     anonymous = AnonymousRefusals()
     refusals = _caller_refusals(engine, anonymous)
-    clients = client_table(settings.operator, clock=system_clock)
+    clients = client_table(settings.operator, clock=system_clock, beside=desks.administrators.beside)
     return (
         Listener(
             name="device",
@@ -294,12 +297,16 @@ def _caller_refusals(engine: sa.Engine, anonymous: AnonymousRefusals) -> CallerR
 
 
 def _dashboard(
-    settings: PvaSettings, engine: sa.Engine, *, desks: OperatorDesks, anchors: Sequence[x509.Certificate]
+    settings: PvaSettings,
+    engine: sa.Engine,
+    *,
+    desks: OperatorDesks,
+    anchors: Sequence[x509.Certificate],
 ) -> tuple[Listener, ...]:
     """The listener of the pages for people, where the settings have one; on the use cases of the API."""
     if settings.dashboard is None:
         return ()
-    clients = client_table(settings.dashboard, clock=system_clock)
+    clients = client_table(settings.dashboard, clock=system_clock, beside=desks.administrators.beside)
     refusals = _caller_refusals(engine, AnonymousRefusals())
     views = FleetStore(engine)
     app = dashboard_app(
@@ -311,6 +318,8 @@ def _dashboard(
             manifests=desks.manifests,
             rollouts=desks.rollouts,
             policies=desks.policies,
+            proposals=desks.suppliers.proposals,
+            administrators=AdministratorDesk(store=desks.administrators, file=clients.principals),
             log=desks.log,
         ),
         DashboardSurroundings(

@@ -39,7 +39,9 @@ from pva.web.descriptions import OPERATOR_API as PVA_OPERATOR
 from pva.web.device import device_app as pva_device
 from pva.web.operator import operator_app as pva_operator
 
-ON_EVERY_OPERATOR_LISTENER = (*DESCRIPTION_PATHS, "/v1/log/")
+ADMINISTRATOR_PATHS = "/v1/administrators"
+"""Where every service whose administrators act through it lets them add and remove each other."""
+ON_EVERY_OPERATOR_LISTENER = (*DESCRIPTION_PATHS, "/v1/log/", ADMINISTRATOR_PATHS)
 """Beginnings of paths that belong to no role in particular."""
 APIS: dict[str, Api] = {
     "CA device": CA_DEVICE,
@@ -61,8 +63,12 @@ APIS: dict[str, Api] = {
 
 
 def own_routes(app: Any) -> list[tuple[str, str, tuple[str, ...]]]:
-    """`routes_of` without the description, which every operator listener has."""
-    return [route for route in routes_of(app) if route[1] not in DESCRIPTION_PATHS]
+    """`routes_of` without the description, which every operator listener has, and without those of administrators."""
+    return [
+        route
+        for route in routes_of(app)
+        if route[1] not in DESCRIPTION_PATHS and not route[1].startswith(ADMINISTRATOR_PATHS)
+    ]
 
 
 class Nobody:

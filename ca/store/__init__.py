@@ -21,7 +21,8 @@ from ca.store.feeds import FeedRows
 from ca.store.holds import HoldRows
 from ca.store.lines import LineRows
 from ca.store.suspensions import SuspensionRows
-from ca.store.tables import ledger
+from ca.store.tables import administrators, ledger
+from edge.administrator_store import SqlAdministrators
 from edge.audit_log import AuditLog, AuditLogSettings, open_log
 from edge.database import migrate, transaction
 from edge.process import Clock, RandomBytes
@@ -64,6 +65,10 @@ class Store:
     def open_log(self, settings: AuditLogSettings | None, *, clock: Clock) -> AuditLog | None:
         """The audit log over this store, or None where none is kept. Raises KeyFileError."""
         return open_log(settings, self._engine, ledger, clock=clock)
+
+    def administrators(self) -> SqlAdministrators:
+        """Who administers the CA beside its file of principals."""
+        return SqlAdministrators(self._engine, administrators, ledger, random_bytes=self._random_bytes)
 
     @contextmanager
     def reading(self) -> Iterator[Records]:

@@ -6,11 +6,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from ca.key_registrations import KeyProposal
 from ca.profiles import Kind
 from ca.records import EstEnrollment, EstState, serial_text
 from ca.store import tables
 from ca.store.rows import Rows
-from edge.dual_control import line_record, read_line
+from edge.dual_control import approvals_record, line_record, read_approvals, read_line
 
 
 class EstRows(Rows):
@@ -61,8 +62,41 @@ class EstRows(Rows):
         )
         return self._connection.execute(change).rowcount == 1
 
+    def key_proposal(self, digest: str) -> KeyProposal | None:
+        """What waits under a digest for another administrator."""
+        query = sa.select(_PROPOSALS).where(_PROPOSALS.c.digest == digest)
+        row = self._connection.execute(query).mappings().one_or_none()
+        return None if row is None else _proposal(row)
+
+    def key_proposals(self) -> list[KeyProposal]:
+        """All that waits, oldest first."""
+        query = sa.select(_PROPOSALS).order_by(_PROPOSALS.c.since, _PROPOSALS.c.digest)
+        return [_proposal(row) for row in self._connection.execute(query).mappings()]
+
+    def save_key_proposal(self, proposal: KeyProposal) -> None:
+        """Record what waits, with its approvals, in place of what did under this digest."""
+        self.drop_key_proposal(proposal.digest)
+        held = proposal.enrollment
+        self._connection.execute(
+            sa.insert(_PROPOSALS).values(
+                digest=proposal.digest,
+                kind=str(held.kind),
+                spki_sha256=held.spki_sha256,
+                since=held.since,
+                name=held.name,
+                role=held.role,
+                approvals=approvals_record(proposal.approvals),
+            )
+        )
+
+    def drop_key_proposal(self, digest: str) -> bool:
+        """Forget what waits; whether there was something."""
+        gone = self._connection.execute(sa.delete(_PROPOSALS).where(_PROPOSALS.c.digest == digest))
+        return gone.rowcount == 1
+
 
 _TABLE = tables.est_enrollments
+_PROPOSALS = tables.key_proposals
 
 
 def _of(kind: Kind, spki_sha256: str) -> tuple[sa.ColumnElement[bool], ...]:
@@ -92,4 +126,18 @@ def _enrollment(row: Any) -> EstEnrollment:
             "requesters": read_line(row["requesters"]),
             "serial": None if row["serial"] is None else int(row["serial"], 16),
         }
+    )
+
+
+def _proposal(row: Any) -> KeyProposal:
+    return KeyProposal(
+        enrollment=EstEnrollment(
+            kind=Kind(row["kind"]),
+            spki_sha256=row["spki_sha256"],
+            state=EstState.PENDING,
+            since=row["since"],
+            name=row["name"],
+            role=row["role"],
+        ),
+        approvals=read_approvals(row["approvals"]),
     )

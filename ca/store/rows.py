@@ -37,6 +37,10 @@ class Rows:
         leaves = [(subject, record, self._random_bytes(SALT_BYTES)) for subject, record in records]
         tables.ledger.append_all(self._connection, kind=kind, leaves=leaves, at=at)
 
+    def removed_keys(self) -> frozenset[str]:
+        """Keys of administrators who were removed."""
+        return tables.administrators.removed_keys(self._connection)
+
     def next_number(self, name: str) -> int:
         """The next value of a counter, 1 first.
 

@@ -5,11 +5,13 @@ The one rule: `certificate_status` only grows; the status of a certificate is it
 
 import sqlalchemy as sa
 
+from edge.administrator_store import AdministratorTables
 from edge.database import NAMING, UtcTime
 from edge.ledger import LedgerTable
 
 metadata = sa.MetaData(naming_convention=NAMING)
 ledger = LedgerTable(metadata)
+administrators = AdministratorTables(metadata)
 
 _CA_ID = sa.String(32)
 _SERIAL = sa.String(40)
@@ -361,6 +363,19 @@ est_enrollments = sa.Table(
     sa.Column("requesters", sa.JSON(none_as_null=True), nullable=True),
     sa.Column("ca_id", _CA_ID, nullable=True),
     sa.Column("serial", _SERIAL, nullable=True),
+)
+
+# what a key is to be certified for, while another administrator has to approve it
+key_proposals = sa.Table(
+    "key_proposals",
+    metadata,
+    sa.Column("digest", sa.String(64), primary_key=True),
+    sa.Column("kind", _WORD, nullable=False),
+    sa.Column("spki_sha256", sa.String(64), nullable=False),
+    sa.Column("since", UtcTime, nullable=False),
+    sa.Column("name", _NAME, nullable=False),
+    sa.Column("role", _WORD, nullable=False),
+    sa.Column("approvals", sa.JSON, nullable=False),
 )
 
 counters = sa.Table(

@@ -92,8 +92,18 @@ class CertificateAnswer(AnswerModel):
     certificate: Pem
 
 
+class ApprovalAnswer(AnswerModel):
+    """An administrator's word that a suspension or a hold is to be lifted."""
+
+    by: str
+    at: Moment | None
+
+
 class EstEnrollmentAnswer(AnswerModel):
-    """A key that may ask, or waits to be allowed to; `serial` of what it got last."""
+    """A key that may ask, or waits to be allowed to; `serial` of what it got last.
+
+    `digest` and `approvals` where two administrators register it; `state` is waiting until both have.
+    """
 
     label: str
     spki_sha256: Sha256
@@ -104,6 +114,21 @@ class EstEnrollmentAnswer(AnswerModel):
     dns: list[str]
     ip: list[str]
     serial: Serial | None
+    digest: Sha256 | None = None
+    approvals: list[ApprovalAnswer] | None = None
+
+
+class OperatorCertificateAnswer(AnswerModel):
+    """The certificate of an operator's service; or what waits, of a key that two administrators register."""
+
+    certificate: Pem | None
+    proposal: EstEnrollmentAnswer | None = None
+
+
+class KeyProposalsAnswer(PageAnswer):
+    """Keys whose registration waits for another administrator."""
+
+    key_proposals: list[EstEnrollmentAnswer]
 
 
 class EstEnrollmentsAnswer(PageAnswer):
@@ -212,17 +237,10 @@ class HoldAnswer(AnswerModel):
     recovered_at: Moment | None
 
 
-class LiftingApprovalAnswer(AnswerModel):
-    """An administrator's word that a suspension or a hold is to be lifted."""
-
-    by: str
-    at: Moment | None
-
-
 class HoldLiftingAnswer(IssuedAnswer):
     """A credential, and who approved that its hold be lifted."""
 
-    approvals: list[LiftingApprovalAnswer]
+    approvals: list[ApprovalAnswer]
 
 
 class SuspensionAnswer(AnswerModel):
@@ -235,7 +253,7 @@ class SuspensionAnswer(AnswerModel):
     reason: str
     suspended_by: str
     suspended_at: Moment | None
-    approvals: list[LiftingApprovalAnswer]
+    approvals: list[ApprovalAnswer]
     lifted_at: Moment | None
 
 

@@ -348,10 +348,11 @@ def hold_body(hold: HoldRecord | None) -> dict[str, Any] | None:
 
 def lifting_body(lifting: Lifting) -> dict[str, Any]:
     """A credential, and how far the lifting of its hold is."""
-    return {**issued_body(lifting.issued), "approvals": _approvals(lifting.approvals)}
+    return {**issued_body(lifting.issued), "approvals": approvals_body(lifting.approvals)}
 
 
-def _approvals(given: Iterable[Approval]) -> list[dict[str, Any]]:
+def approvals_body(given: Iterable[Approval]) -> list[dict[str, Any]]:
+    """Who approved, and when."""
     return [{"by": each.approver, "at": moment(each.approved_at)} for each in given]
 
 
@@ -399,6 +400,6 @@ def suspension_body(found: Suspension) -> dict[str, Any]:
         "reason": found.reason,
         "suspended_by": found.suspended_by,
         "suspended_at": moment(found.suspended_at),
-        "approvals": _approvals(found.approvals),
+        "approvals": approvals_body(found.approvals),
         "lifted_at": moment(found.lifted_at),
     }

@@ -4,15 +4,18 @@ from http import HTTPStatus
 
 from flask import Blueprint
 
-from ca.certification import Certification
+from ca.certification import Certification, operator_purpose
+from ca.key_registrations import KeyProposal, KeyRegistrations
+from ca.profiles import BY_TWO
 from ca.web import bodies
-from ca.web.answer_models import CertificateAnswer
+from ca.web.answer_models import CertificateAnswer, OperatorCertificateAnswer
 from ca.web.answers import caller
+from ca.web.est_routes import proposal_body
 from edge.operations import Told, answers, takes
 from edge.principals import require
 
 
-def certificate_routes(certification: Certification) -> Blueprint:
+def certificate_routes(certification: Certification, registrations: KeyRegistrations) -> Blueprint:
     """Each takes a CSR and answers with a certificate; the chain above it is known to the caller."""
     routes = Blueprint("certificates", __name__)
 
@@ -30,11 +33,19 @@ def certificate_routes(certification: Certification) -> Blueprint:
     @routes.post("/v1/operator-certificates")
     @require("admin")
     @takes(bodies.NewOperatorCertificate)
-    @answers(CertificateAnswer, HTTPStatus.CREATED)
+    @answers(OperatorCertificateAnswer, HTTPStatus.ACCEPTED, HTTPStatus.CREATED)
     def certify_operator(body: bodies.NewOperatorCertificate) -> Told:
-        """Certify a signing key of an operator's service."""
-        made = certification.certify_operator(body.role, service=body.id, purpose=body.purpose, csr=body.csr)
-        return {"certificate": bodies.certificate_pem(made)}
+        """Certify a signing key of an operator's service; of some purposes, once two administrators have registered it."""
+        kind = operator_purpose(body.purpose)
+        if kind not in BY_TWO:
+            made = certification.certify_operator(
+                body.role, service=body.id, purpose=body.purpose, csr=body.csr
+            )
+            return {"certificate": bodies.certificate_pem(made)}, HTTPStatus.CREATED
+        outcome = registrations.certify(kind, role=body.role, service=body.id, csr=body.csr, caller=caller())
+        if isinstance(outcome, KeyProposal):
+            return {"certificate": None, "proposal": proposal_body(outcome)}, HTTPStatus.ACCEPTED
+        return {"certificate": bodies.certificate_pem(outcome)}, HTTPStatus.CREATED
 
     @routes.post("/v1/issuing-ca-certificates")
     @require("admin")

@@ -1,6 +1,7 @@
 """What the descriptions of the CA's listeners say beside its code: what this API is for, and what its paths name."""
 
 from ca.web.problems import PROBLEMS
+from edge.administrator_pages import ADMINISTRATOR_PARAMETERS
 from edge.api_description import Api, PathParameter
 from edge.log_pages import LOG_PARAMETERS
 
@@ -16,6 +17,8 @@ OPERATOR_API = Api(
     """,
     path_parameters={
         **LOG_PARAMETERS,
+        **ADMINISTRATOR_PARAMETERS,
+        "digest": PathParameter(description="digest of what waits of a key", pattern=r"^[0-9a-f]{64}$"),
         "ca_id": PathParameter(description="id of the CA", pattern=_CA_ID),
         "serial": PathParameter(
             description="serial number of the certificate in hexadecimal", pattern=r"^[0-9a-fA-F]{1,40}$"

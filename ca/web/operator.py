@@ -13,6 +13,7 @@ from ca.est import Est
 from ca.hierarchy import Hierarchy
 from ca.hold_liftings import HoldLiftings
 from ca.holds import Holds
+from ca.key_registrations import KeyRegistrations
 from ca.manifests import Manifests
 from ca.renewal import Renewals
 from ca.revocation import Revocation
@@ -30,6 +31,8 @@ from ca.web.reissue_routes import reissue_routes
 from ca.web.station_routes import station_routes
 from ca.web.status_routes import lifting_routes, status_routes, suspension_routes
 from ca.web.supply_routes import feed_routes, supply_routes
+from edge.administrator_pages import add_administrators
+from edge.administrators import AdministratorDesk, AdministratorStore
 from edge.audit_log import AuditLog
 from edge.description_pages import add_description
 from edge.log_pages import add_log_pages
@@ -62,6 +65,8 @@ class OperatorDesk:
     lists: RevocationLists
     rollover: Rollover
     est: Est
+    key_registrations: KeyRegistrations
+    administrators: AdministratorStore
     log: AuditLog | None = None
 
 
@@ -78,8 +83,8 @@ def operator_app(desk: OperatorDesk, *, principals: PrincipalTable) -> Flask:
             places=desk.signing.places,
         )
     )
-    app.register_blueprint(certificate_routes(desk.certification))
-    app.register_blueprint(est_routes(desk.est))
+    app.register_blueprint(certificate_routes(desk.certification, desk.key_registrations))
+    app.register_blueprint(est_routes(desk.est, desk.key_registrations))
     app.register_blueprint(supply_routes(desk.manifests, desk.batches, desk.revocation))
     app.register_blueprint(feed_routes(desk.feeds))
     app.register_blueprint(reissue_routes(desk.bulk))
@@ -89,6 +94,8 @@ def operator_app(desk: OperatorDesk, *, principals: PrincipalTable) -> Flask:
     )
     app.register_blueprint(lifting_routes(desk.hold_liftings))
     app.register_blueprint(suspension_routes(desk.suspensions, desk.accreditations))
+    administrators = AdministratorDesk(store=desk.administrators, file=principals)
+    add_administrators(app, administrators, desk.clock)
     add_log_pages(app, desk.log)
     add_description(app, OPERATOR_API)
     register_problems(app, PROBLEMS, on_refusal=refusal_recorder(desk.ledger, clock=desk.clock))

@@ -18,6 +18,7 @@ from ca.errors import (
     NotPermittedError,
 )
 from ca.races import repeated
+from edge.administrator_store import REMOVED
 from edge.http_protocol import PEER_CERTIFICATE
 from edge.principals import CERTIFICATE_REVOKED, NOT_REGISTERED, Principal, principal_or_none
 from edge.problems import Problem, ProblemTable
@@ -80,9 +81,11 @@ def refusal_recorder(store: AuditStore, *, clock: Clock) -> Callable[[Problem], 
 
 
 def _not_admitted(problem: Problem) -> Principal | None:
-    """Who proved a certificate that is not registered or revoked: known by its key only, still on record."""
+    """Who proved a certificate that is not registered, revoked or a removed administrator's: known by its key only, still on record."""
     certificate = request.environ.get(PEER_CERTIFICATE)
-    if problem.type not in {NOT_REGISTERED, CERTIFICATE_REVOKED} or not isinstance(certificate, bytes):
+    if problem.type not in {NOT_REGISTERED, CERTIFICATE_REVOKED, REMOVED} or not isinstance(
+        certificate, bytes
+    ):
         return None
     key = spki_sha256(decode_certificate(certificate))
     return Principal(role="not-admitted", tenant="", name=f"certificate key {key}")

@@ -9,6 +9,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from cli.answers import Answer
+from cli.commands.est import key_waits
 from cli.commands.naming import REASONS, Issuer, Serial
 from cli.files import file_in, out_option, read_certificates, read_csr, write_file
 from cli.invocation import Invocation, Section, pass_invocation
@@ -71,9 +72,13 @@ def for_operator(
 ) -> None:
     """Certify a network service's signing key under the operators' root (admin).
 
-    ROLE is its role, such as pva; SERVICE its id, which a PVA has as `issuer` in its settings.
+    ROLE is its role, such as pva; SERVICE its id, which a PVA has as `issuer` in its settings. A key that signs results,
+    approvals of states or trust lists waits for another administrator; then the same command gets the certificate.
     """
     made = invocation.ca().certify_operator(role, service=service, purpose=purpose, csr=read_csr(csr))
+    if not isinstance(made, x509.Certificate):
+        invocation.answer(key_waits(made))
+        return
     invocation.answer(
         _certified(made, out=out, next_step="name it in the settings of the service, and start that")
     )

@@ -19,6 +19,7 @@ from clients.dpf import DpfOperatorClient
 from clients.drf import DrfOperatorClient
 from clients.pva import PvaOperatorClient
 from clients.sho import ShoOperatorClient
+from edge.administrator_store import SqlAdministrators
 from edge.audit_log import AuditLog, log_work, open_log
 from edge.caller_refusals import CallerRefusals
 from edge.client_revocation import client_table
@@ -48,7 +49,7 @@ from operators.sho.provisioning import Provisioning
 from operators.sho.receipts import ReceiptDesk
 from operators.sho.registration import Registrar
 from operators.sho.releases import ReleaseDesk
-from operators.sho.schema import ledger
+from operators.sho.schema import administrators, ledger
 from operators.sho.settings import PublicListenerSettings, ShoSettings
 from operators.sho.store import Store
 from operators.sho.subscriber_secrets import SubscriberSecrets
@@ -95,6 +96,7 @@ class Parts:
     drf: DrfOperatorClient
     pvas: Mapping[str, PvaOperatorClient]
     woken: threading.Event
+    administrators: SqlAdministrators
     log: AuditLog | None
 
 
@@ -176,6 +178,7 @@ def _parts(settings: ShoSettings, engine: sa.Engine) -> Parts:
         drf=DrfOperatorClient(settings.drf.client()),
         pvas={each.id: PvaOperatorClient(each.operator.client()) for each in settings.pvas},
         woken=threading.Event(),
+        administrators=SqlAdministrators(engine, administrators, ledger, random_bytes=system_random),
         log=open_log(settings.audit_log, engine, ledger, clock=system_clock),
     )
 
@@ -351,6 +354,7 @@ def _desks(
             quota_bytes=subscribers.quota_bytes,
             life_s=subscribers.life_s,
         ),
+        administrators=parts.administrators,
         log=parts.log,
     )
 
@@ -361,7 +365,7 @@ def _listeners(
     settings, anonymous = parts.settings, AnonymousRefusals()
     releases = _releases(parts)
     operator, desks = settings.operator, _desks(parts, registrar, validation, changes, releases)
-    clients = client_table(operator, clock=system_clock)
+    clients = client_table(operator, clock=system_clock, beside=parts.administrators.beside)
     refusals = CallerRefusals(
         parts.store.engine, ledger, random_bytes=system_random, clock=system_clock, anonymous=anonymous
     )

@@ -6,11 +6,13 @@ an order's digest, a nonce, a receipt. K, OPc and the name of a subscriber are t
 
 import sqlalchemy as sa
 
+from edge.administrator_store import AdministratorTables
 from edge.database import NAMING, UtcTime
 from edge.ledger import LedgerTable
 
 metadata = sa.MetaData(naming_convention=NAMING)
 ledger = LedgerTable(metadata)
+administrators = AdministratorTables(metadata)
 _NUMBER = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 
 

@@ -6,6 +6,7 @@ principals with different keys, none behind two of them. Retiring takes one admi
 What makes two approvals two is decided in `edge.dual_control`.
 """
 
+from collections.abc import Container
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
@@ -67,8 +68,12 @@ class ManifestApprovalDesk:
         return self.records.retire_manifest(digest, Retirement(by=by, at=at, reason=reason))
 
 
-def approved(record: ImportedManifest, approval: Approval, *, needed: int) -> ImportedManifest:
+def approved(
+    record: ImportedManifest, approval: Approval, *, needed: int, removed: Container[str] = ()
+) -> ImportedManifest:
     """The record with one more approval; it counts when the young ones of different people and keys are enough.
+
+    What keys of `removed` administrators have approved does not count.
 
     An approval that waited too long is replaced by a new one of the same administrator.
 
@@ -84,7 +89,7 @@ def approved(record: ImportedManifest, approval: Approval, *, needed: int) -> Im
     if record.standing is Standing.APPROVED:
         return record
     try:
-        approvals = with_approval(record.approvals, approval)
+        approvals = with_approval(record.approvals, approval, removed=removed)
     except ApproverError as error:
         raise RefusalError(
             RefusalCode(error.code), subject=f"manifest {record.id!r}", reason=str(error)

@@ -9,7 +9,7 @@ comes in the transaction of the approval that makes it enough, and what it says 
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum, unique
@@ -100,15 +100,22 @@ class ProposalDesk:
         return self.records.proposals(after=after, count_max=count_max)
 
 
-def agreed(held: Proposal | None, proposal: Proposal, approval: Approval, *, needed: int) -> Proposal:
+def agreed(
+    held: Proposal | None,
+    proposal: Proposal,
+    approval: Approval,
+    *,
+    needed: int,
+    removed: Container[str] = (),
+) -> Proposal:
     """The proposal with one more approval; `held` is the one of the same digest on record, None where there is none.
 
-    One that was carried out begins anew. Raises RefusalError: the same administrator or key, or one who is not independent
+    What keys of `removed` administrators have approved does not count. One that was carried out begins anew. Raises RefusalError: the same administrator or key, or one who is not independent
     of him, approved it already.
     """
     before = proposal if held is None or held.done_at is not None else held
     try:
-        approvals = with_approval(before.approvals, approval)
+        approvals = with_approval(before.approvals, approval, removed=removed)
     except ApproverError as error:
         raise RefusalError(
             RefusalCode(error.code),

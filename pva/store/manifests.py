@@ -74,7 +74,8 @@ class ManifestStore:
         table, manifests = tables.manifest_approvals, tables.manifests
         with transaction(self._engine) as connection:
             before = _record(connection, digest)
-            after = approved(before, approval, needed=needed)
+            removed = tables.administrators.removed_keys(connection)
+            after = approved(before, approval, needed=needed, removed=removed)
             if after == before:
                 return before
             kept = [each.approver for each in after.approvals]

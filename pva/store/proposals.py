@@ -46,7 +46,8 @@ class ProposalStore(ManifestStore):
                 .one_or_none()
             )
             held = None if row is None else _proposal(connection, row)
-            made = agreed(held, proposal, approval, needed=needed)
+            removed = tables.administrators.removed_keys(connection)
+            made = agreed(held, proposal, approval, needed=needed, removed=removed)
             _save(connection, made, is_new=row is None)
             if made.done_at is not None:
                 by = ", ".join(each.approver for each in made.approvals)

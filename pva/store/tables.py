@@ -7,12 +7,14 @@ counter value at which an order was approved, the announcement of an update.
 
 import sqlalchemy as sa
 
+from edge.administrator_store import AdministratorTables
 from edge.database import NAMING, UtcTime
 from edge.idempotency import answer_table
 from edge.ledger import LedgerTable
 
 metadata = sa.MetaData(naming_convention=NAMING)
 ledger = LedgerTable(metadata)
+administrators = AdministratorTables(metadata)
 kept_answers = answer_table(metadata)
 
 

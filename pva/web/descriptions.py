@@ -1,5 +1,6 @@
 """What the descriptions of the PVA's listeners say beside its code: what this API is for, and what its paths name."""
 
+from edge.administrator_pages import ADMINISTRATOR_PARAMETERS
 from edge.api_description import Api, PathParameter
 from edge.log_pages import LOG_PARAMETERS
 from pva.refusals import REFUSALS
@@ -17,6 +18,7 @@ OPERATOR_API = Api(
     """,
     path_parameters={
         **LOG_PARAMETERS,
+        **ADMINISTRATOR_PARAMETERS,
         "digest": PathParameter(description="SHA-256 of the manifest, policy or proposal", pattern=_SHA256),
         "issuer": PathParameter(description="issuer of a trust list", pattern=r"^[!-~]{1,128}$"),
         "suspension_id": PathParameter(description="id of the suspension", pattern=_SHA256),

@@ -11,6 +11,8 @@ from typing import Any
 
 from flask import Flask
 
+from edge.administrator_pages import add_administrators
+from edge.administrators import AdministratorDesk, AdministratorStore
 from edge.audit_log import AuditLog
 from edge.description_pages import add_description
 from edge.idempotency import AnswerStore, keep_answers, repeatable
@@ -65,6 +67,7 @@ class OperatorDesks:
     results: ReissueDesk
     exports: ExportDesk
     answers: AnswerStore
+    administrators: AdministratorStore
     log: AuditLog | None = None
 
 
@@ -78,6 +81,8 @@ def operator_app(
     _add_validations(app, desks.requests, clock)
     add_signed_requests(app, desks.signed_requests, clock)
     add_approvals(app, desks.approvals, clock)
+    administrators = AdministratorDesk(store=desks.administrators, file=principals)
+    add_administrators(app, administrators, clock)
     add_log_pages(app, desks.log)
     add_explanations(app, desks.explanations, clock)
     add_policies(app, desks.policies, clock)

@@ -17,6 +17,7 @@ from clients.ca import CaDeviceClient, CaOperatorClient, CaPublicClient
 from clients.ca_status import CaStatusClient
 from edge.http_client import HttpError, UnreachableError
 from standards.pki.crl import verify_crl
+from standards.pki.extensions import OperatorRole
 from tests.conformance.ca_service import ROOT, Installation
 from tests.fakes.ca import SupplierSigner, batch_of, csr_for, manifest_of
 from tests.fakes.enrolling_device import EnrollingDevice, TpmMaker
@@ -59,6 +60,19 @@ def test_what_the_first_steps_made_is_closed_to_others(installation: Installatio
     )
     assert wrong.returncode == 1
     assert "Traceback" not in wrong.stderr
+
+
+@pytest.mark.requirement("R75")
+def test_a_ceremony_certifies_a_key_that_takes_two_elsewhere(installation: Installation) -> None:
+    csr, out = installation.folder / "result.csr", installation.folder / "result.pem"
+    csr.write_text(csr_for(ec.generate_private_key(ec.SECP256R1())))
+    words = ("--name", "pva-1", "--purpose", "attestation-result", "--csr", str(csr), "--out", str(out))
+    refused = installation.bootstrap("operator", "--role", "sho", *words)
+    assert (refused.returncode, out.exists(), "Traceback" in refused.stderr) == (1, False, False)
+    made = installation.bootstrap("operator", "--role", "pva", *words)
+    assert made.returncode == 0, made.stderr
+    certificate = x509.load_pem_x509_certificate(out.read_bytes())
+    assert OperatorRole.of(certificate) == OperatorRole(role="pva", id="pva-1")
 
 
 @pytest.mark.negative

@@ -57,8 +57,8 @@ def certificates(house: CaHouse) -> Mapping[Kind, x509.Certificate]:
     made[Kind.BATCH_SIGNING] = certify.certify_supplier(
         "acme", purpose="batch-signing", csr=csr, caller=ADMIN
     )
-    for kind, roles in OPERATOR_ROLES.items():
-        made[kind] = certify.certify_operator(min(roles), service="one", purpose=str(kind), csr=csr)
+    for kind in OPERATOR_ROLES:
+        made[kind] = house.certify_operator(str(kind), csr=csr)
     made[Kind.TLS_CLIENT] = certify.certify_tls("client", caller=ADMIN, holder="sho-1", csr=csr)
     made[Kind.TLS_SERVER] = certify.certify_tls(
         "server", caller=ADMIN, holder="ca", csr=csr, dns=("ca.example.net",), addresses=("127.0.0.1", "::1")

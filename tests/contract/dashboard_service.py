@@ -4,6 +4,7 @@
 """
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,6 +12,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from flask import Flask
 from werkzeug.test import Client, TestResponse
 
+from edge.administrator_store import SqlAdministrators
+from edge.administrators import AdministratorDesk
 from edge.caller_refusals import CallerRefusals
 from edge.http_protocol import PEER_CERTIFICATE
 from edge.http_server import Listener, ServerTls, serve
@@ -62,11 +65,20 @@ class DashboardService:
             clock=lambda: NOW_OF_PAGES,
             anonymous=self.anonymous,
         )
+        people = SqlAdministrators(
+            self.fleet.engine, tables.administrators, tables.ledger, random_bytes=system_random
+        )
+        principals = PrincipalTable.load(
+            folder / "principals.json", anchors=folder / "anchors.pem", beside=people.beside
+        )
+        self.desks = replace(
+            self.fleet.desks, administrators=AdministratorDesk(store=people, file=principals)
+        )
         self.app: Flask = dashboard_app(
-            self.fleet.desks,
+            self.desks,
             DashboardSurroundings(
                 issuer="pva-1",
-                principals=PrincipalTable.load(folder / "principals.json", anchors=folder / "anchors.pem"),
+                principals=principals,
                 clock=lambda: NOW_OF_PAGES,
                 random_bytes=system_random,
                 on_refusal=refusals.record,

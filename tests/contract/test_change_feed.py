@@ -110,7 +110,7 @@ class World:
                 places=self.house.signing.places,
             )
         )
-        app.register_blueprint(certificate_routes(certification))
+        app.register_blueprint(certificate_routes(certification, self.house.key_registrations))
         app.register_blueprint(
             status_routes(
                 self.revocation, self.house.holds, self.house.renewals, suspensions=self.house.suspensions

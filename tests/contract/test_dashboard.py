@@ -74,6 +74,8 @@ def test_every_page_declares_whom_it_serves(service: DashboardService) -> None:
         ("GET", "/manifests/<digest>"): ALL,
         ("POST", "/manifests/<digest>/approvals"): ("admin",),
         ("POST", "/manifests/<digest>/retirement"): ("admin",),
+        ("POST", "/proposals/<digest>/approvals"): ("admin",),
+        ("POST", "/administrators/<administrator_digest>/approvals"): ("admin",),
         ("GET", "/updates"): ALL,
         ("POST", "/updates/<digest>"): ("admin", "es"),
         ("POST", "/updates/<digest>/pause"): ("admin", "es"),

@@ -4,17 +4,25 @@ import re
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
 from werkzeug.test import Client, TestResponse
 
+from edge.administrators import Administrator as NewAdministrator
+from edge.administrators import Removal
 from edge.browser_requests import OTHER_ORIGIN
+from edge.dual_control import Approval
 from pva.appraisal.manifest_records import Standing
+from pva.manifests.approvals import Administrator
+from pva.manifests.recognition import RecognitionWish
 from pva.policies.desk import PolicyState
 from pva.refusals import RefusalCode
 from pva.updates.rollouts import RolloutState
 from pva.web.dashboard.forms import COOKIE, NOT_OURS
+from standards.pki.fingerprints import certificate_sha256
 from tests.contract.dashboard_service import HERE, HOST, DashboardService
 from tests.contract.test_dashboard import fresh, reason_of, service
-from tests.fakes.watched_fleet import POLICY
+from tests.fakes.credentials import FakeSupplier
+from tests.fakes.watched_fleet import NOW_OF_PAGES, POLICY
 
 __all__ = ["fresh", "service"]
 FORM = re.compile(
@@ -195,3 +203,71 @@ def test_a_policy_is_read_retired_and_put_in_force_by_its_owner(fresh: Dashboard
     assert send(fresh, "sho-1", on=path, action=f"{path}/activate").status_code == 303
     assert state() is PolicyState.ACTIVE
     assert POLICY.strip().splitlines()[0].replace('"', "&#34;") in fresh.page("sho-1", path)
+
+
+@pytest.mark.requirement("R29")
+def test_two_approve_what_is_proposed_of_a_supplier(fresh: DashboardService) -> None:
+    newer = FakeSupplier.make("Newer")
+    known, recognition = newer.recognised(), fresh.fleet.world.recognition
+    wish = RecognitionWish(
+        name=known.name,
+        root_pem=known.root.public_bytes(Encoding.PEM),
+        models=known.models,
+        ocsp_url=known.ocsp_url,
+    )
+    ada = Administrator(name="ada", key_sha256="a" * 64, issued_at_request_of=())
+    waiting = recognition.recognise(wish, by=ada, at=NOW_OF_PAGES)
+    page = fresh.page("second", "/approvals")
+    assert "Newer" in page
+    assert certificate_sha256(known.root) in page
+    action = f"/proposals/{waiting.digest.hex()}/approvals"
+    assert send(fresh, "second", on="/approvals", action=action).status_code == 303
+    assert "Newer" in {each.name for each in recognition.suppliers()}
+    assert "Newer" not in fresh.page("second", "/approvals")
+
+
+@pytest.mark.requirement("R29")
+def test_two_add_an_administrator_and_one_does_not(fresh: DashboardService) -> None:
+    issuer = min(fresh.desks.administrators.file.issuer_digests())
+    carol = NewAdministrator(issuer_sha256=issuer, spki_sha256="3" * 64, tenant="", name="carol")
+    keys = {row.name: key for key, row in fresh.desks.administrators.file.listed().items()}
+    first = Approval(
+        approver="first",
+        key_sha256=keys["first"][1],
+        approved_at=NOW_OF_PAGES,
+        issued_at_request_of=(),
+    )
+    fresh.desks.administrators.propose(carol, first)
+    action = f"/administrators/{carol.digest}/approvals"
+    own = fresh.page("first", "/approvals")
+    assert carol.spki_sha256 in own
+    assert action not in own
+    browser = fresh.browser()
+    token = forms_of(fresh, "second", "/approvals", browser)[action]
+    data = {"form_token": token}
+    assert reason_of(fresh.call("first", "POST", action, headers=HERE, data=data)) == NOT_OURS
+    done = fresh.call("second", "POST", action, browser=browser, headers=HERE, data=data)
+    assert (done.status_code, done.headers["Location"]) == (303, "/approvals?said=administrator-approved")
+    people = fresh.desks.administrators.standings(only_of="", at=NOW_OF_PAGES)
+    assert {each.administrator.name: each.added_by for each in people}["carol"] == "first, second"
+    assert action not in fresh.page("second", "/approvals")
+
+
+@pytest.mark.negative
+@pytest.mark.requirement("R29")
+def test_what_a_removed_administrator_approved_counts_no_more(fresh: DashboardService) -> None:
+    """`first` approved a manifest, whose approvals are by a key of another world: that key is removed."""
+    desk = fresh.desks.administrators
+    issuer = min(desk.file.issuer_digests())
+    of_first = NewAdministrator(issuer_sha256=issuer, spki_sha256="f" * 64, tenant="", name="older first")
+    for name, digit in (("ada", "a"), ("bob", "b")):
+        made = desk.propose(
+            of_first,
+            Approval(approver=name, key_sha256=digit * 64, approved_at=NOW_OF_PAGES, issued_at_request_of=()),
+        )
+    assert made.state == "in-force"
+    desk.remove("f" * 64, Removal(by="second", at=NOW_OF_PAGES, reason="key taken"), tenant="")
+    digest = fresh.fleet.third
+    send(fresh, "second", on="/approvals", action=f"/manifests/{digest.hex()}/approvals")
+    held = fresh.fleet.world.recognition.manifest(digest, only_of=None)
+    assert (held.standing, [each.approver for each in held.approvals]) == (Standing.WAITING, ["second"])

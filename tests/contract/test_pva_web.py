@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from flask import Flask
 from werkzeug.test import TestResponse
 
+from edge.administrator_store import SqlAdministrators
 from edge.caller_refusals import recording
 from edge.http_client import UnreachableError
 from edge.http_protocol import PEER_CERTIFICATE
@@ -24,7 +25,7 @@ from pva.manifests.trust_lists import TrustListDesk
 from pva.refusals import REFUSALS, RefusalCode, RefusalError
 from pva.store.references import ReferenceStore
 from pva.store.supplier_crls import CrlStore
-from pva.store.tables import kept_answers
+from pva.store.tables import administrators, kept_answers, ledger
 from pva.store.updates import UpdateStore
 from pva.updates.next_states import NextStateDesk
 from pva.updates.rollouts import RolloutDesk
@@ -67,8 +68,11 @@ class Service:
         certificates.register({name: (role, clients[name]) for name, role in roles.items()})
         self.peers = {name: client.public_bytes(_DER) for name, client in clients.items()}
         self.peers["nobody"] = certificates.client("nobody").public_bytes(_DER)
-        table = PrincipalTable.load(folder / "principals.json", anchors=folder / "anchors.pem")
         engine = sqlite_engine(folder)
+        people = SqlAdministrators(engine, administrators, ledger, random_bytes=self.world.random_bytes)
+        table = PrincipalTable.load(
+            folder / "principals.json", anchors=folder / "anchors.pem", beside=people.beside
+        )
         kept = ReferenceStore(engine, random_bytes=self.world.random_bytes)
         proposals = ProposalDesk(records=kept, needed=2)
         updates = UpdateStore(engine, random_bytes=self.world.random_bytes)
@@ -101,6 +105,7 @@ class Service:
                 ),
                 rollouts=RolloutDesk(records=updates),
                 answers=SqlAnswers(engine, kept_answers),
+                administrators=people,
                 next_states=NextStateDesk(
                     records=updates,
                     successors=ChainSuccessors(chain_of=self.world.references.manifest_chain),

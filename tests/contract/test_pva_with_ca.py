@@ -115,8 +115,6 @@ def test_the_pvas_own_certificates_are_those_that_it_asks_for(
 ) -> None:
     house = CaHouse()
     root = house.hierarchy.make_root(Kind.OPERATORS_ROOT).x509()
-    certificate = house.certification.certify_operator(
-        "pva", service="pva-1", purpose=purpose, csr=csr_for(p256())
-    )
+    certificate = house.certify_operator(purpose, csr=csr_for(p256()))
     path = validate_path(certificate, intermediates=(), anchors=[root], at=NOW, eku=eku)
     assert path[-1] == root

@@ -9,6 +9,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 from werkzeug.test import TestResponse
 
+from edge.administrator_store import SqlAdministrators
 from edge.caller_refusals import CallerRefusals
 from edge.database import engine_for, migrate, schema_differences, transaction
 from edge.http_protocol import PEER_CERTIFICATE
@@ -20,7 +21,7 @@ from operators.sho.app import MIGRATIONS
 from operators.sho.lives import Step, StepKind
 from operators.sho.order_states import OrderState
 from operators.sho.refusals import REFUSALS, RefusalCode
-from operators.sho.schema import ledger, metadata
+from operators.sho.schema import administrators, ledger, metadata
 from operators.sho.store import Store
 from operators.sho.web.changes import ChangeDesks
 from operators.sho.web.operator import BearerTerms, Desks, operator_app
@@ -60,7 +61,10 @@ class Service:
             {name: (role, clients[name]) for name, role in ROLES.items()}, tenants={"other-dpf": "dpf-2"}
         )
         self.peers = {name: client.public_bytes(Encoding.DER) for name, client in clients.items()}
-        table = PrincipalTable.load(folder / "principals.json", anchors=folder / "anchors.pem")
+        people = SqlAdministrators(engine, administrators, ledger, random_bytes=system_random)
+        self.table = PrincipalTable.load(
+            folder / "principals.json", anchors=folder / "anchors.pem", beside=people.beside
+        )
         bearer = BearerTerms(apn="internet", destinations=("10.0.0.1:443",), quota_bytes=1, life_s=2)
         self.public = public_app(
             self.world.registrar,
@@ -90,8 +94,9 @@ class Service:
                 changes=ChangeDesks(releases=self.world.releases, attachments=self.world.store),
                 authentication=self.world.authentication,
                 bearer=bearer,
+                administrators=people,
             ),
-            principals=table,
+            principals=self.table,
             clock=lambda: self.world.at,
             on_refusal=refusals.record,
         )
@@ -461,3 +466,19 @@ def test_a_pushed_result_is_judged_for_its_signature_not_for_who_brought_it(serv
     unasked = service.call("pva", "/v1/results", json={"result": service.world.fresh(order.id)})
     assert unasked.status_code == 204
     assert service.world.state(order.id) is OrderState.VALIDATING
+
+
+@pytest.mark.requirement("R29")
+def test_an_operators_own_people_add_each_other_by_two(service: Service) -> None:
+    [issuer] = service.table.issuer_digests()
+    wish = {"name": "staff-2", "issuer_sha256": issuer, "spki_sha256": "7" * 64}
+    waiting = service.call("admin", "/v1/administrators", json=wish)
+    assert (waiting.status_code, waiting.get_json()["state"]) == (202, "waiting")
+    again = service.call("admin", "/v1/administrators", json=wish)
+    assert (again.status_code, again.get_json()["reason"]) == (409, "approver-not-another")
+    [key] = [each for each, row in service.table.listed().items() if row.role == "admin"]
+    removal = service.call("admin", f"/v1/administrators/{key[1]}/removal", json={"reason": "left"})
+    assert (removal.status_code, removal.get_json()["reason"]) == (409, "administrators-too-few")
+    with transaction(service.engine, write=False) as connection:
+        kinds = [each.kind for each in ledger.entries(connection)]
+    assert kinds.count("administrator-approved") == 1

@@ -160,6 +160,19 @@ class Reader:
         if answer["file"] == "tls.pem":
             self.register(answer)
 
+    def _after_certificate_operator(self, answer: dict[str, Any]) -> None:
+        self.words["KEY_DIGEST"] = answer.get("digest", "")
+
+    def _after_est_register(self, answer: dict[str, Any]) -> None:
+        self.words["KEY_DIGEST"] = answer.get("digest", "")
+
+    def _after_administrator_add(self, answer: dict[str, Any]) -> None:
+        assert answer["outcome"] == "waiting"
+        self.words |= {"ADMINISTRATOR": answer["digest"], "ADMINISTRATOR_KEY": answer["key_sha256"]}
+
+    def _after_administrator_approve(self, answer: dict[str, Any]) -> None:
+        assert answer["outcome"] == "added"
+
     def _after_issuing_ca_create(self, answer: dict[str, Any]) -> None:
         self.words["PENDING_CA_ID" if answer["state"] == "pending" else "CA_ID"] = answer["ca_id"]
 

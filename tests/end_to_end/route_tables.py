@@ -19,6 +19,15 @@ LOG: Routes = {
 }
 """Of a service that keeps an audit log."""
 
+ADMINISTRATORS: Routes = {
+    ("GET", "/v1/administrators"): ("admin", "auditor"),
+    ("POST", "/v1/administrators"): ("admin",),
+    ("POST", "/v1/administrators/<administrator_digest>/approvals"): ("admin",),
+    ("POST", "/v1/administrators/<administrator_digest>/withdrawal"): ("admin",),
+    ("POST", "/v1/administrators/<key_digest>/removal"): ("admin",),
+}
+"""Of a service whose administrators act through it."""
+
 DESCRIPTION: Routes = {
     ("GET", "/docs"): EVERYBODY,
     ("GET", "/openapi.json"): EVERYBODY,
@@ -75,6 +84,10 @@ TABLES: dict[tuple[str, str], Routes] = {
         ("POST", "/v1/manifests"): ("es",),
         ("POST", "/v1/ocsp-delegates"): ("ocsp",),
         ("POST", "/v1/operator-certificates"): ("admin",),
+        ("GET", "/v1/key-proposals"): ("admin", "auditor"),
+        ("POST", "/v1/key-proposals/<digest>/approvals"): ("admin",),
+        ("POST", "/v1/key-proposals/<digest>/withdrawal"): ("admin",),
+        **ADMINISTRATORS,
         ("POST", "/v1/platform-credentials/<serial>/hold"): ("pva",),
         ("POST", "/v1/platform-credentials/<serial>/hold-lifting"): ("admin",),
         ("POST", "/v1/platform-credentials/<serial>/recovery"): ("pva",),
@@ -93,6 +106,7 @@ TABLES: dict[tuple[str, str], Routes] = {
     },
     ("pva", "operator"): {
         **SUPPLIERS,
+        **ADMINISTRATORS,
         **DESCRIPTION,
         ("GET", "/v1/manifests"): ("admin", "auditor", "dpf", "es", "sho"),
         ("GET", "/v1/manifests/<digest>"): ("admin", "auditor", "dpf", "es", "sho"),
@@ -144,8 +158,10 @@ TABLES: dict[tuple[str, str], Routes] = {
         ("GET", "/suppliers"): PEOPLE,
         ("GET", "/updates"): PEOPLE,
         ("GET", "/validations/<some_id>"): ("auditor", "dpf", "sho"),
+        ("POST", "/administrators/<administrator_digest>/approvals"): ("admin",),
         ("POST", "/manifests/<digest>/approvals"): ("admin",),
         ("POST", "/manifests/<digest>/retirement"): ("admin",),
+        ("POST", "/proposals/<digest>/approvals"): ("admin",),
         ("POST", "/policies/<digest>/activate"): ("es", "sho"),
         ("POST", "/policies/<digest>/retire"): ("es", "sho"),
         ("POST", "/updates/<digest>"): ("admin", "es"),
@@ -199,6 +215,7 @@ TABLES: dict[tuple[str, str], Routes] = {
         ("POST", "/v1/attachments"): ("vno",),
         ("POST", "/v1/orders/<order_id>/releases"): ("admin",),
         ("POST", "/v1/releases"): ("sho",),
+        **ADMINISTRATORS,
         **DESCRIPTION,
         ("POST", "/v1/authentication-vectors"): ("vno",),
         ("GET", "/v1/orders/<order_id>/mid"): ("admin",),

@@ -45,6 +45,17 @@ LOG_RULES: Final[Rules] = {
     ("GET", "/v1/log/tile/<int:level>/<path:tile>"): TenantRule(says=LOG),
     ("GET", "/v1/log/tile/entries/<path:tile>"): TenantRule(says=LOG),
 }
+_ADMINISTRATORS: Final = own(
+    "an administrator's own tenant; an auditor reads all",
+    "contract/test_administrators.py::test_another_tenants_administrators_are_nobodys_business",
+)
+ADMINISTRATOR_RULES: Final[Rules] = {
+    ("GET", "/v1/administrators"): _ADMINISTRATORS,
+    ("POST", "/v1/administrators"): _ADMINISTRATORS,
+    ("POST", "/v1/administrators/<administrator_digest>/approvals"): _ADMINISTRATORS,
+    ("POST", "/v1/administrators/<administrator_digest>/withdrawal"): _ADMINISTRATORS,
+    ("POST", "/v1/administrators/<key_digest>/removal"): _ADMINISTRATORS,
+}
 DESCRIPTION_RULES: Final[Rules] = {("GET", "/docs"): EVERYBODYS, ("GET", "/openapi.json"): EVERYBODYS}
 
 CA_RULES: Final[Rules] = {
@@ -98,6 +109,10 @@ CA_RULES: Final[Rules] = {
         "unit/ca/test_certification.py::test_any_other_responder_key_is_refused",
     ),
     ("POST", "/v1/operator-certificates"): WHOLE,
+    ("GET", "/v1/key-proposals"): WHOLE,
+    ("POST", "/v1/key-proposals/<digest>/approvals"): WHOLE,
+    ("POST", "/v1/key-proposals/<digest>/withdrawal"): WHOLE,
+    **ADMINISTRATOR_RULES,
     ("POST", "/v1/platform-credentials/<serial>/hold"): WHOLE,
     ("POST", "/v1/platform-credentials/<serial>/hold-lifting"): WHOLE,
     ("POST", "/v1/platform-credentials/<serial>/recovery"): WHOLE,
@@ -127,6 +142,7 @@ _REQUESTS: Final = (
 )
 
 PVA_RULES: Final[Rules] = {
+    **ADMINISTRATOR_RULES,
     ("GET", "/v1/proposals"): WHOLE,
     ("GET", "/v1/suspensions"): EVERYBODYS,
     ("GET", "/v1/suppliers"): EVERYBODYS,
@@ -208,8 +224,10 @@ DASHBOARD_RULES: Final[Rules] = {
     ("GET", "/suppliers"): EVERYBODYS,
     ("GET", "/updates"): own("a supplier sees its own", _SUPPLIERS_OWN),
     ("GET", "/validations/<some_id>"): own(f"{_RELYING}; an auditor reads all", _ROWS),
+    ("POST", "/administrators/<administrator_digest>/approvals"): _ADMINISTRATORS,
     ("POST", "/manifests/<digest>/approvals"): WHOLE,
     ("POST", "/manifests/<digest>/retirement"): WHOLE,
+    ("POST", "/proposals/<digest>/approvals"): WHOLE,
     ("POST", "/policies/<digest>/activate"): own(
         "an owner's own", f"{_FORMS}test_a_policy_is_read_retired_and_put_in_force_by_its_owner"
     ),
@@ -289,6 +307,7 @@ TENANT_RULES: Final[dict[tuple[str, str], Rules]] = {
             "a network tells of its own subscribers",
             "contract/test_sho_change_web.py::test_a_network_tells_of_its_own_attachments_alone",
         ),
+        **ADMINISTRATOR_RULES,
         ("GET", "/v1/orders/<order_id>/mid"): WHOLE,
         ("POST", "/v1/orders/<order_id>/mid"): WHOLE,
         ("GET", "/v1/orders/<order_id>/migrations"): WHOLE,

@@ -151,6 +151,12 @@ def test_another_tenant_cannot_tell_a_thing_from_none(site: Site) -> None:
 def test_the_routes_to_one_thing_are_all_asked_about() -> None:
     elsewhere = {
         ("GET", "/v1/validation-requests/<request_id>"),  # test_pva_relying_parties: its signer, its relay
+        (
+            "POST",
+            "/v1/administrators/<administrator_digest>/approvals",
+        ),  # test_administrators: another tenant's
+        ("POST", "/v1/administrators/<administrator_digest>/withdrawal"),
+        ("POST", "/v1/administrators/<key_digest>/removal"),
         ("POST", "/v1/manifests/<digest>/approvals"),  # an administrator's, who speaks for all
         ("POST", "/v1/manifests/<digest>/retirement"),
         ("POST", "/v1/proposals/<digest>/approvals"),

@@ -30,9 +30,10 @@ from ca.hierarchy import Hierarchy
 from ca.hold_liftings import HoldLiftings
 from ca.holds import Holds
 from ca.key_algorithms import CaPrivateKey, KeyAlgorithm, generate_key
+from ca.key_registrations import KeyRegistrations
 from ca.manifests import Manifests
-from ca.profiles import Kind
-from ca.records import Authority, Batch, ManifestRecord
+from ca.profiles import OPERATOR_ROLES, Kind
+from ca.records import Authority, Batch, EstEnrollment, ManifestRecord
 from ca.renewal import Renewals
 from ca.revocation import Revocation
 from ca.revocation_lists import RevocationLists
@@ -302,6 +303,24 @@ class CaHouse:
     def est(self) -> Est:
         """The use cases of EST."""
         return Est(store=self.store, signing=self.signing, clock=self.clock)
+
+    @property
+    def key_registrations(self) -> KeyRegistrations:
+        """The use cases of the administrators behind EST."""
+        return KeyRegistrations(store=self.store, signing=self.signing, clock=self.clock)
+
+    def register(self, enrollment: EstEnrollment, *, caller: Caller = ADMIN) -> None:
+        """Register a key, by as many administrators as it takes."""
+        made = self.key_registrations.register(enrollment, caller=caller)
+        if not made.is_registered:
+            made = self.key_registrations.approve(made.digest, caller=SECOND)
+        assert made.is_registered
+
+    def certify_operator(self, purpose: str, *, csr: str, service: str = "pva-1") -> x509.Certificate:
+        """A certificate of an operator's service, as a ceremony gives it."""
+        kind = Kind(purpose)
+        role = min(OPERATOR_ROLES[kind])
+        return self.certification.certify_operator_at_ceremony(kind, role=role, service=service, csr=csr)
 
     @property
     def renewals(self) -> Renewals:

@@ -77,10 +77,15 @@ class Desk:
                 lists=house.lists,
                 rollover=house.rollover,
                 est=house.est,
+                key_registrations=house.key_registrations,
+                administrators=house.store.administrators(),
                 renewals=house.renewals,
             ),
             principals=PrincipalTable.load(
-                clients.table, anchors=clients.anchors, is_revoked=house.revocation.is_revoked
+                clients.table,
+                anchors=clients.anchors,
+                is_revoked=house.revocation.is_revoked,
+                beside=house.store.administrators().beside,
             ),
         )
 

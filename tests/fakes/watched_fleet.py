@@ -5,7 +5,7 @@ policy denies, one with a revoked credential, one that is silent; two operators,
 roll-out, a policy in force, an audit log.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -13,7 +13,10 @@ from typing import Any, Final
 import sqlalchemy as sa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from edge.administrator_store import SqlAdministrators
+from edge.administrators import AdministratorDesk
 from edge.audit_log import AuditLog, LogSigner
+from edge.principals import Principal, RowKey
 from edge.process import system_random
 from messages.operator_token import OperatorSigner
 from pva.fleet.fleet import FleetDesk
@@ -43,6 +46,19 @@ from tests.fakes.pki import NOW
 from tests.fakes.pva_world import AUDIENCE, TENANT, World, reference_manifest
 from tests.fakes.real_status import signed_status
 from tests.fakes.relying_parties import DPF, ORDER, RelyingParties
+
+
+class NoPrincipals:
+    """A file of principals with nobody in it."""
+
+    def listed(self) -> Mapping[RowKey, Principal]:
+        """No rows."""
+        return {}
+
+    def issuer_digests(self) -> frozenset[str]:
+        """No CA."""
+        return frozenset()
+
 
 OTHER_TENANT: Final = "sho-2"
 DAYS: Final = 6
@@ -126,6 +142,13 @@ class WatchedFleet:
             manifests=self.world.manifest_desk,
             rollouts=self.rollouts,
             policies=self.world.policy_desk,
+            proposals=self.world.proposal_desk,
+            administrators=AdministratorDesk(
+                store=SqlAdministrators(
+                    self.engine, tables.administrators, tables.ledger, random_bytes=system_random
+                ),
+                file=NoPrincipals(),
+            ),
             log=self.log,
         )
 

@@ -1,5 +1,6 @@
 """What the descriptions of the SHO's listeners say beside its code."""
 
+from edge.administrator_pages import ADMINISTRATOR_PARAMETERS
 from edge.api_description import Api, PathParameter
 from edge.log_pages import LOG_PARAMETERS
 from operators.sho.refusals import REFUSALS
@@ -15,7 +16,12 @@ OPERATOR_API = Api(
     For the other roles of the network: registrations of devices, results and state events of PVAs, receipts of DPFs, lives, updates and migrations of MIDs,
     authentication vectors for VNOs, the audit log. What is signed is believed for its signature (docs/FOURTEEN-STEPS.md).
     """,
-    path_parameters={**LOG_PARAMETERS, "order_id": _ORDER, "migration_id": _MIGRATION},
+    path_parameters={
+        **LOG_PARAMETERS,
+        **ADMINISTRATOR_PARAMETERS,
+        "order_id": _ORDER,
+        "migration_id": _MIGRATION,
+    },
     refusals=_REFUSED,
 )
 PUBLIC_API = Api(

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 from flask import Flask
 
+from edge.administrator_pages import add_administrators
+from edge.administrators import AdministratorDesk, AdministratorStore
 from edge.audit_log import AuditLog
 from edge.description_pages import add_description
 from edge.log_pages import add_log_pages
@@ -86,6 +88,7 @@ class Desks:
     changes: ChangeDesks
     authentication: AuthenticationCentre
     bearer: BearerTerms
+    administrators: AdministratorStore
     log: AuditLog | None = None
 
 
@@ -99,6 +102,8 @@ def operator_app(desks: Desks, *, principals: PrincipalTable, clock: Clock, on_r
     add_mid_migrations(app, desks.migrations, clock)
     add_changes(app, desks.changes, clock)
     _add_vectors(app, desks)
+    administrators = AdministratorDesk(store=desks.administrators, file=principals)
+    add_administrators(app, administrators, clock)
     add_log_pages(app, desks.log)
 
     add_description(app, OPERATOR_API)

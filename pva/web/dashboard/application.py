@@ -15,6 +15,7 @@ from edge.problems import OnRefusal
 from edge.process import Clock, RandomBytes
 from edge.refused import register_refusals
 from pva.refusals import RefusalCode, RefusalError
+from pva.web.dashboard.approvals import add_approvals
 from pva.web.dashboard.desks import DashboardDesks
 from pva.web.dashboard.devices import add_devices
 from pva.web.dashboard.forms import guard_forms
@@ -48,6 +49,7 @@ def dashboard_app(desks: DashboardDesks, around: DashboardSurroundings) -> Flask
     add_manifests(
         app, recognition=desks.recognition, desk=desks.manifests, rollouts=desks.rollouts, clock=around.clock
     )
+    add_approvals(app, desks, clock=around.clock)
     add_updates(app, recognition=desks.recognition, desk=desks.rollouts, clock=around.clock)
     add_suppliers(app, desks.recognition)
     add_policies(app, desks.policies, clock=around.clock)

@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass
 
+from edge.administrators import AdministratorDesk
 from edge.audit_log import AuditLog
 from pva.fleet.fleet import FleetDesk
 from pva.fleet.journey import JourneyDesk
 from pva.manifests.approvals import ManifestApprovalDesk
+from pva.manifests.proposals import ProposalDesk
 from pva.manifests.recognition import RecognitionDesk
 from pva.policies.desk import PolicyDesk
 from pva.results.explanation import ExplanationDesk
@@ -23,4 +25,6 @@ class DashboardDesks:
     manifests: ManifestApprovalDesk
     rollouts: RolloutDesk
     policies: PolicyDesk
+    proposals: ProposalDesk
+    administrators: AdministratorDesk
     log: AuditLog | None = None

@@ -12,12 +12,14 @@ from flask import Flask, render_template, request
 from pydantic import ValidationError
 from werkzeug.wrappers import Response as AnyResponse
 
+from edge.administrators import Standing as AdministratorStanding
 from edge.dual_control import APPROVAL_LIFE
 from edge.principals import current_key_sha256, current_principal, require
 from edge.problem_document import ProblemError, invalid_body
 from edge.process import Clock
-from pva.appraisal.manifest_records import ImportedManifest, Standing
+from pva.appraisal.manifest_records import ImportedManifest
 from pva.manifests.approvals import ManifestApprovalDesk
+from pva.manifests.proposals import Proposal
 from pva.manifests.recognition import RecognitionDesk
 from pva.updates.rollouts import RolloutDesk
 from pva.web.administrators import current_administrator
@@ -34,7 +36,7 @@ def add_manifests(
     rollouts: RolloutDesk,
     clock: Clock,
 ) -> None:
-    """Add the pages of manifests, and of approvals that wait."""
+    """Add the pages of manifests."""
     _add_views(app, recognition, rollouts, needed=desk.needed, clock=clock)
     _add_decisions(app, desk, clock=clock)
 
@@ -58,19 +60,7 @@ def _add_views(
             manifest=manifest,
             line=next(line for line in _lines(held) if manifest in line),
             rollout=next((each for each in announced if each.manifest_digest == manifest.digest), None),
-            **_progress(manifest, needed=needed, at=clock()),
-        )
-
-    @app.get("/approvals")
-    @require("admin")
-    def list_approvals() -> str:
-        at = clock()
-        waiting = [each for each in recognition.manifests(only_of=None) if each.standing is Standing.WAITING]
-        return render_template(
-            "approvals.html",
-            waiting=[(each, _progress(each, needed=needed, at=at)) for each in waiting],
-            needed=needed,
-            hours=int(APPROVAL_LIFE.total_seconds() // 3600),
+            **progress(manifest, needed=needed, at=clock()),
         )
 
 
@@ -99,9 +89,11 @@ def _lines(held: Sequence[ImportedManifest]) -> list[list[ImportedManifest]]:
     return [list(line) for _, line in groupby(ordered, key=lambda each: (each.supplier, each.line))]
 
 
-def _progress(manifest: ImportedManifest, *, needed: int, at: datetime) -> dict[str, object]:
-    """How far the approvals of a waiting manifest are, and whether the caller, or his key, has given one."""
-    young = [each for each in manifest.approvals if at - each.approved_at <= APPROVAL_LIFE]
+def progress(
+    waiting: ImportedManifest | Proposal | AdministratorStanding, *, needed: int, at: datetime
+) -> dict[str, object]:
+    """How far the approvals of what waits are, and whether the caller, or his key, has given one."""
+    young = [each for each in waiting.approvals if at - each.approved_at <= APPROVAL_LIFE]
     caller = current_principal()
     own = caller.role == "admin" and any(
         each.approver == caller.name or each.key_sha256 == current_key_sha256() for each in young

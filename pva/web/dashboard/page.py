@@ -44,6 +44,8 @@ HEADERS: Final = {
 }
 SAID: Final = {
     "manifest-approved": "Your approval is on record.",
+    "proposal-approved": "Your approval is on record; what it was the last one for is done.",
+    "administrator-approved": "Your approval is on record; with the second one the key is an administrator's.",
     "manifest-retired": "The manifest is retired: from now on it affirms nobody.",
     "update-announced": "The update is announced.",
     "update-changed": "The update is changed.",

@@ -78,9 +78,7 @@ def test_extensions_of_a_csr_are_not_copied(house: CaHouse) -> None:
 
 
 def test_an_operator_certificate_names_its_role(house: CaHouse) -> None:
-    made = house.certification.certify_operator(
-        "pva", service="pva-1", purpose="attestation-result", csr=csr_for(p256())
-    )
+    made = house.certify_operator("attestation-result", csr=csr_for(p256()))
     assert OperatorRole.of(made) == OperatorRole(role="pva", id="pva-1")
     assert purposes(made) == [oids.EKU_ATTESTATION_RESULT]
 
@@ -88,7 +86,7 @@ def test_an_operator_certificate_names_its_role(house: CaHouse) -> None:
 @pytest.mark.negative
 @pytest.mark.parametrize(
     ("role", "purpose"),
-    [("sho", "challenge"), ("dpf", "attestation-result"), ("", "challenge"), ("pva", "server"), ("pva", "")],
+    [("sho", "challenge"), ("dpf", "subscription"), ("", "challenge"), ("pva", "server"), ("pva", "")],
 )
 def test_a_role_gets_its_own_purposes_only(house: CaHouse, role: str, purpose: str) -> None:
     with pytest.raises(InvalidInputError):

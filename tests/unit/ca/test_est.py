@@ -84,7 +84,7 @@ def registration(label: str, key: Key, *, name: str = "one") -> EstEnrollment:
 
 
 def enrolled(house: CaHouse, label: str, key: Key) -> x509.Certificate:
-    house.est.register(registration(label, key), caller=ADMIN)
+    house.register(registration(label, key))
     made = house.est.enroll(label, request(key))
     assert made is not None
     return made
@@ -110,7 +110,7 @@ def test_a_registered_key_gets_what_was_registered_and_nothing_that_it_asked_for
     house: CaHouse, client: FlaskClient, label: str
 ) -> None:
     key, kind = p256(), EST_KINDS[label]
-    house.est.register(registration(label, key), caller=ADMIN)
+    house.register(registration(label, key))
     greedy = request(
         key,
         extensions=(
@@ -163,7 +163,7 @@ def test_a_key_that_nobody_registered_waits_until_it_is_approved(
         assert (answer.status_code, answer.headers["Retry-After"]) == (202, "300")
     [waiting] = house.est.known()
     assert (waiting.state, waiting.spki_sha256) == (EstState.PENDING, spki_sha256(key.public_key()))
-    house.est.register(registration(label, key), caller=ADMIN)
+    house.register(registration(label, key))
     [made] = certificates(post(client, f"{label}/simpleenroll", request(key)))
     assert made.public_key() == key.public_key()
     assert [each.state for each in house.est.known()] == [EstState.ISSUED]
@@ -178,11 +178,11 @@ def test_who_lost_the_answer_gets_the_same_certificate(house: CaHouse) -> None:
 @pytest.mark.negative
 def test_a_registration_is_for_one_label_and_one_key(house: CaHouse) -> None:
     key = p256()
-    house.est.register(registration("tls-client", key), caller=ADMIN)
+    house.register(registration("tls-client", key))
     assert house.est.enroll("tls-client", request(p256())) is None
     assert house.est.enroll("challenge", request(key)) is None
     with pytest.raises(ConflictError):
-        house.est.register(registration("tls-client", key, name="two"), caller=ADMIN)
+        house.register(registration("tls-client", key, name="two"))
 
 
 @pytest.mark.negative
@@ -263,7 +263,7 @@ def test_a_renewal_needs_the_certificate_that_it_renews(house: CaHouse) -> None:
 def test_a_role_gets_its_own_purposes_only(house: CaHouse) -> None:
     wrong = registration("challenge", p256())
     with pytest.raises(InvalidInputError):
-        house.est.register(
+        house.key_registrations.register(
             EstEnrollment(
                 kind=wrong.kind,
                 spki_sha256=wrong.spki_sha256,
@@ -300,7 +300,7 @@ def test_those_who_wait_are_bounded_and_forgotten_and_stop_no_registered_key(hou
 @pytest.mark.check("E5")
 def test_white_space_in_the_request_is_tolerated(house: CaHouse, client: FlaskClient) -> None:
     key = p256()
-    house.est.register(registration("tls-client", key), caller=ADMIN)
+    house.register(registration("tls-client", key))
     text = b64encode(request(key))
     spaced = b"\r\n ".join([b"\t", *(text[at : at + 17] for at in range(0, len(text), 17)), b"\n"])
     answer = client.post(f"{PATH}/simpleenroll", data=spaced, content_type=PKCS10)
@@ -381,7 +381,7 @@ def test_a_clients_certificate_says_who_registered_its_key_and_a_renewal_says_th
 ) -> None:
     behind = Requester(name="staff", key_sha256="3" * 64)
     registrar, key = replace(ADMIN, issued_at_request_of=(behind,)), p256()
-    house.est.register(registration("tls-client", key), caller=registrar)
+    house.register(registration("tls-client", key), caller=registrar)
     first = house.est.enroll("tls-client", request(key))
     assert first is not None
     himself = Requester(name=registrar.name, key_sha256=registrar.key_sha256)
@@ -394,7 +394,7 @@ def test_a_clients_certificate_says_who_registered_its_key_and_a_renewal_says_th
 @pytest.mark.negative
 def test_what_a_registrar_of_unknown_origin_has_issued_is_of_unknown_origin(house: CaHouse) -> None:
     key = p256()
-    house.est.register(registration("tls-client", key), caller=replace(ADMIN, issued_at_request_of=None))
+    house.register(registration("tls-client", key), caller=replace(ADMIN, issued_at_request_of=None))
     made = house.est.enroll("tls-client", request(key))
     assert made is not None
     assert Requesters.of(made) is None

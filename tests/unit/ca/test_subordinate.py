@@ -101,9 +101,7 @@ def test_the_root_ends_an_issuing_ca_elsewhere(house: CaHouse) -> None:
 @pytest.mark.parametrize("purpose", sorted(OPERATOR_ROLES))
 def test_a_key_of_a_service_becomes_no_ca(house: CaHouse, purpose: Kind) -> None:
     key = p256()
-    house.certification.certify_operator(
-        min(OPERATOR_ROLES[purpose]), service="one", purpose=str(purpose), csr=csr_for(key)
-    )
+    house.certify_operator(str(purpose), csr=csr_for(key))
     with pytest.raises(ConflictError) as caught:
         house.certification.certify_issuing_ca(
             "acme", title=LINE, tre_level=2, csr=csr_for(key), caller=ADMIN
@@ -136,7 +134,7 @@ def test_a_key_of_a_ca_becomes_nothing_else(house: CaHouse) -> None:
             since=house.clock(),
             name="one",
         )
-        house.est.register(registered, caller=ADMIN)
+        house.register(registered)
         der = x509.load_pem_x509_csr(csr_for(of_a_ca).encode()).public_bytes(Encoding.DER)
         with pytest.raises(ConflictError):
             house.est.enroll("tls-client", der)

@@ -7,6 +7,7 @@ import pytest
 
 from cli.failures import REPORTED, CliError, Failure, explain, refused
 from cli.files import read_file
+from clients.administrators import AdministratorAnswerError
 from clients.audit_log import AuditLogAnswerError
 from clients.ca import CaAnswerError
 from clients.pva import PvaAnswerError
@@ -74,8 +75,9 @@ def test_who_is_not_reached_ends_with_4() -> None:
         CaAnswerError("/v1/x", "no JSON"),
         PvaAnswerError("suppliers", "an array", "null"),
         AuditLogAnswerError("leaf", "a map", "null"),
+        AdministratorAnswerError("state: is missing"),
     ],
-    ids=["no problem document", "a bare one", "CA", "PVA", "log"],
+    ids=["no problem document", "a bare one", "CA", "PVA", "log", "administrators"],
 )
 def test_a_service_that_says_little_still_gives_a_whole_report(error: Exception) -> None:
     failure = explain(error)
@@ -84,7 +86,7 @@ def test_a_service_that_says_little_still_gives_a_whole_report(error: Exception)
 
 
 def test_every_error_that_is_caught_has_words() -> None:
-    bare = {UnreachableError, CaAnswerError, PvaAnswerError, AuditLogAnswerError}
+    bare = {UnreachableError, CaAnswerError, PvaAnswerError, AuditLogAnswerError, AdministratorAnswerError}
     told = {type(error) for error, _ in CASES} | bare
     assert told == set(REPORTED)
 

@@ -34,6 +34,12 @@ def approval(digit: str, *behind: Requester, at: datetime = AT) -> Approval:
 ONE, TWO = approval("1", at=BEFORE), approval("2")
 
 
+@pytest.mark.negative
+def test_what_a_removed_key_approved_does_not_count() -> None:
+    assert with_approval([ONE], TWO, removed={ONE.key_sha256}) == (TWO,)
+    assert with_approval([ONE], TWO, removed={"7" * 64}) == (ONE, TWO)
+
+
 def test_two_of_a_ceremony_count_together_and_so_does_one_whom_a_third_had_certified() -> None:
     assert with_approval([ONE], TWO) == (ONE, TWO)
     third = approval("4", person("3"))

@@ -12,8 +12,10 @@ from werkzeug.test import TestResponse
 
 from edge.http_protocol import PEER_CERTIFICATE
 from edge.principals import (
+    Principal,
     PrincipalTable,
     PrincipalTableError,
+    RowKey,
     UndeclaredAccessError,
     certificate_digests,
     current_principal,
@@ -23,7 +25,7 @@ from edge.principals import (
     require,
     routes_of,
 )
-from edge.problem_document import Problem
+from edge.problem_document import Problem, ProblemError
 from edge.problems import register_problems
 from standards.pki.extensions import Requester, Requesters
 from tests.contract.certificates import Certificates
@@ -106,6 +108,31 @@ def test_a_row_added_or_removed_counts_at_once(certificates: Certificates) -> No
     certificates.register({})
     os.utime(certificates.folder / "principals.json", ns=(1, 1))
     assert get(app, "/who/x", der(certificates, "alice")).status_code == 403
+
+
+def test_who_administers_beside_the_file_is_asked_for_administrators_alone(
+    certificates: Certificates,
+) -> None:
+    made = {name: certificates.client(name) for name in ("alice", "shop", "carol")}
+    certificates.register({"alice": ("admin", made["alice"]), "shop": ("es", made["shop"])})
+    keys = {name: certificate_digests(each, certificates.root.certificate) for name, each in made.items()}
+    carol = Principal(role="admin", tenant="t", name="carol")
+    asked: list[tuple[RowKey, str | None]] = []
+
+    def beside(key: RowKey, listed: Principal | None) -> Principal | None:
+        asked.append((key, None if listed is None else listed.name))
+        return carol if key == keys["carol"] else None
+
+    folder = certificates.folder
+    table = PrincipalTable.load(folder / "principals.json", anchors=folder / "anchors.pem", beside=beside)
+    # another role's row is the file's alone; an administrator of the file is asked for, and refused where he is removed
+    assert table.principal_of(der(certificates, "shop")).role == "es"
+    assert table.principal_of(der(certificates, "carol")).name == "carol"
+    with pytest.raises(ProblemError):
+        table.principal_of(der(certificates, "alice"))
+    assert asked == [(keys["carol"], None), (keys["alice"], "alice")]
+    assert table.listed().keys() == {keys["alice"], keys["shop"]}
+    assert table.issuer_digests() == {keys["alice"][0]}
 
 
 @pytest.mark.negative
