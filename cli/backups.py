@@ -4,6 +4,7 @@ Rule: a copy is one moment of one store, checked by its digest before it is put 
 not in it: they are files that their owner copies apart, so that no single medium holds a store and what opens it.
 
 SQLite is copied by its online backup, PostgreSQL by `pg_dump` in one transaction; neither keeps a service from work.
+SQLAlchemy is loaded where a store is named: every other command is there sooner without it.
 """
 
 import hashlib
@@ -16,12 +17,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
-
-import sqlalchemy as sa
+from typing import TYPE_CHECKING, Any
 
 from cli.failures import refused
 from cli.services_file import ServiceEntry, tables_of
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
 
 INVENTORY = "backup.json"
 _CHUNK = 1 << 20
@@ -39,8 +41,10 @@ class Copy:
     sha256: str
 
 
-def store_of(name: str, entry: ServiceEntry) -> sa.URL:
+def store_of(name: str, entry: ServiceEntry) -> "sa.URL":
     """Where a service's store is, by its settings. Raises CliError."""
+    import sqlalchemy as sa  # noqa: PLC0415 - see above
+
     try:
         named = tables_of(entry.config).get("database")
         url = sa.make_url(str(named))
@@ -162,7 +166,9 @@ def _place_sqlite(source: Path, target: Path, *, name: str) -> None:
     draft.rename(target)
 
 
-def _refuse_full(url: sa.URL, *, name: str) -> None:
+def _refuse_full(url: "sa.URL", *, name: str) -> None:
+    import sqlalchemy as sa  # noqa: PLC0415 - see above
+
     engine = sa.create_engine(url)
     try:
         with engine.connect() as connection:
@@ -185,7 +191,7 @@ def _refuse_full(url: sa.URL, *, name: str) -> None:
         )
 
 
-def _libpq(url: sa.URL) -> str:
+def _libpq(url: "sa.URL") -> str:
     """The URL as PostgreSQL's own programs read it; passwords are in the file that it names, never in it."""
     return url.set(drivername="postgresql").render_as_string(hide_password=False)
 

@@ -6,7 +6,7 @@ Rule: nothing that comes here is believed here; whoever reads a log verifies it 
 from typing import Final
 
 from edge.http_client import HttpClient, HttpError
-from edge.ledger import RECORD_BYTES_MAX, SALT_BYTES, LedgerEntry
+from edge.ledger_leaf import RECORD_BYTES_MAX, SALT_BYTES, LedgerEntry
 from standards.merkle.proof import LeafProof
 from standards.merkle.tiles import TILE_WIDTH, decode_entries, tile_path
 from standards.merkle.tree import HASH_SIZE

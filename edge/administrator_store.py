@@ -26,7 +26,8 @@ from edge.administrators import (
 )
 from edge.database import UtcTime, transaction
 from edge.dual_control import Approval, approvals_record, line_record, read_approvals, with_approval
-from edge.ledger import SALT_BYTES, LedgerTable
+from edge.ledger import LedgerTable
+from edge.ledger_leaf import SALT_BYTES
 from edge.principals import ADMIN, Principal, RowKey
 from edge.problem_document import Problem, ProblemError
 from edge.process import RandomBytes

@@ -21,7 +21,8 @@ from pydantic import AfterValidator, Field
 from edge.database import transaction
 from edge.direct_statements import DirectStatement
 from edge.keys import load_log_key
-from edge.ledger import LedgerEntry, LedgerTable
+from edge.ledger import LedgerTable
+from edge.ledger_leaf import LedgerEntry
 from edge.many_rows import update_all
 from edge.periodic import Periodic
 from edge.process import Clock

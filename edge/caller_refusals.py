@@ -12,7 +12,8 @@ import sqlalchemy as sa
 from flask import request
 
 from edge.database import transaction
-from edge.ledger import SALT_BYTES, LedgerTable
+from edge.ledger import LedgerTable
+from edge.ledger_leaf import SALT_BYTES
 from edge.principals import principal_or_none
 from edge.problem_document import Problem
 from edge.process import Clock, RandomBytes

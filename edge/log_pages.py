@@ -11,7 +11,7 @@ from flask import Flask, Response
 
 from edge.api_description import PathParameter
 from edge.audit_log import AuditLog
-from edge.ledger import LedgerEntry
+from edge.ledger_leaf import LedgerEntry
 from edge.operations import (
     AnswerModel,
     QueryModel,

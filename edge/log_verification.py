@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from edge.ledger import LedgerEntry, LedgerError, verify_entry
+from edge.ledger_leaf import LedgerEntry, LedgerError, verify_entry
 from standards.merkle.checkpoint import Checkpoint, VerifierKey, open_checkpoint
 from standards.merkle.tiles import TILE_WIDTH, TileNodes, grown_tiles, split_tile, width_at
 from standards.merkle.tree import (

@@ -1,4 +1,4 @@
-"""Refusals that a service makes by its own table of codes: one shape, one way to answer, one place to count.
+"""Refusals that a service makes by its own table of codes: one shape, and one place to count.
 
 Rule: a room lists its codes once, each with a status and a remedy; whoever raises one adds whom it is about and what
 was wrong, never a secret. What a refusal of an authenticated subject leaves on record is the room's to write;
@@ -10,16 +10,10 @@ from collections import Counter
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from flask import Flask, Response
-
-from edge.database_faults import DatabaseUnavailableError
-from edge.problem_document import CONTENT_TYPE, Problem
-from edge.problems import OnRefusal, register_problems, unavailable
+from edge.problem_document import Problem
 from edge.process import logger
-from edge.request_notes import request_notes
 
 LOGGED_ONE_IN = 100
-RETRY_AFTER_DEFAULT_S = 5
 _WAITING_HELPS = frozenset({HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS})
 
 
@@ -75,26 +69,6 @@ class AnonymousRefusals:
         """Counts so far, by problem type."""
         with self._lock:
             return dict(self._counts)
-
-
-def register_refusals(app: Flask, *, on_refusal: OnRefusal) -> None:
-    """Answer every exception of `app` with a problem document; a RefusedError by its own code."""
-    register_problems(app, {}, on_refusal=on_refusal)
-
-    def refused(refusal: RefusedError) -> Response:
-        problem = problem_of_refusal(refusal)
-        request_notes().problem = problem.type
-        try:
-            on_refusal(problem)
-        except DatabaseUnavailableError as away:  # a refusal that cannot go on record is not given
-            return unavailable(away)
-        response = Response(problem.encode(), status=problem.status, content_type=CONTENT_TYPE)
-        response.headers["Cache-Control"] = "no-store"
-        if refusal.waiting_helps:
-            response.headers["Retry-After"] = str(refusal.retry_after_s or RETRY_AFTER_DEFAULT_S)
-        return response
-
-    app.register_error_handler(RefusedError, refused)
 
 
 def problem_of_refusal(refusal: RefusedError) -> Problem:

@@ -10,7 +10,7 @@ from typing import Final
 
 from clients.audit_log import AuditLogClient
 from clients.inclusion import NothingPromisedError, PromiseBrokenError, check_promise
-from edge.ledger import LedgerError
+from edge.ledger_leaf import LedgerError
 from edge.log_verification import VerifiedLog, verify_log
 from edge.process import system_clock
 from lab.identities import CCIF, DPF, DRF, ICF, SHO, VNO

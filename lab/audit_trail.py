@@ -10,7 +10,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from edge.database import engine_for, transaction
-from edge.ledger import LedgerTable, verify_entry
+from edge.ledger import LedgerTable
+from edge.ledger_leaf import verify_entry
 from lab.identities import CCIF, DPF, DRF, ICF, SHO, VNO
 from lab.scene import Scene
 

@@ -16,7 +16,7 @@ from clients.audit_log import AuditLogClient
 from clients.ocsp import OcspClient
 from clients.pva import PvaDeviceClient
 from edge.http_client import ClientTls, HttpClient, HttpError
-from edge.ledger import LedgerError
+from edge.ledger_leaf import LedgerError
 from edge.log_verification import VerifiedLog, verify_log
 from edge.process import system_clock, system_random
 from lab.identities import SHO

@@ -17,7 +17,7 @@ from edge.operations import answers_nothing, answers_octets, takes, takes_octets
 from edge.principals import PrincipalTable, current_principal, enforce_access, require
 from edge.problems import OnRefusal
 from edge.process import Clock, logger
-from edge.refused import register_refusals
+from edge.refusal_answers import register_refusals
 from messages.reliance import RESULT_BYTES_MAX
 from ocsp.delegates import DelegateDirectory
 from ocsp.judgement import AnswerPolicy, StatusStore

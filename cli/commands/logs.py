@@ -15,7 +15,7 @@ from cli.files import file_in, out_option, read_file, write_file
 from cli.invocation import Invocation, Section, pass_invocation
 from cli.verifier_key import log_not_proven, read_verifier_key
 from edge.keys import create_log_key, create_passphrase
-from edge.ledger import LedgerError, verify_entry
+from edge.ledger_leaf import LedgerError, verify_entry
 from edge.log_verification import check_records, prove_leaf, verify_log
 from standards.merkle.checkpoint import NOTE_BYTES_MAX, VerifierKey, check_name
 from standards.merkle.tree import MerkleError

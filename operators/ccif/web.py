@@ -17,7 +17,7 @@ from edge.operations import AnswerModel, Told, answers, takes
 from edge.principals import PrincipalTable, current_principal, enforce_access, require
 from edge.problems import OnRefusal
 from edge.process import Clock
-from edge.refused import register_refusals
+from edge.refusal_answers import register_refusals
 from operators.ccif.connectivity import ConnectivityDesk
 from operators.ccif.refusals import REFUSALS
 from standards.rats.fields import Fields

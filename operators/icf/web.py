@@ -21,7 +21,7 @@ from edge.principals import Principal, PrincipalTable, current_principal, enforc
 from edge.problem_document import Problem, ProblemError
 from edge.problems import OnRefusal
 from edge.process import Clock
-from edge.refused import register_refusals
+from edge.refusal_answers import register_refusals
 from messages.destination import check_destination
 from messages.errors import MessageError
 from operators.icf.attachments import AttachmentDesk

@@ -17,7 +17,8 @@ from edge.operations import AnswerModel, Moment, Told, answers, takes
 from edge.principals import PrincipalTable, device, enforce_access
 from edge.problems import OnRefusal
 from edge.process import Clock
-from edge.refused import AnonymousRefusals, register_refusals
+from edge.refusal_answers import register_refusals
+from edge.refused import AnonymousRefusals
 from operators.vno.attachment import AttachmentDesk, Challenge, OpenedBearer
 from operators.vno.refusals import REFUSALS
 

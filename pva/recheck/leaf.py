@@ -5,7 +5,7 @@ Rule: the leaf is the one thing that a service cannot change any more once it ha
 
 from collections.abc import Mapping
 
-from edge.ledger import LedgerError, leaf_hash
+from edge.ledger_leaf import LedgerError, leaf_hash
 from pva.recheck.bundles import (
     AUDIT_LEAF,
     AUDIT_RECORD,

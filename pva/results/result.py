@@ -15,7 +15,7 @@ from typing import Any, Final
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 
-from edge.ledger import SALT_BYTES, Leaf, make_leaf
+from edge.ledger_leaf import SALT_BYTES, Leaf, make_leaf
 from edge.process import RandomBytes
 from messages.challenge import Challenge
 from messages.reliance import permits_release

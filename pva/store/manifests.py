@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from edge.database import transaction
 from edge.dual_control import Approval, approval_record, line_record, read_approval
-from edge.ledger import SALT_BYTES
+from edge.ledger_leaf import SALT_BYTES
 from edge.process import RandomBytes
 from edge.serialization import repeated
 from pva.appraisal.known import KnownManifests

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from edge.database import behind, transaction
 from edge.dual_control import Approval, approval_record, line_record, read_approval
-from edge.ledger import SALT_BYTES
+from edge.ledger_leaf import SALT_BYTES
 from edge.serialization import repeated
 from pva.manifests.proposals import SHOWN_MAX, Proposal, ProposalKind, ProposalPlace, agreed
 from pva.store import tables

@@ -10,7 +10,7 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from edge.database import transaction
-from edge.ledger import SALT_BYTES
+from edge.ledger_leaf import SALT_BYTES
 from edge.process import RandomBytes
 from edge.serialization import repeated
 from pva.results.result import SignedResult

@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from edge.database import transaction
-from edge.ledger import SALT_BYTES
+from edge.ledger_leaf import SALT_BYTES
 from edge.process import RandomBytes
 from edge.serialization import repeated
 from pva.recheck.exporting import ExportableResult

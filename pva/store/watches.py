@@ -14,7 +14,7 @@ from sqlalchemy.exc import IntegrityError
 
 from edge.database import behind, transaction
 from edge.direct_statements import DirectStatement
-from edge.ledger import SALT_BYTES
+from edge.ledger_leaf import SALT_BYTES
 from edge.process import RandomBytes
 from edge.serialization import repeated
 from messages.state_event import PlatformState

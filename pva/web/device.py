@@ -9,7 +9,8 @@ from flask import Flask
 from edge.operations import Told, answers, takes, takes_octets
 from edge.principals import device, enforce_access
 from edge.process import Clock
-from edge.refused import AnonymousRefusals, register_refusals
+from edge.refusal_answers import register_refusals
+from edge.refused import AnonymousRefusals
 from messages.evidence import EVIDENCE_BYTES_MAX
 from pva.requests import RequestDesk
 from pva.validation import Verifier

@@ -26,7 +26,7 @@ from edge.principals import (
 )
 from edge.problems import OnRefusal
 from edge.process import Clock
-from edge.refused import register_refusals
+from edge.refusal_answers import register_refusals
 from pva.manifests.approvals import ManifestApprovalDesk
 from pva.policies.desk import PolicyDesk
 from pva.recheck.exporting import ExportDesk

@@ -14,7 +14,8 @@ import operators.ccif.schema
 import operators.icf.schema
 import operators.vno.schema
 from edge.database import engine_for, migrate, schema_differences, transaction
-from edge.ledger import LedgerTable, verify_entry
+from edge.ledger import LedgerTable
+from edge.ledger_leaf import verify_entry
 from edge.problem_document import Problem
 from edge.process import system_random
 from edge.secret_store import SecretStore, SecretStoreError

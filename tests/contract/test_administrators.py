@@ -40,7 +40,7 @@ from edge.http_protocol import PEER_CERTIFICATE
 from edge.principals import Principal, PrincipalTable, RowKey, certificate_digests, enforce_access
 from edge.problem_document import ProblemError
 from edge.problems import register_problems
-from edge.refused import register_refusals
+from edge.refusal_answers import register_refusals
 from standards.pki.extensions import Requester, Requesters
 from tests.contract.certificates import Certificates
 from tests.contract.databases import new_database

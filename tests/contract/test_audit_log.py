@@ -13,7 +13,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from edge.audit_log import BATCH, AuditLog, AuditLogError, LogSigner
 from edge.caller_refusals import CallerRefusals
 from edge.database import NAMING, engine_for, transaction
-from edge.ledger import LedgerTable, verify_entry
+from edge.ledger import LedgerTable
+from edge.ledger_leaf import verify_entry
 from edge.refused import AnonymousRefusals
 from standards.merkle.checkpoint import Checkpoint, open_checkpoint
 from standards.merkle.tiles import TILE_WIDTH, TileNodes, decode_entries, width_at

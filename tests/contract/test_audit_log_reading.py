@@ -14,7 +14,8 @@ from clients.audit_log import AuditLogAnswerError, AuditLogClient
 from edge.audit_log import RECORDS_PER_PAGE, AuditLog, LogSigner
 from edge.database import NAMING, engine_for, transaction
 from edge.http_client import HttpClient, HttpError, HttpResponse
-from edge.ledger import LedgerEntry, LedgerError, LedgerTable
+from edge.ledger import LedgerTable
+from edge.ledger_leaf import LedgerEntry, LedgerError
 from edge.log_pages import add_log_pages
 from edge.log_verification import LogReader, check_records, prove_leaf, verify_log
 from edge.problem_document import Problem

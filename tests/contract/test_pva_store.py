@@ -13,7 +13,7 @@ from alembic import command
 from alembic.config import Config
 
 from edge.database import engine_for, migrate, schema_differences, transaction
-from edge.ledger import verify_entry
+from edge.ledger_leaf import verify_entry
 from edge.process import system_random
 from messages.approval import VAULT_REACH
 from messages.evidence import encode_evidence

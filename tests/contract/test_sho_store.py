@@ -13,7 +13,7 @@ import pytest
 import sqlalchemy as sa
 
 from edge.database import engine_for, migrate, transaction
-from edge.ledger import verify_entry
+from edge.ledger_leaf import verify_entry
 from edge.process import system_random
 from messages.device_code import device_code
 from operators.sho.advance import Engine, Rounds

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from clients.ccif import IssuedConnectivity
 from edge.database import engine_for, transaction
 from edge.http_client import HttpClient, HttpError
-from edge.ledger import verify_entry
+from edge.ledger_leaf import verify_entry
 from edge.log_verification import check_records, verify_log
 from edge.process import system_clock, system_random
 from edge.refused import AnonymousRefusals

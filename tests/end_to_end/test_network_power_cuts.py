@@ -12,7 +12,7 @@ import pytest
 from clients.ccif import CcifClient, IssuedConnectivity
 from clients.sho import PlacedOrder
 from edge.database import engine_for, transaction
-from edge.ledger import verify_entry
+from edge.ledger_leaf import verify_entry
 from lab.device import Answer
 from lab.fourteen_steps import attach_with_subscription, connect, order, state_of
 from lab.identities import CCIF, DPF, DRF, ICF, SHO, VNO

@@ -44,7 +44,7 @@ from ca.store import Store, tables
 from ca.suspensions import Suspensions
 from ca.tpm_makers import TpmMakers
 from edge.database import engine_for, transaction
-from edge.ledger import verify_entry
+from edge.ledger_leaf import verify_entry
 from messages.batch import BATCH_TYPE, BatchDevice, BatchList
 from standards.pki.fingerprints import ca_id
 from standards.pki.jws import sign_jws

@@ -11,7 +11,8 @@ from flask import Flask, Response
 from edge.operations import Told, answers, answers_octets, takes, takes_octets, takes_query
 from edge.principals import device, enforce_access
 from edge.process import Clock
-from edge.refused import RETRY_AFTER_DEFAULT_S, AnonymousRefusals, register_refusals
+from edge.refusal_answers import RETRY_AFTER_DEFAULT_S, register_refusals
+from edge.refused import AnonymousRefusals
 from messages.statement import STATEMENT_BYTES_MAX
 from operators.dpf.lives import LifeDesk, StepQuestion
 from operators.dpf.receipts import ReceiptDesk

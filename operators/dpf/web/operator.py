@@ -18,7 +18,7 @@ from edge.operations import Told, answers, answers_nothing, takes, takes_octets
 from edge.principals import PrincipalTable, current_principal, enforce_access, require
 from edge.problems import OnRefusal
 from edge.process import Clock
-from edge.refused import register_refusals
+from edge.refusal_answers import register_refusals
 from messages.reliance import RESULT_BYTES_MAX
 from messages.state_event import STATE_EVENT_BYTES_MAX
 from operators.dpf.authorizations import AUTHORIZATION_BYTES_MAX, AuthorizationDesk

@@ -16,7 +16,8 @@ from edge.operations import Told, answers, takes, takes_header
 from edge.principals import device, enforce_access
 from edge.problem_document import Problem, ProblemError
 from edge.process import Clock
-from edge.refused import AnonymousRefusals, register_refusals
+from edge.refusal_answers import register_refusals
+from edge.refused import AnonymousRefusals
 from operators.drf.attachments import AttachmentDesk, DeviceRequest
 from operators.drf.discovery import DiscoveryDesk, Question
 from operators.drf.refusals import RefusalCode, RefusalError

@@ -17,7 +17,7 @@ from edge.principals import PrincipalTable, current_principal, enforce_access, r
 from edge.problem_document import Problem, ProblemError
 from edge.problems import OnRefusal
 from edge.process import Clock
-from edge.refused import register_refusals
+from edge.refusal_answers import register_refusals
 from operators.drf.attachments import Attachment, AttachmentDesk
 from operators.drf.discovery import DiscoveryDesk
 from operators.drf.relay import RelayDesk

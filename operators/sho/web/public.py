@@ -13,7 +13,8 @@ from flask import Flask, Response, make_response, render_template, request
 from edge.operations import Told, answers, answers_octets, takes, takes_header
 from edge.principals import enforce_access, public
 from edge.process import Clock, RandomBytes
-from edge.refused import AnonymousRefusals, problem_of_refusal, register_refusals
+from edge.refusal_answers import register_refusals
+from edge.refused import AnonymousRefusals, problem_of_refusal
 from edge.repeating import IDEMPOTENCY_KEY
 from operators.sho.order_states import OrderRecord, Prior
 from operators.sho.refusals import RefusalCode, RefusalError

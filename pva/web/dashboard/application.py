@@ -13,7 +13,7 @@ from flask import Flask, Response, send_from_directory
 from edge.principals import PrincipalTable, enforce_access, require
 from edge.problems import OnRefusal
 from edge.process import Clock, RandomBytes
-from edge.refused import register_refusals
+from edge.refusal_answers import register_refusals
 from pva.refusals import RefusalCode, RefusalError
 from pva.web.dashboard.approvals import add_approvals
 from pva.web.dashboard.desks import DashboardDesks

@@ -12,7 +12,7 @@ from typing import Any, Final
 from flask import Flask, render_template, request
 
 from edge.audit_log import AuditLog
-from edge.ledger import LedgerEntry, LedgerError, verify_entry
+from edge.ledger_leaf import LedgerEntry, LedgerError, verify_entry
 from edge.principals import current_principal, require
 from edge.problem_document import Problem, ProblemError
 from pva.web.dashboard.page import PEOPLE

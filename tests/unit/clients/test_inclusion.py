@@ -8,7 +8,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from clients.inclusion import NothingPromisedError, PromiseBrokenError, check_promise
-from edge.ledger import LedgerEntry
+from edge.ledger_leaf import LedgerEntry
 from standards.merkle.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
 from standards.merkle.proof import LeafProof
 from standards.merkle.tiles import TileNodes, grown_tiles

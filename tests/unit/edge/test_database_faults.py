@@ -20,7 +20,8 @@ from edge.database_faults import (
 )
 from edge.problem_document import Problem
 from edge.problems import register_problems
-from edge.refused import RefusalRule, RefusedError, register_refusals
+from edge.refusal_answers import register_refusals
+from edge.refused import RefusalRule, RefusedError
 from edge.settings import Settings, SettingsError, load_settings
 
 ROOT = Path(__file__).parents[3]

@@ -9,7 +9,8 @@ import pytest
 import sqlalchemy as sa
 
 from edge.database import engine_for, transaction
-from edge.ledger import LedgerError, LedgerTable, encode_record, leaf_hash, verify_entry
+from edge.ledger import LedgerTable
+from edge.ledger_leaf import LedgerError, encode_record, leaf_hash, verify_entry
 
 AT = datetime(2026, 1, 2, 3, 4, 5, 678, tzinfo=UTC)
 SALT = bytes(range(32))

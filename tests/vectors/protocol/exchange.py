@@ -9,7 +9,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from edge.ledger import Leaf, make_leaf
+from edge.ledger_leaf import Leaf, make_leaf
 from messages.binding import PVA_EVIDENCE, PVA_KEY, extra_data
 from messages.challenge import CHALLENGE_TYPE, Challenge
 from messages.enrollment import (

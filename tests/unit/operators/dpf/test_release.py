@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from edge.database import transaction
-from edge.ledger import verify_entry
+from edge.ledger_leaf import verify_entry
 from messages import delivery as deliveries
 from messages.delivery import DELIVERY_KIND
 from messages.encoding import encode_deterministic

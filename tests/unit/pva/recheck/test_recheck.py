@@ -10,7 +10,7 @@ from datetime import timedelta
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from edge.ledger import leaf_hash
+from edge.ledger_leaf import leaf_hash
 from messages.evidence import encode_evidence
 from pva.policies.desk import Owner
 from pva.recheck import recheck as module
