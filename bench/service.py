@@ -47,7 +47,8 @@ def figures(*, seconds: float, devices: int, many: int, workers: int) -> list[Fi
     ):
         fleet = Fleet(Path(name), database, devices=devices)
         try:
-            first = _whole(fleet.run(seconds=seconds, workers=workers))  # connections, caches, plans
+            first = _whole(fleet.run(seconds=seconds, workers=workers))  # connections, caches
+            fleet.settle()
             rest = fleet.rest(seconds=min(seconds, REST_S))
             few = _whole(fleet.run(seconds=seconds, workers=workers))
             with fleet.idle(IDLE_CONNECTIONS):

@@ -207,14 +207,13 @@ def transaction(engine: sa.Engine, *, write: bool = True) -> Iterator[sa.Connect
     when the store is away, at whichever statement that shows.
     """
     options: dict[str, Any] = {_WRITE: write}
-    if engine.dialect.name == "postgresql" and not write:
-        options["postgresql_readonly"] = True
-    with (
-        away_is_named(),
-        engine.connect() as connection,
-        connection.execution_options(**options).begin(),
-    ):
-        yield connection
+    if engine.dialect.name == "postgresql":
+        options = {} if write else {"postgresql_readonly": True}
+    with away_is_named(), engine.connect() as connection:
+        if options:
+            connection.execution_options(**options)
+        with connection.begin():
+            yield connection
 
 
 def row_reader(

@@ -13,9 +13,11 @@ from weakref import WeakKeyDictionary
 import sqlalchemy as sa
 
 from edge.database import UtcTime
-from edge.direct_statements import DirectStatement
+from edge.direct_statements import DirectStatement, parameter
 from edge.ledger_leaf import SALT_BYTES, Leaf, LedgerEntry, make_leaf
 from edge.many_rows import insert_all
+
+_WRITTEN = frozenset({"kind", "subject", "leaf_hash", "record", "salt"})
 
 
 class LedgerTable:
@@ -80,6 +82,13 @@ class LedgerTable:
             insert = DirectStatement(connection.engine, sa.insert(self.table), sets=tuple(row))
             self._inserts[connection.engine] = insert
         insert.within(connection, row)
+
+    def appending(self, part: str) -> sa.Insert:
+        """The INSERT of one leaf beside other changes of a `TogetherStatement`; its row is a leaf's (`Leaf.row`)."""
+        columns = (each for each in self.table.c if each.name in _WRITTEN)
+        return sa.insert(self.table).values(
+            {each.name: sa.bindparam(parameter(part, each.name), type_=each.type) for each in columns}
+        )
 
     def append_all(
         self,

@@ -5,10 +5,12 @@ the environment or the random generator; everything else gets them as parameters
 fixed ones.
 """
 
+import contextlib
 import json
 import logging
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -16,6 +18,9 @@ from typing import TYPE_CHECKING, TextIO, cast
 
 if TYPE_CHECKING:  # loaded by who writes logs: a device's agent starts for seconds and writes none
     from structlog.typing import EventDict, FilteringBoundLogger, Processor
+
+_LINE = json.JSONEncoder(default=repr)
+"""Made once: to make one costs as much as to use it."""
 
 Clock = Callable[[], datetime]
 """Gives the present moment as an aware UTC datetime."""
@@ -53,6 +58,9 @@ def configure_logging(*, role: str, level: str = "info", stream: TextIO | None =
     def with_role(_logger: object, _method: str, line: "EventDict") -> "EventDict":
         return {"role": role, **line}  # not a context variable: threads start without those
 
+    def rendered(_logger: object, _method: str, line: "EventDict") -> str:
+        return _LINE.encode(line)
+
     shared: list[Processor] = [
         with_role,
         structlog.contextvars.merge_contextvars,
@@ -60,26 +68,40 @@ def configure_logging(*, role: str, level: str = "info", stream: TextIO | None =
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
     ]
+    lines = _Lines(stream or sys.stderr)
     structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        processors=[*shared, rendered],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.stdlib.LoggerFactory(),
+        logger_factory=lambda *_: lines,
         cache_logger_on_first_use=False,
     )
-    handler = logging.StreamHandler(stream or sys.stderr)
+    handler = logging.StreamHandler(lines.stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[
-                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.JSONRenderer(sort_keys=False),
-            ],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, rendered],
         )
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
-    logging.getLogger("pva").setLevel(level.upper())
+
+
+class _Lines:
+    """Where our own lines are written; the standard library's way there costs more than all that it is asked to write."""
+
+    def __init__(self, stream: TextIO) -> None:
+        """Write to `stream`, a whole line at a time."""
+        self.stream = stream
+        self._lock = threading.Lock()
+
+    def msg(self, line: str) -> None:
+        """Write a line; who cannot log still serves, as with the standard library."""
+        with self._lock, contextlib.suppress(OSError, ValueError):
+            self.stream.write(f"{line}\n")
+            self.stream.flush()
+
+    debug = info = warning = error = critical = exception = msg
 
 
 def logger(name: str = "pva") -> "FilteringBoundLogger":

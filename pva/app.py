@@ -172,7 +172,6 @@ def build_service(settings: PvaSettings) -> PvaService:
         signer=open_result_signer(settings, keys["result_key"]),
         announce=counts.before(post_room.announce),
         redeemed=counts.redeemed,
-        policies=looked_up,
         runtime_policies=runtime_policies,
         known=known,
     )

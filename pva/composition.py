@@ -80,7 +80,9 @@ def open_status_source(settings: PvaSettings, *, crls: CrlBook) -> CredentialSta
 
 def open_crl_book(engine: sa.Engine, references: KnownReferences) -> CrlBook:
     """Follows the CRLs of suppliers that have no responder."""
-    return CrlBook(records=CrlStore(engine), suppliers=references.suppliers, fetch=fetch_crl)
+    return CrlBook(
+        records=CrlStore(engine), suppliers=lambda: references.current().suppliers(), fetch=fetch_crl
+    )
 
 
 def trust_list_sources(settings: PvaSettings) -> Mapping[str, TrustListSource]:

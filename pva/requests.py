@@ -314,14 +314,14 @@ class RequestDesk:
 
     def _refuse_unanswerable(self, request: ValidationRequest, *, at: datetime) -> None:
         """Read the challenge of a request as a TRE will, before the request can wait for an answer."""
-        challenge = self._challenge(request, at=at)
+        claims = self._challenge(request, at=at).claims()
         try:
-            read_claims(challenge.claims())
+            read_claims(claims)
             fault = None
         except MessageError as error:
             fault = str(error)
         signer = self.signer
-        length = jws_length(challenge.claims(), key=signer.key, chain=signer.chain, typ=CHALLENGE_TYPE)
+        length = jws_length(claims, key=signer.key, chain=signer.chain, typ=CHALLENGE_TYPE)
         if fault is None and length > CHALLENGE_BYTES_MAX:
             fault = f"expected names that fit into a challenge of {CHALLENGE_BYTES_MAX} characters, got longer ones"
         if fault is not None:

@@ -52,8 +52,8 @@ from standards.pki.jws import VerifiedJws, verify_jws, verify_jws_of
 from standards.pki.ocsp_answer import CertStatus
 
 
-class References(Protocol):
-    """Whom this PVA recognises, and the reference values that it holds."""
+class ReferencesNow(Protocol):
+    """Whom this PVA recognises, the reference values that it holds, and the policies of operators and suppliers."""
 
     def suppliers(self) -> Sequence[Supplier]:
         """Every recognised supplier."""
@@ -66,12 +66,15 @@ class References(Protocol):
     ) -> tuple[bool, TrustedSupplier | None]:
         """Whether this operator has a trust list of its own, and what that says of a supplier."""
 
-
-class Policies(Protocol):
-    """The policies of operators and suppliers."""
-
     def in_force(self, party: RelyingParty, *, supplier: str) -> Sequence[PolicyInForce]:
-        """Those of the operator that asks, and those of the device's supplier, as they are in force now."""
+        """Policies of the operator that asks and of the device's supplier that are in force."""
+
+
+class References(Protocol):
+    """What administrators decide."""
+
+    def current(self) -> ReferencesNow:
+        """What counts from now on until somebody decides otherwise: for the next questions, and for no later ones."""
 
 
 class ValidationStore(Protocol):
@@ -80,11 +83,10 @@ class ValidationStore(Protocol):
     def redeem(self, digest: bytes, *, expires_at: datetime, at: datetime) -> bool:
         """Insert the digest of a challenge's nonce; False when it is there already."""
 
-    def open_request(self, request_id: str, *, at: datetime) -> ValidationRequest | None:
-        """A request that has neither a result nor expired."""
-
-    def device_history(self, device_id: str) -> DeviceHistory | None:
-        """What was seen of a device before."""
+    def open_request(
+        self, request_id: str, *, device_id: str, at: datetime
+    ) -> tuple[ValidationRequest, DeviceHistory | None] | None:
+        """A request for a device that has neither a result nor expired, and what was seen of the device before."""
 
     def holder_of_ak(self, ak_name: bytes) -> str | None:
         """Device id under which an AK was seen before."""
@@ -146,7 +148,6 @@ class Verifier:
     issuer: str
     signer: ResultSigner
     announce: Callable[[SignedResult], None]
-    policies: Policies
     runtime_policies: RuntimePolicySource = no_runtime_policies
     known: Known = field(default_factory=Known)
     redeemed: Callable[[timedelta], None] = _unheard
@@ -164,12 +165,10 @@ class Verifier:
         message = _decode(body)  # 1
         challenge = self._own_challenge(message.challenge_token, at=at)
         with self._refusals_recorded(challenge, at=at) as attempt:
-            request = self._redeem(challenge, at=at)  # 2
-            # read before the responder is asked: what is recorded meanwhile makes this try fail in step 8,
+            # history is read before the responder is asked: what is recorded meanwhile makes this try fail in step 8,
             # so that evidence which somebody held back never looks like a clock that went back
-            history = self.store.device_history(challenge.device_id)
-            credential = self._validate_credential(message, challenge=challenge, at=at)  # 3
-            self._judge_supplier(credential, party=request.party, at=at)
+            request, history = self._redeem(challenge, at=at)  # 2
+            credential = self._validate_credential(message, request=request, at=at)  # 3
             status = self.status_of(credential, at)
             self.known.credentials.note_status(message.pfc_chain, status)
             good_until = judge_status(status, credential=credential, purpose=challenge.purpose, at=at)
@@ -183,13 +182,15 @@ class Verifier:
             boot = replay_logs(message, quote=quote, known=self.known.logs, ima_start=start)  # 5
             seen = _sighting(quote, credential=credential, at=at)
             self._refuse_disputed(seen, history=history)
-            chain = self.references.manifest_chain(credential.expected_state.manifest_digest)
+            references = self.references.current()  # as they are after the responder's answer
+            chain = references.manifest_chain(credential.expected_state.manifest_digest)
             reference = _reference(
                 quote, boot=boot, credential=credential, chain=chain, history=history, at=at
             )
             reference = _allowing(reference, runtime=runtime, credential=credential)
             _refuse_missing_log(boot, reference=reference)
-            policies, policy = self._judging(request, runtime=runtime, supplier=credential.supplier.name)
+            policies = references.in_force(request.party, supplier=credential.supplier.name)
+            policy = self._policy(runtime, policies=policies)
             baseline = appraise(  # 6
                 quote, boot=boot, reference=reference, history=history, seen=seen, policy=policy
             )
@@ -231,13 +232,10 @@ class Verifier:
         self.announce(result)
         return result
 
-    def _judging(
-        self, request: ValidationRequest, *, runtime: RuntimePolicies, supplier: str
-    ) -> tuple[Sequence[PolicyInForce], AppraisalPolicy]:
-        """What operator and supplier have in force, and the baseline with all that judges beside it, by digest."""
-        policies = self.policies.in_force(request.party, supplier=supplier)
+    def _policy(self, runtime: RuntimePolicies, *, policies: Sequence[PolicyInForce]) -> AppraisalPolicy:
+        """The baseline with all that judges beside it, by digest."""
         digests = tuple(sorted(each.digest for each in policies))
-        return policies, self.judging.including(runtime_policies=runtime.digests, policies=digests)
+        return self.judging.including(runtime_policies=runtime.digests, policies=digests)
 
     def _own_challenge(self, token: str, *, at: datetime) -> Challenge:
         """The challenge, once proven to be one that this PVA signed; its time is not judged here."""
@@ -251,7 +249,8 @@ class Verifier:
             raise RefusalError(
                 RefusalCode.CHALLENGE_INVALID, subject="challenge", reason=str(error)
             ) from None
-        own_key = spki_der(verified.path[0]) == spki_der(self.challenge_certificate)
+        signer, own = verified.path[0], self.challenge_certificate
+        own_key = signer == own or spki_der(signer) == spki_der(own)
         if not own_key or challenge.issuer != self.issuer:
             raise RefusalError(
                 RefusalCode.CHALLENGE_INVALID,
@@ -275,8 +274,10 @@ class Verifier:
             bytes_max=CHALLENGE_BYTES_MAX,
         )
 
-    def _redeem(self, challenge: Challenge, *, at: datetime) -> ValidationRequest:
-        """Spend the challenge, then see that it is in time and that its request still waits."""
+    def _redeem(
+        self, challenge: Challenge, *, at: datetime
+    ) -> tuple[ValidationRequest, DeviceHistory | None]:
+        """Spend the challenge, then see that its request still waits; with the history of its device."""
         digest = hashlib.sha256(challenge.nonce).digest()
         if at >= challenge.expires_at:
             raise RefusalError(
@@ -291,31 +292,29 @@ class Verifier:
                 reason="it was answered before",
             )
         self.redeemed(at - challenge.issued_at)
-        request = self.store.open_request(challenge.request_id, at=at)
-        if request is None:
+        found = self.store.open_request(challenge.request_id, device_id=challenge.device_id, at=at)
+        if found is None:
             raise RefusalError(
                 RefusalCode.REQUEST_CLOSED,
                 subject=f"validation of device {challenge.device_id}",
                 reason="its request has a result already, or has expired",
             )
-        return request
+        return found
 
     def _validate_credential(
-        self, message: EvidenceMessage, *, challenge: Challenge, at: datetime
+        self, message: EvidenceMessage, *, request: ValidationRequest, at: datetime
     ) -> PlatformCredential:
-        return self.known.credentials.validate(
-            message.pfc_chain,
-            suppliers=self.references.suppliers(),
-            device_id=challenge.device_id,
-            at=at,
+        """The proven credential; refused where its supplier may not vouch for it now, at this PVA or for this operator."""
+        references = self.references.current()
+        credential = self.known.credentials.validate(
+            message.pfc_chain, suppliers=references.suppliers(), device_id=request.device_id, at=at
         )
-
-    def _judge_supplier(self, credential: PlatformCredential, *, party: RelyingParty, at: datetime) -> None:
-        """Refuse what its supplier may not vouch for now, at this PVA or for this operator."""
         judge_supplier(credential, at=at)
-        has_list, listed = self.references.operator_trust(party, supplier=credential.supplier.name, at=at)
+        party = request.party
+        has_list, listed = references.operator_trust(party, supplier=credential.supplier.name, at=at)
         if has_list:
             judge_by_operator(credential, listed=listed, operator=party.tenant, at=at)
+        return credential
 
     def _refuse_disputed(self, seen: Sighting, *, history: DeviceHistory | None) -> None:
         """Refuse where two identities claim one key, or two suppliers one device (A26)."""

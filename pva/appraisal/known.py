@@ -240,6 +240,15 @@ class KnownManifests:
         return known
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _KnownPath:
+    """Both ends of the window belong to it."""
+
+    path: tuple[x509.Certificate, ...]
+    valid_from: datetime
+    valid_to: datetime
+
+
 class IssuedChallenges:
     """Challenges that this process signed itself: the very same token needs no signature to be believed.
 
@@ -249,7 +258,7 @@ class IssuedChallenges:
     def __init__(self) -> None:
         """Know nothing yet."""
         self._tokens: Kept[bytes, Challenge] = Kept(weight_max=CHALLENGES_MAX)
-        self._paths: Kept[str, tuple[x509.Certificate, ...]] = Kept(weight_max=PATHS_MAX)
+        self._paths: Kept[str, _KnownPath] = Kept(weight_max=PATHS_MAX)
 
     def note_token(self, token: str, challenge: Challenge) -> None:
         """Remember a token of this process's own."""
@@ -257,15 +266,15 @@ class IssuedChallenges:
 
     def note_path(self, token: str, path: Sequence[x509.Certificate]) -> None:
         """Remember the path of the signer of such tokens, whom their header names."""
-        self._paths.put(token.partition(".")[0], tuple(path))
+        first, last = _window(path)
+        self._paths.put(
+            token.partition(".")[0], _KnownPath(path=tuple(path), valid_from=first, valid_to=last)
+        )
 
     def path_of(self, token: str, *, at: datetime) -> tuple[x509.Certificate, ...] | None:
         """The path that was proven for the signer whom this token's header names, where it is in time."""
-        path = self._paths.get(token.partition(".")[0])
-        if path is None:
-            return None
-        first, last = _window(path)
-        return path if first <= at <= last else None
+        known = self._paths.get(token.partition(".")[0])
+        return known.path if known is not None and known.valid_from <= at <= known.valid_to else None
 
     def find(self, token: str, *, at: datetime) -> Challenge | None:
         """The challenge of a token that was signed here, by a signer whose path is proven and in time."""

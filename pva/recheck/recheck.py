@@ -202,7 +202,6 @@ def _validated(
         issuer=result.issuer,
         signer=_stand_in(result, path=path),
         announce=lambda _: None,
-        policies=replayed,
         runtime_policies=lambda: replayed.runtime(runtime_digests, applied=applied),
         known=Known(),
     )

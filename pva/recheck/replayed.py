@@ -42,7 +42,7 @@ T = TypeVar("T")
 
 @dataclass(slots=True, kw_only=True)
 class Replayed:
-    """Satisfies `ValidationStore`, `References`, `Policies`, `StatusSource` and `RuntimePolicySource` of a validation."""
+    """Satisfies `ValidationStore`, `References`, `ReferencesNow`, `StatusSource` and `RuntimePolicySource` of a validation."""
 
     at: datetime
     parts: Mapping[str, bytes]
@@ -63,6 +63,10 @@ class Replayed:
             chain=read(grounds.CHAIN, lambda: grounds.read_chain(parts[grounds.CHAIN])),
             history=read(grounds.HISTORY, lambda: grounds.read_history(parts[grounds.HISTORY])),
         )
+
+    def current(self) -> "Replayed":
+        """As they were when it was judged."""
+        return self
 
     def suppliers(self) -> Sequence[Supplier]:
         """The one that was recognised as the credential's."""
@@ -111,16 +115,16 @@ class Replayed:
         self.redeemed.add(digest)
         return first
 
-    def open_request(self, request_id: str, *, at: datetime) -> ValidationRequest | None:
-        """The request that was answered."""
-        in_time = self.request.expires_at > at
-        return self.request if in_time and request_id == self.request.id else None
-
-    def device_history(self, device_id: str) -> DeviceHistory | None:
-        """What was known of the device before. Raises RecheckError: it is of another one."""
+    def open_request(
+        self, request_id: str, *, device_id: str, at: datetime
+    ) -> tuple[ValidationRequest, DeviceHistory | None] | None:
+        """The request that was answered, and what was known of the device before. Raises RecheckError: of another one."""
+        asked = self.request
+        if (request_id, device_id) != (asked.id, asked.device_id) or asked.expires_at <= at:
+            return None
         if self.history is not None and self.history.last.device_id != device_id:
             raise RecheckError(grounds.HISTORY, "it is of another device")
-        return self.history
+        return asked, self.history
 
     def holder_of_ak(self, ak_name: bytes) -> str | None:
         """As far as the device's own history says; a conflict with another device ended in a refusal, not in a result."""

@@ -119,7 +119,7 @@ class ManifestStore:
             return _record(connection, digest)
 
     def manifest_chain(self, digest: bytes) -> ManifestChain | None:
-        """See `pva.validation.References`. Raises an error of the formats where a row was altered."""
+        """See `pva.validation.ReferencesNow`. Raises an error of the formats where a row was altered."""
         table = tables.manifests
         query = sa.select(table, tables.suppliers.c.root, tables.suppliers.c.models.label("permitted")).join(
             tables.suppliers, tables.suppliers.c.name == table.c.supplier

@@ -25,7 +25,7 @@ _TABLE = tables.policies
 
 
 class PolicyStore:
-    """Satisfies `pva.policies.desk.PolicyRecords` and `pva.validation.Policies`."""
+    """Satisfies `pva.policies.desk.PolicyRecords`, and what `pva.validation.ReferencesNow` asks of policies."""
 
     def __init__(self, engine: sa.Engine, *, random_bytes: RandomBytes) -> None:
         """Work on an engine whose schema is migrated; `random_bytes` salts audit leaves."""
@@ -33,7 +33,7 @@ class PolicyStore:
         self._random_bytes = random_bytes
 
     def in_force(self, party: RelyingParty, *, supplier: str) -> Sequence[PolicyInForce]:
-        """See `pva.validation.Policies`. Raises RefusalError where a text was altered."""
+        """See `pva.validation.ReferencesNow`. Raises RefusalError where a text was altered."""
         owners = [_owned(Owner(role="es", tenant=supplier))]
         if party.role == "sho":
             owners.append(_owned(Owner(role="sho", tenant=party.tenant)))

@@ -21,7 +21,7 @@ KNOWN_MANIFESTS_READ_MAX = 1_000
 
 
 class ReferenceStore(SupplierStore):
-    """Satisfies `pva.manifests.recognition.RecognitionStore` and `pva.validation.References`."""
+    """Satisfies `pva.manifests.recognition.RecognitionStore`, and what `pva.validation.ReferencesNow` asks of suppliers and manifests."""
 
     def known_manifests(
         self, *, supplier: str, hw_type: str, first: bytes | None, count_max: int

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from edge.database import transaction
-from edge.ledger_leaf import SALT_BYTES
+from edge.ledger_leaf import SALT_BYTES, make_leaf
 from edge.process import RandomBytes
 from edge.serialization import repeated
 from pva.appraisal.continuity import DeviceHistory
@@ -33,7 +33,7 @@ from pva.store.rows import (
     state_of_request,
 )
 from pva.store.status_asks import post_ask
-from pva.store.validation_statements import validation_statements
+from pva.store.validation_statements import KNOWN, validation_statements
 from pva.watching.holding import HoldRule
 
 UNAUTHENTICATED_REFUSALS_MAX = 16
@@ -106,10 +106,18 @@ class Store:
             oldest.setdefault((each.party.role, each.party.tenant, each.purpose), each)
         return tuple(oldest.values())
 
-    def open_request(self, request_id: str, *, at: datetime) -> ValidationRequest | None:
+    def open_request(
+        self, request_id: str, *, device_id: str, at: datetime
+    ) -> tuple[ValidationRequest, DeviceHistory | None] | None:
         """See `pva.validation.ValidationStore`."""
-        found = self._statements.open_request.rows_alone({"request_id": request_id, "at": at})
-        return request_of(found[0]) if found else None
+        asked = {"request_id": request_id, "of_device": device_id, "at": at}
+        found = self._statements.open_request.rows_alone(asked)
+        if not found:
+            return None
+        known = {
+            name.removeprefix(KNOWN): value for name, value in found[0].items() if name.startswith(KNOWN)
+        }
+        return request_of(found[0]), None if known["device_id"] is None else history_of(known)
 
     def progress(self, request_id: str, *, role: str, tenant: str, at: datetime) -> RequestProgress | None:
         """See `pva.requests.RequestStore`."""
@@ -163,7 +171,7 @@ class Store:
             connection.execute(sa.delete(table).where(table.c.expires_at < at - REDEEMED_KEPT))
 
     def device_history(self, device_id: str) -> DeviceHistory | None:
-        """See `pva.validation.ValidationStore`."""
+        """See `pva.requests.RequestStore`."""
         found = self._statements.history.rows_alone({"device": device_id})
         return history_of(found[0]) if found else None
 
@@ -183,20 +191,21 @@ class Store:
         at: datetime,
     ) -> None:
         """See `pva.validation.ValidationStore`."""
+        rows = {
+            "history": row_of_history(history),
+            "result": row_of_result(result, revision=history.revision),
+            "leaf": result.leaf.row(),
+            **self._rows_of_grounds(result, grounds=grounds, at=at),
+            "watch": {"request_id": result.request_id, "look_at": at},
+        }
         try:
             with transaction(self._engine) as connection:
-                self._save_history(connection, history, expected_revision=expected_revision)
-                self._statements.add_result.within(
-                    connection, row_of_result(result, revision=history.revision)
-                )
+                if grounds.runtime_policy is not None:
+                    self._keep_runtime_policy(connection, *grounds.runtime_policy)
+                self._add_result(connection, rows, expected_revision=expected_revision)
                 note_renewal(connection, result, at=at)
-                tables.ledger.put(connection, result.leaf)
-                self._keep_grounds(connection, result, grounds=grounds, at=at)
                 self._post(connection, result, at=at)
                 self._ask_ca(connection, result, at=at)
-                self._statements.look_at_watch.within(
-                    connection, {"of_request": result.request_id, "look_at": at}
-                )
         except IntegrityError:
             raise RefusalError(
                 RefusalCode.CONCURRENT_VALIDATION,
@@ -294,9 +303,7 @@ class Store:
                 subject=f"device {request.device_id}",
                 reason=f"{pending_max} validations of this device are pending already",
             )
-        self._statements.add_request.within(connection, row_of_request(request))
-        self._audit(
-            connection,
+        leaf = self._leaf(
             kind="validation-requested",
             subject=request.device_id,
             record={
@@ -312,6 +319,7 @@ class Store:
             },
             at=request.created_at,
         )
+        self._statements.add_request.within(connection, {"request": row_of_request(request), "leaf": leaf})
 
     def _note_relay(self, connection: sa.Connection, request_id: str, relay: str) -> None:
         table = tables.request_relays
@@ -321,31 +329,29 @@ class Store:
         if noted is None:
             connection.execute(sa.insert(table).values(request_id=request_id, relay=relay))
 
-    def _keep_grounds(
-        self, connection: sa.Connection, result: SignedResult, *, grounds: Grounds, at: datetime
-    ) -> None:
+    def _rows_of_grounds(
+        self, result: SignedResult, *, grounds: Grounds, at: datetime
+    ) -> dict[str, dict[str, Any]]:
         """What the result stands on: evidence for its time, the rest as long as the result."""
-        kept_until = at + self._evidence_life
-        self._statements.add_evidence.within(
-            connection, {"result_id": result.id, "body": grounds.evidence, "kept_until": kept_until}
-        )
-        facts = grounds.facts.to_json()
-        supplier = facts["device"].get("supplier", "")
-        self._statements.add_facts.within(
-            connection, {"result_id": result.id, "supplier": supplier, "facts": facts}
-        )
-        runtime = grounds.runtime_policy
-        if runtime is not None:
-            self._keep_runtime_policy(connection, *runtime)
-        self._statements.add_grounds.within(
-            connection,
-            {
+        facts, runtime = grounds.facts.to_json(), grounds.runtime_policy
+        return {
+            "evidence": {
+                "result_id": result.id,
+                "body": grounds.evidence,
+                "kept_until": at + self._evidence_life,
+            },
+            "facts": {
+                "result_id": result.id,
+                "supplier": facts["device"].get("supplier", ""),
+                "facts": facts,
+            },
+            "grounds": {
                 "result_id": result.id,
                 "parts": {name: base64.b64encode(part).decode() for name, part in grounds.parts.items()},
                 "runtime_policy": None if runtime is None else runtime[0],
                 "leaf_hash": result.leaf.leaf_hash,
             },
-        )
+        }
 
     def _keep_runtime_policy(self, connection: sa.Connection, digest: bytes, signed: bytes) -> None:
         """Once for all results that it judged."""
@@ -380,21 +386,29 @@ class Store:
                 at=at,
             )
 
-    def _save_history(
-        self, connection: sa.Connection, history: DeviceHistory, *, expected_revision: int | None
+    def _add_result(
+        self,
+        connection: sa.Connection,
+        rows: Mapping[str, dict[str, Any]],
+        *,
+        expected_revision: int | None,
     ) -> None:
-        row = row_of_history(history)
+        history = rows["history"]
         if expected_revision is None:
-            self._statements.add_history.within(connection, row)
+            self._statements.add_first_result.within(connection, rows)
             return
-        of = {"of_device": row["device_id"], "of_revision": expected_revision}
-        if self._statements.change_history.within(connection, row | of) != 1:
+        changed = {**rows, "history": {**history, "expected_revision": expected_revision}}
+        if self._statements.add_result.within(connection, changed) != 1:
             raise RefusalError(
                 RefusalCode.CONCURRENT_VALIDATION,
-                subject=f"device {history.last.device_id}",
+                subject=f"device {history['device_id']}",
                 reason="another validation of this device was recorded meanwhile",
                 retry_after_s=1,
             )
+
+    def _leaf(self, *, kind: str, subject: str, record: Mapping[str, Any], at: datetime) -> dict[str, Any]:
+        salt = self._random_bytes(SALT_BYTES)
+        return make_leaf(kind=kind, subject=subject, record=record, at=at, salt=salt).row()
 
     def _audit(
         self, connection: sa.Connection, *, kind: str, subject: str, record: Mapping[str, Any], at: datetime

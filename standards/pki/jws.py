@@ -60,6 +60,10 @@ class _Registry(jws.JWSRegistry):
     max_payload_length = 1 << 24
 
 
+_REGISTRY = _Registry(algorithms=[ALGORITHM], strict_check_header=False)
+"""Headers are judged before it; those that remain (kid, jwk, ...) are never looked at."""
+
+
 def sign_jws(
     payload: Mapping[str, Any],
     *,
@@ -186,17 +190,21 @@ def _decode_chain(encoded: object) -> list[x509.Certificate]:
 
 
 def _verify_signature(token: str, *, leaf: x509.Certificate) -> bytes:
-    key = _p256(leaf.public_key())
+    key = _key_of(leaf)
     try:
-        # Headers were judged above; those that remain (kid, jwk, ...) are never looked at.
-        registry = _Registry(algorithms=[ALGORITHM], strict_check_header=False)
-        signed = jws.extract_compact(token.encode("ascii"), registry=registry)
-        genuine = jws.validate_compact(signed, ECKey(key, key), registry=registry)
+        signed = jws.extract_compact(token.encode("ascii"), registry=_REGISTRY)
+        genuine = jws.validate_compact(signed, key, registry=_REGISTRY)
     except (JoseError, ValueError, TypeError, KeyError, RecursionError) as error:
         raise JwsError(f"malformed: {error}") from error
     if not genuine:
         raise JwsError("the signature is not that of the certificate in x5c")
     return signed.payload
+
+
+@lru_cache(maxsize=_SIGNERS_MAX)
+def _key_of(leaf: x509.Certificate) -> ECKey:
+    key = _p256(leaf.public_key())
+    return ECKey(key, key)
 
 
 def _p256(key: object) -> EllipticCurvePublicKey:

@@ -17,6 +17,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import lru_cache
 from typing import Annotated, Any, Literal, TypeVar
 
 from asn1crypto import core, keys, ocsp
@@ -34,6 +35,7 @@ from standards.pki.lenient_certificate import reading
 
 REQUEST_BYTES_MAX = 8192
 CERT_IDS_MAX = 64
+_ISSUERS_MAX = 256
 PREFERRED_MAX = 16
 NONCE_BYTES_MAX = 128
 NONCE_BYTES = 32
@@ -206,6 +208,7 @@ def build_request(certificate: x509.Certificate, issuer: x509.Certificate, *, no
     return decode_request(built.public_bytes(Encoding.DER))
 
 
+@lru_cache(maxsize=_ISSUERS_MAX)
 def issuer_hashes(issuer: x509.Certificate, digest: str) -> tuple[str, bytes, bytes]:
     """`CertId.issuer` of the certificates that `issuer` issued, under the digest of that OID.
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
+from functools import lru_cache
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -24,6 +25,7 @@ from standards.pki.ocsp import OcspRequest, ResponseStatus, issuer_hashes
 RESPONSE_BYTES_MAX = 65536
 SKEW = timedelta(seconds=60)
 CERTIFICATES_MAX = 8
+_DELEGATES_MAX = 256
 _STRONG = (hashes.SHA256, hashes.SHA384, hashes.SHA512)
 
 
@@ -94,12 +96,19 @@ def _authorized_signer(
     if not candidates:
         raise RevocationError("the responder's certificate is not in the answer")
     delegate = candidates[0]
+    _check_delegation(delegate, issuer)
+    if not delegate.not_valid_before_utc <= at <= delegate.not_valid_after_utc:
+        raise RevocationError("the responder's certificate is not in time", expected="in time", got=str(at))
+    return delegate
+
+
+@lru_cache(maxsize=_DELEGATES_MAX)
+def _check_delegation(delegate: x509.Certificate, issuer: x509.Certificate) -> None:
+    """What the bytes of both say for ever: proven once for all answers of a responder. Its time is NOT checked here."""
     try:
         delegate.verify_directly_issued_by(issuer)
     except (ValueError, TypeError, InvalidSignature) as error:
         raise RevocationError("the responder was not delegated by the issuer of the certificate") from error
-    if not delegate.not_valid_before_utc <= at <= delegate.not_valid_after_utc:
-        raise RevocationError("the responder's certificate is not in time", expected="in time", got=str(at))
     values = {type(each.value): each.value for each in delegate.extensions}
     purposes = values.get(x509.ExtendedKeyUsage)
     if not isinstance(purposes, x509.ExtendedKeyUsage) or oids.EKU_OCSP_SIGNING not in purposes:
@@ -110,15 +119,18 @@ def _authorized_signer(
     usage = values.get(x509.KeyUsage)
     if isinstance(usage, x509.KeyUsage) and not usage.digital_signature:
         raise RevocationError("the responder's certificate lacks digitalSignature")
-    return delegate
 
 
 def _is_responder(response: ocsp.OCSPResponse, certificate: x509.Certificate) -> bool:
     if response.responder_key_hash is None:
         return response.responder_name == certificate.subject
-    # KeyHash is the SHA-1 of the key bits, as in this kind of key identifier. It finds; the signature proves.
-    identifier = x509.SubjectKeyIdentifier.from_public_key(certificate.public_key())
-    return identifier.digest == response.responder_key_hash
+    return _key_identifier(certificate) == response.responder_key_hash
+
+
+@lru_cache(maxsize=_DELEGATES_MAX)
+def _key_identifier(certificate: x509.Certificate) -> bytes:
+    """KeyHash: the SHA-1 of the key bits, as in this kind of key identifier. It finds; the signature proves."""
+    return x509.SubjectKeyIdentifier.from_public_key(certificate.public_key()).digest
 
 
 def _check_signature(response: ocsp.OCSPResponse, *, signer: x509.Certificate) -> None:

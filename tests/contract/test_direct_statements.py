@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from edge.database import NAMING, UtcTime, alone_engine_of, engine_for, transaction
 from edge.database_faults import DatabaseUnavailableError
-from edge.direct_statements import DirectStatement
+from edge.direct_statements import DirectStatement, TogetherStatement, parameter, setting
 from tests.contract.postgresql import PostgreSql
 
 METADATA = sa.MetaData(naming_convention=NAMING)
@@ -21,6 +21,12 @@ THINGS = sa.Table(
     sa.Column("at", UtcTime, nullable=False),
     sa.Column("facts", sa.JSON, nullable=True),
     sa.Column("good", sa.Boolean, nullable=True),
+    sa.Column("count", sa.BigInteger, nullable=False),
+)
+NOTES = sa.Table(
+    "notes",
+    METADATA,
+    sa.Column("thing", sa.LargeBinary(32), sa.ForeignKey("things.id"), primary_key=True),
     sa.Column("count", sa.BigInteger, nullable=False),
 )
 ROW: dict[str, Any] = {
@@ -124,3 +130,46 @@ def test_a_session_that_its_server_ended_is_noticed_before_it_is_used(postgresql
     (third,) = selecting(engine).rows_alone({"of": b"third"})
     assert third["count"] == ROW["count"]
     engine.dispose()
+
+
+def both(engine: sa.Engine) -> TogetherStatement:
+    """A thing and the note of it."""
+    parts = {"thing": THINGS, "note": NOTES}
+    return TogetherStatement(
+        engine, {name: sa.insert(table).values(setting(name, table)) for name, table in parts.items()}
+    )
+
+
+def test_what_is_written_together_is_there_together(engine: sa.Engine) -> None:
+    note = {"thing": ROW["id"], "count": 7}
+    with transaction(engine) as connection:
+        assert both(engine).within(connection, {"thing": ROW, "note": note}) == 1
+    with transaction(engine, write=False) as connection:
+        assert [dict(each) for each in connection.execute(sa.select(THINGS)).mappings()] == [ROW]
+        assert [dict(each) for each in connection.execute(sa.select(NOTES)).mappings()] == [note]
+    with pytest.raises(sa.exc.IntegrityError) as taken, transaction(engine) as connection:
+        both(engine).within(connection, {"thing": ROW | {"id": b"other"}, "note": note})
+    assert "2026" not in str(taken.value), "an error must not repeat parameters"
+    with pytest.raises(sa.exc.IntegrityError), transaction(engine) as connection:
+        both(engine).within(
+            connection, {"thing": ROW | {"id": b"third"}, "note": note | {"thing": b"nobody"}}
+        )
+    with transaction(engine, write=False) as connection:
+        assert connection.scalar(sa.select(sa.func.count()).select_from(THINGS)) == 1
+
+
+def test_the_first_of_several_changes_is_counted(engine: sa.Engine) -> None:
+    inserting(engine).alone(ROW)
+    expected = sa.bindparam(parameter("thing", "expected"), type_=sa.BigInteger)
+    change = sa.update(THINGS).where(THINGS.c.count == expected).values(setting("thing", THINGS))
+    note = sa.insert(NOTES).values(setting("note", NOTES))
+    statement = TogetherStatement(engine, {"thing": change, "note": note})
+
+    def run(expected: int) -> int:
+        rows = {"thing": ROW | {"expected": expected}, "note": {"thing": ROW["id"], "count": 1}}
+        with transaction(engine) as connection:
+            changed = statement.within(connection, rows)
+            connection.execute(sa.delete(NOTES))
+        return changed
+
+    assert (run(3), run(ROW["count"])) == (0, 1)

@@ -1,6 +1,7 @@
 """What validations look up is read again after every change of it, whoever made it, and not before."""
 
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ import sqlalchemy as sa
 
 from edge.database import UtcTime, transaction
 from edge.process import system_random
+from pva.appraisal.credential import PlatformCredential
 from pva.manifests.recognised import RecognisedSupplier
 from pva.refusals import RefusalError
 from pva.requests import RelyingParty
@@ -15,10 +17,11 @@ from pva.store import tables
 from pva.store.known_references import KnownReferences
 from pva.store.policies import PolicyStore
 from pva.store.references import ReferenceStore
+from standards.pki.ocsp_answer import CertStatus
 from standards.rats.errors import RatsError
 from tests.contract.test_pva_store import AuditedStore, migrated
 from tests.fakes.pki import NOW
-from tests.fakes.pva_world import TENANT, World
+from tests.fakes.pva_world import TENANT, World, good
 
 WATCHED = (
     tables.suppliers,
@@ -86,18 +89,37 @@ def test_what_did_not_change_is_read_once_and_what_changed_at_once(engine: sa.En
     policies = PolicyStore(engine, random_bytes=system_random)
     world = World(store=AuditedStore(engine), references=references, policies=policies)
     known = KnownReferences(engine, references=references, policies=policies)
-    chain = known.manifest_chain(world.state.manifest_digest)
+    chain = known.current().manifest_chain(world.state.manifest_digest)
     assert chain is not None
     before = references.reads
-    first = known.suppliers()
-    assert known.suppliers() is first
-    assert known.manifest_chain(world.state.manifest_digest) is chain
-    assert known.operator_trust(PARTY, supplier="Acme", at=NOW) == (False, None)
-    assert list(known.in_force(PARTY, supplier="Acme")) == []
+    first = known.current().suppliers()
+    held = known.current()
+    assert held.suppliers() is first
+    assert held.manifest_chain(world.state.manifest_digest) is chain
+    assert held.operator_trust(PARTY, supplier="Acme", at=NOW) == (False, None)
+    assert list(held.in_force(PARTY, supplier="Acme")) == []
     assert references.reads == before + 1
     with transaction(engine) as connection:
         connection.execute(sa.update(tables.suppliers).values(withdrawn_at=NOW))
-    assert known.suppliers() == ()
+    assert known.current().suppliers() == ()
+
+
+@pytest.mark.negative
+@pytest.mark.requirement("R29")
+def test_what_is_decided_while_the_responder_is_asked_counts(engine: sa.Engine) -> None:
+    references = ReferenceStore(engine, random_bytes=system_random)
+    policies = PolicyStore(engine, random_bytes=system_random)
+    known = KnownReferences(engine, references=references, policies=policies)
+    world = World(store=AuditedStore(engine), references=references, policies=policies, looked_up=known)
+    assert world.validate(world.answer()).status == "affirming"
+
+    def meanwhile(_credential: PlatformCredential, at: datetime) -> CertStatus:
+        with transaction(engine) as connection:
+            connection.execute(sa.update(tables.manifests).values(approved_at=None))
+        return good(at)
+
+    world.responder = meanwhile
+    assert world.validate(world.answer(world.device.later())).status != "affirming"
 
 
 @pytest.mark.negative
@@ -107,10 +129,10 @@ def test_a_row_that_was_altered_beneath_is_refused_each_time(engine: sa.Engine) 
     policies = PolicyStore(engine, random_bytes=system_random)
     world = World(store=AuditedStore(engine), references=references, policies=policies)
     known = KnownReferences(engine, references=references, policies=policies)
-    assert known.manifest_chain(world.state.manifest_digest) is not None
+    assert known.current().manifest_chain(world.state.manifest_digest) is not None
     flipped = world.signed_manifest[:-1] + bytes([world.signed_manifest[-1] ^ 1])
     with transaction(engine) as connection:
         connection.execute(sa.update(tables.manifests).values(signed=flipped))
     for _ in range(2):
         with pytest.raises((RatsError, RefusalError)):
-            known.manifest_chain(world.state.manifest_digest)
+            known.current().manifest_chain(world.state.manifest_digest)

@@ -178,3 +178,18 @@ def test_a_bundle_out_of_the_store_shows_what_its_result_says(world: World) -> N
     with pytest.raises(RefusalError) as caught:
         world.export_desk.bundle(signed.id, reader=reader, at=NOW)
     assert caught.value.code is RefusalCode.NOT_EXPORTABLE
+
+
+def test_an_open_request_comes_with_what_was_seen_of_its_device(world: World) -> None:
+    device_id, other = world.device.device_id, "ff" * 32
+    first = world.ask()
+    found = world.store.open_request(first, device_id=device_id, at=NOW)
+    assert found is not None
+    assert (found[0].id, found[0].device_id, found[1]) == (first, device_id, None)
+    assert world.store.open_request(first, device_id=other, at=NOW) is None
+    world.validate(world.answer())
+    assert world.store.open_request(first, device_id=device_id, at=NOW) is None
+    found = world.store.open_request(world.ask(), device_id=device_id, at=NOW)
+    assert found is not None
+    assert found[1] is not None
+    assert found[1] == world.store.device_history(device_id)

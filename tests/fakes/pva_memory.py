@@ -221,7 +221,7 @@ class MemoryStore:
         return sorted({each.text for (_, digest), each in self.policies_of.items() if digest in digests})
 
     def in_force(self, party: RelyingParty, *, supplier: str) -> Sequence[PolicyInForce]:
-        """See `pva.validation.Policies`."""
+        """See `pva.validation.ReferencesNow`."""
         owners = {Owner(role="es", tenant=supplier), Owner(role=party.role, tenant=party.tenant)}
         return tuple(
             PolicyInForce(role=owner.role, owner=owner.tenant, digest=digest, text=policy.text)
@@ -287,13 +287,17 @@ class MemoryStore:
         self.redeemed.add(digest)
         return True
 
-    def open_request(self, request_id: str, *, at: datetime) -> ValidationRequest | None:
+    def open_request(
+        self, request_id: str, *, device_id: str, at: datetime
+    ) -> tuple[ValidationRequest, DeviceHistory | None] | None:
         """See `pva.validation.ValidationStore`."""
         request = self.requests.get(request_id)
-        return request if request is not None and self._open(request, at=at) else None
+        if request is None or request.device_id != device_id or not self._open(request, at=at):
+            return None
+        return request, self.device_history(device_id)
 
     def device_history(self, device_id: str) -> DeviceHistory | None:
-        """See `pva.validation.ValidationStore`."""
+        """See `pva.requests.RequestStore`."""
         return self.histories.get(device_id)
 
     def holder_of_ak(self, ak_name: bytes) -> str | None:

@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Any
 
 from edge.dual_control import Approval
 from messages.trust_list import TrustedSupplier
+from pva.appraisal.credential import Supplier
 from pva.appraisal.known import KnownManifests
 from pva.appraisal.manifest_chain import LINE_MAX, ChainedManifest, ManifestChain
 from pva.appraisal.manifest_records import ImportedManifest, Retirement
@@ -14,6 +16,7 @@ from pva.manifests.proposals import SHOWN_MAX, Proposal, ProposalKind, ProposalP
 from pva.manifests.recognised import BY_ADMINISTRATORS, RecognisedSupplier, read_recognition, recognised
 from pva.manifests.recognition import check_record, no_such_manifest
 from pva.manifests.trust_lists import ImportedTrustList, listed_supplier
+from pva.policies.narrowing import PolicyInForce
 from pva.refusals import RefusalCode, RefusalError
 from pva.requests import RelyingParty
 from standards.pki.fingerprints import certificate_der
@@ -62,7 +65,7 @@ class MemoryReferences:
     def operator_trust(
         self, party: RelyingParty, *, supplier: str, at: datetime
     ) -> tuple[bool, TrustedSupplier | None]:
-        """See `pva.validation.References`."""
+        """See `pva.validation.ReferencesNow`."""
         held = self.operator_lists.get((party.role, party.tenant))
         return held is not None, None if held is None else listed_supplier(held, name=supplier, at=at)
 
@@ -104,7 +107,7 @@ class MemoryReferences:
         return self.by_digest[digest].signed if digest in self.by_digest else None
 
     def manifest_chain(self, digest: bytes) -> ManifestChain | None:
-        """See `pva.validation.References`."""
+        """See `pva.validation.ReferencesNow`."""
         links: list[ImportedManifest] = []
         held = self.by_digest.get(digest)
         while held is not None and len(links) < LINE_MAX:
@@ -145,3 +148,39 @@ class MemoryReferences:
         ]
         held.sort(key=lambda each: (each.digest != first, -each.svn))
         return tuple(self._link(each, known).manifest for each in held[:count_max])
+
+
+@dataclass(frozen=True)
+class AsTheyAre:
+    """Satisfies `pva.validation.References` with stores that are read at each question."""
+
+    references: Any
+    policies: Any
+
+    def current(self) -> "AsTheyAre":
+        """See `pva.validation.References`."""
+        return self
+
+    def suppliers(self) -> Sequence[Supplier]:
+        """See `pva.validation.ReferencesNow`."""
+        found: Sequence[Supplier] = self.references.suppliers()
+        return found
+
+    def manifest_chain(self, digest: bytes) -> ManifestChain | None:
+        """See `pva.validation.ReferencesNow`."""
+        found: ManifestChain | None = self.references.manifest_chain(digest)
+        return found
+
+    def operator_trust(
+        self, party: RelyingParty, *, supplier: str, at: datetime
+    ) -> tuple[bool, TrustedSupplier | None]:
+        """See `pva.validation.ReferencesNow`."""
+        found: tuple[bool, TrustedSupplier | None] = self.references.operator_trust(
+            party, supplier=supplier, at=at
+        )
+        return found
+
+    def in_force(self, party: RelyingParty, *, supplier: str) -> Sequence[PolicyInForce]:
+        """See `pva.validation.ReferencesNow`."""
+        found: Sequence[PolicyInForce] = self.policies.in_force(party, supplier=supplier)
+        return found

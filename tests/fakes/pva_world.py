@@ -37,7 +37,7 @@ from tests.fakes.attesting_device import SHA256, TRE_IMAGE, AttestingDevice, dec
 from tests.fakes.credentials import MODEL, CredentialPlan, FakeSupplier
 from tests.fakes.pki import LEAF_USAGE, NOW, Authority, p256
 from tests.fakes.pva_memory import MemoryStore
-from tests.fakes.pva_references import MemoryReferences
+from tests.fakes.pva_references import AsTheyAre, MemoryReferences
 
 SELECTION = {SHA256: (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 14)}
 POLICY = AppraisalPolicy(
@@ -228,7 +228,8 @@ class World:
         """The use case of validations; a new one every time, as after a restart."""
         return Verifier(
             store=self.store,
-            references=self.looked_up or self.references,
+            references=self.looked_up
+            or AsTheyAre(references=self.references, policies=self.policies or self.store),
             status_of=self.status_of,
             policy=self.policy,
             challenge_certificate=self.challenge_certificate,
@@ -244,7 +245,6 @@ class World:
                 promises=self.promises,
             ),
             announce=self.announced.append,
-            policies=self.looked_up or self.policies or self.store,
         )
 
     def recognise(self, supplier: FakeSupplier, *, models: tuple[str, ...] = (MODEL,)) -> None:

@@ -58,6 +58,13 @@ def test_every_log_line_is_one_json_object() -> None:
     assert (third["event"], third["level"]) == ("hello there", "warning")
 
 
+def test_who_cannot_log_still_serves() -> None:
+    stream = io.StringIO()
+    configure_logging(role="ca", stream=stream)
+    stream.close()
+    logger().info("nobody reads it")
+
+
 def test_lines_below_the_level_are_left_out() -> None:
     stream = io.StringIO()
     configure_logging(role="ca", level="warning", stream=stream)

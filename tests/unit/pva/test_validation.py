@@ -2,7 +2,7 @@
 
 import base64
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -449,12 +449,13 @@ def test_a_history_that_moved_meanwhile_takes_the_result_back(world: World) -> N
     known = world.store.histories[world.device.device_id]
     seen: list[object] = []
 
-    def meanwhile(device_id: str) -> Any:
+    def meanwhile(request_id: str, *, device_id: str, at: datetime) -> Any:
+        del at
         seen.append(device_id)
         world.store.histories[device_id] = replace(known, revision=known.revision + len(seen))
-        return known
+        return world.store.requests[request_id], known
 
-    world.store.device_history = meanwhile
+    world.store.open_request = meanwhile
     with pytest.raises(RefusalError) as caught:
         world.validate(message)
     assert caught.value.code is RefusalCode.CONCURRENT_VALIDATION

@@ -191,6 +191,16 @@ def test_a_delegate_whose_key_is_not_for_signing() -> None:
 
 
 @pytest.mark.negative
+def test_a_delegate_that_was_proven_before_ends_with_its_time() -> None:
+    signer = delegate(validity=Validity(before=timedelta(hours=1), after=timedelta(hours=1)))
+    assert verify(forged(signer)).kind is StatusKind.GOOD
+    late = NOW + timedelta(hours=2)
+    answer = forged(signer, this_update=late, produced_at=late, next_update=late + timedelta(minutes=5))
+    with pytest.raises(RevocationError, match="not in time"):
+        verify(answer, at=late)
+
+
+@pytest.mark.negative
 def test_the_request_has_to_be_about_this_issuer_and_carry_a_nonce() -> None:
     with pytest.raises(RevocationError, match="not about a certificate of this issuer"):
         verify(forged(delegate(OTHER)), issuer=OTHER.certificate)
