@@ -202,14 +202,40 @@ def server_context(tls: ServerTls, *, name: str) -> ssl.SSLContext:
     return context
 
 
+_TICKS_A_SECOND = 10
+"""As uvicorn counts: it renews the date when ten have passed."""
+
+
 class _Server(uvicorn.Server):
     """uvicorn's server with our socket, our handshake deadline, and signals handled once for all."""
 
     def __init__(self, config: uvicorn.Config, bound: socket.socket, context: ssl.SSLContext | None) -> None:
+        self._told_to_stop = asyncio.Event()
         super().__init__(config)
         self._bound = bound
         self._context = context
         self.accepting = asyncio.Event()
+
+    @property
+    def should_exit(self) -> bool:
+        """Whether it was told to stop."""
+        return self._told_to_stop.is_set()
+
+    @should_exit.setter
+    def should_exit(self, value: bool) -> None:
+        if value:
+            self._told_to_stop.set()
+
+    async def main_loop(self) -> None:
+        """Wait until told to stop, and renew the date in answers each second.
+
+        uvicorn's own looks ten times a second, for each listener; a process at rest did little else.
+        """
+        tick = 0
+        while not await self.on_tick(tick):
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._told_to_stop.wait(), timeout=1)
+            tick += _TICKS_A_SECOND
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002  # uvicorn's signature
         await self.lifespan.startup()

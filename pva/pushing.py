@@ -23,7 +23,7 @@ from pva.results.result import SignedResult
 
 PAUSE_FIRST: Final = timedelta(seconds=1)
 PAUSE_MAX: Final = timedelta(seconds=60)
-LOOK_INTERVAL_S: Final = 0.5
+LOOK_INTERVAL_S: Final = 1.0
 """How often a callback's deliveries are looked through when nothing is announced."""
 _BATCH = 32
 _DOUBLINGS_MAX = 6

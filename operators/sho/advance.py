@@ -50,6 +50,8 @@ _POLLED_SLOWEST_S: Final = 5.0
 _PROOF_SLOWEST_S: Final = 60.0
 _FAILED_FIRST_S: Final = 0.5
 _FAILED_SLOWEST_S: Final = 60.0
+_AT_REST_S: Final = 1.0
+"""How long a round waits at most while nothing is due; what happens meanwhile wakes it."""
 _SLOWER: Final = 1.3
 
 
@@ -162,7 +164,7 @@ class Engine:
 
 
 class Rounds:
-    """Runs the engine: at once when woken, and again whenever `poll_s` has passed."""
+    """Runs the engine: at once when woken, `poll_s` after a round that found work, and later each time while there is none."""
 
     def __init__(self, engine: Engine, *, woken: threading.Event, workers: int) -> None:
         """Work with `workers` threads; starts nothing."""
@@ -170,13 +172,17 @@ class Rounds:
         self._woken = woken
         self._workers = workers
         self._pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="order")
+        self._pause_s = engine.poll_s
 
     def run_once(self) -> None:
-        """One round: wait to be woken, but no longer than `poll_s`, then advance what is due."""
-        self._woken.wait(self._engine.poll_s)
+        """One round: wait to be woken, but no longer than a moment, then advance what is due."""
+        is_woken = self._woken.wait(self._pause_s)
         self._woken.clear()
         due = self._engine.store.due(at=self._engine.clock(), limit=AT_ONCE)
         # anybody can order: what waits for the DRF alone never takes more of a round than one turn of each worker
         coming = [each for each in due if each.state is not OrderState.ORDERED]
         ordered = [each for each in due if each.state is OrderState.ORDERED]
         list(self._pool.map(self._engine.advance, [*coming, *ordered[: self._workers]]))
+        poll_s = self._engine.poll_s
+        longest_s = max(poll_s, _AT_REST_S)
+        self._pause_s = poll_s if due or is_woken else min(2 * self._pause_s, longest_s)
