@@ -131,7 +131,8 @@ def booted_machine(folder: Path, *, shown: Mapping[Path, Path]) -> Iterator[Boot
     }
     pairs = [str(path) for pair in (_installed() | dict(shown)).items() for path in pair]
     with _group() as entered, (folder / "boot.log").open("wb") as log:
-        command = [*entered, *_unshared("--kill-child"), "/bin/sh", "-c", BOOT, "sh", *pairs]
+        ends_with_us = ("setpriv", "--pdeathsig=KILL")
+        command = [*entered, *ends_with_us, *_unshared("--kill-child"), "/bin/sh", "-c", BOOT, "sh", *pairs]
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
         try:
             yield _when_it_is_up(process, folder / "boot.log")
