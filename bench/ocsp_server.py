@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from bench.load import pin
-from clients.ca_status import ChangePage
+from clients.ca_status import ChangePage, Suspensions
 from edge.database import engine_for
 from edge.http_server import serve
 from edge.keys import load_private_key
@@ -39,8 +39,9 @@ CONSTANT = Reply(
 class QuietFeed:
     """A CA at which nothing happens."""
 
-    def status_changes(self, *, after: int) -> ChangePage:
+    def status_changes(self, *, after: int, level_with: Suspensions | None = None) -> ChangePage:
         """No change after `after`."""
+        del level_with
         return ChangePage(previous=None, changes=(), next=after, complete=True)
 
 

@@ -26,6 +26,7 @@ from ca.settings import CaSettings
 from ca.signing import Signing
 from ca.signing_keys import KeyFolder, SigningKeys
 from ca.stations import Stations
+from ca.status_feed import StatusFeed
 from ca.store import Store
 from ca.suspensions import Suspensions
 from ca.tpm_makers import load_tpm_makers
@@ -180,6 +181,7 @@ def compose(settings: CaSettings) -> CertificationAuthority:
         ),
         batches=Batches(store=store, clock=clock),
         feeds=feeds,
+        feed=StatusFeed(store=store),
         bulk=BulkIssuance(store=store, signing=signing, clock=clock),
         stations=Stations(enrollment=enrollment),
         manifests=Manifests(store=store, clock=clock),

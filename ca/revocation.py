@@ -17,11 +17,9 @@ from ca.errors import ConcurrentChangeError, ConflictError, NotFoundError
 from ca.lifecycle import Reason, Status, check_revocation, read_reason
 from ca.profiles import Kind
 from ca.races import repeated
-from ca.records import Authority, Device, Issued, StatusChange, serial_text
+from ca.records import Authority, Device, Issued, serial_text
 from edge.process import Clock, logger
 from standards.pki.fingerprints import ca_id
-
-CHANGES_MAX = 1000
 
 
 class RevocationRecords(Protocol):
@@ -38,9 +36,6 @@ class RevocationRecords(Protocol):
 
     def change_status(self, issued: Issued, *, status: Status, reason: Reason | None, at: datetime) -> int:
         """Append the next status row."""
-
-    def status_changes(self, *, after: int, limit: int) -> list[StatusChange]:
-        """Changes of issuing CAs' certificates with a seq above `after`, in order, at most `limit`."""
 
     def certificates_of_device(self, device_id: str) -> list[Issued]:
         """All PfCs of a device, oldest first."""
@@ -107,24 +102,11 @@ class Revocation:
         caller.speak_for(issued.supplier, subject=f"certificate {serial_text(serial)}")
         return issued
 
-    def changes(self, *, after: int, limit: int) -> tuple[list[StatusChange], bool]:
-        """Changes after `after`, at most `limit` (1 to 1000), and whether that is all there is now."""
-        limit = max(1, min(limit, CHANGES_MAX))
-        with self.store.reading() as records:
-            found = records.status_changes(after=after, limit=limit + 1)
-        return found[:limit], len(found) <= limit
-
     def is_revoked(self, certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
         """Whether a certificate that `issuer` signed is in this CA's books as revoked."""
         with self.store.reading() as records:
             issued = records.certificate(ca_id(issuer), certificate.serial_number)
         return issued is not None and issued.status is Status.REVOKED
-
-    def change_at(self, seq: int) -> StatusChange | None:
-        """The change of an issuing CA's certificate with this number: by it a reader knows his place again."""
-        with self.store.reading() as records:
-            found = records.status_changes(after=seq - 1, limit=1)
-        return found[0] if found and found[0].seq == seq else None
 
     @repeated
     def reopen(self, device_id: str, *, caller: Caller) -> Device:

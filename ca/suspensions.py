@@ -8,7 +8,6 @@ they are, so lifting a suspension frees nobody who was revoked or held for a rea
     none --suspend (admin; es its own)--> in force --lift (two administrators, within a day)--> lifted
 """
 
-from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -199,11 +198,6 @@ class Suspensions:
             and each.lifted_at is None
             and each.scope.covers(model=device.model, batch=device.batch)
         ]
-
-    def in_force(self) -> tuple[int, Sequence[InForce]]:
-        """What responders are told: a number that grows whenever it changes, and all that is suspended."""
-        with self.store.reading() as records:
-            return records.suspensions_in_force()
 
 
 def _check_scope(records: SuspensionRecords, scope: Scope) -> None:

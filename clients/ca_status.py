@@ -32,6 +32,8 @@ __all__ = [
 ]
 
 CHANGES_PER_PAGE = 1000
+WAIT_MS = 500
+"""How long a reader lets the CA wait for the next change."""
 _REASONS = {
     "unspecified": RevocationReason.UNSPECIFIED,
     "keyCompromise": RevocationReason.KEY_COMPROMISE,
@@ -172,12 +174,17 @@ class CaStatusClient:
             if each.state in {"active", "superseded"} and each.certificate is not None
         )
 
-    def status_changes(self, *, after: int, limit: int = CHANGES_PER_PAGE) -> ChangePage:
-        """The page of changes with a seq greater than `after`."""
-        route = "/v1/status-changes"
-        page = read(
-            _Page, self._http.get_json(f"{route}?{urlencode({'after': after, 'limit': limit})}"), route
-        )
+    def status_changes(
+        self, *, after: int, limit: int = CHANGES_PER_PAGE, level_with: Suspensions | None = None
+    ) -> ChangePage:
+        """The page of changes with a seq greater than `after`.
+
+        Who is level with the feed and with these suspensions is answered when there is more, or a moment later.
+        """
+        route, asked = "/v1/status-changes", {"after": after, "limit": limit}
+        if level_with is not None:
+            asked |= {"wait_ms": WAIT_MS, "suspensions": level_with.version}
+        page = read(_Page, self._http.get_json(f"{route}?{urlencode(asked)}"), route)
         sequence = [after, *(each.seq for each in page.changes)]
         if any(later <= earlier for earlier, later in pairwise(sequence)):
             raise CaAnswerError(route, f"its changes are not in order after {after}")

@@ -22,8 +22,8 @@ PAGES_PER_ROUND = 1000
 class ChangeFeed(Protocol):
     """The CA's side."""
 
-    def status_changes(self, *, after: int) -> ChangePage:
-        """The page of changes after `after`."""
+    def status_changes(self, *, after: int, level_with: Suspensions | None = None) -> ChangePage:
+        """The page of changes after `after`; waited for, a moment, by who is level with the feed and these suspensions."""
 
 
 class ChangeStore(Protocol):
@@ -50,7 +50,7 @@ class ChangeStore(Protocol):
 
 
 class FeedReader:
-    """One reader a store; `poll` is called again and again and never waits."""
+    """One reader a store; `poll` is called again and again, and waits a moment for the CA while nothing happens there."""
 
     def __init__(
         self,
@@ -67,6 +67,7 @@ class FeedReader:
         self._clock = clock
         self._failures = 0
         self._not_before: datetime | None = None
+        self._level_with: Suspensions | None = None
         self._log = logger("ocsp")
 
     def poll(self) -> bool:
@@ -88,7 +89,10 @@ class FeedReader:
         for _ in range(PAGES_PER_ROUND):
             # 1 note the time, 2 ask, 3 apply: the page shows the CA as it was at that time or later
             asked_at = self._clock()
-            page = self._feed.status_changes(after=self._store.next_seq())
+            known, self._level_with = self._level_with, None
+            page = self._feed.status_changes(after=self._store.next_seq(), level_with=known)
+            if known is not None and (page.changes or page.suspensions.version != known.version):
+                continue  # it came while it was waited for, after that time: asked for once more
             if not self._store.follows(page.previous):
                 self._log.error(
                     "feed-set-back",
@@ -107,6 +111,7 @@ class FeedReader:
                 )
             self._heard_of({each.issuer for each in page.changes})
             if page.complete:
+                self._level_with = page.suspensions
                 return
 
     def _back_off(self, now: datetime, error: Exception) -> None:

@@ -26,9 +26,13 @@ from edge.administrator_store import SqlAdministrators
 from edge.audit_log import AuditLog, AuditLogSettings, open_log
 from edge.database import migrate, transaction
 from edge.process import Clock, RandomBytes
+from edge.written import Written
 
 SERIALIZATION_FAILURES = frozenset({"40001", "40P01"})
 """SQLSTATE of PostgreSQL: serialization failure, deadlock."""
+
+WAITING_MAX = 4
+"""How many readers of the feed of changes may wait at once."""
 
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
 
@@ -57,6 +61,7 @@ class Store:
         """Use `engine` (edge.database.engine_for); `random_bytes` salts the ledger's leaves."""
         self._engine = engine
         self._random_bytes = random_bytes
+        self.written = Written(waiting_max=WAITING_MAX)
 
     def migrate(self) -> None:
         """Bring the schema up to date; a killed process leaves the old one."""
@@ -85,6 +90,7 @@ class Store:
         try:
             with transaction(self._engine) as connection:
                 yield Records(connection, random_bytes=self._random_bytes)
+            self.written.note()
         except sa.exc.IntegrityError as error:
             raise _lost_race() from error
         except sa.exc.OperationalError as error:

@@ -13,6 +13,7 @@ from ca.bulk_issuance import PAGE_MAX
 from ca.hold_liftings import Lifting
 from ca.proofs import PEM_CHARACTERS_MAX
 from ca.records import Authority, HoldRecord, Issued, Model, StatusChange, serial_text
+from ca.status_feed import Wait
 from ca.suspensions import InForce, Suspension
 from edge.dual_control import Approval
 from edge.operations import QueryModel, WholeNumber
@@ -26,6 +27,7 @@ CaId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 ResultId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 HOLD_RESULTS_MAX = 64
 CHANGES_LIMIT = 500
+WAIT_MS_MAX = 1000
 Algorithm = Literal["p256", "p384", "rsa", "ml-dsa-65"]
 """What a CA's key may be (`key_algorithms.CA_KEYS`)."""
 _HOSTS_MAX = 16
@@ -195,10 +197,21 @@ class NewRevocation(Body):
 
 
 class ChangesQuery(QueryModel):
-    """Which page of the change feed: what is behind the sequence number `after`, `limit` rows at most."""
+    """Which page of the change feed: what is behind the sequence number `after`, `limit` rows at most.
+
+    Who is level, and knows the suspensions of version `suspensions`, may be answered up to `wait_ms` later, when there is more.
+    """
 
     after: WholeNumber = 0
     limit: WholeNumber = CHANGES_LIMIT
+    wait_ms: Annotated[WholeNumber, Field(le=WAIT_MS_MAX)] = 0
+    suspensions: WholeNumber = 0
+
+    def wait(self) -> Wait | None:
+        """How long to wait, if at all."""
+        if not self.wait_ms:
+            return None
+        return Wait(seconds=self.wait_ms / 1000, suspensions_version=self.suspensions)
 
 
 class NewReissue(Body):

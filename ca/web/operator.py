@@ -21,6 +21,7 @@ from ca.revocation_lists import RevocationLists
 from ca.rollover import Rollover
 from ca.signing import Signing
 from ca.stations import Stations
+from ca.status_feed import StatusFeed
 from ca.suspensions import Suspensions
 from ca.web.certificate_routes import certificate_routes
 from ca.web.descriptions import OPERATOR_API
@@ -53,6 +54,7 @@ class OperatorDesk:
     certification: Certification
     batches: Batches
     feeds: BatchFeeds
+    feed: StatusFeed
     bulk: BulkIssuance
     stations: Stations
     manifests: Manifests
@@ -90,7 +92,9 @@ def operator_app(desk: OperatorDesk, *, principals: PrincipalTable) -> Flask:
     app.register_blueprint(reissue_routes(desk.bulk))
     app.register_blueprint(station_routes(desk.stations))
     app.register_blueprint(
-        status_routes(desk.revocation, desk.holds, desk.renewals, suspensions=desk.suspensions)
+        status_routes(
+            desk.revocation, desk.holds, desk.renewals, suspensions=desk.suspensions, feed=desk.feed
+        )
     )
     app.register_blueprint(lifting_routes(desk.hold_liftings))
     app.register_blueprint(suspension_routes(desk.suspensions, desk.accreditations))

@@ -13,6 +13,7 @@ from ca.profiles import Kind
 from ca.records import Issued, serial_text
 from ca.renewal import RenewalRequest, Renewals
 from ca.revocation import Revocation
+from ca.status_feed import StatusFeed
 from ca.suspensions import Scope, Suspensions
 from ca.web import bodies
 from ca.web.answer_models import (
@@ -79,7 +80,7 @@ def suspension_routes(suspensions: Suspensions, accreditations: Accreditations) 
 
 
 def status_routes(
-    revocation: Revocation, holds: Holds, renewals: Renewals, *, suspensions: Suspensions
+    revocation: Revocation, holds: Holds, renewals: Renewals, *, suspensions: Suspensions, feed: StatusFeed
 ) -> Blueprint:
     """A certificate is named by its issuer and its serial number, never by the serial number alone."""
     routes = Blueprint("status", __name__)
@@ -102,17 +103,13 @@ def status_routes(
     @answers(StatusChangesAnswer)
     def status_changes(query: bodies.ChangesQuery) -> Told:
         """The change feed: what happened to certificates behind a sequence number."""
-        after = query.after
-        found, complete = revocation.changes(after=after, limit=query.limit)
-        last = found[-1].seq if found else after
-        previous = revocation.change_at(after)
+        page = feed.page(after=query.after, limit=query.limit, wait=query.wait())
         return {
-            "previous": None if previous is None else bodies.change_body(previous),
-            "changes": [bodies.change_body(each) for each in found],
-            "next": last,
-            "complete": complete,
-            # read after the changes: never older than the moment from which the reader is level with them
-            "suspensions": bodies.in_force_body(*suspensions.in_force()),
+            "previous": None if page.previous is None else bodies.change_body(page.previous),
+            "changes": [bodies.change_body(each) for each in page.changes],
+            "next": page.changes[-1].seq if page.changes else query.after,
+            "complete": page.is_complete,
+            "suspensions": bodies.in_force_body(page.suspensions_version, page.in_force),
         }
 
     _add_changes(routes, revocation, renewals)

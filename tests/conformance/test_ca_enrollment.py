@@ -302,6 +302,6 @@ def test_a_cleared_tpm_needs_its_suppliers_release(
     house.revocation.reopen(device.device_id, caller=supplier("acme"))
     second = enrollment.activate(after.activation(enrollment.begin(after.request().encode())).encode())
     serials = [x509.load_der_x509_certificate(each.pfc_chain[0]).serial_number for each in (first, second)]
-    issuer = house.revocation.changes(after=0, limit=1)[0][0].ca_id
+    issuer = house.changes(after=0, limit=1)[0][0].ca_id
     states = [house.revocation.find(issuer, serial, caller=supplier("acme")).reason for serial in serials]
     assert states == ["superseded", None]

@@ -102,7 +102,7 @@ def test_each_is_in_the_feed_and_in_the_ledger(world: World) -> None:
     with world.house.store.reading() as records:
         before = records.status_counted()
     page = world.reissue(caller=PVA)
-    changes, complete = world.house.revocation.changes(after=before, limit=100)
+    changes, complete = world.house.changes(after=before, limit=100)
     assert complete
     assert {(each.ca_id, each.serial) for each in changes} == {
         (each.ca_id, each.serial) for each in page.issued.values()

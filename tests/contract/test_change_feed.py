@@ -113,7 +113,11 @@ class World:
         app.register_blueprint(certificate_routes(certification, self.house.key_registrations))
         app.register_blueprint(
             status_routes(
-                self.revocation, self.house.holds, self.house.renewals, suspensions=self.house.suspensions
+                self.revocation,
+                self.house.holds,
+                self.house.renewals,
+                suspensions=self.house.suspensions,
+                feed=self.house.feed,
             )
         )
         register_problems(app, PROBLEMS)

@@ -33,15 +33,16 @@ from ca.key_algorithms import CaPrivateKey, KeyAlgorithm, generate_key
 from ca.key_registrations import KeyRegistrations
 from ca.manifests import Manifests
 from ca.profiles import OPERATOR_ROLES, Kind
-from ca.records import Authority, Batch, EstEnrollment, ManifestRecord
+from ca.records import Authority, Batch, EstEnrollment, ManifestRecord, StatusChange
 from ca.renewal import Renewals
 from ca.revocation import Revocation
 from ca.revocation_lists import RevocationLists
 from ca.rollover import Rollover
 from ca.signing import Signing
 from ca.stations import Stations
+from ca.status_feed import StatusFeed
 from ca.store import Store, tables
-from ca.suspensions import Suspensions
+from ca.suspensions import InForce, Suspensions
 from ca.tpm_makers import TpmMakers
 from edge.database import engine_for, transaction
 from edge.ledger_leaf import verify_entry
@@ -270,6 +271,11 @@ class CaHouse:
         return Revocation(store=self.store, clock=self.clock, publish=self.lists.publish)
 
     @property
+    def feed(self) -> StatusFeed:
+        """The use case of readers of changes."""
+        return StatusFeed(store=self.store)
+
+    @property
     def holds(self) -> Holds:
         """The use cases around holds."""
         return Holds(
@@ -385,6 +391,16 @@ class CaHouse:
         with self.store.reading() as records:
             entries = tables.ledger.entries(records._connection)  # noqa: SLF001, the ledger has no reader in the room yet
         return [(each.kind, each.subject, verify_entry(each)["record"]) for each in entries]
+
+    def suspended(self) -> tuple[int, list[InForce]]:
+        """What responders are told of suspensions: version, and those in force."""
+        page = self.feed.page(after=0, limit=1)
+        return page.suspensions_version, list(page.in_force)
+
+    def changes(self, *, after: int, limit: int) -> tuple[list[StatusChange], bool]:
+        """A page of the feed of changes, and whether it is complete."""
+        page = self.feed.page(after=after, limit=limit)
+        return list(page.changes), page.is_complete
 
     def es_root(self, name: str = "acme") -> Authority:
         """The supplier's ES root."""

@@ -66,6 +66,7 @@ class Desk:
                 certification=house.certification,
                 batches=house.batches,
                 feeds=house.feeds,
+                feed=house.feed,
                 bulk=house.bulk,
                 stations=Stations(enrollment=enrollment),
                 manifests=house.manifests,

@@ -95,7 +95,7 @@ def test_an_audit_that_ends_holds_every_credential_until_a_newer_list(house: CaH
     for _ in range(2):
         house.accreditations.enforce()
     assert suspended(house) == [BY_ACCREDITATION]
-    assert house.suspensions.in_force()[1][0].issuers == (pfc.ca_id,)
+    assert house.suspended()[1][0].issuers == (pfc.ca_id,)
     house.lists.publish_due()
     assert set(crl_of(house, pfc.ca_id)) == {pfc.serial}
     house.accreditations.import_list(signed(house, LONGER, sequence=2), caller=ADMIN)

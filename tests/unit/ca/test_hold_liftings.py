@@ -58,7 +58,7 @@ def test_two_administrators_lift_it(house: CaHouse, held: Issued) -> None:
     assert (made.issued.status, made.issued.version) == (Status.GOOD, held.version + 1)
     assert [each.approver for each in made.approvals] == [ADMIN.name, SECOND.name]
     assert crl_of(house, held.ca_id) == {}
-    changes, _ = house.revocation.changes(after=0, limit=100)
+    changes, _ = house.changes(after=0, limit=100)
     assert [each.version for each in changes] == [1, held.version, held.version + 1]
     trail = [(kind, record["lifted"]) for kind, _, record in house.audit_trail() if kind == "hold-lifting"]
     assert trail == [("hold-lifting", False), ("hold-lifting", True)]

@@ -47,7 +47,7 @@ def recovered(house: CaHouse, pfc: Issued, result: str = "recovery-1") -> Issued
 
 
 def versions(house: CaHouse) -> list[tuple[Status, int]]:
-    changes, _ = house.revocation.changes(after=0, limit=100)
+    changes, _ = house.changes(after=0, limit=100)
     return [(each.status, each.version) for each in changes]
 
 

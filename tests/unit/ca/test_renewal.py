@@ -123,7 +123,7 @@ def test_the_old_one_is_superseded_when_its_window_is_closed_and_not_before(hous
     before, after = credentials(house)
     assert (before.status, before.reason) == (Status.REVOKED, Reason.SUPERSEDED)
     assert after.status is Status.GOOD
-    changes, _ = house.revocation.changes(after=0, limit=20)
+    changes, _ = house.changes(after=0, limit=20)
     assert [(each.serial, each.reason) for each in changes if each.reason] == [
         (before.serial, Reason.SUPERSEDED)
     ]

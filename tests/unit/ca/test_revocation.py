@@ -73,7 +73,7 @@ def test_a_revocation_is_in_status_feed_and_crl(with_device: tuple[CaHouse, Issu
     made = house.revocation.revoke(pfc.ca_id, pfc.serial, reason=str(reason), caller=ACME)
     assert (made.status, made.reason, made.version) == (Status.REVOKED, reason, 2)
     assert crl_of(house, pfc.ca_id) == {pfc.serial: (REASON_CODES[reason], "12:07")}
-    changes, complete = house.revocation.changes(after=0, limit=10)
+    changes, complete = house.changes(after=0, limit=10)
     assert complete
     assert [(each.status, each.version) for each in changes] == [(Status.GOOD, 1), (Status.REVOKED, 2)]
     assert changes[1].seq > changes[0].seq
@@ -153,7 +153,7 @@ def test_a_hold_is_replaced_by_a_real_reason_once(with_device: tuple[CaHouse, Is
     with pytest.raises(ConflictError) as caught:
         house.revocation.revoke(pfc.ca_id, pfc.serial, reason="keyCompromise", caller=ACME)
     assert caught.value.reason == "already-revoked"
-    changes, _ = house.revocation.changes(after=0, limit=10)
+    changes, _ = house.changes(after=0, limit=10)
     assert [each.version for each in changes] == [1, 2, 3]
     assert crl_of(house, pfc.ca_id)[pfc.serial][0] == 9
 
@@ -181,19 +181,19 @@ def test_only_an_enrolled_device_is_reopened(house: CaHouse) -> None:
 def test_the_feed_is_read_in_pages(house: CaHouse) -> None:
     for number in range(5):
         enrolled(house, f"batch-{number}")
-    first, complete = house.revocation.changes(after=0, limit=2)
+    first, complete = house.changes(after=0, limit=2)
     assert not complete
-    rest, complete = house.revocation.changes(after=first[-1].seq, limit=1000)
+    rest, complete = house.changes(after=first[-1].seq, limit=1000)
     assert complete
     seqs = [each.seq for each in (*first, *rest)]
     assert len(seqs) == 5
     assert seqs == sorted(set(seqs))
-    assert house.revocation.changes(after=seqs[-1], limit=1) == ([], True)
+    assert house.changes(after=seqs[-1], limit=1) == ([], True)
 
 
 def test_the_feed_is_about_issuing_cas_only(house: CaHouse) -> None:
     house.signer("batch-signing")
-    assert house.revocation.changes(after=0, limit=10) == ([], True)
+    assert house.changes(after=0, limit=10) == ([], True)
 
 
 @pytest.mark.check("P9")

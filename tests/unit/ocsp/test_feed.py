@@ -39,10 +39,15 @@ class MemoryFeed:
     page: int = 2
     away: bool = False
     life: int = 1
+    meanwhile: int = 0
     asked: list[int] = field(default_factory=list)
+    waited: list[int] = field(default_factory=list)
 
-    def status_changes(self, *, after: int) -> ChangePage:
+    def status_changes(self, *, after: int, level_with: Suspensions | None = None) -> ChangePage:
         self.asked.append(after)
+        if level_with is not None:
+            self.waited.append(after)
+            self.length += self.meanwhile
         if self.away:
             raise UnreachableError("https://ca.invalid", reason="refused")
         self.clock.now += timedelta(seconds=1)
@@ -95,6 +100,26 @@ def ignore(_: Collection[str]) -> None:
     """Nobody listens."""
 
 
+def test_who_is_level_waits_and_what_came_meanwhile_is_dated_after_it_came() -> None:
+    clock = Clock()
+    feed, store = MemoryFeed(clock, page=9), MemoryChangeStore()
+    reader = FeedReader(feed, store, clock=clock, heard_of=ignore)
+    assert reader.poll()
+    assert feed.waited == []
+    assert reader.poll()
+    assert feed.waited == [5]
+    assert store.as_of == clock.now - timedelta(seconds=1)
+    feed.meanwhile = 1
+    assert reader.poll()
+    assert (feed.waited, feed.asked[-2:]) == ([5, 5], [5, 5])
+    assert (store.applied[-1], store.as_of) == (6, clock.now - timedelta(seconds=1))
+    feed.away = True
+    assert not reader.poll()
+    feed.away, clock.now = False, clock.now + timedelta(minutes=1)
+    assert reader.poll()
+    assert feed.waited == [5, 5, 6]  # after a failure it asks without waiting
+
+
 def test_a_round_reads_until_level_and_dates_it_before_the_last_question() -> None:
     clock = Clock()
     feed, store = MemoryFeed(clock), MemoryChangeStore()
@@ -114,7 +139,7 @@ def test_the_next_round_continues() -> None:
     feed.length = 6
     reader.poll()
     assert store.applied == [1, 2, 3, 4, 5, 6]
-    assert feed.asked[3:] == [5]
+    assert feed.asked[3:] == [5, 5]  # waited for, and asked once more
 
 
 @pytest.mark.negative
