@@ -19,6 +19,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / ".pva" / "deep"
+RUN, NAMED_FOLDER = "TEST_DEEP_RUN", "TEST_DEEP_FOLDER"
+"""In the environment, which services that tests start inherit: no name with the prefix of their settings."""
 SOURCES = ("*.py", "*.toml", "*.json", "*.bin")
 _HIDDEN = (".venv", ".pva", ".git")
 _FAILED_SHOWN = 20
@@ -178,12 +180,12 @@ def pytest_configure(config: pytest.Config) -> None:
     if told is not None:
         config.pluginmanager.register(DeepWorker(frozenset(told.get("deep_passed", ()))), "deep-worker")
         return
-    progress = Progress.resume(_folder(), run=os.environ["PVA_DEEP_RUN"])
+    progress = Progress.resume(_folder(), run=os.environ[RUN])
     config.pluginmanager.register(DeepRun(progress), "deep-run")
 
 
 def _folder() -> Path:
-    return Path(os.environ.get("PVA_DEEP_FOLDER", FOLDER))
+    return Path(os.environ.get(NAMED_FOLDER, FOLDER))
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -192,7 +194,7 @@ def main(arguments: Sequence[str]) -> int:
         sys.stdout.write(words(read_last(_folder())) + "\n")
         return 0
     run = fingerprint(arguments)
-    os.environ["PVA_DEEP_RUN"] = run
+    os.environ[RUN] = run
     seed = Progress.resume(_folder(), run=run).seed
     options = ["-p", "tests.deep", "--hypothesis-profile", "deep", f"--hypothesis-seed={seed}"]
     status = pytest.main([*options, *arguments])

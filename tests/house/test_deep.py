@@ -4,7 +4,10 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tests.deep import Progress, fingerprint, read_last, words
+import pytest
+
+from edge.settings import Settings, SettingsError, load_settings
+from tests.deep import NAMED_FOLDER, RUN, Progress, fingerprint, read_last, words
 
 AT = datetime(2026, 6, 1, 12, tzinfo=UTC)
 
@@ -50,3 +53,17 @@ def test_a_finished_run_is_the_last_result_and_the_next_has_another_seed(tmp_pat
     assert Progress.resume(tmp_path, run="a").seed == 2
     assert json.loads((tmp_path / "last.json").read_text())["run"] == "a"
     assert words(None) == "no deep run has been finished yet"
+
+
+def test_services_that_a_deep_run_starts_take_its_names_for_no_settings(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Nothing(Settings):
+        """A process without settings."""
+
+    for name in (RUN, NAMED_FOLDER):
+        monkeypatch.setenv(name, "a")
+    load_settings(Nothing, path=None)
+    monkeypatch.setenv("PVA_DEEP_RUN", "a")
+    with pytest.raises(SettingsError):
+        load_settings(Nothing, path=None)
