@@ -15,7 +15,7 @@ from messages.encoding import decode_deterministic, encode_deterministic
 from messages.pcr import decode_selections, encode_selections
 from operators.sho import schema
 from operators.sho.device_state_store import DeviceStates
-from operators.sho.spoken_states import PlatformState, UpdatedPlatform
+from operators.sho.spoken_states import QuotedState, UpdatedPlatform
 from operators.sho.updates import ApprovedUpdate
 
 _SELECTIONS_BYTES_MAX = 1024
@@ -58,7 +58,7 @@ class PlatformStates(DeviceStates):
         )
 
     @repeated
-    def state_shown(self, device_id: str, state: PlatformState, *, at: datetime) -> None:
+    def state_shown(self, device_id: str, state: QuotedState, *, at: datetime) -> None:
         """See `operators.sho.spoken_states.SpokenStateStore`."""
         table = schema.platform_states
         is_to_come = sa.and_(
@@ -79,14 +79,12 @@ class PlatformStates(DeviceStates):
                 self.audit(connection, "update-shown", device_id, record, at=at)
 
 
-def _encoded(state: PlatformState) -> bytes:
+def _encoded(state: QuotedState) -> bytes:
     return encode_deterministic(encode_selections(state.pcr_selections))
 
 
-def _state_of(selections: bytes | None, digest: bytes | None) -> PlatformState | None:
+def _state_of(selections: bytes | None, digest: bytes | None) -> QuotedState | None:
     if selections is None or digest is None:
         return None
     decoded = decode_deterministic(selections, bytes_max=_SELECTIONS_BYTES_MAX)
-    return PlatformState(
-        pcr_selections=decode_selections(decoded, what="stored registers"), pcr_digest=digest
-    )
+    return QuotedState(pcr_selections=decode_selections(decoded, what="stored registers"), pcr_digest=digest)

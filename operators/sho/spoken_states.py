@@ -26,7 +26,7 @@ from standards.rats.errors import RatsError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PlatformState:
+class QuotedState:
     """Registers and the digest over them, as a quote in this state has them."""
 
     pcr_selections: PcrSelections
@@ -37,9 +37,9 @@ class PlatformState:
 class UpdatedPlatform:
     """What updates made of a device: the state that it showed last, since when, and the approved one that is to come."""
 
-    shown: PlatformState | None = None
+    shown: QuotedState | None = None
     shown_at: datetime | None = None
-    coming: PlatformState | None = None
+    coming: QuotedState | None = None
 
 
 class SpokenStateStore(Protocol):
@@ -51,7 +51,7 @@ class SpokenStateStore(Protocol):
     def updated_platform(self, device_id: str) -> UpdatedPlatform:
         """What updates made of a device; nothing where none was approved."""
 
-    def state_shown(self, device_id: str, state: PlatformState, *, at: datetime) -> None:
+    def state_shown(self, device_id: str, state: QuotedState, *, at: datetime) -> None:
         """The device has shown the state that was to come: nothing is to come now. One transaction with its audit leaf."""
 
 
@@ -105,15 +105,15 @@ def rested_result(
 
 def _present(
     result: AttestationResult, updated: UpdatedPlatform, *, asked: ValidationRequest | None
-) -> PlatformState:
+) -> QuotedState:
     """The state that a device showed after the order was validated, or that of the order's result."""
     is_newer = updated.shown_at is not None and asked is not None and updated.shown_at >= asked.created_at
     if updated.shown is not None and is_newer:
         return updated.shown
-    return PlatformState(pcr_selections=result.pcr_selections, pcr_digest=result.pcr_digest)
+    return QuotedState(pcr_selections=result.pcr_selections, pcr_digest=result.pcr_digest)
 
 
-def _verified(said: SignedStatement, *, nonce: bytes, order: BoundOrder, state: PlatformState) -> bytes:
+def _verified(said: SignedStatement, *, nonce: bytes, order: BoundOrder, state: QuotedState) -> bytes:
     return verify_statement(
         said,
         nonce=nonce,

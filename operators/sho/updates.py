@@ -29,7 +29,7 @@ from operators.sho.approvals import (
 )
 from operators.sho.order_states import OrderRecord, OrderState, bound
 from operators.sho.refusals import PeerError, RefusalCode, RefusalError
-from operators.sho.spoken_states import PlatformState
+from operators.sho.spoken_states import QuotedState
 from operators.sho.validation import ValidationRequest
 
 
@@ -48,7 +48,7 @@ class ApprovedUpdate:
 
     device_id: str
     manifest_digest: bytes
-    state: PlatformState
+    state: QuotedState
     approvals: int
 
 
@@ -107,7 +107,7 @@ class UpdateDesk:
         update = ApprovedUpdate(
             device_id=binding.device_id,
             manifest_digest=question.manifest_digest,
-            state=PlatformState(pcr_selections=approved.pcr_selections, pcr_digest=approved.pcr_digest),
+            state=QuotedState(pcr_selections=approved.pcr_selections, pcr_digest=approved.pcr_digest),
             approvals=len(uses),
         )
         self.store.note_update(order.id, update, at=at)

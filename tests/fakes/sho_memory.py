@@ -21,7 +21,7 @@ from operators.sho.receipts import ReceiptAnswer, TakenReceipt
 from operators.sho.refusals import RefusalCode, RefusalError
 from operators.sho.registration import NewOrder
 from operators.sho.releases import ReleaseRecord, ReleaseState
-from operators.sho.spoken_states import PlatformState, UpdatedPlatform
+from operators.sho.spoken_states import QuotedState, UpdatedPlatform
 from operators.sho.subscriptions import StoredSubscription
 from operators.sho.updates import ApprovedUpdate
 from operators.sho.validation import ValidationRequest
@@ -269,7 +269,7 @@ class MemoryStore(MemoryMigrations):
         """See `operators.sho.spoken_states.SpokenStateStore`."""
         return self.platforms.get(device_id, UpdatedPlatform())
 
-    def state_shown(self, device_id: str, state: PlatformState, *, at: datetime) -> None:
+    def state_shown(self, device_id: str, state: QuotedState, *, at: datetime) -> None:
         """See `operators.sho.spoken_states.SpokenStateStore`."""
         if self.updated_platform(device_id).coming == state:
             self.platforms[device_id] = UpdatedPlatform(shown=state, shown_at=at)
