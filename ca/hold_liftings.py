@@ -18,11 +18,8 @@ from ca.holds import check_on_hold, platform_credential, subject_of
 from ca.lifecycle import Reason, Status
 from ca.races import repeated
 from ca.records import HoldRecord, Issued, serial_text
-from edge.dual_control import Approval
+from edge.dual_control import ADMINISTRATORS, Approval
 from edge.process import Clock
-
-ADMINISTRATORS = 2
-"""How many administrators lift a hold together."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

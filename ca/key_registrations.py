@@ -36,12 +36,9 @@ from ca.proofs import read_csr
 from ca.races import repeated
 from ca.records import EstEnrollment, EstState
 from ca.signing import Signing
-from edge.dual_control import APPROVAL_LIFE, Approval
+from edge.dual_control import ADMINISTRATORS, Approval
 from edge.process import Clock
 from standards.pki.fingerprints import spki_sha256
-
-ADMINISTRATORS = 2
-"""How many register such a key together."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +63,7 @@ class KeyProposal:
 
     def is_over(self, at: datetime) -> bool:
         """Whether it waits no more: every approval is too old."""
-        return all(at - each.approved_at > APPROVAL_LIFE for each in self.approvals)
+        return not any(each.is_young(at) for each in self.approvals)
 
 
 class RegistrationRecords(EstRecords, Protocol):

@@ -20,13 +20,11 @@ from ca.errors import ConflictError, InvalidInputError, NotFoundError
 from ca.profiles import Kind
 from ca.races import repeated
 from ca.records import Authority, Device, Issued
-from edge.dual_control import Approval
+from edge.dual_control import ADMINISTRATORS, Approval
 from edge.process import Clock
 
 BY_ACCREDITATION = "accreditation"
 """Who suspends where an audit ended (`ca.accreditations`)."""
-ADMINISTRATORS = 2
-"""How many administrators lift a suspension together."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

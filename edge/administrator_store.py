@@ -12,7 +12,6 @@ from typing import Any
 import sqlalchemy as sa
 
 from edge.administrators import (
-    ADMINISTRATORS,
     Administrator,
     KeyRegisteredError,
     Listed,
@@ -25,7 +24,14 @@ from edge.administrators import (
     without_approvals_of,
 )
 from edge.database import UtcTime, transaction
-from edge.dual_control import Approval, approvals_record, line_record, read_approvals, with_approval
+from edge.dual_control import (
+    ADMINISTRATORS,
+    Approval,
+    approvals_record,
+    line_record,
+    read_approvals,
+    with_approval,
+)
 from edge.ledger import LedgerTable
 from edge.ledger_leaf import SALT_BYTES
 from edge.principals import ADMIN, Principal, RowKey

@@ -18,11 +18,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import ClassVar, Final, Protocol
 
-from edge.dual_control import APPROVAL_LIFE, Approval
+from edge.dual_control import ADMINISTRATORS, Approval
 from edge.principals import ADMIN, Principal, RowKey
-
-ADMINISTRATORS: Final = 2
-"""How many add one more together, and how many are left at least."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +74,7 @@ class Standing:
 
     def is_over(self, at: datetime) -> bool:
         """Whether it waits no more: every approval is too old."""
-        return all(at - each.approved_at > APPROVAL_LIFE for each in self.approvals)
+        return not any(each.is_young(at) for each in self.approvals)
 
 
 Listed = Callable[[], Mapping[RowKey, Principal]]

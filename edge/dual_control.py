@@ -13,13 +13,15 @@ NOT known here: who is whom under two names and two keys that were certified at 
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from standards.pki.extensions import Requester
 
 APPROVAL_LIFE = timedelta(hours=24)
 """How long an approval waits for the others."""
 APPROVERS_MAX = 5
+ADMINISTRATORS: Final = 2
+"""How many decide together, where nothing asks for more (D7)."""
 
 Line = tuple[Requester, ...]
 """Requesters of a certificate, nearest first; empty where it was made at a ceremony."""
@@ -36,6 +38,10 @@ class Approval:
     key_sha256: str
     approved_at: datetime
     issued_at_request_of: Line | None
+
+    def is_young(self, at: datetime) -> bool:
+        """Whether it still waits for the others at a time."""
+        return at - self.approved_at <= APPROVAL_LIFE
 
     def people(self) -> Line:
         """Everybody who may hold his key, himself first."""
@@ -107,7 +113,7 @@ def with_approval(
     counting = tuple(
         each
         for each in given
-        if approval.approved_at - each.approved_at <= APPROVAL_LIFE
+        if each.is_young(approval.approved_at)
         and each.issued_at_request_of is not None
         and each.key_sha256 not in removed
     )

@@ -20,6 +20,7 @@ from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from edge.audit_log import AuditLogSettings
 from edge.database_faults import DatabaseUrl
+from edge.dual_control import ADMINISTRATORS
 from edge.listener_settings import OperatorListenerSettings, TlsListenerSettings
 from edge.management import ManagementSettings
 from edge.settings import Settings, SettingsPath
@@ -31,9 +32,6 @@ from pva.results.result import PromiseTerms
 from pva.watching.holding import HoldRule
 from standards.boot_log.algorithms import BANKS_BY_NAME, SHA1, SHA256
 from standards.rats.promise import MERGE_DELAY_MAX_S
-
-DUAL = 2
-"""Administrators who approve a manifest before anybody is judged by it (D7)."""
 
 BOOT_AGGREGATE_PCRS = frozenset(range(10))
 
@@ -135,7 +133,7 @@ class PvaSettings(Settings):
     ima: bool = False
     ima_incremental: bool = False
     runtime_policies: tuple[SettingsPath, ...] = ()
-    manifest_approvals: Annotated[int, Field(ge=1, le=5)] = 2
+    manifest_approvals: Annotated[int, Field(ge=1, le=5)] = ADMINISTRATORS
     request_life_s: Annotated[int, Field(ge=10, le=86_400)] = 900
     challenge_life_s: Annotated[int, Field(ge=5, le=600)] = 60
     result_life_s: Annotated[int, Field(ge=10, le=3_600)] = 300
@@ -160,8 +158,10 @@ class PvaSettings(Settings):
 
     @model_validator(mode="after")
     def _dual_control(self) -> Self:
-        if self.manifest_approvals < DUAL and self.profile != "lab":
-            raise ValueError(f"manifest_approvals: expected {DUAL} administrators or more outside of a lab")
+        if self.manifest_approvals < ADMINISTRATORS and self.profile != "lab":
+            raise ValueError(
+                f"manifest_approvals: expected {ADMINISTRATORS} administrators or more outside of a lab"
+            )
         return self
 
     @model_validator(mode="after")

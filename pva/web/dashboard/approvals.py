@@ -8,8 +8,8 @@ from flask import Flask, render_template
 from werkzeug.wrappers import Response as AnyResponse
 
 from edge.administrator_pages import approve_proposed
-from edge.administrators import ADMINISTRATORS, AdministratorDesk
-from edge.dual_control import APPROVAL_LIFE
+from edge.administrators import AdministratorDesk
+from edge.dual_control import ADMINISTRATORS, APPROVAL_LIFE
 from edge.principals import current_principal, require
 from edge.process import Clock
 from pva.appraisal.manifest_records import Standing

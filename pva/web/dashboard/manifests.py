@@ -13,7 +13,6 @@ from pydantic import ValidationError
 from werkzeug.wrappers import Response as AnyResponse
 
 from edge.administrators import Standing as AdministratorStanding
-from edge.dual_control import APPROVAL_LIFE
 from edge.principals import current_key_sha256, current_principal, require
 from edge.problem_document import ProblemError, invalid_body
 from edge.process import Clock
@@ -93,7 +92,7 @@ def progress(
     waiting: ImportedManifest | Proposal | AdministratorStanding, *, needed: int, at: datetime
 ) -> dict[str, object]:
     """How far the approvals of what waits are, and whether the caller, or his key, has given one."""
-    young = [each for each in waiting.approvals if at - each.approved_at <= APPROVAL_LIFE]
+    young = [each for each in waiting.approvals if each.is_young(at)]
     caller = current_principal()
     own = caller.role == "admin" and any(
         each.approver == caller.name or each.key_sha256 == current_key_sha256() for each in young
