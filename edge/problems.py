@@ -23,9 +23,9 @@ __all__ = [
     "Problem",
     "ProblemError",
     "ProblemTable",
+    "answered",
     "problem_of",
     "register_problems",
-    "unavailable",
 ]
 
 ProblemTable = Mapping[type[Exception], tuple[int, str]]
@@ -42,23 +42,18 @@ def register_problems(app: Flask, table: ProblemTable, *, on_refusal: OnRefusal 
 
     def answer(error: Exception) -> Response:
         if isinstance(error, DatabaseUnavailableError):
-            return unavailable(error)
+            return _unavailable(error)
         problem = problem_of(error, table)
-        request_notes().problem = problem.type
-        if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR and not isinstance(error, ProblemError):
+        is_fault = problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR and not isinstance(error, ProblemError)
+        if is_fault:
             logger("http").error("unexpected", exc_info=error)
-        elif on_refusal is not None and not _only_waits(error):
-            try:
-                on_refusal(problem)
-            except DatabaseUnavailableError as away:  # a refusal that cannot go on record is not given
-                return unavailable(away)
-        response = Response(problem.encode(), status=problem.status, content_type=CONTENT_TYPE)
-        response.headers["Cache-Control"] = "no-store"
+        headers = {}
         if isinstance(error, ProblemError) and error.retry_after_s is not None:
-            response.headers["Retry-After"] = str(error.retry_after_s)
+            headers["Retry-After"] = str(error.retry_after_s)
         if isinstance(error, MethodNotAllowed) and error.valid_methods:
-            response.headers["Allow"] = ", ".join(sorted(error.valid_methods))
-        return response
+            headers["Allow"] = ", ".join(sorted(error.valid_methods))
+        recorder = None if is_fault or _only_waits(error) else on_refusal
+        return answered(problem, headers, on_refusal=recorder)
 
     # a redirect would be an HTML page that repeats the caller's Host; another path is simply not there
     app.url_map.merge_slashes = False
@@ -66,15 +61,27 @@ def register_problems(app: Flask, table: ProblemTable, *, on_refusal: OnRefusal 
     app.register_error_handler(HTTPException, answer)
 
 
-def unavailable(error: DatabaseUnavailableError) -> Response:
+def answered(
+    problem: Problem, headers: Mapping[str, str], *, on_refusal: OnRefusal | None = None
+) -> Response:
+    """The answer that a problem is, with more headers, once `on_refusal` has it on record; 503 where it cannot be recorded."""
+    request_notes().problem = problem.type
+    if on_refusal is not None:
+        try:
+            on_refusal(problem)
+        except DatabaseUnavailableError as away:  # a refusal that cannot go on record is not given
+            return _unavailable(away)
+    response = Response(problem.encode(), status=problem.status, content_type=CONTENT_TYPE)
+    response.headers["Cache-Control"] = "no-store"
+    response.headers.update(headers)
+    return response
+
+
+def _unavailable(error: DatabaseUnavailableError) -> Response:
     """503 with Retry-After: the store is away for a moment."""
     logger("http").warning("store-unavailable", cause=type(error.__cause__).__name__)
     problem = _from_attributes(error, HTTPStatus.SERVICE_UNAVAILABLE, error.reason)
-    request_notes().problem = problem.type
-    response = Response(problem.encode(), status=problem.status, content_type=CONTENT_TYPE)
-    response.headers["Cache-Control"] = "no-store"
-    response.headers["Retry-After"] = str(RETRY_AFTER_S)
-    return response
+    return answered(problem, {"Retry-After": str(RETRY_AFTER_S)})
 
 
 def problem_of(error: Exception, table: ProblemTable) -> Problem:
