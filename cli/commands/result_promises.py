@@ -1,12 +1,12 @@
 """`pva result logged`: whether the PVA has put a result into its log, as the result itself promises."""
 
-import base64
 import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 import click
+from joserfc.util import urlsafe_b64decode
 
 from cli.answers import Answer
 from cli.commands.result_bundles import result
@@ -102,7 +102,7 @@ def _issued_at(token: str) -> datetime:
     segments = token.split(".")
     payload = segments[1] if len(segments) == _SEGMENTS else ""
     try:
-        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+        claims = json.loads(urlsafe_b64decode(payload.encode()))
         return datetime.fromtimestamp(int(claims["iat"]), tz=UTC)
     except (ValueError, KeyError, TypeError, OverflowError, OSError, RecursionError):
         raise refused(
