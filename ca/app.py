@@ -1,7 +1,6 @@
 """The CA's process: `python -m ca.app --config FILE`; SIGTERM ends it after the requests at work."""
 
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -47,22 +46,8 @@ def run(settings: CaSettings) -> None:
                 app=authority.public,
                 body_bytes_max=PUBLIC_BODY_BYTES_MAX,
             ),
-            Listener(
-                name="device",
-                host=settings.device.host,
-                port=settings.device.port,
-                app=authority.device,
-                tls=settings.device.tls(),
-                body_bytes_max=ENROLLMENT_BYTES_MAX,
-            ),
-            Listener(
-                name="operator",
-                host=operator.host,
-                port=operator.port,
-                app=authority.operator,
-                tls=operator.tls(client_anchors=operator.client_anchors),
-                body_bytes_max=BATCH_BYTES_MAX,
-            ),
+            settings.device.listener("device", authority.device, body_bytes_max=ENROLLMENT_BYTES_MAX),
+            operator.listener("operator", authority.operator, body_bytes_max=BATCH_BYTES_MAX),
         ],
         role=ROLE,
         profile=settings.profile,
@@ -93,17 +78,7 @@ def _est(settings: CaSettings, authority: CertificationAuthority) -> list[Listen
     est = settings.est
     if est is None:
         return []
-    tls = replace(est.tls(client_anchors=est.client_anchors), is_client_optional=True)
-    return [
-        Listener(
-            name="est",
-            host=est.host,
-            port=est.port,
-            app=authority.est,
-            tls=tls,
-            body_bytes_max=EST_BODY_BYTES_MAX,
-        )
-    ]
+    return [est.listener("est", authority.est, body_bytes_max=EST_BODY_BYTES_MAX)]
 
 
 @click.command()

@@ -3,6 +3,7 @@
 The one rule: read once, in the wiring; an unknown key is an error that names it.
 """
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Annotated, Literal
 
@@ -10,6 +11,7 @@ from pydantic import Field, StringConstraints, field_validator
 
 from edge.audit_log import AuditLogSettings
 from edge.database_faults import DatabaseUrl
+from edge.http_server import ServerTls
 from edge.listener_settings import ListenerSettings, OperatorListenerSettings, TlsListenerSettings
 from edge.management import ManagementSettings
 from edge.settings import Settings, SettingsPath
@@ -39,6 +41,10 @@ class EstListenerSettings(TlsListenerSettings):
     """The listener of EST; a certificate under `client_anchors` (the TLS root) may be shown, for its renewal."""
 
     client_anchors: SettingsPath
+
+    def tls(self) -> ServerTls:
+        """See `TlsListenerSettings`; a client proves a certificate where it shows one."""
+        return replace(super().tls(), client_anchors=self.client_anchors, is_client_optional=True)
 
 
 class OverseerSettings(Settings):

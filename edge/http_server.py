@@ -40,6 +40,10 @@ GRACE_S = 10
 BACKLOG = 1024
 
 
+BODY_BYTES_MAX = 64 * 1024
+"""Of a request's body, where a listener says nothing else."""
+
+
 class ListenerError(Exception):
     """A listener cannot be opened as configured: which one, why, and what to do."""
 
@@ -89,7 +93,7 @@ class Listener:
     port: int
     app: Callable[..., Any]
     tls: ServerTls | None = None
-    body_bytes_max: int = 64 * 1024
+    body_bytes_max: int = BODY_BYTES_MAX
     workers: int = 8
     requests_max: int = 256
     logged: bool = True

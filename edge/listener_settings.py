@@ -1,11 +1,14 @@
 """Settings of listeners, as every service with TLS names them."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, field_validator
 
-from edge.http_server import ServerTls
+from edge.http_server import BODY_BYTES_MAX, Listener, ServerTls
+from edge.periodic import Periodic
 from edge.rate_limits import Rate, RateLimit
 from edge.settings import Settings, SettingsPath
 
@@ -27,13 +30,27 @@ class TlsListenerSettings(ListenerSettings):
     key: SettingsPath
     passphrase_file: SettingsPath | None = None
 
-    def tls(self, *, client_anchors: SettingsPath | None = None) -> ServerTls:
+    def tls(self) -> ServerTls:
         """The listener's TLS side."""
-        return ServerTls(
-            certificate=self.certificate,
-            key=self.key,
-            passphrase_file=self.passphrase_file,
-            client_anchors=client_anchors,
+        return ServerTls(certificate=self.certificate, key=self.key, passphrase_file=self.passphrase_file)
+
+    def listener(
+        self,
+        name: str,
+        app: Callable[..., Any],
+        *,
+        body_bytes_max: int = BODY_BYTES_MAX,
+        beside: tuple[Periodic, ...] = (),
+    ) -> Listener:
+        """The listener of this name with its application; `beside` is work that it needs while it is served."""
+        return Listener(
+            name=name,
+            host=self.host,
+            port=self.port,
+            app=app,
+            tls=self.tls(),
+            body_bytes_max=body_bytes_max,
+            beside=beside,
         )
 
 
@@ -50,6 +67,10 @@ class OperatorListenerSettings(TlsListenerSettings):
     client_crl: tuple[CrlUrl | SettingsPath, ...] = ()
     client_crl_interval_s: Annotated[float, Field(ge=1, le=86_400)] = 60
     client_crl_stale: Literal["refuse", "alarm"] = "refuse"
+
+    def tls(self) -> ServerTls:
+        """See `TlsListenerSettings`; every client proves a certificate."""
+        return replace(super().tls(), client_anchors=self.client_anchors)
 
     def rate_limit(self) -> RateLimit:
         """The limit of each principal, with full buckets."""

@@ -139,20 +139,13 @@ def state_desk(settings: StateListener, engine: sa.Engine) -> StateDesk:
 def operator_listener(settings: StateListener, desk: OperatorDesk) -> Listener:
     """Where operators ask, and the PVA brings results."""
     clients = client_table(settings, clock=system_clock)
-    return Listener(
-        name="operator",
-        host=settings.host,
-        port=settings.port,
-        app=operator_app(
-            desk,
-            principals=clients.principals,
-            clock=system_clock,
-            on_refusal=AnonymousRefusals().count,
-        ),
-        tls=settings.tls(client_anchors=settings.client_anchors),
-        body_bytes_max=BODY_BYTES_MAX,
-        beside=clients.periodic,
+    app = operator_app(
+        desk,
+        principals=clients.principals,
+        clock=system_clock,
+        on_refusal=AnonymousRefusals().count,
     )
+    return settings.listener("operator", app, body_bytes_max=BODY_BYTES_MAX, beside=clients.periodic)
 
 
 def _poll(reader: FeedReader) -> None:

@@ -266,25 +266,19 @@ def _listeners(
     refusals = _caller_refusals(engine, anonymous)
     clients = client_table(settings.operator, clock=system_clock, beside=desks.administrators.beside)
     return (
-        Listener(
-            name="device",
-            host=settings.device.host,
-            port=settings.device.port,
-            app=device_app(desk=desks.requests, verifier=verifier, clock=system_clock, anonymous=anonymous),
-            tls=settings.device.tls(),
+        settings.device.listener(
+            "device",
+            device_app(desk=desks.requests, verifier=verifier, clock=system_clock, anonymous=anonymous),
             body_bytes_max=EVIDENCE_BYTES_MAX,
         ),
-        Listener(
-            name="operator",
-            host=settings.operator.host,
-            port=settings.operator.port,
-            app=operator_app(
+        settings.operator.listener(
+            "operator",
+            operator_app(
                 desks=desks,
                 principals=clients.principals,
                 clock=system_clock,
                 on_refusal=refusals.record,
             ),
-            tls=settings.operator.tls(client_anchors=settings.operator.client_anchors),
             body_bytes_max=MANIFEST_BYTES_MAX,
             beside=clients.periodic,
         ),
@@ -329,16 +323,7 @@ def _dashboard(
             on_refusal=refusals.record,
         ),
     )
-    return (
-        Listener(
-            name="dashboard",
-            host=settings.dashboard.host,
-            port=settings.dashboard.port,
-            app=app,
-            tls=settings.dashboard.tls(client_anchors=settings.dashboard.client_anchors),
-            beside=clients.periodic,
-        ),
-    )
+    return (settings.dashboard.listener("dashboard", app, beside=clients.periodic),)
 
 
 if __name__ == "__main__":

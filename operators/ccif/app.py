@@ -86,7 +86,6 @@ def build(settings: CcifSettings) -> tuple[tuple[Listener, ...], tuple[Periodic,
         anonymous=AnonymousRefusals(),
     )
     log = open_log(settings.audit_log, engine, schema.ledger, clock=system_clock)
-    operator = settings.operator
     clients = client_table(settings.operator, clock=system_clock)
     app = operator_app(
         desk,
@@ -95,14 +94,8 @@ def build(settings: CcifSettings) -> tuple[tuple[Listener, ...], tuple[Periodic,
         clock=system_clock,
         on_refusal=refusals.record,
     )
-    listener = Listener(
-        name="operator",
-        host=operator.host,
-        port=operator.port,
-        app=app,
-        tls=operator.tls(client_anchors=operator.client_anchors),
-        beside=clients.periodic,
-        body_bytes_max=BODY_BYTES_MAX,
+    listener = settings.operator.listener(
+        "operator", app, beside=clients.periodic, body_bytes_max=BODY_BYTES_MAX
     )
     return (listener,), log_work(settings.audit_log, log)
 

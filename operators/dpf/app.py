@@ -120,11 +120,9 @@ def build(settings: DpfSettings) -> tuple[tuple[Listener, ...], tuple[Periodic, 
     lives = LifeDesk(store=store, owners=ShoOwners(shos))
     anonymous = AnonymousRefusals()
     log = open_log(settings.audit_log, engine, ledger, clock=system_clock)
-    device = Listener(
-        name="device",
-        host=settings.device.host,
-        port=settings.device.port,
-        app=device_app(
+    device = settings.device.listener(
+        "device",
+        device_app(
             releases=releases,
             receipts=receipts,
             updates=updates,
@@ -132,7 +130,6 @@ def build(settings: DpfSettings) -> tuple[tuple[Listener, ...], tuple[Periodic, 
             clock=system_clock,
             anonymous=anonymous,
         ),
-        tls=settings.device.tls(),
         body_bytes_max=DEVICE_BODY_BYTES_MAX,
     )
     desks = OperatorDesks(
@@ -155,14 +152,10 @@ def build(settings: DpfSettings) -> tuple[tuple[Listener, ...], tuple[Periodic, 
 
 def _operator_listener(settings: DpfSettings, desks: OperatorDesks, *, refusals: CallerRefusals) -> Listener:
     clients = client_table(settings.operator, clock=system_clock)
-    return Listener(
-        name="operator",
-        host=settings.operator.host,
-        port=settings.operator.port,
-        app=operator_app(
-            desks, principals=clients.principals, clock=system_clock, on_refusal=refusals.record
-        ),
-        tls=settings.operator.tls(client_anchors=settings.operator.client_anchors),
+    app = operator_app(desks, principals=clients.principals, clock=system_clock, on_refusal=refusals.record)
+    return settings.operator.listener(
+        "operator",
+        app,
         beside=clients.periodic,
         body_bytes_max=AUTHORIZATION_BYTES_MAX,
     )

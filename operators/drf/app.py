@@ -96,11 +96,9 @@ def build(settings: DrfSettings) -> tuple[tuple[Listener, ...], tuple[Periodic, 
     shos = {name: ShoOperatorClient(each.upstream.client()) for name, each in settings.shos.items()}
     pvas = {name: PvaOperatorClient(each.client()) for name, each in settings.pvas.items()}
     relayed = {name: pvas[each.pva] for name, each in settings.shos.items() if each.pva is not None}
-    device = Listener(
-        name="device",
-        host=settings.device.host,
-        port=settings.device.port,
-        app=device_app(
+    device = settings.device.listener(
+        "device",
+        device_app(
             attachments=attachments,
             discovery=discovery,
             registrations=RegistrationDesk(
@@ -110,7 +108,6 @@ def build(settings: DrfSettings) -> tuple[tuple[Listener, ...], tuple[Periodic, 
             clock=system_clock,
             anonymous=AnonymousRefusals(),
         ),
-        tls=settings.device.tls(),
         body_bytes_max=DEVICE_BODY_BYTES_MAX,
     )
     log = open_log(settings.audit_log, engine, ledger, clock=system_clock)
@@ -129,16 +126,8 @@ def build(settings: DrfSettings) -> tuple[tuple[Listener, ...], tuple[Periodic, 
 
 def _operator_listener(settings: DrfSettings, desks: OperatorDesks, *, refusals: CallerRefusals) -> Listener:
     clients = client_table(settings.operator, clock=system_clock)
-    return Listener(
-        name="operator",
-        host=settings.operator.host,
-        port=settings.operator.port,
-        app=operator_app(
-            desks, principals=clients.principals, clock=system_clock, on_refusal=refusals.record
-        ),
-        tls=settings.operator.tls(client_anchors=settings.operator.client_anchors),
-        beside=clients.periodic,
-    )
+    app = operator_app(desks, principals=clients.principals, clock=system_clock, on_refusal=refusals.record)
+    return settings.operator.listener("operator", app, beside=clients.periodic)
 
 
 def _signer(settings: DrfSettings) -> OperatorSigner:

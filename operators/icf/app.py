@@ -92,15 +92,8 @@ def build(settings: IcfSettings) -> tuple[tuple[Listener, ...], tuple[Periodic, 
         clock=system_clock,
         on_refusal=refusals.record,
     )
-    operator = settings.operator
-    listener = Listener(
-        name="operator",
-        host=operator.host,
-        port=operator.port,
-        app=app,
-        tls=operator.tls(client_anchors=operator.client_anchors),
-        beside=clients.periodic,
-        body_bytes_max=BODY_BYTES_MAX,
+    listener = settings.operator.listener(
+        "operator", app, beside=clients.periodic, body_bytes_max=BODY_BYTES_MAX
     )
     return (listener,), log_work(settings.audit_log, log)
 

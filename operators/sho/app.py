@@ -290,14 +290,7 @@ def _public_listener(
 ) -> Listener:
     app = public_app(registrar, releases, clock=system_clock, random_bytes=system_random, anonymous=anonymous)
     limit_addresses(app, Rate(per_s=settings.orders_per_s, burst=settings.orders_burst))
-    return Listener(
-        name="public",
-        host=settings.host,
-        port=settings.port,
-        app=app,
-        tls=settings.tls(),
-        body_bytes_max=ORDER_BYTES_MAX,
-    )
+    return settings.listener("public", app, body_bytes_max=ORDER_BYTES_MAX)
 
 
 def _desks(
@@ -371,14 +364,11 @@ def _listeners(
     )
     return (
         _public_listener(settings.public, registrar, releases, anonymous=anonymous),
-        Listener(
-            name="operator",
-            host=operator.host,
-            port=operator.port,
-            app=operator_app(
+        operator.listener(
+            "operator",
+            operator_app(
                 desks, principals=clients.principals, clock=system_clock, on_refusal=refusals.record
             ),
-            tls=operator.tls(client_anchors=operator.client_anchors),
             beside=clients.periodic,
             body_bytes_max=BODY_BYTES_MAX,
         ),

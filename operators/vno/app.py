@@ -131,16 +131,8 @@ def operator_listener(
     refusals = CallerRefusals(
         engine, schema.ledger, random_bytes=system_random, clock=system_clock, anonymous=anonymous
     )
-    listener = Listener(
-        name="operator",
-        host=operator.host,
-        port=operator.port,
-        app=operator_app(log, principals=clients.principals, on_refusal=refusals.record),
-        tls=operator.tls(client_anchors=operator.client_anchors),
-        beside=clients.periodic,
-        body_bytes_max=BODY_BYTES_MAX,
-    )
-    return (listener,)
+    app = operator_app(log, principals=clients.principals, on_refusal=refusals.record)
+    return (operator.listener("operator", app, beside=clients.periodic, body_bytes_max=BODY_BYTES_MAX),)
 
 
 def _stream_listener(settings: VnoSettings) -> StreamListener:
