@@ -204,11 +204,11 @@ def _approved(
     enough = len(approvals) >= ADMINISTRATORS
     record = {"digest": made.digest, **_told(wanted), **caller.told(), "registered": enough}
     records.audit(kind="est-key-approved", subject=wanted.spki_sha256, record=record, at=at)
+    if not enough:
+        records.save_key_proposal(made)
+        return made
     records.drop_key_proposal(made.digest)
-    if enough:
-        return _registered(records, made, caller=caller, at=at)
-    records.save_key_proposal(made)
-    return made
+    return _registered(records, made, caller=caller, at=at)
 
 
 def _registered(
