@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from clients.pages import every_page
 from edge.http_client import HttpClient
+from edge.model_faults import faults_of
 
 ROUTE: Final = "/v1/administrators"
 
@@ -64,7 +65,7 @@ class AdministratorClient:
         try:
             found = _Entries.model_validate(every_page(self._http, ROUTE, "administrators"))
         except ValidationError as error:
-            raise AdministratorAnswerError(_why(error)) from error
+            raise AdministratorAnswerError(faults_of(error)) from error
         return found.administrators
 
     def propose(self, name: str, *, issuer_sha256: str, spki_sha256: str) -> AdministratorEntry:
@@ -89,9 +90,4 @@ def _read(value: Any) -> AdministratorEntry:
     try:
         return AdministratorEntry.model_validate(value)
     except ValidationError as error:
-        raise AdministratorAnswerError(_why(error)) from error
-
-
-def _why(error: ValidationError) -> str:
-    faults = error.errors(include_url=False, include_input=False)
-    return "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in faults)
+        raise AdministratorAnswerError(faults_of(error)) from error

@@ -4,6 +4,8 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from edge.model_faults import faults_of
+
 
 class CaAnswerError(Exception):
     """The CA answered something that its API does not say: which route, and why."""
@@ -28,7 +30,7 @@ def read(kind: type[BodyT], value: object, route: str) -> BodyT:
     try:
         return kind.model_validate(value)
     except ValidationError as error:
-        raise CaAnswerError(route, _why(error)) from error
+        raise CaAnswerError(route, faults_of(error)) from error
 
 
 def read_json(kind: type[BodyT], octets: bytes, route: str) -> BodyT:
@@ -36,9 +38,4 @@ def read_json(kind: type[BodyT], octets: bytes, route: str) -> BodyT:
     try:
         return kind.model_validate_json(octets)
     except ValidationError as error:
-        raise CaAnswerError(route, _why(error)) from error
-
-
-def _why(error: ValidationError) -> str:
-    faults = error.errors(include_url=False, include_input=False)
-    return "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in faults)
+        raise CaAnswerError(route, faults_of(error)) from error

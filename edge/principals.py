@@ -14,20 +14,21 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from flask import Flask, g, request
 from pydantic import Field, ValidationError
 
 from edge.browser_requests import refuse_other_origins
 from edge.http_protocol import PEER_CERTIFICATE
+from edge.model_faults import faults_of
 from edge.problem_document import Problem, ProblemError
 from edge.rate_limits import RateLimit
 from edge.request_notes import request_notes
 from edge.settings import Settings
 from standards.pki.errors import DecodeError
 from standards.pki.extensions import Requester, Requesters
-from standards.pki.fingerprints import UNREADABLE
+from standards.pki.fingerprints import UNREADABLE, certificate_sha256
+from standards.pki.paths import is_issued_by
 
 ROLES = frozenset(
     "sho dpf icf drf vno ccif ro-relay es overseer pva ocsp admin auditor".split()  # noqa: SIM905  # reads as the list of D12
@@ -144,9 +145,7 @@ class PrincipalTable:
 
     def issuer_digests(self) -> frozenset[str]:
         """SHA-256 of the certificates of the CAs that issue to clients, in hexadecimal."""
-        return frozenset(
-            hashlib.sha256(each.public_bytes(Encoding.DER)).hexdigest() for each in self._issuers
-        )
+        return frozenset(certificate_sha256(each) for each in self._issuers)
 
     def principal_of(self, certificate_der: bytes) -> Principal:
         """Principal of a certificate that the TLS handshake has verified.
@@ -173,7 +172,7 @@ class PrincipalTable:
         Raises ProblemError (403).
         """
         certificate = x509.load_der_x509_certificate(certificate_der)
-        issuer = next((one for one in self._issuers if _issued(one, certificate)), None)
+        issuer = next((one for one in self._issuers if is_issued_by(certificate, one)), None)
         if issuer is None:
             raise ProblemError(
                 _unknown("the issuer of the certificate is no CA of the client anchors file", "")
@@ -363,14 +362,6 @@ def _requesters(certificate: x509.Certificate) -> tuple[Requester, ...] | None:
     return None if found is None else found.line
 
 
-def _issued(issuer: x509.Certificate, certificate: x509.Certificate) -> bool:
-    try:
-        certificate.verify_directly_issued_by(issuer)
-    except (ValueError, TypeError, InvalidSignature):
-        return False
-    return True
-
-
 def _load_issuers(anchors: Path) -> tuple[x509.Certificate, ...]:
     try:
         return tuple(x509.load_pem_x509_certificates(anchors.read_bytes()))
@@ -399,7 +390,4 @@ def _load_rows(path: Path) -> Mapping[RowKey, Principal]:
 
 
 def _why(error: Exception) -> str:
-    if isinstance(error, ValidationError):
-        faults = error.errors(include_url=False, include_input=False)
-        return "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in faults)
-    return str(error)
+    return faults_of(error) if isinstance(error, ValidationError) else str(error)

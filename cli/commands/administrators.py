@@ -4,8 +4,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from cryptography import x509
-from cryptography.exceptions import InvalidSignature
 
 from cli.answers import Answer
 from cli.commands.naming import Sha256
@@ -14,6 +12,7 @@ from cli.files import file_in, read_certificate, read_certificates
 from cli.invocation import Invocation, Section, pass_invocation
 from clients.administrators import AdministratorEntry
 from standards.pki.fingerprints import certificate_sha256, spki_sha256
+from standards.pki.paths import is_issued_by
 
 _service = click.argument("service", metavar="ca|pva|URL")
 _digest = click.argument("digest", type=Sha256())
@@ -52,7 +51,7 @@ def add(invocation: Invocation, *, service: str, name: str, certificate: Path) -
     """
     leaf = read_certificate(certificate)
     anchors = read_certificates(invocation.settings().tls_root)
-    issuer = next((each for each in anchors if _issued(each, leaf)), None)
+    issuer = next((each for each in anchors if is_issued_by(leaf, each)), None)
     if issuer is None:
         raise refused(
             "issuer-unknown",
@@ -115,11 +114,3 @@ def _row(entry: AdministratorEntry) -> dict[str, Any]:
         "reason": entry.reason,
         "digest": entry.digest,
     }
-
-
-def _issued(issuer: x509.Certificate, leaf: x509.Certificate) -> bool:
-    try:
-        leaf.verify_directly_issued_by(issuer)
-    except (ValueError, TypeError, InvalidSignature):
-        return False
-    return True

@@ -26,6 +26,7 @@ from pva.manifests.recognised import RecognisedSupplier, encode_recognition
 from pva.refusals import RefusalCode, RefusalError
 from standards.pki.errors import DecodeError, PathError, PathFault
 from standards.pki.fingerprints import decode_pem_certificates
+from standards.pki.paths import is_issued_by
 from standards.rats.corim import VerifiedManifest, verify_manifest
 from standards.rats.errors import RatsError
 
@@ -220,7 +221,7 @@ def acceptable_root(pem: bytes, *, at: datetime) -> x509.Certificate:
         fault = f"it is valid to {root.not_valid_after_utc.isoformat()}, judged at {at.isoformat()}"
     elif not _is_ca(root):
         fault = "expected basicConstraints CA and keyUsage keyCertSign"
-    elif not _signed_itself(root):
+    elif not is_issued_by(root, root):
         fault = "expected a self-signed certificate, its signature is not by its own key"
     elif not _strong(root):
         fault = "expected an ECDSA key on P-256, P-384 or P-521, RSA of 2048 bits or more, or ML-DSA-65"
@@ -259,14 +260,6 @@ def _is_ca(root: x509.Certificate) -> bool:
     except x509.ExtensionNotFound:
         return False
     return constraints.ca and usage.key_cert_sign
-
-
-def _signed_itself(root: x509.Certificate) -> bool:
-    try:
-        root.verify_directly_issued_by(root)
-    except (ValueError, TypeError, InvalidSignature):
-        return False
-    return True
 
 
 def _strong(root: x509.Certificate) -> bool:

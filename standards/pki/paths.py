@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.x509 import ObjectIdentifier
 from cryptography.x509.verification import (
     Criticality,
@@ -64,6 +64,15 @@ def validate_path(
     if len(path) == 1:
         raise PathError(_name(leaf), "it is a trust anchor itself and cannot act as an end entity")  # X1
     return path
+
+
+def is_issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    """Whether the issuer's name and key are those that a certificate was signed with; nothing else is checked here."""
+    try:
+        certificate.verify_directly_issued_by(issuer)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True
 
 
 def _build_path(
