@@ -1,5 +1,6 @@
 """Headless Chromium at a served dashboard, with the client certificate of a person; what a page must be, asked of its DOM."""
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -142,6 +143,13 @@ class ServedDashboard:
             context.close()
 
 
+def _at_home_in(home: Path) -> dict[str, str | float | bool]:
+    """The environment of a browser that keeps what it keeps in this folder, and leaves the person's own home alone."""
+    home.mkdir()
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("XDG_")}
+    return {**kept, "HOME": str(home)}
+
+
 @contextmanager
 def served_dashboard(folder: Path) -> Iterator[ServedDashboard]:
     """Serve a watched fleet's dashboard and open a browser; skips (fails under CI) without Chromium."""
@@ -151,7 +159,9 @@ def served_dashboard(folder: Path) -> Iterator[ServedDashboard]:
     try:
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(
-                executable_path=chromium, args=["--no-sandbox", "--disable-gpu"]
+                executable_path=chromium,
+                args=["--no-sandbox", "--disable-gpu"],
+                env=_at_home_in(folder / "home"),
             )
             try:
                 yield ServedDashboard(browser=browser, folder=folder, url=service.urls["dashboard"])

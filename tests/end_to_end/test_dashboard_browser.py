@@ -191,3 +191,8 @@ def test_nobody_without_a_registered_certificate_sees_a_page(dashboard: ServedDa
         assert screen.open("/devices") == 403
         assert screen.page.get_by_text("no principal is registered for this certificate").is_visible()
         assert screen.page.locator("nav").count() == 0
+
+
+def test_the_browser_leaves_the_home_of_whoever_runs_the_tests_alone(dashboard: ServedDashboard) -> None:
+    settled = {path.name for path in (dashboard.folder / "home").iterdir()}
+    assert ".config" in settled
