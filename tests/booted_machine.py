@@ -113,8 +113,11 @@ class BootedMachine:
 
 
 @contextmanager
-def booted_machine(folder: Path, *, shown: Mapping[Path, Path]) -> Iterator[BootedMachine]:
-    """Boot it with the units of deploy/, this interpreter in their place, and folders `shown` where they are wanted."""
+def booted_machine(folder: Path, *, code: Path, shown: Mapping[Path, Path]) -> Iterator[BootedMachine]:
+    """Boot it with the units of deploy/ and this interpreter in their place.
+
+    `code` is what was installed, an unpacked wheel of this checkout; folders are `shown` where they are wanted.
+    """
     need("systemctl")
     units, layer = folder / "units", folder / "layer"
     layer.mkdir()
@@ -129,7 +132,7 @@ def booted_machine(folder: Path, *, shown: Mapping[Path, Path]) -> Iterator[Boot
         "INTERPRETER": Path(sys.executable).resolve().name,
         "ENVIRONMENT": f"PYTHONPATH={CODE} PYTHONPYCACHEPREFIX={BYTECODE} LD_LIBRARY_PATH={BASE}/lib",
     }
-    pairs = [str(path) for pair in (_installed() | dict(shown)).items() for path in pair]
+    pairs = [str(path) for pair in (_installed(code) | dict(shown)).items() for path in pair]
     with _group() as entered, (folder / "boot.log").open("wb") as log:
         ends_with_us = ("setpriv", "--pdeathsig=KILL")
         command = [*entered, *ends_with_us, *_unshared("--kill-child"), "/bin/sh", "-c", BOOT, "sh", *pairs]
@@ -180,14 +183,15 @@ def _group() -> Iterator[list[str]]:
                     time.sleep(0.05)
 
 
-def _installed() -> dict[Path, Path]:
+def _installed(code: Path) -> dict[Path, Path]:
     """Interpreter and code where an installation has them (where they lie here no service may look), and their bytecode."""
     packages = Path(sysconfig.get_path("purelib"))
-    shown = {Path(sys.base_prefix): BASE, packages: OPT / packages.relative_to(sys.prefix), ROOT: CODE}
+    libraries = {Path(sys.base_prefix): BASE, packages: OPT / packages.relative_to(sys.prefix)}
+    shown = libraries | {code: CODE}
     if sys.pycache_prefix is not None:
         compiled = {
             Path(f"{sys.pycache_prefix}{source}"): Path(f"{BYTECODE}{target}")
-            for source, target in shown.items()
+            for source, target in (libraries | {ROOT: CODE}).items()
         }
         shown |= {source: target for source, target in compiled.items() if source.is_dir()}
     return shown

@@ -14,6 +14,7 @@ from lab.scene import Scene
 from tests.booted_machine import BootedMachine, booted_machine, need_namespaces
 from tests.booted_units import ETC, LAB, Units
 from tests.end_to_end.lab_services import FIRST_DEVICE, Way, bring_up, running_network
+from tests.wheel import unpacked_wheel
 
 COMES_BACK_S = 20.0
 ROLES = sorted(MODULES)
@@ -23,7 +24,7 @@ ROLES = sorted(MODULES)
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     need_namespaces()
     made = tmp_path_factory.mktemp("booted")
-    for name in ("machine", "state", "etc"):
+    for name in ("machine", "state", "etc", "wheel"):
         (made / name).mkdir()
     (made / "etc").chmod(0o755)
     return made
@@ -31,7 +32,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def machine(folder: Path) -> Iterator[BootedMachine]:
-    with booted_machine(folder / "machine", shown={folder / "state": LAB, folder / "etc": ETC}) as booted:
+    code = unpacked_wheel(folder / "wheel")
+    shown = {folder / "state": LAB, folder / "etc": ETC}
+    with booted_machine(folder / "machine", code=code, shown=shown) as booted:
         yield booted
 
 
