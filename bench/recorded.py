@@ -102,7 +102,7 @@ class Recorded:
         )
 
         def judged(body: bytes, known: Known) -> Appraisal:
-            message = decode_evidence(body)
+            message = decode_evidence(body, layouts=known.layouts)
             ak = known.keys.accepted(message.ak_public)
             quote = verify_quote(
                 message.attest,

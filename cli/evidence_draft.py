@@ -19,7 +19,7 @@ from standards.boot_log.algorithms import BANKS, SHA1
 from standards.boot_log.boot_chain import boot_chain
 from standards.boot_log.decode import decode_event_log
 from standards.boot_log.errors import BootLogError
-from standards.boot_log.events import EventLog
+from standards.boot_log.event_log import EventLog
 from standards.boot_log.measured import kernel_command_line, measured_payload
 from standards.boot_log.replay import replay, reset_value
 from standards.boot_log.secure_boot import SECURE_BOOT_PCR, secure_boot_facts

@@ -15,7 +15,7 @@ from standards.boot_log.boot_chain import boot_chain
 from standards.boot_log.boot_chain_facts import Component
 from standards.boot_log.decode import decode_event_log
 from standards.boot_log.encode import Measurement, build_event_log
-from standards.boot_log.events import EventLog
+from standards.boot_log.event_log import EventLog
 from standards.boot_log.grub_prediction import GrubChange, GrubPrediction, predict_grub
 from standards.boot_log.measured import kernel_command_line
 from standards.boot_log.portable_executable import Image, decode_image

@@ -17,6 +17,7 @@ from pathlib import Path
 from standards.boot_log import payloads
 from standards.boot_log.algorithms import SHA256
 from standards.boot_log.encode import Measurement, build_event_log
+from standards.boot_log.event_log import EventLog
 from standards.boot_log.events import (
     EV_EFI_ACTION,
     EV_EFI_BOOT_SERVICES_APPLICATION,
@@ -29,7 +30,6 @@ from standards.boot_log.events import (
     EV_NO_ACTION,
     EV_S_CRTM_VERSION,
     EV_SEPARATOR,
-    EventLog,
 )
 from standards.tpm2.connection import TpmConnection
 

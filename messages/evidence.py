@@ -7,13 +7,13 @@ Wire form: a CMW record whose value is a CBOR map with the integer keys 1 to 11.
 
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from messages.challenge import IMA_COUNT_MAX
 from messages.encoding import decode_fields, encode_deterministic
 from messages.errors import MessageError, refusal
 from messages.pcr import PcrValues, decode_values, encode_values
-from standards.rats.cmw import decode_record, encode_record
+from standards.rats.cmw import encode_record, value_of_record
 from standards.rats.errors import RatsError
 from standards.rats.fields import Fields
 
@@ -127,13 +127,34 @@ def encode_evidence(message: EvidenceMessage) -> bytes:
     return encode_record(EVIDENCE_MEDIA_TYPE, encode_deterministic(value))
 
 
-def decode_evidence(data: bytes) -> EvidenceMessage:
+class Layouts(Protocol):
+    """How messages were laid out that this codec accepted (`messages.evidence_layout`)."""
+
+    def read(self, encoded: bytes) -> EvidenceMessage | None:
+        """The message, where one that was accepted was laid out like this; None says nothing about it."""
+
+    def note(self, encoded: bytes, message: EvidenceMessage) -> None:
+        """Hear of a message that was accepted."""
+
+
+def decode_evidence(data: bytes, *, layouts: Layouts | None = None) -> EvidenceMessage:
     """Decode a CMW record of at most `EVIDENCE_BYTES_MAX` bytes.
 
     Raises:
         MessageError: for any bytes that are not one well-formed evidence message.
     """
-    fields = decode_fields(_unwrap(data), what="evidence", bytes_max=EVIDENCE_BYTES_MAX)
+    encoded = _unwrap(data)
+    if layouts is None:
+        return _decode(encoded)
+    message = layouts.read(encoded)
+    if message is None:
+        message = _decode(encoded)
+        layouts.note(encoded, message)
+    return message
+
+
+def _decode(encoded: bytes) -> EvidenceMessage:
+    fields = decode_fields(encoded, what="evidence", bytes_max=EVIDENCE_BYTES_MAX)
     body, attest, signature, boot_log, ak_public = fields.byte_strings(_SIZES)
     message = EvidenceMessage(
         challenge_token=fields.text(1, size_max=TOKEN_SIZE_MAX),
@@ -187,9 +208,6 @@ def read_chain(fields: Fields, key: int) -> tuple[bytes, ...]:
 
 def _unwrap(data: bytes) -> bytes:
     try:
-        record = decode_record(data, bytes_max=EVIDENCE_BYTES_MAX)
+        return value_of_record(data, media_type=EVIDENCE_MEDIA_TYPE, bytes_max=EVIDENCE_BYTES_MAX)
     except RatsError as error:
         raise MessageError(what=error.what, expected=error.expected, got=error.got) from error
-    if record.media_type != EVIDENCE_MEDIA_TYPE:
-        raise MessageError(what="CMW record type", expected=EVIDENCE_MEDIA_TYPE, got="another media type")
-    return record.value

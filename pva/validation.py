@@ -162,7 +162,7 @@ class Verifier:
 
         `body` is a CMW record with evidence. Raises RefusalError.
         """
-        message = _decode(body)  # 1
+        message = self._decode(body)  # 1
         challenge = self._own_challenge(message.challenge_token, at=at)
         with self._refusals_recorded(challenge, at=at) as attempt:
             # history is read before the responder is asked: what is recorded meanwhile makes this try fail in step 8,
@@ -231,6 +231,14 @@ class Verifier:
             )
         self.announce(result)
         return result
+
+    def _decode(self, body: bytes) -> EvidenceMessage:
+        try:
+            return decode_evidence(body, layouts=self.known.layouts)
+        except MessageError as error:
+            raise RefusalError(
+                RefusalCode.EVIDENCE_MALFORMED, subject="evidence", reason=str(error)
+            ) from None
 
     def _policy(self, runtime: RuntimePolicies, *, policies: Sequence[PolicyInForce]) -> AppraisalPolicy:
         """The baseline with all that judges beside it, by digest."""
@@ -392,13 +400,6 @@ def _refuse_missing_log(boot: BootEvents, *, reference: ReferenceManifest | None
         subject="boot log",
         reason="none came, and no manifest of this device says that it has none",
     )
-
-
-def _decode(body: bytes) -> EvidenceMessage:
-    try:
-        return decode_evidence(body)
-    except MessageError as error:
-        raise RefusalError(RefusalCode.EVIDENCE_MALFORMED, subject="evidence", reason=str(error)) from None
 
 
 def _sighting(quote: PlatformQuote, *, credential: PlatformCredential, at: datetime) -> Sighting:

@@ -6,9 +6,10 @@ The two scopes are judged apart (R69); `deviations` says to which of them a devi
 by the platform, so it is not affirmed while the platform is not.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import lru_cache
 from types import MappingProxyType
 
 from messages.runtime_policy import VerifiedRuntimePolicy
@@ -53,6 +54,7 @@ _RUNNING: Mapping[Claim, int] = {Claim.EXECUTABLES: 2, Claim.FILE_SYSTEM: 2}
 UNIFIED_IMAGE_PCRS = (4, 11, 12)
 """What fixes the command line of a unified kernel image: the image that ran, its sections, and nothing put in their place
 (systemd-stub(7), "TPM PCR Notes"). Programs can extend PCR 11 and 12 later; the image in PCR 4 they cannot reach."""
+_VERDICTS_KEPT = 256
 _OF_FILES = frozenset(code.value for code in FindingCode if code.value.startswith("ima-"))
 
 
@@ -128,8 +130,7 @@ def appraise(
     found += secure_boot_findings(boot, manifest=None if reference is None else reference.manifest)
     found += ima_findings(boot, asked=policy.ima, runtime=None if reference is None else reference.runtime)
     runtime = boot.ima is not None and reference is not None and reference.runtime is not None
-    against = _Against(reference=reference, policy=policy, at=seen.at, runtime=runtime)
-    return _verdict(quote, findings=found, against=against)
+    return _verdict(quote, findings=found, reference=reference, policy=policy, at=seen.at, runtime=runtime)
 
 
 def with_findings(appraisal: Appraisal, findings: Sequence[Finding]) -> Appraisal:
@@ -138,12 +139,10 @@ def with_findings(appraisal: Appraisal, findings: Sequence[Finding]) -> Appraisa
     return _verdict(
         appraisal.quote,
         findings=[*before, *findings],
-        against=_Against(
-            reference=appraisal.reference,
-            policy=appraisal.policy,
-            at=appraisal.at,
-            runtime=appraisal.runtime,
-        ),
+        reference=appraisal.reference,
+        policy=appraisal.policy,
+        at=appraisal.at,
+        runtime=appraisal.runtime,
     )
 
 
@@ -159,8 +158,7 @@ def for_recovery(appraisal: Appraisal) -> Appraisal:
             for scope in Scope
         ),
     )
-    vectors = {scope: vector(_AFFIRMED[scope], findings, scope) for scope in Scope}
-    tiers = {scope: tier_of(values) for scope, values in vectors.items()}
+    vectors, tiers = _judged(_codes(findings), runtime=False)
     return replace(appraisal, findings=findings, vectors=vectors, tiers=tiers)
 
 
@@ -168,8 +166,8 @@ def _manifest_findings(reference: ReferenceManifest, *, seen: Sighting) -> Itera
     """Whether the manifest may be used, for this model of device, and now (A25)."""
     manifest, at = reference.manifest, seen.at
     permitted = reference.permitted_models
-    forbidden = sorted(model for model in manifest.models if model not in permitted)
-    described = {permitted.get(model) for model in manifest.models}
+    described = [permitted.get(model) for model in manifest.models]
+    forbidden = sorted(set(manifest.models) - permitted.keys()) if None in described else []
     if not forbidden and seen.hw_type in described and reference.validity.window(at) is Window.OPEN:
         return
     for scope in Scope:
@@ -186,7 +184,7 @@ def _manifest_findings(reference: ReferenceManifest, *, seen: Sighting) -> Itera
                 FindingCode.MODEL_MISMATCH,
                 scope=scope,
                 subject="hwType of the Platform Credential",
-                expected=", ".join(sorted(each for each in described if each)) or "none",
+                expected=", ".join(sorted({each for each in described if each})) or "none",
                 measured=seen.hw_type,
             )
         yield from _window_findings(reference, scope=scope, at=at)
@@ -292,14 +290,14 @@ def _tre_image_in_registers(
     """
     values = quote.pcr_values[bank]
     references = manifest.platform.registers.get(bank, {})
-    deviating = [pcr for pcr in sorted(registers) if pcr not in values or references.get(pcr) != values[pcr]]
+    deviating = [pcr for pcr in registers if pcr not in values or references.get(pcr) != values[pcr]]
     if deviating:
         yield find(
             FindingCode.TRE_IMAGE_NOT_MEASURED,
             scope=Scope.TRE,
             subject="TRE image that the PCR values stand for",
             expected=None if manifest.tre_image_digest is None else manifest.tre_image_digest.hex(),
-            measured=f"other values of PCR {', '.join(map(str, deviating))}",
+            measured=f"other values of PCR {', '.join(map(str, sorted(deviating)))}",
             event=NO_EVENT,
         )
 
@@ -309,68 +307,65 @@ def _command_line_deviates(quote: PlatformQuote, *, bank: int, manifest: Manifes
     return manifest.platform.registers.get(bank, {}).get(KERNEL_COMMAND_LINE_PCR, value) != value
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Against:
-    """What a verdict was made against, and when."""
-
-    reference: ReferenceManifest | None
-    policy: AppraisalPolicy
-    at: datetime
-    runtime: bool
+_BELOW = find(FindingCode.PLATFORM_NOT_AFFIRMED, scope=Scope.TRE, subject="platform below the TRE")
 
 
-def _verdict(quote: PlatformQuote, *, findings: list[Finding], against: _Against) -> Appraisal:
-    reference, at = against.reference, against.at
-    # without findings, as nearly every verdict of a fleet is
-    vectors, tiers = _NOTHING_FOUND[against.runtime]
-    if findings:
-        vectors = _vectors(findings, runtime=against.runtime)
-        tiers = {scope: tier_of(values) for scope, values in vectors.items()}
+def _verdict(
+    quote: PlatformQuote,
+    *,
+    findings: list[Finding],
+    reference: ReferenceManifest | None,
+    policy: AppraisalPolicy,
+    at: datetime,
+    runtime: bool,
+) -> Appraisal:
+    """The verdict that these findings make against `reference`, at the time `at`."""
+    vectors, tiers = _judged(_codes(findings), runtime=runtime)
+    if tiers[Scope.PLATFORM] is not Tier.AFFIRMING:
+        findings = [*findings, _BELOW]
+        vectors, tiers = _judged(_codes(findings), runtime=runtime)
     accepted = (
         reference is not None
-        and max(tiers.values()) is not Tier.CONTRAINDICATED
+        and Tier.CONTRAINDICATED not in tiers.values()
         and reference.validity.window(at) is Window.OPEN
     )
     return Appraisal(
         at=at,
-        policy=against.policy,
+        policy=policy,
         quote=quote,
         findings=tuple(findings),
         vectors=vectors,
         tiers=tiers,
         reference=reference,
         accepted_svn=reference.manifest.svn if reference is not None and accepted else None,
-        runtime=against.runtime,
+        runtime=runtime,
     )
 
 
-def _vectors(findings: list[Finding], *, runtime: bool) -> dict[Scope, Mapping[str, int]]:
-    """A vector a scope; where the platform is not affirmed, one finding more says so of the TRE."""
-    affirmed = dict(_AFFIRMED[Scope.PLATFORM])
-    if runtime and not any(each.code in _OF_FILES for each in findings):
-        affirmed |= _RUNNING
-    platform = vector(affirmed, tuple(findings), Scope.PLATFORM)
-    if tier_of(platform) is not Tier.AFFIRMING:
-        findings.append(
-            find(FindingCode.PLATFORM_NOT_AFFIRMED, scope=Scope.TRE, subject="platform below the TRE")
-        )
-    return {
-        Scope.TRE: vector(_AFFIRMED[Scope.TRE], tuple(findings), Scope.TRE),
-        Scope.PLATFORM: platform,
+def _codes(findings: Iterable[Finding]) -> tuple[tuple[str, str], ...]:
+    """Scope and code of each: all of a finding that a vector depends on."""
+    return tuple([(each.scope, each.code) for each in findings])
+
+
+@lru_cache(maxsize=_VERDICTS_KEPT)
+def _judged(
+    codes: tuple[tuple[str, str], ...], *, runtime: bool
+) -> tuple[Mapping[Scope, Mapping[str, int]], Mapping[Scope, Tier]]:
+    """Vector and tier of each scope, by what was found: a fleet has few such verdicts."""
+    affirmed = dict(_AFFIRMED)
+    if runtime and not any(code in _OF_FILES for _, code in codes):
+        affirmed[Scope.PLATFORM] = {**_AFFIRMED[Scope.PLATFORM], **_RUNNING}
+    vectors = {
+        scope: MappingProxyType(vector(affirmed[scope], [code for of, code in codes if of == scope]))
+        for scope in Scope
     }
-
-
-def _without_findings(*, runtime: bool) -> tuple[Mapping[Scope, Mapping[str, int]], Mapping[Scope, Tier]]:
-    vectors = {scope: MappingProxyType(of) for scope, of in _vectors([], runtime=runtime).items()}
-    return MappingProxyType(vectors), MappingProxyType({s: tier_of(of) for s, of in vectors.items()})
-
-
-_NOTHING_FOUND = MappingProxyType({runtime: _without_findings(runtime=runtime) for runtime in (False, True)})
+    return MappingProxyType(vectors), MappingProxyType({scope: tier_of(of) for scope, of in vectors.items()})
 
 
 def _strongest(quote: PlatformQuote) -> int:
     """The quoted bank with the longest digests, for what is read out of events."""
-    return max(quote.pcr_values, key=lambda bank: BANKS[bank].size)
+    banks = tuple(quote.pcr_values)
+    return banks[0] if len(banks) == 1 else max(banks, key=lambda bank: BANKS[bank].size)
 
 
 def _moment(at: datetime | None) -> str:

@@ -4,13 +4,13 @@ Rule: an event counts only because all events together reach the signed values; 
 anybody may have written. Payloads of events are not judged here (A19 is `standards.boot_log.measured_payload`).
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 from messages.evidence import EvidenceMessage
 from pva.appraisal.ima_log import ImaMeasurements, replay_ima_log
-from pva.appraisal.known import KnownLogs, ReplayedLog, replay_log
+from pva.appraisal.known_logs import KnownLogs, ReplayedLog, replay_log
 from pva.appraisal.quote import PlatformQuote
 from pva.refusals import RefusalCode, RefusalError
 from standards.boot_log.algorithms import BANKS, SHA1
@@ -18,7 +18,8 @@ from standards.boot_log.boot_chain import boot_chain
 from standards.boot_log.boot_chain_facts import BootChain, ChainLink, Component
 from standards.boot_log.describe import describe
 from standards.boot_log.errors import BootLogError
-from standards.boot_log.events import Event, EventLog, LogFormat
+from standards.boot_log.event_log import EventLog, LogFormat
+from standards.boot_log.events import Event
 from standards.boot_log.measured import KERNEL_COMMAND_LINE_PCR
 from standards.boot_log.prediction import SECTION_PCR
 from standards.boot_log.replay import reset_value
@@ -28,15 +29,13 @@ from standards.ima.replay import Replayed
 from standards.rats.ear import Cause
 
 TRE_IMAGE_PARAMETER = "pva.tre="
-_PARAMETER = re.compile(r"""(?:[^\s"]|"[^"]*"?)+""")
-"""A kernel parameter: double quotes protect white space (Linux, `next_arg`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BootEvents:
     """A log that reaches every quoted PCR in every quoted bank (bank -> index -> value).
 
-    `command_lines` is the text, by bank, that the log calls the kernel's command line. `logged` is False where no log came: the values are then all that is known of the boot. `ima` is what the kernel has measured since, where its list came with a quote over PCR 10.
+    `command_lines` is, by bank, what the log calls the kernel's command line: its parameters. `logged` is False where no log came: the values are then all that is known of the boot. `ima` is what the kernel has measured since, where its list came with a quote over PCR 10.
     `read_secure_boot` is what the log says about Secure Boot, `read_boot_chain` about the boot chain, by bank, read when it is
     first asked for; a known log brings its own.
     """
@@ -45,7 +44,7 @@ class BootEvents:
     quoted: Mapping[int, Mapping[int, bytes]]
     ima: ImaMeasurements | None = None
     logged: bool = True
-    command_lines: Mapping[int, str | None] = field(default_factory=dict)
+    command_lines: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
     read_secure_boot: dict[int, SecureBootFacts] = field(default_factory=dict, compare=False, repr=False)
     read_boot_chain: dict[int, BootChain] = field(default_factory=dict, compare=False, repr=False)
 
@@ -79,12 +78,12 @@ class BootEvents:
         """
         if KERNEL_COMMAND_LINE_PCR not in self.quoted.get(bank, {}):
             return ()
-        command_line = self.command_lines.get(bank) or ""
-        parameters = _PARAMETER.findall(command_line)
         return tuple(
-            each.removeprefix(TRE_IMAGE_PARAMETER)
-            for each in parameters
-            if each.startswith(TRE_IMAGE_PARAMETER)
+            [
+                each.removeprefix(TRE_IMAGE_PARAMETER)
+                for each in self.command_lines.get(bank, ())
+                if each.startswith(TRE_IMAGE_PARAMETER)
+            ]
         )
 
     def has_unified_command_line(self, *, bank: int) -> bool:
@@ -133,9 +132,15 @@ def registers_alone(quoted: Mapping[int, Mapping[int, bytes]]) -> BootEvents:
 
     Raises RefusalError: the values are of the bank sha1.
     """
-    log = EventLog(algorithms=tuple(quoted), events=(), crypto_agile=True, header=b"")
+    log = _no_events(tuple(quoted))
     _refuse_sha1(log, quoted=quoted)
     return BootEvents(log=log, quoted=quoted, logged=False)
+
+
+@lru_cache(maxsize=16)
+def _no_events(banks: tuple[int, ...]) -> EventLog:
+    """The log of a machine that has none, by the banks that were quoted."""
+    return EventLog(algorithms=banks, events=(), crypto_agile=True, header=b"")
 
 
 def replay_boot_log(
@@ -180,7 +185,7 @@ def _refuse_missing_banks(found: ReplayedLog, *, banks: tuple[int, ...]) -> None
 
 def _refuse_sha1(log: EventLog, *, quoted: Mapping[int, Mapping[int, bytes]]) -> None:
     """Collisions in SHA-1 can be made: neither its log format nor its bank leads to a verdict, whatever was asked."""
-    if log.format is LogFormat.SHA1_LEGACY or SHA1 in quoted:
+    if not log.crypto_agile or SHA1 in quoted:
         what = "a quote of the bank sha1" if log.crypto_agile else f"a log in the format {log.format}"
         raise RefusalError(
             RefusalCode.BOOT_LOG_LEGACY,

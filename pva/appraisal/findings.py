@@ -5,7 +5,7 @@ the tier of a scope follows from its vector; so no verdict exists that its findi
 Value semantics: draft-ietf-rats-ar4si, section 2.3 (affirming 2..31, warning 32..95, contraindicated 96..127).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum, unique
 
@@ -405,14 +405,13 @@ def find(
     )
 
 
-def vector(affirmed: Mapping[Claim, int], findings: tuple[Finding, ...], scope: Scope) -> dict[str, int]:
-    """Trustworthiness vector of a scope: what was affirmed, made worse by each of its findings."""
+def vector(affirmed: Mapping[Claim, int], codes: Iterable[str]) -> dict[str, int]:
+    """Trustworthiness vector of a scope: what was affirmed, made worse by each finding in it, by their codes."""
     values: dict[str, int] = {str(claim): value for claim, value in affirmed.items()}
-    for finding in findings:
-        if finding.scope == scope:
-            rule = FINDINGS[FindingCode(finding.code)]
-            claim = str(rule.claim)
-            values[claim] = max(values.get(claim, 0), rule.value)
+    for code in codes:
+        rule = FINDINGS[FindingCode(code)]
+        claim = str(rule.claim)
+        values[claim] = max(values.get(claim, 0), rule.value)
     return values
 
 

@@ -6,127 +6,62 @@ the quote) is judged at each use. Nothing here grows with the number of devices:
 """
 
 import hashlib
-from collections import OrderedDict
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from threading import Lock
-from typing import Generic, TypeVar
 
 from cryptography import x509
 
 from messages.challenge import Challenge
+from messages.evidence import EvidenceMessage
+from messages.evidence_layout import EvidenceLayout
 from pva.appraisal.credential import PlatformCredential, Supplier, validate_credential
-from standards.boot_log.boot_chain_facts import BootChain
-from standards.boot_log.decode import decode_event_log
-from standards.boot_log.events import EventLog
-from standards.boot_log.measured import kernel_command_line
-from standards.boot_log.replay import replay
-from standards.boot_log.secure_boot_facts import SecureBootFacts
+from pva.appraisal.kept import Kept
+from pva.appraisal.known_logs import KnownLogs
 from standards.pki.ocsp_answer import CertStatus
 from standards.rats.corim import VerifiedManifest, verify_manifest
 from standards.tpm2.key_checks import AttestationKey, StorageKey, accept_ak, accept_storage_key
 from standards.tpm2.structures import Public
 
-LOG_BYTES_MAX = 1 << 24
-"""Bytes of boot logs whose replay is kept, together; their values take a few times that."""
 MANIFEST_BYTES_MAX = 1 << 23
 """Bytes of signed manifests whose content is kept, together."""
 CREDENTIALS_MAX = 4096
 KEYS_MAX = 4096
 CHALLENGES_MAX = 16_384
 PATHS_MAX = 64
+SIZES_MAX = 256
+"""Sizes of evidence of which layouts are kept; a layout takes some 10 kB at most."""
+LAYOUTS_MAX = 4
+"""Layouts of one size."""
 _LENGTH = 8
 
-Key = TypeVar("Key", bound=Hashable)
-Value = TypeVar("Value")
 
+class KnownLayouts:
+    """How evidence was laid out that was accepted, by its size: devices of one model send messages that differ in their strings.
 
-class Kept(Generic[Key, Value]):
-    """Values by key, up to a total weight; safe to use from several threads."""
-
-    def __init__(self, *, weight_max: int) -> None:
-        """Hold at most `weight_max` together; a value that weighs more than a quarter of it is not held."""
-        self._weight_max = weight_max
-        self._weight = 0
-        self._values: OrderedDict[Key, tuple[Value, int]] = OrderedDict()
-        self._lock = Lock()
-
-    def __len__(self) -> int:
-        return len(self._values)
-
-    def get(self, key: Key) -> Value | None:
-        """The value of a key, which counts as used now."""
-        with self._lock:
-            held = self._values.get(key)
-            if held is None:
-                return None
-            self._values.move_to_end(key)
-            return held[0]
-
-    def put(self, key: Key, value: Value, *, weight: int = 1) -> None:
-        """Hold a value in place of what was held under this key."""
-        self.drop(key)
-        if 4 * weight > self._weight_max:
-            return
-        with self._lock:
-            self._values[key] = (value, weight)
-            self._weight += weight
-            while self._weight > self._weight_max:
-                _, (_, gone) = self._values.popitem(last=False)
-                self._weight -= gone
-
-    def drop(self, key: Key) -> None:
-        """Forget a key."""
-        with self._lock:
-            held = self._values.pop(key, None)
-            self._weight -= 0 if held is None else held[1]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReplayedLog:
-    """A decoded boot log and the PCR values that it leads to (bank -> index -> value); no word on any quote.
-
-    `command_lines`, by bank, is the text that the log calls the kernel's command line, where a digest covers it.
-    `secure_boot` and `boot_chain`, by bank, are filled when they are first asked for.
+    A size that came once is no habit: a layout is taken of the second message of a size. No two messages with an IMA list are
+    alike.
     """
-
-    log: EventLog
-    values: Mapping[int, Mapping[int, bytes]]
-    command_lines: Mapping[int, str | None]
-    secure_boot: dict[int, SecureBootFacts] = field(default_factory=dict, compare=False, repr=False)
-    boot_chain: dict[int, BootChain] = field(default_factory=dict, compare=False, repr=False)
-
-
-def replay_log(data: bytes, *, banks: Sequence[int]) -> ReplayedLog:
-    """Decode a log and replay it in those of the banks that it has digests for. Raises BootLogError: malformed."""
-    log = decode_event_log(data)
-    listed = [bank for bank in banks if bank in log.algorithms]
-    return ReplayedLog(
-        log=log,
-        values={bank: replay(log, bank=bank) for bank in listed},
-        command_lines={bank: kernel_command_line(log, bank=bank) for bank in listed},
-    )
-
-
-class KnownLogs:
-    """Replays of boot logs, by SHA-256 of the log and the banks: a fleet boots the same few logs."""
 
     def __init__(self) -> None:
         """Know nothing yet."""
-        self._kept: Kept[tuple[bytes, tuple[int, ...]], ReplayedLog] = Kept(weight_max=LOG_BYTES_MAX)
+        self._kept: Kept[int, tuple[EvidenceLayout, ...]] = Kept(weight_max=SIZES_MAX)
 
-    def __len__(self) -> int:
-        return len(self._kept)
+    def read(self, encoded: bytes) -> EvidenceMessage | None:
+        """See `messages.evidence.Layouts`."""
+        for layout in self._kept.get(len(encoded)) or ():
+            message = layout.read(encoded)
+            if message is not None:
+                return message
+        return None
 
-    def replayed(self, data: bytes, *, banks: tuple[int, ...]) -> ReplayedLog:
-        """As `replay_log`."""
-        key = (hashlib.sha256(data).digest(), banks)
-        known = self._kept.get(key)
-        if known is None:
-            known = replay_log(data, banks=banks)
-            self._kept.put(key, known, weight=len(data))
-        return known
+    def note(self, encoded: bytes, message: EvidenceMessage) -> None:
+        """See `messages.evidence.Layouts`."""
+        if message.ima is not None:
+            return
+        known = self._kept.get(len(encoded))
+        new = () if known is None else (EvidenceLayout.of(encoded, message), *known[: LAYOUTS_MAX - 1])
+        self._kept.put(len(encoded), new)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -285,6 +220,7 @@ class IssuedChallenges:
 class Known:
     """Everything that a verifier may know already."""
 
+    layouts: KnownLayouts = field(default_factory=KnownLayouts)
     logs: KnownLogs = field(default_factory=KnownLogs)
     credentials: KnownCredentials = field(default_factory=KnownCredentials)
     keys: KnownKeys = field(default_factory=KnownKeys)

@@ -11,6 +11,7 @@ import hmac
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 
 from messages.binding import PVA_EVIDENCE, PVA_IMA, PVA_KEY, extra_data
 from messages.challenge import Challenge
@@ -42,6 +43,7 @@ _QUOTE_CODES: Mapping[str, RefusalCode] = {
     "A7": RefusalCode.SELECTION_MISMATCH,
     "A8": RefusalCode.PCR_VALUES_MISMATCH,
 }
+_SELECTIONS_KEPT = 64
 _COUNTER = GENERATION_COUNTER.written()
 _COUNTER_OCTETS = _COUNTER.encode()
 
@@ -126,18 +128,24 @@ def _enrolled_ak(ak_public: bytes, *, credential: PlatformCredential, keys: Know
 def _verify_quote(
     message: EvidenceMessage, *, challenge: Challenge, context: bytes, ak: AttestationKey
 ) -> VerifiedQuote:
-    selections = sorted(challenge.pcr_selections.items())
+    asked = sorted(challenge.pcr_selections.items())
     with _refused("quote", RefusalCode.QUOTE_INVALID, codes=_QUOTE_CODES):
         quote = verify_quote(
             message.attest,
             signature=message.signature,
             ak=ak,
             extra_data=extra_data(PVA_EVIDENCE, nonce=challenge.nonce, body=context),
-            selection=tuple(PcrSelection(bank=bank, indices=indices) for bank, indices in selections),
+            selection=_selections(tuple([(bank, tuple(indices)) for bank, indices in asked])),
             pcr_values=message.pcr_values,
         )
         check_qualified_signer(quote.attest, ak=ak)
     return quote
+
+
+@lru_cache(maxsize=_SELECTIONS_KEPT)
+def _selections(asked: tuple[tuple[int, tuple[int, ...]], ...]) -> tuple[PcrSelection, ...]:
+    """By bank and indices: a fleet is asked for the same few."""
+    return tuple([PcrSelection(bank=bank, indices=indices) for bank, indices in asked])
 
 
 def _verify_ima_quote(

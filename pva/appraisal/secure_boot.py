@@ -46,10 +46,10 @@ def _open_bank(
     quoted: Mapping[int, Mapping[int, bytes]], *, registers: Mapping[int, Mapping[int, bytes]]
 ) -> int | None:
     """The bank to read, or None where one bank is confirmed and none contradicted, or PCR 7 was not quoted."""
-    if all(
-        registers.get(bank, {}).get(SECURE_BOOT_PCR) == of_bank.get(SECURE_BOOT_PCR)
-        for bank, of_bank in quoted.items()
-    ):
+    for bank, of_bank in quoted.items():
+        if registers.get(bank, {}).get(SECURE_BOOT_PCR) != of_bank.get(SECURE_BOOT_PCR):
+            break
+    else:
         return None  # confirmed in every bank, or not quoted
     values = {bank: each[SECURE_BOOT_PCR] for bank, each in quoted.items() if SECURE_BOOT_PCR in each}
     expected = {bank: registers.get(bank, {}).get(SECURE_BOOT_PCR) for bank in values}

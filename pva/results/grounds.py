@@ -19,7 +19,7 @@ from messages.runtime_policy import VerifiedRuntimePolicy
 from messages.trust_list import Accreditation, ListedCrl, accreditation_claims, read_accreditation
 from pva.appraisal.continuity import DeviceHistory, ImaProgress, Sighting
 from pva.appraisal.credential import Supplier
-from pva.appraisal.known import Kept
+from pva.appraisal.kept import Kept
 from pva.appraisal.manifest_chain import ChainedManifest, ManifestChain
 from pva.appraisal.manifest_records import Retirement
 from pva.appraisal.policy import AppraisalPolicy

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from edge.direct_statements import DirectStatement
 from messages.trust_list import TrustedSupplier
-from pva.appraisal.known import Kept
+from pva.appraisal.kept import Kept
 from pva.appraisal.manifest_chain import ManifestChain
 from pva.manifests.recognised import RecognisedSupplier
 from pva.policies.narrowing import PolicyInForce

@@ -20,7 +20,8 @@ from standards.boot_log import events as ev
 from standards.boot_log.algorithms import BANKS
 from standards.boot_log.boot_chain_facts import BootChain, ChainLink, Component
 from standards.boot_log.errors import BootLogError
-from standards.boot_log.events import Event, EventLog
+from standards.boot_log.event_log import EventLog
+from standards.boot_log.events import Event
 from standards.boot_log.measured import COMMAND_LINE_LABELS, boot_loader_text, measured_payload
 from standards.boot_log.uefi import read_disk_guid, read_loaded_image, read_utf16
 

@@ -13,11 +13,13 @@ Source: TCG PC Client Platform Firmware Profile 1.06, sections 10.2.1, 10.2.2 an
 """
 
 import struct
-from typing import Final
+from collections.abc import Sequence
+from typing import Any, Final
 
 from standards.boot_log.algorithms import BANKS, SHA1
 from standards.boot_log.errors import BootLogError
-from standards.boot_log.events import EV_NO_ACTION, PCR_INDEX_MAX, Event, EventLog
+from standards.boot_log.event_log import EventLog, LoggedEvents
+from standards.boot_log.events import EV_NO_ACTION, PCR_INDEX_MAX, Event
 
 LOG_BYTES_MAX: Final = 1 << 22
 EVENTS_MAX: Final = 20_000
@@ -50,28 +52,35 @@ def decode_event_log(
         events = _decode_events(cursor, sizes=sizes, events_max=events_max)
         log = EventLog(algorithms=tuple(sizes), events=events, crypto_agile=True, header=first.data)
     else:
-        events = (first, *_decode_events(cursor, sizes=None, events_max=events_max))
-        log = EventLog(algorithms=(SHA1,), events=events, crypto_agile=False, header=b"")
+        legacy = (first, *_decode_legacy_events(cursor, events_max=events_max))
+        log = EventLog(algorithms=(SHA1,), events=legacy, crypto_agile=False, header=b"")
     _ = log.startup_locality  # a log that contradicts itself there is refused as a whole
     return log
 
 
-def _decode_events(cursor: "_Cursor", *, sizes: dict[int, int] | None, events_max: int) -> tuple[Event, ...]:
-    events: list[Event] = []
-    layout = None if sizes is None else _Layout(sizes)
+def _decode_events(cursor: "_Cursor", *, sizes: dict[int, int], events_max: int) -> LoggedEvents:
+    layout = _Layout(sizes)
+    events = LoggedEvents(cursor.data, algorithms=layout.algorithms)
     while not cursor.at_end:
-        if layout is not None:
-            cursor.take_usual(layout, events, events_max=events_max)
-            if cursor.at_end:
-                break
-        number = len(events) + 1
-        if number > events_max:
-            raise BootLogError(what="length", expected=f"at most {events_max} events", got="more")
-        event = (
-            _legacy_event(cursor, number=number) if sizes is None else _event(cursor, sizes, number=number)
-        )
-        events.append(event)
-    return tuple(events)
+        cursor.take_usual(layout, events, events_max=events_max)
+        if not cursor.at_end:
+            event = _event(cursor, sizes, number=_next_number(events, events_max=events_max))
+            events.add(event, end=cursor.position)
+    return events
+
+
+def _decode_legacy_events(cursor: "_Cursor", *, events_max: int) -> list[Event]:
+    events: list[Event] = []
+    while not cursor.at_end:
+        events.append(_legacy_event(cursor, number=_next_number(events, events_max=events_max)))
+    return events
+
+
+def _next_number(events: Sequence[Event], *, events_max: int) -> int:
+    number = len(events) + 1
+    if number > events_max:
+        raise BootLogError(what="length", expected=f"at most {events_max} events", got="more")
+    return number
 
 
 class _Layout:
@@ -162,55 +171,51 @@ class _Cursor:
     """Reads little-endian fields; raises where the bytes end too early."""
 
     def __init__(self, data: bytes, *, number: int = 0) -> None:
-        self._data = data
-        self._position = 0
+        self.data = data
+        self.position = 0
         self._content = min(len(data.rstrip(unused)) for unused in _UNUSED)
         self.number = number
 
     @property
     def at_end(self) -> bool:
         """Whether nothing is left but the unused rest of the log area."""
-        return self._position >= self._content
+        return self.position >= self._content
 
-    def take_usual(self, layout: _Layout, events: list[Event], *, events_max: int) -> None:
-        """Append events as firmware usually writes them, up to the first that is anything else: `_event` judges that one.
+    def take_usual(self, layout: _Layout, events: LoggedEvents, *, events_max: int) -> None:
+        """Add events as firmware usually writes them, up to the first that is anything else: `_event` judges that one.
 
         One step an event: a log of a hundred events comes with a quote.
         """
-        data, size, algorithms = self._data, len(self._data), layout.algorithms
-        unpack, fixed = layout.structure.unpack_from, layout.structure.size
-        position, content = self._position, self._content
-        while position < content and position + fixed <= size and len(events) < events_max:
-            pcr, event_type, count, *digests, data_size = unpack(data, position)
-            end = position + fixed + data_size
-            usual = count == len(algorithms) and pcr <= PCR_INDEX_MAX and end <= size
-            if not usual or tuple(digests[::2]) != algorithms:
+        data, size, algorithms = self.data, len(self.data), layout.algorithms
+        unpack, fixed, banks = layout.structure.unpack_from, layout.structure.size, len(algorithms)
+        position, content, left = self.position, self._content, events_max - len(events)
+        heads: list[tuple[Any, ...]] = []
+        ends: list[int] = []
+        while position < content and position + fixed <= size and len(heads) < left:
+            head = unpack(data, position)
+            end = position + fixed + head[-1]
+            usual = head[2] == banks and head[0] <= PCR_INDEX_MAX and end <= size
+            if not usual or head[3:-1:2] != algorithms:
                 break
-            events.append(
-                Event(
-                    number=len(events) + 1,
-                    pcr=pcr,
-                    type=event_type,
-                    digests=dict(zip(algorithms, digests[1::2], strict=True)),
-                    data=data[position + fixed : end],
-                )
-            )
+            heads.append(head)
+            ends.append(end)
             position = end
-        self._position = position
+        events.extend(heads, ends=ends)
+        self.position = position
 
     def take(self, size: int, what: str) -> bytes:
         """The next bytes."""
-        end = self._position + size
-        if end > len(self._data):
-            left = len(self._data) - self._position
+        end = self.position + size
+        if end > len(self.data):
+            left = len(self.data) - self.position
             raise BootLogError(what=what, expected=f"{size} bytes", got=f"{left} left", event=self.number)
-        taken = self._data[self._position : end]
-        self._position = end
+        taken = self.data[self.position : end]
+        self.position = end
         return taken
 
     def end(self) -> None:
         """Refuse bytes that are left."""
-        left = len(self._data) - self._position
+        left = len(self.data) - self.position
         if left:
             raise BootLogError(
                 what="structure", expected="its end", got=f"{left} more bytes", event=self.number

@@ -11,7 +11,8 @@ from typing import Final
 
 from standards.boot_log.algorithms import BANKS, SHA1
 from standards.boot_log.errors import BootLogError
-from standards.boot_log.events import EV_NO_ACTION, Event, EventLog
+from standards.boot_log.event_log import EventLog
+from standards.boot_log.events import EV_NO_ACTION, Event
 
 _U32_MAX: Final = (1 << 32) - 1
 

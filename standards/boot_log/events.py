@@ -1,4 +1,4 @@
-"""The values of this room: events and logs, and the names of event types.
+"""Events of boot logs, and the names of their types.
 
 Rule: an event keeps its data as it was logged; interpretation is in `measured` and `describe`.
 Source: TCG PC Client Platform Firmware Profile 1.06, sections 10.2 (structures) and 10.4 (event types).
@@ -6,11 +6,8 @@ Source: TCG PC Client Platform Firmware Profile 1.06, sections 10.2 (structures)
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum, unique
 from types import MappingProxyType
 from typing import Final
-
-from standards.boot_log.errors import BootLogError
 
 PCR_INDEX_MAX: Final = 23
 
@@ -81,19 +78,6 @@ EVENT_TYPES: Final = MappingProxyType(
 )
 """Name by event type (section 10.4.1)."""
 
-_STARTUP_LOCALITY: Final = b"StartupLocality\x00"
-_LOCALITIES: Final = frozenset({0, 3, 4})
-_LOCALITY_OF_HCRTM: Final = 4
-_SPEAK_OF_LOCALITY: Final = frozenset({EV_NO_ACTION, EV_EFI_HCRTM_EVENT})
-
-
-@unique
-class LogFormat(StrEnum):
-    """The two formats of a log (sections 10.2.1 and 10.2.2)."""
-
-    CRYPTO_AGILE = "crypto-agile"
-    SHA1_LEGACY = "sha1-legacy"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
@@ -117,55 +101,3 @@ class Event:
     def type_name(self) -> str:
         """Name of the type, or its number where the profile has no name for it."""
         return EVENT_TYPES.get(self.type, f"event type 0x{self.type:08x}")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EventLog:
-    """A decoded log: `algorithms` are the banks that it lists, in its order.
-
-    `crypto_agile` is False for the SHA-1 format of TPM 1.2, which can only speak for the SHA-1 bank. `header` is
-    the data of the Specification ID event (empty without one); that event itself is not among `events`.
-    """
-
-    algorithms: tuple[int, ...]
-    events: tuple[Event, ...]
-    crypto_agile: bool
-    header: bytes
-
-    @property
-    def format(self) -> LogFormat:
-        """The format, for people and refusals: a legacy log never leads to an affirming result."""
-        return LogFormat.CRYPTO_AGILE if self.crypto_agile else LogFormat.SHA1_LEGACY
-
-    @property
-    def startup_locality(self) -> int:
-        """Locality that PCR 0 starts from: 4 after an H-CRTM, else what StartupLocality says, else 0.
-
-        Raises:
-            BootLogError: StartupLocality is malformed, or said twice and differently.
-        """
-        speaking = [event for event in self.events if event.pcr == 0 and event.type in _SPEAK_OF_LOCALITY]
-        if any(event.type == EV_EFI_HCRTM_EVENT for event in speaking):
-            return _LOCALITY_OF_HCRTM
-        said = {_locality(event) for event in speaking if event.data.startswith(_STARTUP_LOCALITY)}
-        if len(said) > 1:
-            raise BootLogError(what="StartupLocality", expected="one value", got=f"{sorted(said)}")
-        return said.pop() if said else 0
-
-    def extended_into(self, pcr: int) -> tuple[Event, ...]:
-        """The events that went into one PCR, in order."""
-        return tuple([event for event in self.events if event.pcr == pcr and event.extended])
-
-
-def startup_locality_data(locality: int) -> bytes:
-    """Data of the StartupLocality event (section 10.4.5)."""
-    return _STARTUP_LOCALITY + locality.to_bytes(1, "little")
-
-
-def _locality(event: Event) -> int:
-    value = event.data[len(_STARTUP_LOCALITY) :]
-    if len(value) != 1 or value[0] not in _LOCALITIES:
-        raise BootLogError(
-            what="StartupLocality", expected="one byte: 0, 3 or 4", got=value.hex()[:16], event=event.number
-        )
-    return value[0]

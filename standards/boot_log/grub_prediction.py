@@ -23,7 +23,8 @@ from standards.boot_log.boot_chain import (
 )
 from standards.boot_log.boot_chain_facts import Component
 from standards.boot_log.errors import BootLogError
-from standards.boot_log.events import EV_EVENT_TAG, EV_IPL, Event, EventLog
+from standards.boot_log.event_log import EventLog
+from standards.boot_log.events import EV_EVENT_TAG, EV_IPL, Event
 from standards.boot_log.measured import COMMAND_LINE_LABELS, boot_loader_text, measured_payload
 
 TEXT_PCR: Final = 8

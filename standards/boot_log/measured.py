@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from standards.boot_log.algorithms import BANKS
+from standards.boot_log.event_log import EventLog
 from standards.boot_log.events import (
     EV_EFI_VARIABLE_AUTHORITY,
     EV_EFI_VARIABLE_BOOT,
@@ -21,7 +22,6 @@ from standards.boot_log.events import (
     EV_IPL,
     EV_NO_ACTION,
     Event,
-    EventLog,
 )
 from standards.boot_log.uefi import read_variable
 
@@ -71,8 +71,8 @@ def kernel_command_line(log: EventLog, *, bank: int) -> str | None:
     here: that the log reaches the quoted value of PCR 8.
     """
     found = []
-    for event in log.events:
-        if event.pcr != KERNEL_COMMAND_LINE_PCR or not event.extended or _COMMAND_LINE not in event.data:
+    for event in log.containing(_COMMAND_LINE):
+        if event.pcr != KERNEL_COMMAND_LINE_PCR or not event.extended:
             continue
         labelled = boot_loader_text(event)
         if labelled and labelled[0] in COMMAND_LINE_LABELS:

@@ -9,7 +9,8 @@ from typing import Final
 
 from standards.boot_log.algorithms import BANKS, BankAlgorithm
 from standards.boot_log.errors import BootLogError
-from standards.boot_log.events import EV_NO_ACTION, PCR_INDEX_MAX, EventLog
+from standards.boot_log.event_log import EventLog
+from standards.boot_log.events import PCR_INDEX_MAX
 
 _DYNAMIC_LAUNCH_PCRS: Final = range(17, 23)
 
@@ -53,12 +54,13 @@ def replay(log: EventLog, *, bank: int) -> dict[int, bytes]:
     if log.startup_locality:
         values[0] = start_value(log, pcr=0, bank=bank)
     digest = algorithm.digest
-    for event in log.events:
-        if event.type != EV_NO_ACTION:
-            before = values.get(event.pcr)
-            if before is None:
-                before = start_value(log, pcr=event.pcr, bank=bank)
-            values[event.pcr] = digest(before + event.digests[bank])
+    untouched = bytes(algorithm.size)
+    for pcr, measured in log.measured(bank=bank).items():
+        # a dynamic launch begins at zeros, and so does what a log extends everywhere else but in PCR 0
+        value = values.get(pcr, untouched)
+        for each in measured:
+            value = digest(value + each)
+        values[pcr] = value
     return dict(sorted(values.items()))
 
 

@@ -17,7 +17,8 @@ from typing import Final
 
 from standards.boot_log.algorithms import BANKS
 from standards.boot_log.errors import BootLogError
-from standards.boot_log.events import EV_EFI_VARIABLE_AUTHORITY, Event, EventLog
+from standards.boot_log.event_log import EventLog
+from standards.boot_log.events import EV_EFI_VARIABLE_AUTHORITY, Event
 from standards.boot_log.measured import measured_payload
 from standards.boot_log.payloads import EFI_GLOBAL_VARIABLE, EFI_IMAGE_SECURITY_DATABASE, SEPARATOR
 from standards.boot_log.secure_boot_facts import (

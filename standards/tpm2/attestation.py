@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.hashes import HashAlgorithm
 
 from standards.tpm2.constants import TPM_GENERATED_VALUE, Algorithm, Handle, StructureTag
 from standards.tpm2.errors import DecodeError, VerificationError
+from standards.tpm2.foreseen_quote import foreseen_quote
 from standards.tpm2.hashing import digest, digest_size, hash_object
 from standards.tpm2.key_checks import (
     AttestationKey,
@@ -76,19 +77,8 @@ def verify_attestation(
 
     Not checked here: whether `public` is an AK to be trusted (`check_ak`, and its enrolment), extraData.
     """
-    _check_size("TPMS_ATTEST", attest, ATTEST_BYTES_MAX)
-    _check_size("TPMT_SIGNATURE", signature, SIGNATURE_BYTES_MAX)
-    decoded = _decode_signature(signature)
-    if isinstance(public, AttestationKey):
-        _verify_signature(attest, decoded, key=public.key, scheme=public.public.scheme)
-    else:
-        check_signing_scheme("A4", public)
-        _verify_signature(attest, decoded, key=check_key_strength("A4", public), scheme=public.scheme)
-    _check_magic_and_type(attest, expected_type)
-    try:
-        return Attest.decode(attest)
-    except DecodeError as error:
-        raise _malformed(error) from error
+    _verify_signed(attest, signature=signature, public=public)
+    return _decode_attest(attest, expected_type)
 
 
 def verify_quote(  # one parameter for each thing that the Verifier brings to a quote
@@ -106,16 +96,11 @@ def verify_quote(  # one parameter for each thing that the Verifier brings to a 
     here: the AK's place (`check_qualified_signer`, A9), clock and firmware (A14, A15).
     """
     key = _accepted(ak)
-    verified = verify_attestation(
-        attest, signature=signature, public=key, expected_type=StructureTag.ATTEST_QUOTE
-    )
-    _check_extra_data(verified, extra_data)
-    quote = verified.attested
-    if not isinstance(quote, QuoteInfo):
-        raise _wrong_type(verified.type, StructureTag.ATTEST_QUOTE)
-    _check_selection(quote.pcr_selections, selection)
-    values = _selected_values(quote.pcr_selections, pcr_values)
-    _check_pcr_digest(quote.pcr_digest, values, key.public.scheme.hash_algorithm)
+    _verify_signed(attest, signature=signature, public=key)
+    verified = foreseen_quote(
+        attest, ak=key, extra_data=extra_data, selection=selection, pcr_values=pcr_values
+    ) or _examined_quote(attest, ak=key, extra_data=extra_data, selection=selection, pcr_values=pcr_values)
+    quote = cast("QuoteInfo", verified.attested)
     return VerifiedQuote(
         attest=verified,
         pcr_selections=quote.pcr_selections,
@@ -204,6 +189,46 @@ def check_qualified_signer(
     else:
         expected = qualified_name(parent, recomputed_name("A10", ak))
     _check_equal("A9", "qualifiedSigner", attest.qualified_signer, expected)
+
+
+def _examined_quote(
+    attest: bytes,
+    *,
+    ak: AttestationKey,
+    extra_data: bytes,
+    selection: tuple[PcrSelection, ...],
+    pcr_values: PcrValues,
+) -> Attest:
+    """A quote, check by check: what is not as expected is named."""
+    verified = _decode_attest(attest, StructureTag.ATTEST_QUOTE)
+    _check_extra_data(verified, extra_data)
+    quote = verified.attested
+    if not isinstance(quote, QuoteInfo):
+        raise _wrong_type(verified.type, StructureTag.ATTEST_QUOTE)
+    _check_selection(quote.pcr_selections, selection)
+    values = _selected_values(quote.pcr_selections, pcr_values)
+    _check_pcr_digest(quote.pcr_digest, values, ak.public.scheme.hash_algorithm)
+    return verified
+
+
+def _verify_signed(attest: bytes, *, signature: bytes, public: Public | AttestationKey) -> None:
+    """The signature over the received bytes (A4), of which there are not too many."""
+    _check_size("TPMS_ATTEST", attest, ATTEST_BYTES_MAX)
+    _check_size("TPMT_SIGNATURE", signature, SIGNATURE_BYTES_MAX)
+    decoded = _decode_signature(signature)
+    if isinstance(public, AttestationKey):
+        _verify_signature(attest, decoded, key=public.key, scheme=public.public.scheme)
+    else:
+        check_signing_scheme("A4", public)
+        _verify_signature(attest, decoded, key=check_key_strength("A4", public), scheme=public.scheme)
+
+
+def _decode_attest(attest: bytes, expected_type: int) -> Attest:
+    _check_magic_and_type(attest, expected_type)
+    try:
+        return Attest.decode(attest)
+    except DecodeError as error:
+        raise _malformed(error) from error
 
 
 def _check_size(what: str, data: bytes, size_max: int) -> None:

@@ -19,7 +19,8 @@ from standards.boot_log.boot_chain_facts import Component
 from standards.boot_log.decode import decode_event_log
 from standards.boot_log.describe import describe
 from standards.boot_log.encode import encode_event_log
-from standards.boot_log.events import PCR_INDEX_MAX, EventLog, LogFormat
+from standards.boot_log.event_log import EventLog, LogFormat
+from standards.boot_log.events import PCR_INDEX_MAX
 from standards.boot_log.grub_prediction import FILE_PCR, GrubChange, predict_grub
 from standards.boot_log.measured import kernel_command_line
 from standards.boot_log.replay import replay, reset_value

@@ -12,7 +12,8 @@ from standards.boot_log.boot_chain import boot_chain
 from standards.boot_log.decode import decode_event_log
 from standards.boot_log.describe import describe
 from standards.boot_log.encode import encode_event_log
-from standards.boot_log.events import EVENT_TYPES, LogFormat
+from standards.boot_log.event_log import LogFormat
+from standards.boot_log.events import EVENT_TYPES
 from standards.boot_log.replay import replay
 from standards.boot_log.secure_boot import secure_boot_facts
 from tests.conformance.test_boot_log import judged_pcrs, judgement

@@ -17,7 +17,8 @@ from messages.challenge import Challenge
 from messages.evidence import CertifiedStructure, EvidenceMessage, ImaEvidence
 from standards.boot_log.decode import decode_event_log
 from standards.boot_log.encode import Measurement, build_event_log, encode_event_log
-from standards.boot_log.events import EV_EFI_BOOT_SERVICES_APPLICATION, EV_IPL, EV_SEPARATOR, EventLog
+from standards.boot_log.event_log import EventLog
+from standards.boot_log.events import EV_EFI_BOOT_SERVICES_APPLICATION, EV_IPL, EV_SEPARATOR
 from standards.boot_log.replay import replay, reset_value
 from standards.tpm2.constants import Handle, StructureTag
 from standards.tpm2.hashing import digest

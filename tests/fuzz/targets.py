@@ -17,7 +17,8 @@ from standards.boot_log.decode import decode_event_log
 from standards.boot_log.describe import describe
 from standards.boot_log.encode import encode_event_log
 from standards.boot_log.errors import BootLogError
-from standards.boot_log.events import EVENT_TYPES, Event, EventLog
+from standards.boot_log.event_log import EventLog
+from standards.boot_log.events import EVENT_TYPES, Event
 from standards.boot_log.measured import kernel_command_line, measured_payload
 from standards.boot_log.replay import replay
 from standards.boot_log.secure_boot import secure_boot_facts

@@ -9,7 +9,8 @@ from standards.boot_log.algorithms import BANKS, SHA256
 from standards.boot_log.boot_chain import BOOT_CHAIN_PCRS, boot_chain
 from standards.boot_log.encode import Measurement, build_event_log
 from standards.boot_log.errors import BootLogError
-from standards.boot_log.events import EV_EVENT_TAG, EV_IPL, EV_NO_ACTION, EVENT_TYPES, Event, EventLog
+from standards.boot_log.event_log import EventLog
+from standards.boot_log.events import EV_EVENT_TAG, EV_IPL, EV_NO_ACTION, EVENT_TYPES, Event
 from standards.boot_log.grub_prediction import GrubChange, predict_grub
 from tests.unit.standards.boot_log.boot_chains import GRUB, STUB, file, log_of
 from tests.unit.standards.boot_log.boot_chains import command as grub_command

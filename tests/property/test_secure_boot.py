@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from standards.boot_log.algorithms import SHA256
 from standards.boot_log.encode import Measurement, build_event_log
 from standards.boot_log.errors import BootLogError
+from standards.boot_log.event_log import EventLog
 from standards.boot_log.events import (
     EV_EFI_VARIABLE_AUTHORITY,
     EV_EFI_VARIABLE_DRIVER_CONFIG,
     EV_NO_ACTION,
     EV_SEPARATOR,
     Event,
-    EventLog,
 )
 from standards.boot_log.payloads import signature_data, signature_list
 from standards.boot_log.secure_boot import secure_boot_facts

@@ -20,7 +20,8 @@ from standards.boot_log.boot_chain import boot_chain
 from standards.boot_log.decode import decode_event_log
 from standards.boot_log.describe import describe
 from standards.boot_log.encode import Measurement, build_event_log, encode_event_log
-from standards.boot_log.events import EVENT_TYPES, EventLog, startup_locality_data
+from standards.boot_log.event_log import EventLog, startup_locality_data
+from standards.boot_log.events import EVENT_TYPES
 from standards.boot_log.secure_boot import SECURE_BOOT_PCR, secure_boot_facts
 from tests.unit.standards.boot_log import boot_chains, secure_boots
 from tests.unit.standards.boot_log.logs import LOG, header, record

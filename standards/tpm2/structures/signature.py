@@ -12,6 +12,7 @@ from standards.tpm2.marshal import Reader, Writer
 _RSA_BYTES_MAX = 512
 _COORDINATE_BYTES_MAX = 66
 _HEAD = Struct(">HH")
+_OF_P256 = Struct(">HHH32sH32s")
 _RSA = frozenset({int(Algorithm.RSASSA), int(Algorithm.RSAPSS)})
 _ECDSA = int(Algorithm.ECDSA)
 
@@ -45,6 +46,10 @@ class Signature:
     @classmethod
     def decode(cls, data: bytes) -> "Signature":
         """TPMT_SIGNATURE and nothing after it."""
+        if len(data) == _OF_P256.size:  # one step for what most AKs sign
+            algorithm, hash_algorithm, r_size, r, s_size, s = _OF_P256.unpack(data)
+            if algorithm == _ECDSA and r_size == s_size == len(r):
+                return cls(algorithm=algorithm, hash_algorithm=hash_algorithm, r=r, s=s)
         reader = Reader(data)
         signature = cls.read(reader)
         reader.end("TPMT_SIGNATURE")

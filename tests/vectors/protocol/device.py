@@ -14,7 +14,7 @@ from standards.boot_log import events as ev
 from standards.boot_log import payloads
 from standards.boot_log.algorithms import SHA256
 from standards.boot_log.encode import Measurement, build_event_log
-from standards.boot_log.events import EventLog
+from standards.boot_log.event_log import EventLog
 from standards.boot_log.replay import replay, reset_value
 from standards.tpm2.constants import Handle, StructureTag
 from standards.tpm2.names import qualified_name

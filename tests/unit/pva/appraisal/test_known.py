@@ -5,8 +5,19 @@ from datetime import timedelta
 
 import pytest
 
-from messages.evidence import encode_evidence
-from pva.appraisal.known import IssuedChallenges, Kept, Known, KnownKeys, KnownLogs, KnownManifests
+from messages.evidence import EVIDENCE_BYTES_MAX, EvidenceMessage, ImaEvidence, encode_evidence
+from pva.appraisal import known_logs
+from pva.appraisal.kept import Kept
+from pva.appraisal.known import (
+    LAYOUTS_MAX,
+    SIZES_MAX,
+    IssuedChallenges,
+    Known,
+    KnownKeys,
+    KnownLayouts,
+    KnownManifests,
+)
+from pva.appraisal.known_logs import LOGS_OF_A_SIZE_MAX, KnownLogs
 from pva.refusals import RefusalCode, RefusalError
 from pva.validation import Verifier
 from standards.boot_log.algorithms import SHA256, SHA384
@@ -14,12 +25,14 @@ from standards.boot_log.errors import BootLogError
 from standards.pki.crl import Revocation, RevocationReason
 from standards.pki.errors import PkiError
 from standards.pki.fingerprints import certificate_der
+from standards.rats.cmw import decode_record
 from standards.tpm2.errors import Tpm2Error
 from standards.tpm2.templates import STORAGE_ECC_P256
 from tests.fakes.attesting_device import AttestingDevice, measurements, with_point
 from tests.fakes.credentials import CredentialPlan, FakeSupplier
 from tests.fakes.pki import NOW, Authority, p256
 from tests.fakes.pva_world import World, revoked
+from tests.unit.messages.samples import EVIDENCE
 
 
 def lasting(world: World) -> Verifier:
@@ -252,3 +265,55 @@ def test_a_known_challenge_is_good_for_one_try_and_for_its_time() -> None:
     with pytest.raises(RefusalError) as error:
         verifier.validate_platform(body, at=challenge.expires_at)
     assert error.value.code is RefusalCode.CHALLENGE_EXPIRED
+
+
+def test_logs_of_one_size_are_told_apart_and_the_latest_are_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    logs, device = KnownLogs(), AttestingDevice()
+    written = [device.boot_log[:-1] + bytes([number]) for number in range(LOGS_OF_A_SIZE_MAX + 1)]
+    first = [logs.replayed(data, banks=(SHA256,)) for data in written]
+    assert [each.log.events[-1].data[-1] for each in first] == list(range(len(written)))
+    again = [logs.replayed(data, banks=(SHA256,)) for data in reversed(written)]
+    assert [each is one for each, one in zip(again, reversed(first), strict=True)] == [True] * 16 + [False]
+    monkeypatch.setattr(known_logs, "LOG_BYTES_MAX", 8 * len(device.boot_log))
+    small = KnownLogs()
+    held = [small.replayed(data, banks=(SHA256,)) for data in written[:3]]
+    assert small.replayed(written[2], banks=(SHA256,)) is held[2]
+    assert small.replayed(written[0], banks=(SHA256,)) is not held[0]
+
+
+def _encoded(message: EvidenceMessage) -> bytes:
+    return decode_record(encode_evidence(message), bytes_max=EVIDENCE_BYTES_MAX).value
+
+
+def test_a_layout_is_taken_of_the_second_message_of_a_size() -> None:
+    layouts, encoded = KnownLayouts(), _encoded(EVIDENCE)
+    for _ in range(2):
+        assert layouts.read(encoded) is None
+        layouts.note(encoded, EVIDENCE)
+    assert layouts.read(encoded) == EVIDENCE
+    assert layouts.read(encoded[:-1]) is None
+
+
+def test_layouts_of_one_size_stand_beside_each_other_and_the_latest_stay() -> None:
+    layouts = KnownLayouts()
+    messages = [
+        replace(EVIDENCE, body=b"b" * number, boot_log=b"l" * (LAYOUTS_MAX + 2 - number))
+        for number in range(1, LAYOUTS_MAX + 2)
+    ]
+    for message in [messages[0], *messages]:
+        layouts.note(_encoded(message), message)
+    assert [layouts.read(_encoded(each)) for each in messages] == [None, *messages[1:]]
+
+
+def test_sizes_are_bounded_and_lists_of_files_are_no_habit() -> None:
+    layouts = KnownLayouts()
+    for size in range(1, SIZES_MAX + 2):
+        message = replace(EVIDENCE, boot_log=bytes(100 + size))
+        for _ in range(2):
+            layouts.note(_encoded(message), message)
+    first, last = (replace(EVIDENCE, boot_log=bytes(100 + size)) for size in (1, SIZES_MAX + 1))
+    assert (layouts.read(_encoded(first)), layouts.read(_encoded(last))) == (None, last)
+    listed = replace(EVIDENCE, ima=ImaEvidence(log=b"l", attest=b"a", signature=b"s", pcr_value=bytes(32)))
+    for _ in range(3):
+        layouts.note(_encoded(listed), listed)
+    assert layouts.read(_encoded(listed)) is None

@@ -10,11 +10,7 @@ from pva.appraisal.nearest import CANDIDATES_MAX, DIFFERENCES_MAX, NearestManife
 from standards.boot_log import payloads
 from standards.boot_log.describe import describe
 from standards.boot_log.encode import Measurement
-from standards.boot_log.events import (
-    EV_EFI_BOOT_SERVICES_APPLICATION,
-    EV_EFI_VARIABLE_DRIVER_CONFIG,
-    EV_IPL,
-)
+from standards.boot_log.events import EV_EFI_BOOT_SERVICES_APPLICATION, EV_EFI_VARIABLE_DRIVER_CONFIG, EV_IPL
 from standards.boot_log.replay import replay
 from standards.rats.corim import Manifest, PlatformReference, ReferenceEvent
 from tests.fakes.attesting_device import SHA256, boot_log, decoded

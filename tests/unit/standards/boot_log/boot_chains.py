@@ -6,7 +6,7 @@ from standards.boot_log import events as ev
 from standards.boot_log import payloads
 from standards.boot_log.algorithms import SHA256
 from standards.boot_log.encode import Measurement, build_event_log
-from standards.boot_log.events import EventLog
+from standards.boot_log.event_log import EventLog
 from tests.unit.standards.boot_log.logs import DISK
 
 LINE = "/vmlinuz-6.1 root=/dev/vda ro"

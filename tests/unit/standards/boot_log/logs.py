@@ -7,7 +7,7 @@ from standards.boot_log import events as ev
 from standards.boot_log import payloads
 from standards.boot_log.algorithms import SHA1, SHA256
 from standards.boot_log.encode import Measurement, build_event_log
-from standards.boot_log.events import EventLog, startup_locality_data
+from standards.boot_log.event_log import EventLog, startup_locality_data
 
 COMMAND_LINE = "/vmlinuz root=/dev/vda1 ro pva.tre=" + "7e" * 32
 DISK = uuid.UUID("5e5e5e5e-0000-4000-8000-000000000001")

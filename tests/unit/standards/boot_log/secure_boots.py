@@ -7,7 +7,7 @@ from standards.boot_log import events as ev
 from standards.boot_log import payloads
 from standards.boot_log.algorithms import SHA1, SHA256
 from standards.boot_log.encode import Measurement, build_event_log
-from standards.boot_log.events import EventLog
+from standards.boot_log.event_log import EventLog
 from standards.boot_log.secure_boot import SHIM_LOCK
 from standards.boot_log.signature_lists import EFI_CERT_SHA256, EFI_CERT_X509
 

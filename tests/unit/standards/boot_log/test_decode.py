@@ -8,7 +8,8 @@ from standards.boot_log.algorithms import SHA1, SHA256
 from standards.boot_log.decode import decode_event_log
 from standards.boot_log.encode import Measurement, build_event_log, encode_event_log
 from standards.boot_log.errors import BootLogError
-from standards.boot_log.events import EV_NO_ACTION, EV_SEPARATOR, LogFormat, startup_locality_data
+from standards.boot_log.event_log import LogFormat, startup_locality_data
+from standards.boot_log.events import EV_NO_ACTION, EV_SEPARATOR
 from tests.unit.standards.boot_log.logs import LOG, MEASUREMENTS, header, record
 
 ENCODED = encode_event_log(LOG)

@@ -8,12 +8,8 @@ import pytest
 from standards.boot_log.algorithms import SHA1, SHA256, SHA384
 from standards.boot_log.encode import Measurement, build_event_log
 from standards.boot_log.errors import BootLogError
-from standards.boot_log.events import (
-    EV_EFI_HCRTM_EVENT,
-    EV_NO_ACTION,
-    EV_SEPARATOR,
-    startup_locality_data,
-)
+from standards.boot_log.event_log import startup_locality_data
+from standards.boot_log.events import EV_EFI_HCRTM_EVENT, EV_NO_ACTION, EV_SEPARATOR
 from standards.boot_log.replay import replay, reset_value, start_value
 
 SEPARATOR = Measurement(pcr=0, type=EV_SEPARATOR, data=bytes(4))
