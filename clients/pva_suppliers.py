@@ -162,6 +162,10 @@ class PvaSupplierClient:
         """Approve what another administrator proposed (admin)."""
         return _proposal(self._http.post_json(f"/v1/proposals/{quote(digest, safe='')}/approvals", {}))
 
+    def withdraw(self, digest: str) -> None:
+        """Take back a proposal that waits (admin)."""
+        self._http.post_json(f"/v1/proposals/{quote(digest, safe='')}/withdrawal", {})
+
 
 def _supplier(value: object) -> SupplierEntry:
     fields = fields_of(value, "supplier")

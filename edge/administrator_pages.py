@@ -126,9 +126,7 @@ def add_administrators(app: Flask, desk: AdministratorDesk, clock: Clock) -> Non
     @answers_nothing
     def withdraw_administrator(administrator_digest: str) -> None:
         """Take back a proposal that waits."""
-        with refusals_as_problems():
-            tenant = current_principal().tenant
-            desk.withdraw(administrator_digest, tenant=tenant, by=own_approval(clock()))
+        withdraw_proposed(desk, administrator_digest, at=clock())
 
     @app.post("/v1/administrators/<key_digest>/removal")
     @require("admin")
@@ -140,6 +138,12 @@ def add_administrators(app: Flask, desk: AdministratorDesk, clock: Clock) -> Non
         removal = Removal(by=caller.name, at=clock(), reason=body.reason)
         with refusals_as_problems():
             return _shown(desk.remove(key_digest, removal, tenant=caller.tenant))
+
+
+def withdraw_proposed(desk: AdministratorDesk, digest: str, *, at: datetime) -> None:
+    """The present caller takes back what waits under a digest. Raises ProblemError."""
+    with refusals_as_problems():
+        desk.withdraw(digest, tenant=current_principal().tenant, by=own_approval(at))
 
 
 def approve_proposed(desk: AdministratorDesk, digest: str, *, at: datetime) -> Standing:

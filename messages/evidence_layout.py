@@ -35,8 +35,8 @@ class EvidenceLayout:
         if strings is None:
             return None
         token, body, attest, signature, *rest = strings  # in the order of the map's keys
-        text = token.decode("ascii") if token.isascii() and 0 < len(token) <= TOKEN_SIZE_MAX else "\n"
-        if not text.isprintable():
+        text = _plain_text(token)
+        if text is None:
             return None
         at = self.certificates
         values = {}
@@ -58,3 +58,11 @@ class EvidenceLayout:
             ),
             ak_public=rest[at + 7],
         )
+
+
+def _plain_text(token: bytes) -> str | None:
+    """The token, where it is printable ASCII of the size of a token."""
+    if not token.isascii() or not 0 < len(token) <= TOKEN_SIZE_MAX:
+        return None
+    text = token.decode("ascii")
+    return text if text.isprintable() else None

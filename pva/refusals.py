@@ -123,6 +123,7 @@ class RefusalCode(StrEnum):
     APPROVER_NOT_ANOTHER = "approver-not-another"
     APPROVER_NOT_INDEPENDENT = "approver-not-independent"
     APPROVER_ORIGIN_UNKNOWN = "approver-origin-unknown"
+    PROPOSAL_DONE = "proposal-done"
     TRUST_LIST_UNTRUSTED = "trust-list-untrusted"
     TRUST_LIST_OUT_OF_TIME = "trust-list-out-of-time"
     TRUST_LIST_ROLLED_BACK = "trust-list-rolled-back"
@@ -465,6 +466,10 @@ REFUSALS: Mapping[RefusalCode, RefusalRule] = {
     ),
     RefusalCode.MANIFEST_RETIRED: RefusalRule(
         status=HTTPStatus.CONFLICT, remedy="have the supplier sign another manifest, and import that one"
+    ),
+    RefusalCode.PROPOSAL_DONE: RefusalRule(
+        status=HTTPStatus.CONFLICT,
+        remedy="undo what it did: suspend the supplier, import a newer list, or suspend again what was lifted",
     ),
     RefusalCode.APPROVER_NOT_ANOTHER: RefusalRule(
         status=HTTPStatus.CONFLICT,

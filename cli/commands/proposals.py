@@ -35,3 +35,12 @@ def approve(invocation: Invocation, *, digest: str) -> None:
     """Approve what another administrator proposed, by its digest; both within 24 hours, each with a key of his own."""
     made = invocation.pva_suppliers().approve(digest)
     invocation.answer(agreed(made, done=_DONE.get(made.kind, "done")))
+
+
+@proposal.command("withdraw")
+@click.argument("digest")
+@pass_invocation
+def withdraw(invocation: Invocation, *, digest: str) -> None:
+    """Take back a proposal that waits, one's own or another's (admin)."""
+    invocation.pva_suppliers().withdraw(digest)
+    invocation.answer(Answer(outcome="withdrawn", members={"digest": digest}))

@@ -65,6 +65,12 @@ class ProposalRecords(Protocol):
         Raises RefusalError: what `agreed` refuses, or what keeps it from being carried out.
         """
 
+    def proposal(self, digest: bytes) -> Proposal | None:
+        """A proposal by its digest."""
+
+    def withdraw(self, digest: bytes, *, by: Administrator, at: datetime) -> None:
+        """Forget a proposal that waits, with its approvals. Raises RefusalError: none waits."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProposalDesk:
@@ -82,22 +88,44 @@ class ProposalDesk:
 
     def approve(self, digest: bytes, *, by: Administrator, at: datetime) -> Proposal:
         """Approve what another administrator proposed. Raises RefusalError: none such, or the same administrator."""
-        found = next((each for each in self.proposals() if each.digest == digest), None)
+        found = self.records.proposal(digest)
         if found is None:
-            raise RefusalError(
-                RefusalCode.NOT_FOUND,
-                subject=f"proposal {digest.hex()}",
-                reason="no proposal of this digest is on record",
-            )
+            raise not_on_record(digest)
         if found.done_at is not None:
             return found
         return self.propose(found.kind, subject=found.subject, content=found.content, by=by, at=at)
+
+    def withdraw(self, digest: bytes, *, by: Administrator, at: datetime) -> None:
+        """Take back what waits, one's own proposal or another's; whoever wants it proposes it anew. Raises RefusalError."""
+        self.records.withdraw(digest, by=by, at=at)
 
     def proposals(
         self, *, after: ProposalPlace | None = None, count_max: int = SHOWN_MAX
     ) -> Sequence[Proposal]:
         """Proposals behind a place, newest first, at most `count_max`."""
         return self.records.proposals(after=after, count_max=count_max)
+
+
+def not_on_record(digest: bytes) -> RefusalError:
+    """The refusal where no proposal has this digest."""
+    return RefusalError(
+        RefusalCode.NOT_FOUND,
+        subject=f"proposal {digest.hex()}",
+        reason="no proposal of this digest is on record",
+    )
+
+
+def waiting(held: Proposal | None, *, digest: bytes) -> Proposal:
+    """The proposal on record, where it can still be taken back. Raises RefusalError: there is none, or it was carried out."""
+    if held is None:
+        raise not_on_record(digest)
+    if held.done_at is not None:
+        raise RefusalError(
+            RefusalCode.PROPOSAL_DONE,
+            subject=f"{held.kind.value} of {held.subject}",
+            reason=f"it was carried out at {held.done_at:%Y-%m-%dT%H:%M:%SZ}",
+        )
+    return held
 
 
 def agreed(

@@ -14,7 +14,8 @@ from edge.database import behind, transaction
 from edge.dual_control import Approval, approval_record, line_record, read_approval
 from edge.ledger_leaf import SALT_BYTES
 from edge.serialization import repeated
-from pva.manifests.proposals import SHOWN_MAX, Proposal, ProposalKind, ProposalPlace, agreed
+from pva.manifests.approvals import Administrator
+from pva.manifests.proposals import SHOWN_MAX, Proposal, ProposalKind, ProposalPlace, agreed, waiting
 from pva.store import tables
 from pva.store.manifests import ManifestStore
 
@@ -35,20 +36,35 @@ class ProposalStore(ManifestStore):
             rows = connection.execute(query).mappings().all()
             return tuple(_proposal(connection, row) for row in rows)
 
+    def proposal(self, digest: bytes) -> Proposal | None:
+        """See `pva.manifests.proposals.ProposalRecords`."""
+        with transaction(self._engine, write=False) as connection:
+            return _held(connection, digest)
+
+    @repeated
+    def withdraw(self, digest: bytes, *, by: Administrator, at: datetime) -> None:
+        """See `pva.manifests.proposals.ProposalRecords`."""
+        with transaction(self._engine) as connection:
+            held = waiting(_held(connection, digest), digest=digest)
+            _forget_approvals(connection, digest)
+            table = tables.proposals
+            connection.execute(sa.delete(table).where(table.c.digest == digest))
+            self.audit(
+                connection,
+                "proposal-withdrawn",
+                subject=f"{held.kind.value} of {held.subject}",
+                record={"digest": digest.hex(), "by": by.name, "key_sha256": by.key_sha256},
+                at=at,
+            )
+
     @repeated
     def propose(self, proposal: Proposal, approval: Approval, *, needed: int) -> Proposal:
         """See `pva.manifests.proposals.ProposalRecords`."""
-        table = tables.proposals
         with transaction(self._engine) as connection:
-            row = (
-                connection.execute(sa.select(table).where(table.c.digest == proposal.digest))
-                .mappings()
-                .one_or_none()
-            )
-            held = None if row is None else _proposal(connection, row)
+            held = _held(connection, proposal.digest)
             removed = tables.administrators.removed_keys(connection)
             made = agreed(held, proposal, approval, needed=needed, removed=removed)
-            _save(connection, made, is_new=row is None)
+            _save(connection, made, is_new=held is None)
             if made.done_at is not None:
                 by = ", ".join(each.approver for each in made.approvals)
                 self.carry_out(connection, made, by=by, at=made.done_at)
@@ -93,11 +109,22 @@ def _save(connection: sa.Connection, made: Proposal, *, is_new: bool) -> None:
         connection.execute(sa.insert(table).values(digest=made.digest, **values))
     else:
         connection.execute(sa.update(table).where(table.c.digest == made.digest).values(**values))
-        connection.execute(sa.delete(given).where(given.c.digest == made.digest))
+        _forget_approvals(connection, made.digest)
     connection.execute(
         sa.insert(given),
         [{"digest": made.digest, **approval_record(each)} for each in made.approvals],
     )
+
+
+def _held(connection: sa.Connection, digest: bytes) -> Proposal | None:
+    table = tables.proposals
+    row = connection.execute(sa.select(table).where(table.c.digest == digest)).mappings().one_or_none()
+    return None if row is None else _proposal(connection, row)
+
+
+def _forget_approvals(connection: sa.Connection, digest: bytes) -> None:
+    given = tables.proposal_approvals
+    connection.execute(sa.delete(given).where(given.c.digest == digest))
 
 
 def _proposal(connection: sa.Connection, row: sa.RowMapping) -> Proposal:

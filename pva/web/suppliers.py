@@ -13,7 +13,7 @@ from typing import Any, Final
 from flask import Flask, Response
 
 from edge.idempotency import repeatable
-from edge.operations import Told, answers, answers_octets, takes, takes_octets, takes_query
+from edge.operations import Told, answers, answers_nothing, answers_octets, takes, takes_octets, takes_query
 from edge.pages import PageQuery, moment_of, octets_of, page_of, starts_behind
 from edge.principals import current_principal, require
 from edge.process import Clock
@@ -217,6 +217,13 @@ def add_proposals(app: Flask, desk: ProposalDesk, clock: Clock) -> None:
     def approve_proposal(digest: str) -> Told:
         """Approve what another administrator proposed; the last approval that is needed carries it out."""
         return _agreed(desk.approve(proposal_digest(digest), by=current_administrator(), at=clock()))
+
+    @app.post("/v1/proposals/<digest>/withdrawal")
+    @require("admin")
+    @answers_nothing
+    def withdraw_proposal(digest: str) -> None:
+        """Take back a proposal that waits."""
+        desk.withdraw(proposal_digest(digest), by=current_administrator(), at=clock())
 
 
 def _proposal_place(behind: tuple[str | int, ...]) -> ProposalPlace:

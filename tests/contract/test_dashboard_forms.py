@@ -13,6 +13,7 @@ from edge.browser_requests import OTHER_ORIGIN
 from edge.dual_control import Approval
 from pva.appraisal.manifest_records import Standing
 from pva.manifests.approvals import Administrator
+from pva.manifests.proposals import ProposalKind
 from pva.manifests.recognition import RecognitionWish
 from pva.policies.desk import PolicyState
 from pva.refusals import RefusalCode
@@ -251,6 +252,29 @@ def test_two_add_an_administrator_and_one_does_not(fresh: DashboardService) -> N
     people = fresh.desks.administrators.standings(only_of="", at=NOW_OF_PAGES)
     assert {each.administrator.name: each.added_by for each in people}["carol"] == "first, second"
     assert action not in fresh.page("second", "/approvals")
+
+
+@pytest.mark.requirement("R29")
+def test_one_takes_back_what_waits(fresh: DashboardService) -> None:
+    desk, administrators = fresh.fleet.world.proposal_desk, fresh.desks.administrators
+    ada = Administrator(name="ada", key_sha256="a" * 64, issued_at_request_of=())
+    lifting = desk.propose(
+        ProposalKind.LIFTING, subject="a suspension", content="s-1", by=ada, at=NOW_OF_PAGES
+    )
+    issuer = min(administrators.file.issuer_digests())
+    carol = NewAdministrator(issuer_sha256=issuer, spki_sha256="3" * 64, tenant="", name="carol")
+    administrators.propose(carol, ada.approval(NOW_OF_PAGES))
+    for action in (
+        f"/proposals/{lifting.digest.hex()}/withdrawal",
+        f"/administrators/{carol.digest}/withdrawal",
+    ):
+        taken = send(fresh, "second", on="/approvals", action=action)
+        assert (taken.status_code, taken.location) == (303, "/approvals?said=proposal-withdrawn")
+        assert "It is taken back" in fresh.page("second", str(taken.location))
+        assert action not in fresh.page("second", "/approvals")
+    assert lifting not in desk.proposals()
+    people = administrators.standings(only_of="", at=NOW_OF_PAGES)
+    assert "carol" not in {each.administrator.name for each in people}
 
 
 @pytest.mark.negative

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from edge.dual_control import APPROVAL_LIFE
 from edge.process import system_random
 from pva.manifests.approvals import Administrator
-from pva.manifests.proposals import Proposal, ProposalKind
+from pva.manifests.proposals import SHOWN_MAX, Proposal, ProposalKind
 from pva.manifests.recognised import BY_ADMINISTRATORS
 from pva.manifests.suspensions import SupplierSuspension, SuspensionDesk
 from pva.manifests.trust_lists import ImportedTrustList, TrustListDesk
@@ -152,6 +152,57 @@ def test_proposals_are_read_from_a_place_on(world: World) -> None:
     for place, key in enumerate(keys):
         assert list(world.proposal_desk.proposals(after=key)) == list(whole[place + 1 :])
         assert list(world.proposal_desk.proposals(after=key, count_max=1)) == list(whole[place + 1 :][:1])
+
+
+def _lifting(world: World, content: str = "s-1", *, by: Administrator = FIRST) -> Proposal:
+    return world.proposal_desk.propose(
+        ProposalKind.LIFTING, subject="a suspension", content=content, by=by, at=NOW
+    )
+
+
+def test_what_waits_is_taken_back_and_begins_anew_when_it_is_proposed_again(world: World) -> None:
+    made = _lifting(world)
+    assert made in world.proposal_desk.proposals()
+    world.proposal_desk.withdraw(made.digest, by=SECOND, at=NOW)
+    assert made not in world.proposal_desk.proposals()
+    assert isinstance(world.store, AuditedStore)
+    assert world.store.audit_kinds()[-1] == "proposal-withdrawn"
+    with pytest.raises(RefusalError) as refused:
+        world.proposal_desk.approve(made.digest, by=SECOND, at=NOW)
+    assert refused.value.code is RefusalCode.NOT_FOUND
+    assert [each.approver for each in _lifting(world, by=SECOND).approvals] == [SECOND.name]
+
+
+@pytest.mark.negative
+def test_nobody_takes_back_what_is_done_or_never_was(world: World) -> None:
+    made = suspended(world)
+    world.proposal_desk.propose(ProposalKind.LIFTING, subject="Acme", content=made.id, by=FIRST, at=NOW)
+    done = world.proposal_desk.propose(
+        ProposalKind.LIFTING, subject="Acme", content=made.id, by=SECOND, at=NOW
+    )
+    assert done.done_at is not None
+    for digest, code in ((done.digest, RefusalCode.PROPOSAL_DONE), (bytes(32), RefusalCode.NOT_FOUND)):
+        with pytest.raises(RefusalError) as refused:
+            world.proposal_desk.withdraw(digest, by=FIRST, at=NOW)
+        assert refused.value.code is code
+    assert world.proposal_desk.approve(done.digest, by=FIRST, at=NOW) == done
+
+
+def test_a_proposal_is_approved_however_many_came_after_it(world: World) -> None:
+    supplier = suspended(world)
+    first = world.proposal_desk.propose(
+        ProposalKind.LIFTING, subject="Acme", content=supplier.id, by=FIRST, at=NOW
+    )
+    for number in range(SHOWN_MAX):
+        world.proposal_desk.propose(
+            ProposalKind.LIFTING,
+            subject="a suspension",
+            content=f"{number}",
+            by=FIRST,
+            at=NOW + timedelta(seconds=1),
+        )
+    assert first not in world.proposal_desk.proposals()
+    assert world.proposal_desk.approve(first.digest, by=SECOND, at=NOW).done_at == NOW
 
 
 @pytest.mark.negative

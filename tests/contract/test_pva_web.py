@@ -198,6 +198,7 @@ def test_routes_of_the_two_listeners_are_disjoint_and_declared(service: Service)
         ("POST", "/v1/policies/check", ("sho", "es")),
         ("POST", "/v1/policies/dry-run", ("sho", "es")),
         ("POST", "/v1/proposals/<digest>/approvals", ("admin",)),
+        ("POST", "/v1/proposals/<digest>/withdrawal", ("admin",)),
         ("POST", "/v1/suppliers", ("admin",)),
         ("POST", "/v1/suspensions", ("admin",)),
         ("POST", "/v1/suspensions/<suspension_id>/lifting", ("admin",)),

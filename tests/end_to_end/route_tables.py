@@ -162,6 +162,8 @@ TABLES: dict[tuple[str, str], Routes] = {
         ("POST", "/manifests/<digest>/approvals"): ("admin",),
         ("POST", "/manifests/<digest>/retirement"): ("admin",),
         ("POST", "/proposals/<digest>/approvals"): ("admin",),
+        ("POST", "/proposals/<digest>/withdrawal"): ("admin",),
+        ("POST", "/administrators/<administrator_digest>/withdrawal"): ("admin",),
         ("POST", "/policies/<digest>/activate"): ("es", "sho"),
         ("POST", "/policies/<digest>/retire"): ("es", "sho"),
         ("POST", "/updates/<digest>"): ("admin", "es"),

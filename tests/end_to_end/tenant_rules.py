@@ -149,6 +149,7 @@ PVA_RULES: Final[Rules] = {
     ("GET", "/v1/trust-lists"): EVERYBODYS,
     ("GET", "/v1/trust-lists/<issuer>"): EVERYBODYS,
     ("POST", "/v1/proposals/<digest>/approvals"): WHOLE,
+    ("POST", "/v1/proposals/<digest>/withdrawal"): WHOLE,
     ("POST", "/v1/suspensions"): WHOLE,
     ("POST", "/v1/suspensions/<suspension_id>/lifting"): WHOLE,
     ("POST", "/v1/trust-list-checks"): SIGNED,
@@ -225,9 +226,11 @@ DASHBOARD_RULES: Final[Rules] = {
     ("GET", "/updates"): own("a supplier sees its own", _SUPPLIERS_OWN),
     ("GET", "/validations/<some_id>"): own(f"{_RELYING}; an auditor reads all", _ROWS),
     ("POST", "/administrators/<administrator_digest>/approvals"): _ADMINISTRATORS,
+    ("POST", "/administrators/<administrator_digest>/withdrawal"): _ADMINISTRATORS,
     ("POST", "/manifests/<digest>/approvals"): WHOLE,
     ("POST", "/manifests/<digest>/retirement"): WHOLE,
     ("POST", "/proposals/<digest>/approvals"): WHOLE,
+    ("POST", "/proposals/<digest>/withdrawal"): WHOLE,
     ("POST", "/policies/<digest>/activate"): own(
         "an owner's own", f"{_FORMS}test_a_policy_is_read_retired_and_put_in_force_by_its_owner"
     ),

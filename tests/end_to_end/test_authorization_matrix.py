@@ -160,6 +160,7 @@ def test_the_routes_to_one_thing_are_all_asked_about() -> None:
         ("POST", "/v1/manifests/<digest>/approvals"),  # an administrator's, who speaks for all
         ("POST", "/v1/manifests/<digest>/retirement"),
         ("POST", "/v1/proposals/<digest>/approvals"),
+        ("POST", "/v1/proposals/<digest>/withdrawal"),
         ("POST", "/v1/suspensions/<suspension_id>/lifting"),
         ("GET", "/v1/trust-lists/<issuer>"),  # signed, and everybody's to read
         ("POST", "/v1/updates/<digest>/pause"),  # test_pva_updates: another supplier's

@@ -11,8 +11,8 @@ from pva.appraisal.credential import Supplier
 from pva.appraisal.known import KnownManifests
 from pva.appraisal.manifest_chain import LINE_MAX, ChainedManifest, ManifestChain
 from pva.appraisal.manifest_records import ImportedManifest, Retirement
-from pva.manifests.approvals import approved
-from pva.manifests.proposals import SHOWN_MAX, Proposal, ProposalKind, ProposalPlace, agreed
+from pva.manifests.approvals import Administrator, approved
+from pva.manifests.proposals import SHOWN_MAX, Proposal, ProposalKind, ProposalPlace, agreed, waiting
 from pva.manifests.recognised import BY_ADMINISTRATORS, RecognisedSupplier, read_recognition, recognised
 from pva.manifests.recognition import check_record, no_such_manifest
 from pva.manifests.trust_lists import ImportedTrustList, listed_supplier
@@ -44,6 +44,16 @@ class MemoryReferences:
         found = sorted(self.proposed.values(), key=lambda each: (each.proposed_at, each.digest), reverse=True)
         behind = [each for each in found if after is None or (each.proposed_at, each.digest) < after]
         return tuple(behind[:count_max])
+
+    def proposal(self, digest: bytes) -> Proposal | None:
+        """See `pva.manifests.proposals.ProposalRecords`."""
+        return self.proposed.get(digest)
+
+    def withdraw(self, digest: bytes, *, by: Administrator, at: datetime) -> None:
+        """See `pva.manifests.proposals.ProposalRecords`; nobody hears who it was."""
+        del by, at
+        waiting(self.proposed.get(digest), digest=digest)
+        del self.proposed[digest]
 
     def propose(self, proposal: Proposal, approval: Approval, *, needed: int) -> Proposal:
         """See `pva.manifests.proposals.ProposalRecords`; recognitions alone are carried out here."""

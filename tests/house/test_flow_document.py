@@ -62,6 +62,7 @@ ELSEWHERE: Final = frozenset(
         ("PVA", "GET", "/v1/suppliers"),
         ("PVA", "GET", "/v1/proposals"),
         ("PVA", "POST", "/v1/proposals/<digest>/approvals"),
+        ("PVA", "POST", "/v1/proposals/<digest>/withdrawal"),
         ("PVA", "GET", "/v1/trust-lists"),
         ("PVA", "GET", "/v1/trust-lists/<issuer>"),
         ("PVA", "POST", "/v1/trust-lists"),

@@ -58,6 +58,7 @@ OF_OPERATORS_ONLY = frozenset(
         RefusalCode.MANIFEST_UNQUOTED_PCR,
         RefusalCode.MANIFEST_INCONSISTENT,
         RefusalCode.MANIFEST_CONFLICT,
+        RefusalCode.PROPOSAL_DONE,
         RefusalCode.MANIFEST_PREDECESSOR_UNKNOWN,
         RefusalCode.MANIFEST_FORK,
         RefusalCode.MANIFEST_OTHER_LINE,
@@ -73,7 +74,7 @@ OF_OPERATORS_ONLY = frozenset(
         RefusalCode.TRUST_LIST_ROLLED_BACK,
     }
 )
-OF_SUPPLY = ("root-", "supplier-", "manifest-", "approver-", "trust-list-")
+OF_SUPPLY = ("root-", "supplier-", "manifest-", "approver-", "proposal-", "trust-list-")
 """What administrators and suppliers are refused with; docs/CLI.md shows their commands."""
 _REASON = re.compile(r"`([a-z]+(?:-[a-z]+)+)`")
 _RAISERS = frozenset({"EnrollmentRefusedError", "_refused", "_no_session", "_not_ready"})

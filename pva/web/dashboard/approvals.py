@@ -7,7 +7,7 @@ that the browser proved.
 from flask import Flask, render_template
 from werkzeug.wrappers import Response as AnyResponse
 
-from edge.administrator_pages import approve_proposed
+from edge.administrator_pages import approve_proposed, withdraw_proposed
 from edge.administrators import AdministratorDesk
 from edge.dual_control import ADMINISTRATORS, APPROVAL_LIFE
 from edge.principals import current_principal, require
@@ -33,6 +33,18 @@ def add_approvals(app: Flask, desks: DashboardDesks, *, clock: Clock) -> None:
     def approve_proposal(digest: str) -> AnyResponse:
         desks.proposals.approve(proposal_digest(digest), by=current_administrator(), at=clock())
         return back_to("/approvals", said="proposal-approved")
+
+    @app.post("/proposals/<digest>/withdrawal")
+    @require("admin")
+    def withdraw_proposal(digest: str) -> AnyResponse:
+        desks.proposals.withdraw(proposal_digest(digest), by=current_administrator(), at=clock())
+        return back_to("/approvals", said="proposal-withdrawn")
+
+    @app.post("/administrators/<administrator_digest>/withdrawal")
+    @require("admin")
+    def withdraw_administrator(administrator_digest: str) -> AnyResponse:
+        withdraw_proposed(desks.administrators, administrator_digest, at=clock())
+        return back_to("/approvals", said="proposal-withdrawn")
 
     @app.post("/administrators/<administrator_digest>/approvals")
     @require("admin")

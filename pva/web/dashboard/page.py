@@ -45,6 +45,7 @@ HEADERS: Final = {
 SAID: Final = {
     "manifest-approved": "Your approval is on record.",
     "proposal-approved": "Your approval is on record; what it was the last one for is done.",
+    "proposal-withdrawn": "It is taken back, with its approvals; whoever still wants it proposes it anew.",
     "administrator-approved": "Your approval is on record; with the second one the key is an administrator's.",
     "manifest-retired": "The manifest is retired: from now on it affirms nobody.",
     "update-announced": "The update is announced.",

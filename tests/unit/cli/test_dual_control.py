@@ -161,3 +161,27 @@ def test_registrations_of_keys_are_listed_approved_and_withdrawn(tmp_path: Path)
     assert (made["outcome"], made["digest"]) == ("waiting", DIGEST)
     assert somebody.json("est", "approve", DIGEST)["outcome"] == "registered"
     assert somebody.json("est", "withdraw", DIGEST)["outcome"] == "withdrawn"
+
+
+def test_proposals_of_the_pva_are_listed_approved_and_taken_back(tmp_path: Path) -> None:
+    waits = {
+        "digest": DIGEST,
+        "kind": "lifting",
+        "subject": "a suspension",
+        "proposed_at": "2026-05-01T00:00:00Z",
+        "approvals": [{"by": "admin", "at": "2026-05-01T00:00:00Z"}],
+        "done_at": None,
+    }
+    somebody = person(
+        tmp_path,
+        given={
+            ("GET", "/v1/proposals"): {"proposals": [waits]},
+            ("POST", f"/v1/proposals/{DIGEST}/approvals"): {**waits, "done_at": "2026-05-01T00:00:00Z"},
+            ("POST", f"/v1/proposals/{DIGEST}/withdrawal"): None,
+        },
+    )
+    [row] = somebody.json("proposal", "list")["proposals"]
+    assert (row["kind"], row["approved_by"], row["digest"]) == ("lifting", "admin", DIGEST)
+    assert somebody.json("proposal", "approve", DIGEST)["outcome"] == "lifted"
+    assert somebody.json("proposal", "withdraw", DIGEST) == {"outcome": "withdrawn", "digest": DIGEST}
+    assert somebody.asked[-1].path == f"/v1/proposals/{DIGEST}/withdrawal"
