@@ -53,7 +53,7 @@ class LoggedEvents(Sequence[Event]):
         self._ends += ends
 
     def add(self, event: Event, *, end: int) -> None:
-        """Add the next event, whose digests stand in another order."""
+        """Add the next event, whose digests stand in another order, or whose PCR is out of range as EV_NO_ACTION's may be."""
         self._built[len(self._heads)] = event
         in_turns = [part for bank in self._algorithms for part in (bank, event.digests[bank])]
         head = (event.pcr, event.type, len(self._algorithms), *in_turns, len(event.data))

@@ -183,6 +183,9 @@ class Reader:
     def _after_proposal_approve(self, answer: dict[str, Any]) -> None:
         assert answer["outcome"] == "recognised"
 
+    def _after_proposal_withdraw(self, answer: dict[str, Any]) -> None:
+        assert (answer["outcome"], answer["digest"]) == ("withdrawn", self.words["PROPOSAL"])
+
     def _before_trust_list_sign(self) -> None:
         """The overseer learns the model's hwType; those who run PVA and CA add the overseer to their settings."""
         [allotted] = self.run(f"issuing-ca show {self.words['CA_ID']}", exit_code=0)["hw_types"]
