@@ -24,21 +24,24 @@ class Kept(Generic[Key, Value]):
 
     def get(self, key: Key) -> Value | None:
         """The value of a key, which counts as used now."""
-        held = self._values.get(key)
-        if held is None:
-            return None
-        try:  # noqa: SIM105  # a context manager would cost more than all the rest
+        with self._lock:
+            held = self._values.get(key)
+            if held is None:
+                return None
             self._values.move_to_end(key)
-        except KeyError:  # another thread has dropped it since
-            pass
-        return held[0]
+            return held[0]
+
+    def values(self) -> list[Value]:
+        """What is held now; nothing of it counts as used."""
+        with self._lock:
+            return [value for value, _ in self._values.values()]
 
     def put(self, key: Key, value: Value, *, weight: int = 1) -> None:
         """Hold a value in place of what was held under this key."""
-        self.drop(key)
-        if 4 * weight > self._weight_max:
-            return
         with self._lock:
+            self._forget(key)
+            if 4 * weight > self._weight_max:
+                return
             self._values[key] = (value, weight)
             self._weight += weight
             while self._weight > self._weight_max:
@@ -48,5 +51,8 @@ class Kept(Generic[Key, Value]):
     def drop(self, key: Key) -> None:
         """Forget a key."""
         with self._lock:
-            held = self._values.pop(key, None)
-            self._weight -= 0 if held is None else held[1]
+            self._forget(key)
+
+    def _forget(self, key: Key) -> None:
+        held = self._values.pop(key, None)
+        self._weight -= 0 if held is None else held[1]

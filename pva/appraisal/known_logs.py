@@ -18,6 +18,7 @@ from standards.boot_log.secure_boot_facts import SecureBootFacts
 LOG_BYTES_MAX = 1 << 24
 """Bytes of boot logs whose replay is kept, together; their values take a few times that."""
 LOGS_OF_A_SIZE_MAX = 16
+"""Logs of one size whose replay is kept."""
 _PARAMETER = re.compile(r"""(?:[^\s"]|"[^"]*"?)+""")
 """A kernel parameter: double quotes protect white space (Linux, `next_arg`)."""
 
@@ -66,8 +67,8 @@ class KnownLogs:
         self._kept: Kept[tuple[int, tuple[int, ...]], tuple[_KnownLog, ...]] = Kept(weight_max=LOG_BYTES_MAX)
 
     def __len__(self) -> int:
-        """Sizes (with banks) of which logs are held."""
-        return len(self._kept)
+        """How many replays are held."""
+        return sum(map(len, self._kept.values()))
 
     def replayed(self, data: bytes, *, banks: tuple[int, ...]) -> ReplayedLog:
         """As `replay_log`."""

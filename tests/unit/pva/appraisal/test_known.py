@@ -274,6 +274,7 @@ def test_logs_of_one_size_are_told_apart_and_the_latest_are_held(monkeypatch: py
     assert [each.log.events[-1].data[-1] for each in first] == list(range(len(written)))
     again = [logs.replayed(data, banks=(SHA256,)) for data in reversed(written)]
     assert [each is one for each, one in zip(again, reversed(first), strict=True)] == [True] * 16 + [False]
+    assert len(logs) == LOGS_OF_A_SIZE_MAX
     monkeypatch.setattr(known_logs, "LOG_BYTES_MAX", 8 * len(device.boot_log))
     small = KnownLogs()
     held = [small.replayed(data, banks=(SHA256,)) for data in written[:3]]
