@@ -90,7 +90,7 @@ class ProposalDesk:
         """Approve what another administrator proposed. Raises RefusalError: none such, or the same administrator."""
         found = self.records.proposal(digest)
         if found is None:
-            raise not_on_record(digest)
+            raise _not_on_record(digest)
         if found.done_at is not None:
             return found
         return self.propose(found.kind, subject=found.subject, content=found.content, by=by, at=at)
@@ -106,7 +106,7 @@ class ProposalDesk:
         return self.records.proposals(after=after, count_max=count_max)
 
 
-def not_on_record(digest: bytes) -> RefusalError:
+def _not_on_record(digest: bytes) -> RefusalError:
     """The refusal where no proposal has this digest."""
     return RefusalError(
         RefusalCode.NOT_FOUND,
@@ -118,7 +118,7 @@ def not_on_record(digest: bytes) -> RefusalError:
 def waiting(held: Proposal | None, *, digest: bytes) -> Proposal:
     """The proposal on record, where it can still be taken back. Raises RefusalError: there is none, or it was carried out."""
     if held is None:
-        raise not_on_record(digest)
+        raise _not_on_record(digest)
     if held.done_at is not None:
         raise RefusalError(
             RefusalCode.PROPOSAL_DONE,
